@@ -1,0 +1,90 @@
+/*
+ * Heap memory: abort on small failures, report on large ones. Thread-safe.
+ */
+#include "base/mem.h"
+
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static _Atomic unsigned fail_countdown; /* 0 = off; tests only */
+
+static void *must(void *p)
+{
+	if (p == NULL) {
+		(void)fputs("bellhop: out of memory\n", stderr);
+		abort();
+	}
+	return p;
+}
+
+void *x_calloc(size_t count, size_t size)
+{
+	return must(calloc(count ? count : 1, size ? size : 1));
+}
+
+void *x_realloc(void *old, size_t size)
+{
+	return must(realloc(old, size ? size : 1));
+}
+
+char *x_strdup(const char *s)
+{
+	return must(strdup(s));
+}
+
+char *x_strndup(const char *s, size_t len)
+{
+	return must(strndup(s, len));
+}
+
+char *x_printf(const char *fmt, ...)
+{
+	char *text = NULL;
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vasprintf(&text, fmt, ap);
+	va_end(ap);
+	return must(n < 0 ? NULL : text);
+}
+
+static int injected_failure(void)
+{
+	unsigned left = atomic_load_explicit(&fail_countdown, memory_order_relaxed);
+
+	if (left == 0)
+		return 0;
+	return atomic_fetch_sub_explicit(&fail_countdown, 1, memory_order_relaxed) == 1;
+}
+
+void *mem_try_alloc(size_t size)
+{
+	return injected_failure() ? NULL : calloc(1, size ? size : 1);
+}
+
+void *mem_try_realloc(void *old, size_t size)
+{
+	return injected_failure() ? NULL : realloc(old, size ? size : 1);
+}
+
+void mem_free(void *p)
+{
+	free(p);
+}
+
+void mem_freep(void *p)
+{
+	void **slot = p;
+
+	free(*slot);
+	*slot = NULL;
+}
+
+void mem_fail_after(unsigned n)
+{
+	atomic_store(&fail_countdown, n);
+}

@@ -1,0 +1,49 @@
+#ifndef BELLHOP_BASE_MEM_H
+#define BELLHOP_BASE_MEM_H
+
+#include <stddef.h>
+
+#include "base/err.h"
+
+/*
+ * Heap memory. The plain functions succeed or abort and give zeroed memory; they are for sizes that
+ * we choose. Sizes that a peer chooses go through the _try_ functions, which can refuse.
+ *
+ * CLEANUP(foo_free) runs foo_free(&variable) at the end of the scope; TAKE(variable) hands the
+ * pointer out and leaves NULL behind.
+ */
+
+#define CLEANUP(fn) __attribute__((cleanup(fn)))
+#define TAKE(ptr)                                                                                  \
+	__extension__({                                                                            \
+		__typeof__(ptr) taken_ = (ptr);                                                    \
+		(ptr) = NULL;                                                                      \
+		taken_;                                                                            \
+	})
+
+#define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
+#define MIN(a, b)    ((a) < (b) ? (a) : (b))
+#define MAX(a, b)    ((a) > (b) ? (a) : (b))
+
+/* One zeroed object of a type. */
+#define x_new(type) ((type *)x_calloc(1, sizeof(type)))
+
+void *x_calloc(size_t count, size_t size) __attribute__((malloc, returns_nonnull));
+void *x_realloc(void *old, size_t size) __attribute__((returns_nonnull));
+char *x_strdup(const char *s) __attribute__((malloc, returns_nonnull));
+char *x_strndup(const char *s, size_t len) __attribute__((malloc, returns_nonnull));
+char *x_printf(const char *fmt, ...) PRINTF_LIKE(1, 2);
+
+/* NULL when memory is short, or when failure injection says so (mem_fail_after). */
+void *mem_try_alloc(size_t size);
+void *mem_try_realloc(void *old, size_t size);
+
+/* free() under the house's name; NULL is fine. */
+void mem_free(void *p);
+/* For CLEANUP(mem_freep) on plain pointers: frees *p, clears it. */
+void mem_freep(void *p);
+
+/* Tests only: the n-th _try_ allocation from now on fails (1 = the next); 0 switches it off. */
+void mem_fail_after(unsigned n);
+
+#endif
