@@ -1,0 +1,58 @@
+#ifndef BELLHOP_ACCOUNT_ACCOUNT_H
+#define BELLHOP_ACCOUNT_ACCOUNT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "mime/mime.h"
+#include "store/store.h"
+
+/*
+ * Every write to a user's data goes through here. An account behind another server will be a second implementation of
+ * the same struct of functions; the local one, where the store is the truth, is account_local.
+ *
+ * The _prepare step does the slow, pure work (parsing, body files) before the transaction; the functions with a
+ * struct store_tx run inside it.
+ */
+struct account_ops {
+	int (*set_read)(struct store_tx *tx, struct owner_id owner, struct folder_id folder, struct item_id id, bool is_read,
+		struct device_id device, uint64_t *ret_seq, struct err *err);
+	int (*set_flag)(struct store_tx *tx, struct owner_id owner, struct folder_id folder, struct item_id id, uint8_t status,
+		const void *flag, size_t flag_len, struct device_id device, uint64_t *ret_seq, struct err *err);
+	int (*set_categories)(struct store_tx *tx, struct owner_id owner, struct folder_id folder, struct item_id id,
+		const void *categories, size_t len, struct device_id device, uint64_t *ret_seq, struct err *err);
+	int (*delete_item)(struct store_tx *tx, struct owner_id owner, struct folder_id folder, struct item_id id,
+		struct device_id device, struct err *err);
+	int (*move_item)(struct store_tx *tx, struct owner_id owner, struct folder_id folder, struct item_id id,
+		struct folder_id target, struct device_id device, struct item_id *ret, struct err *err);
+};
+
+extern const struct account_ops account_local;
+
+/* Which implementation serves this owner. */
+const struct account_ops *account_ops_of(struct owner_id owner);
+
+/* A message on its way into a folder. The raw bytes stay the caller's and must outlive it. */
+struct account_mail {
+	struct store_new_body body;
+	struct mime_limits limits;
+	uint8_t *summary; /* owned */
+	size_t summary_len;
+};
+
+/* Parses and, when it is large, writes the body's file. Blocks; no transaction open. */
+NODISCARD int account_mail_prepare(struct store *store, const void *raw, size_t len, const struct mime_limits *limits,
+	struct account_mail *ret, struct err *err);
+void account_mail_release(struct account_mail *mail);
+
+/* Inside a transaction: the message becomes an item of the owner's folder of that type (created by default for every user). */
+NODISCARD int account_mail_add(struct store_tx *tx, struct owner_id owner, enum folder_type folder_type, const struct account_mail *mail,
+	int64_t received_at, bool is_read, struct device_id device, struct item_id *ret, struct err *err);
+
+/* The whole of it for one owner: prepare, one transaction, release. What LMTP does for each recipient. */
+NODISCARD int account_deliver(struct store *store, struct owner_id owner, enum folder_type folder_type, const void *raw, size_t len,
+	const struct mime_limits *limits, int64_t received_at, struct err *err);
+
+#endif

@@ -1,0 +1,185 @@
+#ifndef BELLHOP_IPC_IPC_H
+#define BELLHOP_IPC_IPC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+
+/*
+ * The frames between a front and the engine, over Unix stream sockets: the engine listens on
+ * <runtime_dir>/engine.sock; each front opens two connections to it, one for control frames and one
+ * for bulk bytes, and says which in HELLO. Either side may die and come back; frames carry bytes and
+ * handles, never pointers. Pure: encode and decode only.
+ *
+ * A frame: u32 length of what follows, u8 type, payload. Integers little-endian; strings and blobs as
+ * varint length + bytes. Longest frame: IPC_FRAME_MAX. A frame that does not decode ends the
+ * connection (the peer is of our own house, so this is a bug or an incompatible version).
+ *
+ * A request is named by a struct ipc_handle, made by the front: slot and generation of its connection and
+ * a number that is new for each request. The engine gives it back in every frame about it; the front drops
+ * frames whose handle is not current any more (the phone went away).
+ *
+ * The life of a request, front (F) and engine (E):
+ *   F REQUEST (head, and the body whole when it is at most IPC_INLINE_BODY_MAX bytes; else body_follows)
+ *     [body_follows: E GRANT bytes, then F BODY frames on the bulk connection up to the credit, ... F BODY with last set;
+ *      E sends further GRANTs; or E answers early with RESPONSE and the rest is dropped]
+ *   E RESPONSE (inline body, or body_follows: then E BODY frames on the bulk connection, F CREDIT as its client drains)
+ *   or E PARK: the phone waits now. Then one of
+ *       E WAKE (answer it now),   E STALE (do not renew from memory; a parked phone stays parked),
+ *       F at the heartbeat's end answers by itself (expiry kind) and keeps the watch for renewal,
+ *       F GONE when the client went away or sends anything else than the identical request.
+ *   After an expiry a request of the same connection with identical bytes, before `renew_until`, on a watch that is not
+ *   stale, parks again in the front without a frame. Any other request goes to the engine as REQUEST; the
+ *   front sends GONE for the old watch first.
+ *   WAKE for a watch that is not parked at this moment (between an expiry and a renewal) makes the front
+ *   forget the watch, so that the next Ping goes to the engine.
+ *   E DROP: the client connection is to be closed without an answer (throttled floods).
+ *
+ * When the engine's connection is lost, the front answers requests in flight 503 with Retry-After, keeps
+ * parked phones parked, reconnects with back-off, and sends REGISTER for each watch that it holds, paced; the
+ * engine answers each with PARK (same handle; cookie and times refreshed), or WAKE, or nothing for one that GONE.
+ */
+#define IPC_VERSION         1
+#define IPC_FRAME_MAX       (160u * 1024)
+#define IPC_INLINE_BODY_MAX (64u * 1024)
+#define IPC_BULK_CHUNK      (32u * 1024)
+#define IPC_COOKIE_MAX      64
+
+enum ipc_type {
+	IPC_HELLO = 1, /* F: version, front number, channel; first frame on each connection */
+	IPC_REQUEST,
+	IPC_BODY,      /* both ways, bulk connection: handle, last, bytes */
+	IPC_GRANT,     /* E: handle, bytes more that may be sent */
+	IPC_CREDIT,    /* F: handle, bytes of the response more that may be sent (the first IPC_BULK_CREDIT are free) */
+	IPC_RESPONSE,
+	IPC_PARK,
+	IPC_WAKE,
+	IPC_STALE,
+	IPC_GONE,      /* F: handle */
+	IPC_REGISTER,
+	IPC_DROP,
+	IPC_STATS,     /* F: counters as pairs of name and value, every few seconds and when asked; E: asks (empty) */
+};
+
+#define IPC_BULK_CREDIT (256u * 1024) /* response bytes the engine may have under way per request */
+
+struct ipc_handle {
+	uint32_t front, slot, generation, request;
+};
+
+enum ipc_channel { IPC_CHANNEL_CONTROL = 1, IPC_CHANNEL_BULK = 2 };
+
+struct ipc_hello {
+	uint32_t version, front;
+	enum ipc_channel channel;
+};
+
+struct ipc_header {
+	const char *name, *value; /* borrowed */
+};
+
+#define IPC_HEADERS_MAX 100
+
+struct ipc_request {
+	struct ipc_handle handle;
+	const char *method;   /* "POST", "OPTIONS", "GET" */
+	const char *target;   /* as sent: path and query */
+	const char *address;  /* the client's, text form (IPv4-mapped IPv6 as IPv4) */
+	bool tls;
+	bool body_follows;    /* on the bulk connection; body is empty then */
+	int64_t content_length; /* as announced; -1: chunked, not known */
+	size_t header_count;
+	struct ipc_header headers[IPC_HEADERS_MAX]; /* names in lower case */
+	const uint8_t *body;  /* de-chunked; Content-Encoding untouched */
+	size_t body_len;
+};
+
+struct ipc_response {
+	struct ipc_handle handle;
+	uint16_t status;
+	const char *reason;   /* "" for the usual one */
+	bool close;           /* close the connection after it */
+	bool body_follows;    /* total body_len bytes come on the bulk connection */
+	size_t header_count;
+	struct ipc_header headers[IPC_HEADERS_MAX]; /* Content-Length, Date, Connection: the front's own */
+	const uint8_t *body;
+	uint64_t body_len;
+};
+
+/* What the front answers by itself when the heartbeat is over. */
+enum ipc_expiry { IPC_EXPIRY_PING = 1 /* 200, Ping{Status 1} */, IPC_EXPIRY_SYNC = 2 /* empty 200 */ };
+
+struct ipc_park {
+	struct ipc_handle handle;
+	uint32_t heartbeat_s;
+	enum ipc_expiry expiry;
+	uint32_t renew_for_s; /* from now on identical requests may be renewed from memory this long; 0: never */
+	uint8_t cookie_len;
+	uint8_t cookie[IPC_COOKIE_MAX]; /* opaque to the front; given back in REGISTER */
+};
+
+/* WAKE and RESPONSE have the same shape: ipc_wake is an ipc_response (inline body only). */
+
+struct ipc_register {
+	struct ipc_handle handle;
+	bool parked;          /* false: between an expiry and a renewal */
+	uint32_t left_s;      /* of the heartbeat */
+	enum ipc_expiry expiry;
+	uint8_t cookie_len;
+	uint8_t cookie[IPC_COOKIE_MAX];
+};
+
+struct ipc_body {
+	struct ipc_handle handle;
+	bool last;            /* the body is complete */
+	bool aborted;         /* the sender gave up; the request or response is void */
+	const uint8_t *bytes;
+	size_t len;
+};
+
+struct ipc_amount { /* GRANT, CREDIT */
+	struct ipc_handle handle;
+	uint32_t bytes;
+};
+
+#define IPC_STATS_MAX 32
+struct ipc_stats {
+	uint32_t front;
+	size_t count;
+	struct {
+		const char *name;
+		uint64_t value;
+	} counters[IPC_STATS_MAX];
+};
+
+struct ipc_frame {
+	enum ipc_type type;
+	union {
+		struct ipc_hello hello;
+		struct ipc_request request;
+		struct ipc_response response; /* RESPONSE and WAKE */
+		struct ipc_park park;
+		struct ipc_register reg;
+		struct ipc_body body;
+		struct ipc_amount amount;     /* GRANT and CREDIT */
+		struct ipc_handle handle;     /* STALE, GONE, DROP */
+		struct ipc_stats stats;
+	};
+};
+
+/* Appends one frame with its length. A frame that would exceed IPC_FRAME_MAX sets out->failed. */
+void ipc_encode(const struct ipc_frame *frame, struct buf *out);
+
+/*
+ * Takes the first frame of the bytes. 1: *ret holds it, borrowing from `bytes` (strings are terminated in place,
+ * which is why bytes is writable), *ret_used bytes are consumed. 0: more bytes are needed. -1: garbage.
+ */
+NODISCARD int ipc_decode(uint8_t *bytes, size_t len, struct ipc_frame *ret, size_t *ret_used, struct err *err);
+
+bool ipc_handle_eq(const struct ipc_handle *a, const struct ipc_handle *b);
+const char *ipc_header_find(const struct ipc_header *headers, size_t count, const char *name);
+
+#endif

@@ -1,0 +1,319 @@
+#ifndef BELLHOP_STORE_STORE_H
+#define BELLHOP_STORE_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "store/ids.h"
+
+/*
+ * The store: owners (users), folders, items, the change log, devices, sync states, the event log
+ * (DESIGN.md, section 4). The truth for local accounts, a mirror for upstream ones.
+ *
+ * Reading happens in a snapshot (struct store_read), writing in store_transact(), whose function may run more than once and
+ * touches nothing but the struct store_tx and its own argument. Results live in the arena that is passed in.
+ *
+ * Each transaction which changes an owner's data takes that owner's next seq, once, at its first change of that
+ * owner; a transaction which changes nothing takes none. Setting a property to the value that it has is no change.
+ */
+struct store;
+struct store_read; /* one snapshot; belongs to one thread; keep it short */
+struct store_tx;
+
+struct store_options {
+	const char *data_dir;         /* the database lies in data_dir/bellhop.db, body files in data_dir/bodies/ */
+	uint32_t readers_max;
+	uint32_t group_max;
+	uint64_t body_inline_max;     /* bytes; larger bodies become files */
+	uint64_t cache_kib, mmap_bytes;
+};
+
+/* Opens, creates, migrates (a newer schema than ours is refused: ERR_BACKEND names both versions). */
+NODISCARD int store_open(const struct store_options *options, struct store **ret, struct err *err);
+void store_close(struct store **store);
+
+NODISCARD int store_read_begin(struct store *store, struct store_read **ret, struct err *err);
+void store_read_end(struct store_read **rd);
+
+typedef int (*store_tx_fn)(struct store_tx *tx, void *owner, struct err *err);
+/* Commits to disk, then publishes the events (below), then returns 0. Blocks. now_at: stored where rows want a time. */
+NODISCARD int store_transact(struct store *store, store_tx_fn fn, void *owner, struct err *err);
+/* The snapshot of the transaction itself (sees its own writes), for the reading functions below. */
+struct store_read *store_tx_read(struct store_tx *tx);
+
+/* ---- change events: what a commit did, for notify ---- */
+enum change_kind {
+	CHANGE_ADD = 1,        /* a new item (delivery, move in, copy) */
+	CHANGE_CONTENT = 2,
+	CHANGE_READ = 4,
+	CHANGE_FLAG = 8,
+	CHANGE_CATEGORIES = 16,
+	CHANGE_VERB = 32,
+	CHANGE_DELETE = 64,    /* deleted or moved away */
+	CHANGE_HIERARCHY = 128, /* folder created, renamed, moved, deleted; folder.v is that folder */
+	CHANGE_DEVICE = 256,   /* something about one device: wipe ordered, policy key, blocked; device says which */
+	CHANGE_USER = 512,     /* password, disabled, deleted, address, policy of the user */
+	CHANGE_GLOBAL = 1024,  /* policy or rules of everybody; owner.v is 0 */
+};
+
+struct change_event {
+	struct owner_id owner;
+	struct folder_id folder;
+	struct item_id item;
+	uint64_t seq;           /* of the owner, after the change */
+	unsigned kinds;         /* enum change_kind, or-ed */
+	int64_t date_at;        /* of the item (received) */
+	uint8_t item_class;     /* enum item_class */
+	struct device_id device; /* who did it (items), or whom it is about (CHANGE_DEVICE); 0: not a device */
+};
+
+typedef void (*store_publish_fn)(const struct change_event *events, size_t count, void *owner);
+/* Called on the thread that committed, after the commit, before store_transact() returns. One publisher; set before the first thread. */
+void store_set_publisher(struct store *store, store_publish_fn fn, void *owner);
+
+/* ---- users: an owner who can log in ---- */
+struct user {
+	struct owner_id id;
+	const char *login;        /* lower case, without domain */
+	const char *domain;       /* lower case */
+	const char *display_name;
+	const char *password_hash; /* crypt(3) */
+	bool disabled;
+	uint64_t epoch;           /* raised by each change of password, disabled, policy ... */
+	uint64_t seq;             /* the owner's newest change */
+	int64_t created_at;
+	uint64_t quota_bytes;     /* 0: none */
+	uint64_t used_bytes;
+};
+
+/* name: "user@domain" (its own address or an alias), "user" (default_domain is tried, then any single match), "DOMAIN\\user". ASCII case ignored. */
+NODISCARD int store_user_find_login(struct store_read *rd, const char *name, const char *default_domain,
+	struct arena *arena, struct user **ret, struct err *err);
+/* By mail address: own address or alias. ERR_NOT_FOUND. */
+NODISCARD int store_user_find_address(struct store_read *rd, const char *address, struct arena *arena, struct user **ret, struct err *err);
+NODISCARD int store_user_load(struct store_read *rd, struct owner_id id, struct arena *arena, struct user **ret, struct err *err);
+/* Ordered by domain and login; limit 0: all. */
+NODISCARD int store_user_list(struct store_read *rd, struct arena *arena, struct user **ret, size_t *ret_count, struct err *err);
+/* All addresses: primary first, then aliases. */
+NODISCARD int store_user_addresses(struct store_read *rd, struct owner_id id, struct arena *arena, const char ***ret, size_t *ret_count, struct err *err);
+/* Creates the user and the default folders. ERR_CONFLICT when the address is taken; the domain must exist. */
+NODISCARD int store_user_add(struct store_tx *tx, const char *login, const char *domain, const char *display_name,
+	const char *password_hash, int64_t now_at, struct owner_id *ret, struct err *err);
+NODISCARD int store_user_set_password(struct store_tx *tx, struct owner_id id, const char *password_hash, struct err *err);
+NODISCARD int store_user_set_disabled(struct store_tx *tx, struct owner_id id, bool disabled, struct err *err);
+/* With everything that is theirs. */
+NODISCARD int store_user_delete(struct store_tx *tx, struct owner_id id, struct err *err);
+NODISCARD int store_alias_add(struct store_tx *tx, struct owner_id id, const char *address, struct err *err);
+NODISCARD int store_alias_delete(struct store_tx *tx, const char *address, struct err *err);
+NODISCARD int store_domain_add(struct store_tx *tx, const char *domain, struct err *err);
+/* ERR_CONFLICT while users are in it. */
+NODISCARD int store_domain_delete(struct store_tx *tx, const char *domain, struct err *err);
+NODISCARD int store_domain_list(struct store_read *rd, struct arena *arena, const char ***ret, size_t *ret_count, struct err *err);
+NODISCARD int store_domain_exists(struct store_read *rd, const char *domain, bool *ret, struct err *err);
+
+/* ---- folders ---- */
+/* The numbers are EAS folder types ([MS-ASCMD] 2.2.3.186.3). */
+enum folder_type {
+	FOLDER_USER_GENERIC = 1, FOLDER_INBOX = 2, FOLDER_DRAFTS = 3, FOLDER_DELETED = 4, FOLDER_SENT = 5, FOLDER_OUTBOX = 6,
+	FOLDER_TASKS = 7, FOLDER_CALENDAR = 8, FOLDER_CONTACTS = 9, FOLDER_NOTES = 10, FOLDER_JOURNAL = 11,
+	FOLDER_USER_MAIL = 12, FOLDER_USER_CALENDAR = 13, FOLDER_USER_CONTACTS = 14, FOLDER_USER_TASKS = 15,
+	FOLDER_USER_JOURNAL = 16, FOLDER_USER_NOTES = 17, FOLDER_UNKNOWN = 18, FOLDER_RECIPIENT_CACHE = 19,
+};
+/* Junk is FOLDER_USER_MAIL with role FOLDER_ROLE_JUNK. */
+enum folder_role { FOLDER_ROLE_NONE = 0, FOLDER_ROLE_JUNK = 1 };
+
+struct folder {
+	struct folder_id id, parent; /* parent 0: the root */
+	const char *name;
+	enum folder_type type;
+	enum folder_role role;
+	uint64_t created_seq, changed_seq; /* changed: name, parent, type */
+	uint64_t items_seq;         /* newest change of an item in it */
+	bool deleted;               /* only in store_folder_changes */
+};
+
+/* All live folders, parents before children. */
+NODISCARD int store_folder_list(struct store_read *rd, struct owner_id owner, struct arena *arena, struct folder **ret, size_t *ret_count, struct err *err);
+/* Folders created, changed or deleted after that seq, oldest change first. */
+NODISCARD int store_folder_changes(struct store_read *rd, struct owner_id owner, uint64_t after_seq, struct arena *arena, struct folder **ret, size_t *ret_count, struct err *err);
+/* ERR_NOT_FOUND for unknown or deleted ones. */
+NODISCARD int store_folder_load(struct store_read *rd, struct owner_id owner, struct folder_id id, struct arena *arena, struct folder **ret, struct err *err);
+NODISCARD int store_folder_by_type(struct store_read *rd, struct owner_id owner, enum folder_type type, struct arena *arena, struct folder **ret, struct err *err);
+NODISCARD int store_folder_add(struct store_tx *tx, struct owner_id owner, struct folder_id parent, const char *name, enum folder_type type, struct folder_id *ret, struct err *err);
+NODISCARD int store_owner_seq(struct store_read *rd, struct owner_id owner, uint64_t *ret, struct err *err);
+
+/* ---- items ---- */
+enum item_class { ITEM_MAIL = 1, ITEM_CALENDAR, ITEM_CONTACT, ITEM_TASK, ITEM_NOTE, ITEM_SMS };
+
+/* What the change log says of an item: enough to decide, small enough to read by the thousand. */
+struct item_row {
+	struct item_id id;
+	int64_t date_at;          /* received */
+	uint64_t changed_seq, created_seq;
+	uint64_t content_seq, read_seq, flag_seq, categories_seq, verb_seq; /* per property group */
+	bool deleted;             /* a tombstone: only id, changed_seq (= its seq), created_seq and date_at count */
+	uint8_t item_class;
+};
+
+struct item {
+	struct item_row row;
+	bool is_read;
+	uint8_t flag_status;      /* 0 none, 1 complete, 2 active */
+	const uint8_t *flag;      /* the Flag's other properties, encoded by eas/class; or NULL */
+	size_t flag_len;
+	const uint8_t *categories; /* encoded by eas/class (varint count, then varint length + text); or NULL */
+	size_t categories_len;
+	uint8_t last_verb;
+	int64_t last_verb_at;
+	uint64_t body_bytes;
+	uint64_t body_id;
+	const uint8_t *summary;   /* mime_summary_encode() for mail */
+	size_t summary_len;
+};
+
+/* Items and tombstones with changed_seq > after_seq, oldest change first, at most limit; *ret_more: there are others. */
+NODISCARD int store_item_changes(struct store_read *rd, struct owner_id owner, struct folder_id folder, uint64_t after_seq,
+	size_t limit, struct arena *arena, struct item_row **ret, size_t *ret_count, bool *ret_more, struct err *err);
+/* Live items newest first by (date, id), strictly before the cursor (date_at, id); {INT64_MAX, UINT64_MAX} starts. Not below since_at. */
+struct item_cursor {
+	int64_t date_at;
+	struct item_id id;
+};
+NODISCARD int store_item_scan(struct store_read *rd, struct owner_id owner, struct folder_id folder, struct item_cursor before, int64_t since_at,
+	size_t limit, struct arena *arena, struct item_row **ret, size_t *ret_count, struct err *err);
+/* How many live items with date_at >= since_at; counting stops at limit (0: none). */
+NODISCARD int store_item_count(struct store_read *rd, struct owner_id owner, struct folder_id folder, int64_t since_at, uint64_t limit, uint64_t *ret, struct err *err);
+/* Newest tombstone that was swept: a position below it needs a scan. */
+NODISCARD int store_tombstone_floor(struct store_read *rd, struct owner_id owner, uint64_t *ret, struct err *err);
+/* ERR_NOT_FOUND. */
+NODISCARD int store_item_load(struct store_read *rd, struct owner_id owner, struct folder_id folder, struct item_id id, struct arena *arena, struct item **ret, struct err *err);
+/* The raw message, borrowed from memory owned by *ret_hold (heap); release with store_body_release. ERR_NOT_FOUND. */
+struct store_body {
+	const uint8_t *bytes;
+	size_t len;
+	void *mapped;  /* private */
+	size_t mapped_len;
+	uint8_t *heap; /* private */
+};
+NODISCARD int store_body_load(struct store_read *rd, struct owner_id owner, uint64_t body_id, struct store_body *ret, struct err *err);
+void store_body_release(struct store_body *body);
+
+/* A body on its way in: written and synced before the transaction that names it, when it is large. */
+struct store_new_body {
+	const uint8_t *bytes;
+	size_t len;
+	char file[72]; /* content hash in hex when it went to a file, else "" */
+};
+/* Blocks on I/O. The bytes stay the caller's and must outlive the transaction. */
+NODISCARD int store_body_prepare(struct store *store, const void *bytes, size_t len, struct store_new_body *ret, struct err *err);
+
+struct new_item {
+	enum item_class item_class;
+	int64_t date_at;
+	bool is_read;
+	const struct store_new_body *body;
+	const void *summary;
+	size_t summary_len;
+	struct device_id device;  /* who brings it; 0: nobody */
+};
+/* ERR_QUOTA beyond the user's quota; ERR_NOT_FOUND for the folder. */
+NODISCARD int store_item_add(struct store_tx *tx, struct owner_id owner, struct folder_id folder, const struct new_item *item, struct item_id *ret, struct err *err);
+/* Each returns 0 also when nothing changed; ERR_NOT_FOUND when the item is gone. *ret_seq (may be NULL): the group's seq after it. */
+NODISCARD int store_item_set_read(struct store_tx *tx, struct owner_id owner, struct folder_id folder, struct item_id id, bool is_read, struct device_id device, uint64_t *ret_seq, struct err *err);
+NODISCARD int store_item_set_flag(struct store_tx *tx, struct owner_id owner, struct folder_id folder, struct item_id id, uint8_t flag_status, const void *flag, size_t flag_len, struct device_id device, uint64_t *ret_seq, struct err *err);
+NODISCARD int store_item_set_categories(struct store_tx *tx, struct owner_id owner, struct folder_id folder, struct item_id id, const void *categories, size_t len, struct device_id device, uint64_t *ret_seq, struct err *err);
+NODISCARD int store_item_set_verb(struct store_tx *tx, struct owner_id owner, struct folder_id folder, struct item_id id, uint8_t verb, int64_t at, struct device_id device, struct err *err);
+/* Leaves a tombstone. */
+NODISCARD int store_item_delete(struct store_tx *tx, struct owner_id owner, struct folder_id folder, struct item_id id, struct device_id device, struct err *err);
+/* A new id in the target, a tombstone in the source. */
+NODISCARD int store_item_move(struct store_tx *tx, struct owner_id owner, struct folder_id folder, struct item_id id, struct folder_id target, struct device_id device, struct item_id *ret, struct err *err);
+
+/* Removes up to limit tombstones older than before_at, raises the floor; and body files and rows which nothing names. 1: more is left. */
+NODISCARD int store_sweep(struct store *store, int64_t before_at, size_t limit, struct err *err);
+
+/* ---- devices ---- */
+enum wipe_state { WIPE_NONE = 0, WIPE_ORDERED, WIPE_SENT, WIPE_DONE, WIPE_FAILED };
+
+struct device {
+	struct device_id id;
+	struct owner_id owner;
+	const char *device_id;      /* the phone's own text; unique per owner */
+	const char *device_type, *user_agent, *model, *os, *friendly_name, *phone_number, *imei, *language, *operator_name;
+	uint16_t protocol_version;  /* times ten: 25, 120 ... 161; last used */
+	int64_t first_seen_at, last_seen_at;
+	uint32_t policy_key;        /* the final one; 0: none */
+	uint32_t policy_key_temporary;
+	uint8_t policy_status;      /* what the phone acknowledged: 0 nothing yet, 1 all, 2 partly, 3 not, 4 others manage it */
+	uint64_t policy_version;    /* of the policy it acknowledged or was sent */
+	int64_t provisioned_at;
+	enum wipe_state wipe;
+	int64_t wipe_at;
+	bool blocked;
+	uint64_t epoch;             /* raised by administrative changes */
+	uint32_t ping_heartbeat_s;  /* cached Ping parameters; 0: none */
+	const uint8_t *ping_folders; /* encoded by eas; NULL: none */
+	size_t ping_folders_len;
+	const uint8_t *sync_request; /* the last Sync request, for empty ones; NULL: none */
+	size_t sync_request_len;
+};
+
+NODISCARD int store_device_find(struct store_read *rd, struct owner_id owner, const char *device_id, struct arena *arena, struct device **ret, struct err *err);
+NODISCARD int store_device_load(struct store_read *rd, struct device_id id, struct arena *arena, struct device **ret, struct err *err);
+/* Of one owner, or all (owner.v 0). */
+NODISCARD int store_device_list(struct store_read *rd, struct owner_id owner, struct arena *arena, struct device **ret, size_t *ret_count, struct err *err);
+/* Inserts when id.v is 0 (then sets id), else updates all columns; no event, no epoch. */
+NODISCARD int store_device_save(struct store_tx *tx, struct device *device, struct err *err);
+/* The same row, single groups of columns, so that commands running side by side do not undo each other: */
+NODISCARD int store_device_set_ping(struct store_tx *tx, struct device_id id, uint32_t heartbeat_s, const void *folders, size_t len, struct err *err);
+NODISCARD int store_device_set_sync_request(struct store_tx *tx, struct device_id id, const void *bytes, size_t len, struct err *err);
+NODISCARD int store_device_set_seen(struct store_tx *tx, struct device_id id, uint16_t version, const char *user_agent, const char *device_type, int64_t at, struct err *err);
+NODISCARD int store_device_set_policy(struct store_tx *tx, struct device_id id, uint32_t temporary, uint32_t final, uint8_t status, uint64_t policy_version, int64_t at, struct err *err);
+/* Raise the epoch and publish CHANGE_DEVICE: */
+NODISCARD int store_device_set_wipe(struct store_tx *tx, struct device_id id, enum wipe_state state, int64_t at, struct err *err);
+NODISCARD int store_device_set_blocked(struct store_tx *tx, struct device_id id, bool blocked, struct err *err);
+NODISCARD int store_device_delete(struct store_tx *tx, struct device_id id, struct err *err);
+
+/* ---- policy: one default document for now; raising its version publishes CHANGE_GLOBAL ---- */
+struct policy_row {
+	uint64_t version;      /* starts at 1 */
+	const char *settings;  /* JSON object of EASProvisionDoc settings; "" = defaults */
+};
+NODISCARD int store_policy_load(struct store_read *rd, struct arena *arena, struct policy_row **ret, struct err *err);
+NODISCARD int store_policy_save(struct store_tx *tx, const char *settings, struct err *err);
+
+/* ---- sync states: blobs of the sync room; folder 0 is the hierarchy ---- */
+struct sync_state_row {
+	uint64_t key;           /* of this generation */
+	uint8_t generation;     /* 0 current, 1 the one before */
+	const uint8_t *blob;
+	size_t blob_len;
+};
+/* Both generations (0, 1 or 2 rows, current first). */
+NODISCARD int store_sync_state_load(struct store_read *rd, struct device_id device, struct owner_id owner, struct folder_id folder,
+	struct arena *arena, struct sync_state_row **ret, size_t *ret_count, struct err *err);
+/* Replaces both generations by these rows (0 rows: deletes). */
+NODISCARD int store_sync_state_save(struct store_tx *tx, struct device_id device, struct owner_id owner, struct folder_id folder,
+	const struct sync_state_row *rows, size_t count, struct err *err);
+/* All collections of a device which have a state (ids only). */
+NODISCARD int store_sync_state_folders(struct store_read *rd, struct device_id device, struct arena *arena, struct folder_id **ret, size_t *ret_count, struct err *err);
+
+/* ---- mail sent by devices, so that a repeated request is not a second mail ---- */
+/* 1: known already; 0: noted now; -1 error. key: ClientId or a hash. Entries older than forget_before_at are removed on the way. */
+NODISCARD int store_sent_note(struct store_tx *tx, struct device_id device, const char *key, int64_t now_at, int64_t forget_before_at, struct err *err);
+
+/* ---- event log: append-only ---- */
+struct log_row {
+	uint64_t id;
+	int64_t at;
+	const char *actor;   /* "admin:uid=0", "user:anna@example.org", "server" */
+	const char *user, *address, *device_id, *device_type, *action, *result;
+};
+NODISCARD int store_log_add(struct store_tx *tx, const struct log_row *row, struct err *err);
+/* Newest first, at most limit, id below before_id (0: from the newest); user "" for all. */
+NODISCARD int store_log_list(struct store_read *rd, const char *user, uint64_t before_id, size_t limit, struct arena *arena, struct log_row **ret, size_t *ret_count, struct err *err);
+
+#endif
