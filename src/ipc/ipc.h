@@ -15,7 +15,8 @@
  * handles, never pointers. Pure: encode and decode only.
  *
  * A frame: u32 length of what follows, u8 type, payload. Integers little-endian; strings and blobs as
- * varint length + bytes. Longest frame: IPC_FRAME_MAX. A frame that does not decode ends the
+ * varint length + bytes; a string's length counts a terminating NUL, which is sent, so that decoding can borrow. Longest frame
+ * (with its length): IPC_FRAME_MAX. A frame that does not decode ends the
  * connection (the peer is of our own house, so this is a bug or an incompatible version).
  *
  * A request is named by a struct ipc_handle, made by the front: slot and generation of its connection and
@@ -174,8 +175,8 @@ struct ipc_frame {
 void ipc_encode(const struct ipc_frame *frame, struct buf *out);
 
 /*
- * Takes the first frame of the bytes. 1: *ret holds it, borrowing from `bytes` (strings are terminated in place,
- * which is why bytes is writable), *ret_used bytes are consumed. 0: more bytes are needed. -1: garbage.
+ * Takes the first frame of the bytes. 1: *ret holds it, borrowing from `bytes` (strings come terminated;
+ * nothing is written), *ret_used bytes are consumed. 0: more bytes are needed. -1: garbage.
  */
 NODISCARD int ipc_decode(uint8_t *bytes, size_t len, struct ipc_frame *ret, size_t *ret_used, struct err *err);
 
