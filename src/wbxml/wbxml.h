@@ -28,6 +28,8 @@ enum wbxml_tag {
 const char *wbxml_tag_to_str(unsigned tag, char *text, size_t text_size);
 /* False for tags which no published code page has. */
 bool wbxml_tag_known(unsigned tag);
+/* First and last protocol version (times ten; last 255: still in use) of a known tag; 0, 0: obsolete. */
+void wbxml_tag_versions(unsigned tag, unsigned *ret_first, unsigned *ret_last);
 
 /* A node lives in the arena given to wbxml_decode. Text is valid UTF-8 and terminated (text[len] is 0). */
 struct wbxml_node {
