@@ -1,0 +1,61 @@
+#ifndef BELLHOP_ADMIN_ADMIN_H
+#define BELLHOP_ADMIN_ADMIN_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "store/store.h"
+
+/*
+ * Administration: one request in, one answer out, both one line of JSON, over
+ * <runtime_dir>/admin.sock and later from the web API. What can be asked stands in one table
+ * (admin/verbs.h).
+ *
+ *     {"verb": "user add", "args": {"address": "anna@example.org", "password": "..."}}
+ *     {"ok": true, "result": {...}}
+ *     {"ok": false, "error": {"code": "not_found", "text": "..."}}
+ *
+ * Who may: root and the user the server runs as, by SO_PEERCRED; everybody else gets `denied`. What
+ * changes something leaves a row in the event log, in the same transaction.
+ *
+ * Threads: admin_handle() from any worker thread (it blocks on the store and, for passwords, on
+ * crypt(3)). Never log the request: it may hold a password.
+ */
+#define ADMIN_REQUEST_MAX (256u * 1024) /* bytes of one line; the listener refuses longer ones */
+
+struct admin;
+
+struct admin_counter {
+	char name[64];
+	uint64_t value;
+};
+
+struct admin_options {
+	struct store *store;
+	/* The file that the administrator edits, checked before a reload; NULL: `reload` is
+	 * refused. */
+	const char *config_path;
+	/* The supervisor's line: 'R' is written to ask for a reload, 'E' for a restart of the
+	 * engine. -1: both are refused. */
+	int control_fd;
+	/*
+	 * Fills up to max counters and returns how many; any thread. Known names: parked,
+	 * connections, fronts, engine_pid, workers_busy. Others are shown by `stats` as they are.
+	 * NULL: none.
+	 */
+	size_t (*counters)(void *owner, struct admin_counter *out, size_t max);
+	void *owner;
+};
+
+/* Copies the options; the store must outlive it. */
+struct admin *admin_new(const struct admin_options *options);
+void admin_free(struct admin **admin);
+
+/* Appends one line with its newline; never fails: trouble becomes an answer. line need not be
+ * terminated. */
+void admin_handle(struct admin *admin, const char *line, size_t len, uid_t peer, struct buf *out);
+
+#endif

@@ -1,0 +1,104 @@
+/*
+ * The table of verbs. Constant; no threads, no limits of its own.
+ */
+#include "admin/verbs.h"
+
+#include <string.h>
+
+#define ADDRESS(what)                                                                              \
+	{                                                                                          \
+		"address", ADMIN_ARG_ADDRESS, true, true, what                                     \
+	}
+#define DEVICE                                                                                     \
+	{                                                                                          \
+		"device", ADMIN_ARG_TEXT, true, true,                                              \
+			"the phone's DeviceId, as device list shows it"                            \
+	}
+#define YES                                                                                        \
+	{                                                                                          \
+		"yes", ADMIN_ARG_FLAG, true, false, "do it: this cannot be taken back"             \
+	}
+#define PASSWORD                                                                                   \
+	{                                                                                          \
+		"password", ADMIN_ARG_SECRET, true, false, "the password"                          \
+	}
+
+/* clang-format off */
+const struct admin_verb admin_verbs[ADMIN_VERB_COUNT] = {
+	[ADMIN_USER_ADD] = {"user add", "Create a user with an empty mailbox. The domain is created when it is new.",
+		true, false, {ADDRESS("the mail address, which is also the login"), PASSWORD,
+			{"name", ADMIN_ARG_TEXT, false, false, "full name"}}, ""},
+	[ADMIN_USER_PASSWD] = {"user passwd", "Set a user's password. It takes effect at the next request, also of waiting phones.",
+		true, false, {ADDRESS("whose"), PASSWORD}, ""},
+	[ADMIN_USER_LIST] = {"user list", "List the users.",
+		false, false, {{NULL}}, "address name enabled used_bytes created_at"},
+	[ADMIN_USER_SHOW] = {"user show", "Show one user: addresses, phones, size.",
+		false, false, {ADDRESS("who")}, ""},
+	[ADMIN_USER_DISABLE] = {"user disable", "Lock a user out: logins are refused, mail is still taken.",
+		true, false, {ADDRESS("who")}, ""},
+	[ADMIN_USER_ENABLE] = {"user enable", "Let a disabled user in again.",
+		true, false, {ADDRESS("who")}, ""},
+	[ADMIN_USER_DEL] = {"user del", "Delete a user with all mail and phones.",
+		true, true, {ADDRESS("who"), YES}, ""},
+	[ADMIN_ALIAS_ADD] = {"alias add", "Give a user one more address.",
+		true, false, {{"alias", ADMIN_ARG_ADDRESS, true, true, "the new address"}, ADDRESS("the user who gets it")}, ""},
+	[ADMIN_ALIAS_DEL] = {"alias del", "Take an alias away.",
+		true, false, {{"alias", ADMIN_ARG_ADDRESS, true, true, "the address"}}, ""},
+	[ADMIN_ALIAS_LIST] = {"alias list", "List the aliases, of everybody or of one user.",
+		false, false, {{"address", ADMIN_ARG_ADDRESS, false, true, "whose"}}, "alias address"},
+	[ADMIN_DOMAIN_ADD] = {"domain add", "Take mail for a domain.",
+		true, false, {{"domain", ADMIN_ARG_DOMAIN, true, true, "the domain"}}, ""},
+	[ADMIN_DOMAIN_DEL] = {"domain del", "Remove a domain that has no users.",
+		true, false, {{"domain", ADMIN_ARG_DOMAIN, true, true, "the domain"}}, ""},
+	[ADMIN_DOMAIN_LIST] = {"domain list", "List the domains.",
+		false, false, {{NULL}}, "domain"},
+	[ADMIN_DEVICE_LIST] = {"device list", "List the phones, of everybody or of one user.",
+		false, false, {{"address", ADMIN_ARG_ADDRESS, false, true, "whose"}},
+		"address device type model version last_seen_at state"},
+	[ADMIN_DEVICE_SHOW] = {"device show", "Show all that is known of one phone.",
+		false, false, {ADDRESS("whose"), DEVICE}, ""},
+	[ADMIN_DEVICE_WIPE] = {"device wipe", "Order a phone to erase itself when it next calls.",
+		true, true, {ADDRESS("whose"), DEVICE, YES}, ""},
+	[ADMIN_DEVICE_BLOCK] = {"device block", "Refuse a phone.",
+		true, false, {ADDRESS("whose"), DEVICE}, ""},
+	[ADMIN_DEVICE_UNBLOCK] = {"device unblock", "Let a blocked phone in again; also takes back a wipe that it has not yet obeyed.",
+		true, false, {ADDRESS("whose"), DEVICE}, ""},
+	[ADMIN_DEVICE_DEL] = {"device del", "Forget a phone. It starts anew when it calls again.",
+		true, true, {ADDRESS("whose"), DEVICE, YES}, ""},
+	[ADMIN_POLICY_SHOW] = {"policy show", "Show the policy that phones must follow.",
+		false, false, {{NULL}}, ""},
+	[ADMIN_POLICY_SET] = {"policy set", "Replace the policy: a JSON object of EASProvisionDoc settings. Phones provision again.",
+		true, false, {{"settings", ADMIN_ARG_JSON, true, true, "for example '{\"DevicePasswordEnabled\": 1}'; {} for the default"}}, ""},
+	[ADMIN_LOG_LIST] = {"log list", "Show the event log, newest first.",
+		false, false, {{"user", ADMIN_ARG_ADDRESS, false, false, "only events of this user"},
+			{"limit", ADMIN_ARG_INT, false, false, "at most so many (100)"},
+			{"before", ADMIN_ARG_INT, false, false, "only events with a smaller id"}},
+		"id at actor action result user device address"},
+	[ADMIN_STATUS] = {"status", "Show whether the server is well: users, phones, waiting phones, processes.",
+		false, false, {{NULL}}, ""},
+	[ADMIN_STATS] = {"stats", "Show all counters.",
+		false, false, {{NULL}}, ""},
+	[ADMIN_RELOAD] = {"reload", "Check the configuration and take it over, certificates included. No phone is disturbed.",
+		true, false, {{NULL}}, ""},
+	[ADMIN_RESTART] = {"restart", "Restart a part of the server. Waiting phones stay connected.",
+		true, false, {{"part", ADMIN_ARG_TEXT, true, true, "engine"}}, ""},
+};
+/* clang-format on */
+
+enum admin_verb_id admin_verb_find(const char *name)
+{
+	for (int i = 0; i < ADMIN_VERB_COUNT; i++) {
+		if (strcmp(admin_verbs[i].name, name) == 0)
+			return (enum admin_verb_id)i;
+	}
+	return ADMIN_VERB_COUNT;
+}
+
+size_t admin_verb_arg_count(const struct admin_verb *verb)
+{
+	size_t n = 0;
+
+	while (n < ADMIN_ARGS_MAX && verb->args[n].name != NULL)
+		n++;
+	return n;
+}

@@ -1,0 +1,77 @@
+#ifndef BELLHOP_ADMIN_VERBS_H
+#define BELLHOP_ADMIN_VERBS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/*
+ * What an administrator can ask for: names, arguments, help. The server checks requests against it;
+ * the command line builds its options, its --help and its tables from it.
+ */
+enum admin_verb_id {
+	ADMIN_USER_ADD,
+	ADMIN_USER_PASSWD,
+	ADMIN_USER_LIST,
+	ADMIN_USER_SHOW,
+	ADMIN_USER_DISABLE,
+	ADMIN_USER_ENABLE,
+	ADMIN_USER_DEL,
+	ADMIN_ALIAS_ADD,
+	ADMIN_ALIAS_DEL,
+	ADMIN_ALIAS_LIST,
+	ADMIN_DOMAIN_ADD,
+	ADMIN_DOMAIN_DEL,
+	ADMIN_DOMAIN_LIST,
+	ADMIN_DEVICE_LIST,
+	ADMIN_DEVICE_SHOW,
+	ADMIN_DEVICE_WIPE,
+	ADMIN_DEVICE_BLOCK,
+	ADMIN_DEVICE_UNBLOCK,
+	ADMIN_DEVICE_DEL,
+	ADMIN_POLICY_SHOW,
+	ADMIN_POLICY_SET,
+	ADMIN_LOG_LIST,
+	ADMIN_STATUS,
+	ADMIN_STATS,
+	ADMIN_RELOAD,
+	ADMIN_RESTART,
+	ADMIN_VERB_COUNT,
+};
+
+enum admin_arg_type {
+	ADMIN_ARG_TEXT,
+	ADMIN_ARG_ADDRESS, /* user@domain; given to verbs in lower case */
+	ADMIN_ARG_DOMAIN,
+	ADMIN_ARG_INT,
+	ADMIN_ARG_FLAG,
+	ADMIN_ARG_SECRET, /* a password: from a prompt, --password-file or standard input */
+	ADMIN_ARG_JSON,   /* an object */
+};
+
+struct admin_arg {
+	const char *name;
+	enum admin_arg_type type;
+	bool required;
+	bool positional; /* on the command line: by place, else --name */
+	const char *help;
+};
+
+#define ADMIN_ARGS_MAX 4
+
+struct admin_verb {
+	const char *name; /* "user add" */
+	const char *help;
+	bool changes; /* leaves an event-log row */
+	bool confirm; /* cannot be taken back: refused without "yes": true */
+	struct admin_arg args[ADMIN_ARGS_MAX]; /* name NULL ends them */
+	const char *
+		columns; /* of the table for people: "address name ..."; "": result is one object */
+};
+
+extern const struct admin_verb admin_verbs[ADMIN_VERB_COUNT];
+
+/* ADMIN_VERB_COUNT when there is none of that name. */
+enum admin_verb_id admin_verb_find(const char *name);
+size_t admin_verb_arg_count(const struct admin_verb *verb);
+
+#endif
