@@ -5,19 +5,23 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/arena.h"
 #include "base/err.h"
 #include "ipc/ipc.h"
 #include "store/store.h"
 
 /*
- * Watches: who waits for what (DESIGN.md, section 6). One watch is one waiting request of one device; a new watch of a device
- * ends the older one. A change event only marks; what a mark leads to is decided here without a database when it is certain,
- * and otherwise by an exact check on a worker.
+ * Watches: who waits for what (DESIGN.md, section 6). One watch is one waiting request of one
+ * device; a new watch of a device ends the older one. A change event only marks; what a mark leads
+ * to is decided here without a database when it is certain, and otherwise by an exact check on a
+ * worker.
  *
- * The order that loses nothing: watch_begin() registers, then the caller checks each folder in the database, then watch_park().
- * A change between the first and the last makes watch_park() say "marked": check again, answer or park again.
+ * The order that loses nothing: watch_begin() registers, then the caller checks each folder in the
+ * database, then watch_park(). A change between the first and the last makes watch_park() say
+ * "marked": check again, answer or park again.
  *
- * Threads: every function may be called from any thread; one mutex, held for microseconds, never across I/O or callbacks.
+ * Threads: every function may be called from any thread; one mutex, held for microseconds, never
+ * across I/O or callbacks.
  */
 struct watches;
 
@@ -29,9 +33,10 @@ struct watch_id {
 struct watch_folder {
 	struct owner_id owner;
 	struct folder_id folder;
-	int64_t cutoff_at;     /* items with an older date are outside the filter; INT64_MIN: no filter */
-	uint8_t item_class;    /* enum item_class that the folder's Sync would send */
-	bool exact;            /* never decide from memory: always let the exact check decide */
+	int64_t cutoff_at;  /* items with an older date are outside the filter; INT64_MIN: no filter
+			     */
+	uint8_t item_class; /* enum item_class that the folder's Sync would send */
+	bool exact;         /* never decide from memory: always let the exact check decide */
 };
 
 enum watch_kind { WATCH_PING = 1, WATCH_SYNC = 2 };
@@ -41,8 +46,8 @@ struct watch_spec {
 	struct owner_id user;
 	struct device_id device;
 	uint32_t heartbeat_s;
-	uint64_t user_epoch, device_epoch; /* as read from the store before the check */
-	bool hierarchy;           /* wake for CHANGE_HIERARCHY of `user` */
+	uint64_t user_epoch, device_epoch;  /* as read from the store before the check */
+	bool hierarchy;                     /* wake for CHANGE_HIERARCHY of `user` */
 	const struct watch_folder *folders; /* copied */
 	size_t folder_count;
 };
@@ -50,10 +55,10 @@ struct watch_spec {
 /* Why a watch must be looked at. */
 enum watch_mark {
 	WATCH_MARK_NONE = 0,
-	WATCH_MARK_CHANGED = 1,   /* certain: folder_index will send something */
-	WATCH_MARK_CHECK = 2,     /* uncertain: run the exact check */
+	WATCH_MARK_CHANGED = 1, /* certain: folder_index will send something */
+	WATCH_MARK_CHECK = 2,   /* uncertain: run the exact check */
 	WATCH_MARK_HIERARCHY = 4,
-	WATCH_MARK_ADMIN = 8,     /* user, device or policy changed: authenticate and check again */
+	WATCH_MARK_ADMIN = 8, /* user, device or policy changed: authenticate and check again */
 };
 
 /* A snapshot of a watch, in the caller's arena. */
@@ -62,17 +67,21 @@ struct watch_view {
 	struct watch_spec spec;
 	struct ipc_handle handle;
 	unsigned marks;
-	const uint32_t *changed;  /* indexes into spec.folders with a certain change */
+	const uint32_t *changed; /* indexes into spec.folders with a certain change */
 	size_t changed_count;
 	bool parked;
 };
 
-/* Called without the mutex, on the thread that published or on the timer's thread: a parked watch got a mark. The engine wakes it or runs
- * the exact check on a worker. Flag and Read changes alone arrive after flag_wake_delay_s. */
+/* Called without the mutex, on the thread that published or on the timer's thread: a parked watch
+ * got a mark. The engine wakes it or runs the exact check on a worker. Flag and Read changes alone
+ * arrive after flag_wake_delay_s. Once until watch_check_begin(), and again when WATCH_MARK_ADMIN
+ * comes on top. */
 typedef void (*watch_marked_fn)(struct watch_id id, unsigned marks, void *owner);
-/* A watch ended because its device began another one, or its device sent another command (stale): tell the front. */
+/* A watch ended because its device began another one, or its device sent another command (stale):
+ * tell the front. */
 typedef void (*watch_ended_fn)(const struct ipc_handle *handle, bool parked, void *owner);
-/* The watch stays, but may not be renewed from memory any more (device epoch raised): tell the front. */
+/* The watch stays, but may not be renewed from memory any more (device epoch raised): tell the
+ * front. */
 typedef void (*watch_stale_fn)(const struct ipc_handle *handle, void *owner);
 
 struct watch_options {
@@ -85,24 +94,38 @@ struct watch_options {
 
 struct watches *watches_new(const struct watch_options *options);
 void watches_free(struct watches **w);
+/* Reload: for changes from now on. */
+void watches_set_flag_delay(struct watches *w, uint32_t flag_wake_delay_s);
 
 /* Registers; state: checking. Ends an older watch of the same device (on_ended). */
 struct watch_id watch_begin(struct watches *w, const struct watch_spec *spec);
 /*
- * Checking -> parked under this handle. True: parked; `send(arg)` was called under the mutex, so that no WAKE can be queued before the PARK
- * (send only queues bytes). False: marks arrived since watch_begin() (they are cleared and given back); the watch stays in checking.
+ * What the check saw: the data of `user` in a snapshot with this owner seq. A commit is published a
+ * moment after it can be read; a change that the check has seen already and that is published only
+ * now marks nothing (or the phone would be woken for what it has).
  */
-bool watch_park(struct watches *w, struct watch_id id, const struct ipc_handle *handle, unsigned *ret_marks,
-	void (*send)(void *arg), void *arg);
-/* Ends it, if it is still there. True: it was there. The handle it was parked under is given back when ret_handle is not NULL. */
+void watch_checked(struct watches *w, struct watch_id id, struct owner_id user, uint64_t seq);
+/*
+ * Checking -> parked under this handle. True: parked; `send(arg)` was called under the mutex, so
+ * that no WAKE can be queued before the PARK (send only queues bytes). False: marks arrived since
+ * watch_begin() (they are cleared and given back); the watch stays in checking. False with no
+ * marks: the watch ended meanwhile.
+ */
+bool watch_park(struct watches *w, struct watch_id id, const struct ipc_handle *handle,
+	unsigned *ret_marks, void (*send)(void *arg), void *arg);
+/* Ends it, if it is still there. True: it was there. The handle it was parked under is given back
+ * when ret_handle is not NULL. */
 bool watch_end(struct watches *w, struct watch_id id, struct ipc_handle *ret_handle);
 /* The front says the phone is gone. */
 void watch_gone(struct watches *w, const struct ipc_handle *handle);
 /* All watches of one front (its connection ended). */
 void watch_front_gone(struct watches *w, uint32_t front);
-/* Takes a parked watch back to checking, for the exact check: the marks are cleared and given in the view. False: it is gone. */
-bool watch_check_begin(struct watches *w, struct watch_id id, struct arena *arena, struct watch_view *ret);
-/* Raises the device's epoch: its watch, if any, may not be renewed from memory (on_stale). Called at every command but Ping. */
+/* Takes a parked watch back to checking, for the exact check: the marks are cleared and given in
+ * the view. False: it is gone. */
+bool watch_check_begin(
+	struct watches *w, struct watch_id id, struct arena *arena, struct watch_view *ret);
+/* Raises the device's epoch: its watch, if any, may not be renewed from memory (on_stale). Called
+ * at every command but Ping. */
 void watch_touch_device(struct watches *w, struct device_id device);
 /* Milliseconds until watches_run_timers() is due (-1: nothing waits). */
 int64_t watches_next_timer_ms(struct watches *w, int64_t now_ms);

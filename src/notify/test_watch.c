@@ -1,0 +1,436 @@
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/test.h"
+#include "notify/watch.h"
+
+#define USER     ((struct owner_id){7})
+#define PHONE    ((struct device_id){3})
+#define OTHER    ((struct device_id){4})
+#define INBOX    ((struct folder_id){2})
+#define CALENDAR ((struct folder_id){8})
+
+/* What the callbacks said. */
+struct told {
+	int marked, ended, stale;
+	unsigned marks;
+	struct watch_id id;
+	struct ipc_handle handle;
+};
+
+static void on_marked(struct watch_id id, unsigned marks, void *owner)
+{
+	struct told *told = owner;
+
+	told->marked++;
+	told->marks = marks;
+	told->id = id;
+}
+
+static void on_ended(const struct ipc_handle *handle, bool parked, void *owner)
+{
+	struct told *told = owner;
+
+	CHECK(parked);
+	told->ended++;
+	told->handle = *handle;
+}
+
+static void on_stale(const struct ipc_handle *handle, void *owner)
+{
+	struct told *told = owner;
+
+	told->stale++;
+	told->handle = *handle;
+}
+
+static struct watches *new_watches(struct told *told)
+{
+	struct watch_options o = {15, on_marked, on_ended, on_stale, told};
+
+	clock_fake_set(1000000, 5000);
+	*told = (struct told){0};
+	return watches_new(&o);
+}
+
+static struct watch_id begin(struct watches *w, struct device_id device)
+{
+	const struct watch_folder folders[] = {
+		{USER, INBOX, 500, ITEM_MAIL, false},
+		{USER, CALENDAR, INT64_MIN, ITEM_CALENDAR, true},
+	};
+	struct watch_spec spec = {.kind = WATCH_PING,
+		.user = USER,
+		.device = device,
+		.heartbeat_s = 480,
+		.hierarchy = true,
+		.folders = folders,
+		.folder_count = 2};
+
+	return watch_begin(w, &spec);
+}
+
+static void count_sent(void *arg)
+{
+	++*(int *)arg;
+}
+
+static bool park(struct watches *w, struct watch_id id, uint32_t request, unsigned *ret_marks)
+{
+	struct ipc_handle handle = {1, 2, 3, request};
+	int sent = 0;
+	bool parked = watch_park(w, id, &handle, ret_marks, count_sent, &sent);
+
+	CHECK_INT(sent, parked ? 1 : 0);
+	return parked;
+}
+
+static struct watch_id begin_parked(struct watches *w, struct device_id device, uint32_t request)
+{
+	struct watch_id id = begin(w, device);
+	unsigned marks;
+
+	REQUIRE(park(w, id, request, &marks));
+	return id;
+}
+
+static struct change_event item_event(unsigned kinds, int64_t date_at, struct device_id device)
+{
+	return (struct change_event){.owner = USER,
+		.folder = INBOX,
+		.item = {9},
+		.seq = 70,
+		.kinds = kinds,
+		.date_at = date_at,
+		.item_class = ITEM_MAIL,
+		.device = device};
+}
+
+/* One event on a fresh parked watch; what it leads to at once. */
+static void test_decisions(void)
+{
+	static const struct {
+		const char *what;
+		unsigned kinds;
+		int64_t date_at;
+		uint64_t device;
+		uint64_t folder;
+		uint8_t item_class;
+		unsigned marks;
+	} t[] = {
+		{"mail comes in", CHANGE_ADD, 600, 0, 2, ITEM_MAIL, WATCH_MARK_CHANGED},
+		{"on the edge of the filter", CHANGE_ADD, 500, 0, 2, ITEM_MAIL, WATCH_MARK_CHANGED},
+		{"outside the filter", CHANGE_ADD, 499, 0, 2, ITEM_MAIL, WATCH_MARK_CHECK},
+		{"another class", CHANGE_ADD, 600, 0, 2, ITEM_SMS, WATCH_MARK_CHECK},
+		{"another phone moves in", CHANGE_ADD, 600, 4, 2, ITEM_MAIL, WATCH_MARK_CHANGED},
+		{"the phone itself adds", CHANGE_ADD, 600, 3, 2, ITEM_MAIL, WATCH_MARK_CHECK},
+		{"the phone itself reads", CHANGE_READ, 600, 3, 2, ITEM_MAIL, WATCH_MARK_CHECK},
+		{"an exact folder", CHANGE_ADD, 600, 0, 8, ITEM_CALENDAR, WATCH_MARK_CHECK},
+		{"deleted", CHANGE_DELETE, 600, 0, 2, ITEM_MAIL, WATCH_MARK_CHECK},
+		{"added and deleted at once", CHANGE_ADD | CHANGE_DELETE, 600, 0, 2, ITEM_MAIL,
+			WATCH_MARK_CHECK},
+		{"content", CHANGE_CONTENT | CHANGE_READ, 600, 0, 2, ITEM_MAIL, WATCH_MARK_CHECK},
+		{"read", CHANGE_READ, 600, 0, 2, ITEM_MAIL, 0},
+		{"flagged and answered", CHANGE_FLAG | CHANGE_VERB, 600, 4, 2, ITEM_MAIL, 0},
+		{"a folder not watched", CHANGE_ADD, 600, 0, 3, ITEM_MAIL, 0},
+		{"hierarchy", CHANGE_HIERARCHY, 0, 0, 99, 0, WATCH_MARK_HIERARCHY},
+		{"user", CHANGE_USER, 0, 0, 0, 0, WATCH_MARK_ADMIN},
+		{"device", CHANGE_DEVICE, 0, 3, 0, 0, WATCH_MARK_ADMIN},
+		{"another device", CHANGE_DEVICE, 0, 4, 0, 0, 0},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(t); i++) {
+		struct change_event e =
+			item_event(t[i].kinds, t[i].date_at, (struct device_id){t[i].device});
+		struct told told;
+		struct watches *w = new_watches(&told);
+
+		e.folder.v = t[i].folder;
+		e.item_class = t[i].item_class;
+		(void)begin_parked(w, PHONE, 1);
+		watches_publish(w, &e, 1);
+		if (told.marks != t[i].marks || told.marked != (t[i].marks != 0))
+			test_fail_(__FILE__, __LINE__, "%s: marks %u, not %u", t[i].what,
+				told.marks, t[i].marks);
+		watches_free(&w);
+	}
+	clock_fake_off();
+}
+
+static void test_other_owner(void)
+{
+	struct change_event e = item_event(CHANGE_ADD, 600, (struct device_id){0});
+	struct told told;
+	struct watches *w = new_watches(&told);
+
+	(void)begin_parked(w, PHONE, 1);
+	e.owner.v = 8;
+	watches_publish(w, &e, 1);
+	e.kinds = CHANGE_USER | CHANGE_HIERARCHY;
+	watches_publish(w, &e, 1);
+	CHECK_INT(told.marked, 0);
+	e.kinds = CHANGE_GLOBAL;
+	e.owner.v = 0;
+	watches_publish(w, &e, 1);
+	CHECK_INT(told.marks, WATCH_MARK_ADMIN);
+	watches_free(&w);
+	clock_fake_off();
+}
+
+static void test_change_between_check_and_park(void)
+{
+	struct change_event e = item_event(CHANGE_ADD, 600, (struct device_id){0});
+	struct told told;
+	struct watches *w = new_watches(&told);
+	struct watch_id id = begin(w, PHONE);
+	unsigned marks = 0;
+
+	watches_publish(w, &e, 1);
+	CHECK_INT(told.marked, 0);
+	CHECK(!park(w, id, 1, &marks));
+	CHECK_INT(marks, WATCH_MARK_CHANGED);
+	CHECK(park(w, id, 1, &marks));
+	CHECK_INT(marks, 0);
+	CHECK_INT(told.marked, 0);
+	watches_publish(w, &e, 1);
+	CHECK_INT(told.marked, 1);
+	watches_free(&w);
+	clock_fake_off();
+}
+
+static void test_view_names_changed_folders(void)
+{
+	struct change_event e[2] = {item_event(CHANGE_ADD, 600, (struct device_id){0}),
+		item_event(CHANGE_ADD, 600, (struct device_id){0})};
+	struct arena *arena = arena_new(0);
+	struct told told;
+	struct watches *w = new_watches(&told);
+	struct watch_id id = begin_parked(w, PHONE, 5);
+	struct watch_view view;
+	struct ipc_handle handle = {0};
+
+	e[1].folder = CALENDAR;
+	watches_publish(w, e, 2);
+	CHECK_INT(told.marked, 1);
+	CHECK_INT(told.id.v, id.v);
+	CHECK(watch_check_begin(w, id, arena, &view));
+	CHECK_INT(view.marks, WATCH_MARK_CHANGED | WATCH_MARK_CHECK);
+	CHECK_INT(view.changed_count, 1);
+	CHECK_INT(view.changed[0], 0);
+	CHECK(view.parked);
+	CHECK_INT(view.handle.request, 5);
+	CHECK_INT(view.spec.folder_count, 2);
+	CHECK_INT(view.spec.folders[0].cutoff_at, 500);
+	CHECK_INT(view.spec.heartbeat_s, 480);
+	/* Taken marks do not come twice, fresh ones do. */
+	CHECK(watch_check_begin(w, id, arena, &view));
+	CHECK_INT(view.marks, 0);
+	CHECK_INT(view.changed_count, 0);
+	CHECK(watch_end(w, id, &handle));
+	CHECK_INT(handle.request, 5);
+	CHECK(!watch_end(w, id, &handle));
+	CHECK(!watch_check_begin(w, id, arena, &view));
+	CHECK_INT(watches_count(w), 0);
+	watches_free(&w);
+	arena_free(&arena);
+	clock_fake_off();
+}
+
+static void test_flags_gather(void)
+{
+	struct change_event e = item_event(CHANGE_READ, 600, OTHER);
+	struct arena *arena = arena_new(0);
+	struct told told;
+	struct watches *w = new_watches(&told);
+	struct watch_id id = begin_parked(w, PHONE, 1);
+	struct watch_view view;
+	unsigned marks;
+
+	CHECK_INT(watches_next_timer_ms(w, clock_now_ms()), -1);
+	watches_publish(w, &e, 1);
+	CHECK_INT(watches_next_timer_ms(w, clock_now_ms()), 15000);
+	clock_fake_advance_ms(10000);
+	watches_publish(w, &e, 1); /* gathered: the timer does not start again */
+	CHECK_INT(watches_next_timer_ms(w, clock_now_ms()), 5000);
+	watches_run_timers(w, clock_now_ms());
+	CHECK_INT(told.marked, 0);
+	clock_fake_advance_ms(5000);
+	watches_run_timers(w, clock_now_ms());
+	CHECK_INT(told.marked, 1);
+	CHECK_INT(told.marks, WATCH_MARK_CHECK);
+	CHECK_INT(watches_next_timer_ms(w, clock_now_ms()), -1);
+	/* A check that comes first covers what the timer was to tell. */
+	CHECK(watch_check_begin(w, id, arena, &view));
+	CHECK(park(w, id, 1, &marks));
+	watches_publish(w, &e, 1);
+	CHECK(watch_check_begin(w, id, arena, &view));
+	CHECK_INT(watches_next_timer_ms(w, clock_now_ms()), -1);
+	CHECK(park(w, id, 1, &marks));
+	/* Without a delay they count at once. */
+	watches_set_flag_delay(w, 0);
+	watches_publish(w, &e, 1);
+	CHECK_INT(told.marked, 2);
+	watches_free(&w);
+	arena_free(&arena);
+	clock_fake_off();
+}
+
+static void test_timers_in_order_of_time(void)
+{
+	struct change_event e = item_event(CHANGE_READ, 600, (struct device_id){0});
+	struct told told;
+	struct watches *w = new_watches(&told);
+
+	(void)begin_parked(w, PHONE, 1);
+	watches_publish(w, &e, 1);
+	(void)begin_parked(w, OTHER, 2);
+	watches_set_flag_delay(w, 2);
+	watches_publish(w, &e, 1);
+	CHECK_INT(watches_next_timer_ms(w, clock_now_ms()), 2000);
+	clock_fake_advance_ms(2000);
+	watches_run_timers(w, clock_now_ms());
+	CHECK_INT(told.marked, 1);
+	CHECK_INT(watches_next_timer_ms(w, clock_now_ms()), 13000);
+	watches_free(&w);
+	clock_fake_off();
+}
+
+static void test_one_watch_per_device(void)
+{
+	struct told told;
+	struct watches *w = new_watches(&told);
+	struct watch_id first = begin_parked(w, PHONE, 1), second;
+	unsigned marks = 77;
+
+	(void)begin_parked(w, OTHER, 9);
+	second = begin(w, PHONE);
+	CHECK_INT(told.ended, 1);
+	CHECK_INT(told.handle.request, 1);
+	CHECK(!park(w, first, 1, &marks));
+	CHECK_INT(marks, 0);
+	CHECK_INT(watches_count(w), 2);
+	/* One that never parked ends without a word. */
+	(void)begin_parked(w, PHONE, 3);
+	CHECK_INT(told.ended, 1);
+	CHECK(!park(w, second, 2, &marks));
+	CHECK_INT(watches_count(w), 2);
+	watches_free(&w);
+	clock_fake_off();
+}
+
+static void test_touch(void)
+{
+	struct change_event e = item_event(CHANGE_ADD, 600, (struct device_id){0});
+	struct told told;
+	struct watches *w = new_watches(&told);
+	struct watch_id id;
+	unsigned marks;
+
+	watch_touch_device(w, PHONE);
+	(void)begin_parked(w, PHONE, 1);
+	CHECK_INT(told.stale, 0);
+	watch_touch_device(w, PHONE);
+	watch_touch_device(w, PHONE);
+	CHECK_INT(told.stale, 1);
+	/* From memory nothing is certain any more. */
+	watches_publish(w, &e, 1);
+	CHECK_INT(told.marks, WATCH_MARK_CHECK);
+	/* Touched while it is checked: told as soon as it is parked. */
+	id = begin(w, PHONE);
+	watch_touch_device(w, PHONE);
+	CHECK_INT(told.stale, 1);
+	CHECK(park(w, id, 2, &marks));
+	CHECK_INT(told.stale, 2);
+	CHECK_INT(told.handle.request, 2);
+	watches_free(&w);
+	clock_fake_off();
+}
+
+static void test_admin_is_told_on_top(void)
+{
+	struct change_event e[2] = {
+		item_event(CHANGE_DELETE, 600, OTHER), item_event(CHANGE_USER, 0, OTHER)};
+	struct told told;
+	struct watches *w = new_watches(&told);
+
+	(void)begin_parked(w, PHONE, 1);
+	watches_publish(w, e, 1);
+	watches_publish(w, e, 1);
+	CHECK_INT(told.marked, 1);
+	watches_publish(w, e + 1, 1);
+	CHECK_INT(told.marked, 2);
+	CHECK_INT(told.marks, WATCH_MARK_CHECK | WATCH_MARK_ADMIN);
+	watches_publish(w, e + 1, 1);
+	CHECK_INT(told.marked, 2);
+	watches_free(&w);
+	clock_fake_off();
+}
+
+/* A commit can be read before it is published: what the check saw wakes nobody afterwards. */
+static void test_published_late(void)
+{
+	struct change_event e = item_event(CHANGE_ADD, 600, (struct device_id){0});
+	struct told told;
+	struct watches *w = new_watches(&told);
+	struct watch_id id = begin(w, PHONE);
+	unsigned marks;
+
+	watch_checked(w, id, USER, 70);
+	watch_checked(w, id, (struct owner_id){8}, 90);
+	CHECK(park(w, id, 1, &marks));
+	watches_publish(w, &e, 1);
+	CHECK_INT(told.marked, 0);
+	e.seq = 71;
+	watches_publish(w, &e, 1);
+	CHECK_INT(told.marked, 1);
+	watches_free(&w);
+	clock_fake_off();
+}
+
+static void test_gone(void)
+{
+	struct told told;
+	struct watches *w = new_watches(&told);
+	struct ipc_handle handle = {1, 2, 3, 1}, other = {2, 2, 3, 1};
+	unsigned marks;
+
+	(void)begin_parked(w, PHONE, 1);
+	watch_gone(w, &other);
+	CHECK_INT(watches_count(w), 1);
+	watch_gone(w, &handle);
+	CHECK_INT(watches_count(w), 0);
+	for (uint64_t i = 1; i <= 100; i++) {
+		struct watch_id id = begin(w, (struct device_id){i});
+
+		other = (struct ipc_handle){i % 2 + 1, (uint32_t)i, 1, 1};
+		CHECK(watch_park(w, id, &other, &marks, count_sent, &(int){0}));
+	}
+	watch_front_gone(w, 2);
+	CHECK_INT(watches_count(w), 50);
+	watch_front_gone(w, 1);
+	CHECK_INT(watches_count(w), 0);
+	CHECK_INT(told.ended, 0);
+	watches_free(&w);
+	clock_fake_off();
+}
+
+/* More watches on one folder than the inline list of calls holds. */
+static void test_many_on_one_folder(void)
+{
+	struct change_event e = item_event(CHANGE_ADD, 600, (struct device_id){0});
+	struct told told;
+	struct watches *w = new_watches(&told);
+
+	for (uint32_t i = 1; i <= 1000; i++)
+		(void)begin_parked(w, (struct device_id){i}, i);
+	watches_publish(w, &e, 1);
+	CHECK_INT(told.marked, 1000);
+	watches_free(&w);
+	clock_fake_off();
+}
+
+TEST_MAIN(TEST(test_decisions), TEST(test_other_owner), TEST(test_change_between_check_and_park),
+	TEST(test_view_names_changed_folders), TEST(test_flags_gather),
+	TEST(test_timers_in_order_of_time), TEST(test_one_watch_per_device), TEST(test_touch),
+	TEST(test_admin_is_told_on_top), TEST(test_published_late), TEST(test_gone),
+	TEST(test_many_on_one_folder))

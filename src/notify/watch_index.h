@@ -1,0 +1,35 @@
+#ifndef BELLHOP_NOTIFY_WATCH_INDEX_H
+#define BELLHOP_NOTIFY_WATCH_INDEX_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * A chained hash table whose links lie inside the objects: 16 bytes an object, removal without a
+ * search, many objects under one key. Not for keys that a peer chooses: the hash is public. One
+ * lock of the owner's around everything.
+ */
+struct watch_link {
+	struct watch_link *next, **pprev; /* pprev NULL: in no table */
+};
+
+struct watch_index {
+	struct watch_link **slots;
+	size_t slot_count, count;
+	uint64_t (*hash)(const struct watch_link *link);
+};
+
+#define WATCH_OF(link, type, member) ((type *)((uintptr_t)(link)-offsetof(type, member)))
+
+void watch_index_init(struct watch_index *ix, uint64_t (*hash)(const struct watch_link *link));
+void watch_index_deinit(struct watch_index *ix);
+void watch_index_add(struct watch_index *ix, struct watch_link *link);
+/* Harmless when it is in no table. */
+void watch_index_remove(struct watch_index *ix, struct watch_link *link);
+/* The chain that holds everything with this hash, and more: the caller compares. */
+struct watch_link *watch_index_chain(const struct watch_index *ix, uint64_t hash);
+
+/* Mixes one or two words into a hash (splitmix64). */
+uint64_t watch_hash(uint64_t a, uint64_t b);
+
+#endif
