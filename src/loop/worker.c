@@ -1,0 +1,259 @@
+/*
+ * The worker pool.
+ *
+ * A job's way: submit -> queue -> a thread: run() -> outbox -> note on the loop -> done(). The
+ * outbox is ours and not the loop's, so that workers_free() can hand out what is left there itself.
+ *
+ * Threads: `lock` guards the queue, the outbox and the counters; it is never held across run() or
+ * done(). Limits: queue_max jobs waiting; the outbox is bounded by what was admitted.
+ */
+#include "loop/worker.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+
+#include "base/mem.h"
+
+#define THREADS_MAX 1024
+
+struct worker {
+	struct workers *pool;
+	uint32_t number;
+	pthread_t thread;
+};
+
+struct queue {
+	struct job *first, **end;
+	uint32_t count;
+};
+
+struct workers {
+	struct workers_options options;
+	pthread_mutex_t lock;
+	pthread_cond_t work;    /* a job came, or stop */
+	pthread_cond_t started; /* a thread finished its start */
+	struct queue queue, outbox;
+	uint32_t running, threads, started_count;
+	bool stop, failed;
+	struct err start_err;
+	struct loop_note note;
+	struct worker *workers;
+};
+
+static void queue_add(struct queue *q, struct job *job)
+{
+	job->next = NULL;
+	*q->end = job;
+	q->end = &job->next;
+	q->count++;
+}
+
+static struct job *queue_pop(struct queue *q)
+{
+	struct job *job = q->first;
+
+	if (job == NULL)
+		return NULL;
+	q->first = job->next;
+	if (q->first == NULL)
+		q->end = &q->first;
+	q->count--;
+	return job;
+}
+
+/* On the loop: every done() that waits. */
+static void deliver(struct workers *w)
+{
+	struct job *job;
+
+	for (;;) {
+		(void)pthread_mutex_lock(&w->lock);
+		job = queue_pop(&w->outbox);
+		(void)pthread_mutex_unlock(&w->lock);
+		if (job == NULL)
+			return;
+		job->done(job, job->cancelled);
+	}
+}
+
+static void on_note(struct loop_note *note)
+{
+	deliver((struct workers *)(void *)((char *)note - offsetof(struct workers, note)));
+}
+
+static void run_job(struct workers *w, struct job *job, void *state)
+{
+	job->run(job, state);
+	if (w->options.loop == NULL) {
+		job->done(job, false);
+		return;
+	}
+	(void)pthread_mutex_lock(&w->lock);
+	queue_add(&w->outbox, job);
+	(void)pthread_mutex_unlock(&w->lock);
+	loop_post(w->options.loop, &w->note);
+}
+
+/* False: on_start failed; the first error is kept. */
+static bool start(struct workers *w, struct worker *self, void **state)
+{
+	struct err err = ERR_INIT;
+	bool ok = w->options.on_start == NULL ||
+		  w->options.on_start(w->options.owner, self->number, state, &err) == 0;
+
+	(void)pthread_mutex_lock(&w->lock);
+	if (!ok && !w->failed) {
+		w->failed = true;
+		w->start_err = err;
+	}
+	w->started_count++;
+	(void)pthread_cond_broadcast(&w->started);
+	(void)pthread_mutex_unlock(&w->lock);
+	return ok;
+}
+
+static void *worker_main(void *arg)
+{
+	struct worker *self = arg;
+	struct workers *w = self->pool;
+	void *state = NULL;
+
+	if (!start(w, self, &state))
+		return NULL;
+	(void)pthread_mutex_lock(&w->lock);
+	for (;;) {
+		struct job *job = w->stop ? NULL : queue_pop(&w->queue);
+
+		if (job != NULL) {
+			w->running++;
+			(void)pthread_mutex_unlock(&w->lock);
+			run_job(w, job, state);
+			(void)pthread_mutex_lock(&w->lock);
+			w->running--;
+		} else if (w->stop) {
+			break;
+		} else {
+			(void)pthread_cond_wait(&w->work, &w->lock);
+		}
+	}
+	(void)pthread_mutex_unlock(&w->lock);
+	if (w->options.on_stop != NULL)
+		w->options.on_stop(w->options.owner, state);
+	return NULL;
+}
+
+static int start_threads(struct workers *w, struct err *err)
+{
+	sigset_t all, before;
+	int failed = 0;
+
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_BLOCK, &all, &before);
+	for (uint32_t i = 0; i < w->options.threads && failed == 0; i++) {
+		char name[24]; /* the kernel takes 15 letters: 10, a dash, and up to four digits */
+
+		w->workers[i] = (struct worker){.pool = w, .number = i};
+		failed = pthread_create(&w->workers[i].thread, NULL, worker_main, &w->workers[i]);
+		if (failed != 0)
+			break;
+		w->threads++;
+		(void)snprintf(name, sizeof(name), "%.10s-%u", w->options.name, i);
+		(void)pthread_setname_np(w->workers[i].thread, name);
+	}
+	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return failed == 0 ? 0 : err_set_errno(err, failed, "starting a worker thread");
+}
+
+int workers_new(const struct workers_options *options, struct workers **ret, struct err *err)
+{
+	CLEANUP(workers_free) struct workers *w = x_new(struct workers);
+
+	assert(options->threads >= 1 && options->threads <= THREADS_MAX);
+	w->options = *options;
+	w->queue.end = &w->queue.first;
+	w->outbox.end = &w->outbox.first;
+	w->note.fn = on_note;
+	w->note.name = options->name;
+	(void)pthread_mutex_init(&w->lock, NULL);
+	(void)pthread_cond_init(&w->work, NULL);
+	(void)pthread_cond_init(&w->started, NULL);
+	w->workers = x_calloc(options->threads, sizeof(*w->workers));
+	if (start_threads(w, err) < 0)
+		return -1;
+	(void)pthread_mutex_lock(&w->lock);
+	while (w->started_count < w->threads)
+		(void)pthread_cond_wait(&w->started, &w->lock);
+	(void)pthread_mutex_unlock(&w->lock);
+	if (w->failed) {
+		*err = w->start_err;
+		return -1;
+	}
+	*ret = TAKE(w);
+	return 0;
+}
+
+void workers_free(struct workers **wp)
+{
+	struct workers *w = *wp;
+	struct job *job;
+
+	*wp = NULL;
+	if (w == NULL)
+		return;
+	(void)pthread_mutex_lock(&w->lock);
+	w->stop = true;
+	(void)pthread_cond_broadcast(&w->work);
+	(void)pthread_mutex_unlock(&w->lock);
+	for (uint32_t i = 0; i < w->threads; i++)
+		(void)pthread_join(w->workers[i].thread, NULL);
+	if (w->options.loop != NULL)
+		loop_post_cancel(w->options.loop, &w->note);
+	while ((job = queue_pop(&w->queue)) != NULL) {
+		job->cancelled = true;
+		queue_add(&w->outbox, job);
+	}
+	deliver(w);
+	(void)pthread_cond_destroy(&w->work);
+	(void)pthread_cond_destroy(&w->started);
+	(void)pthread_mutex_destroy(&w->lock);
+	mem_free(w->workers);
+	mem_free(w);
+}
+
+bool workers_submit(struct workers *w, struct job *job)
+{
+	bool taken;
+
+	(void)pthread_mutex_lock(&w->lock);
+	/* A free thread takes the job at once, so it does not count as waiting. */
+	taken = !w->stop && w->queue.count < w->options.queue_max + (w->threads - w->running);
+	if (taken) {
+		job->cancelled = false;
+		queue_add(&w->queue, job);
+		(void)pthread_cond_signal(&w->work);
+	}
+	(void)pthread_mutex_unlock(&w->lock);
+	return taken;
+}
+
+uint32_t workers_waiting(struct workers *w)
+{
+	uint32_t count;
+
+	(void)pthread_mutex_lock(&w->lock);
+	count = w->queue.count;
+	(void)pthread_mutex_unlock(&w->lock);
+	return count;
+}
+
+uint32_t workers_running(struct workers *w)
+{
+	uint32_t count;
+
+	(void)pthread_mutex_lock(&w->lock);
+	count = w->running;
+	(void)pthread_mutex_unlock(&w->lock);
+	return count;
+}
