@@ -8,27 +8,31 @@
 #include "base/err.h"
 
 /*
- * One prepared-statement API over several databases. The SQL text is common to all drivers ($1 parameters,
- * ON CONFLICT, RETURNING). The driver here is SQLite 3 (WAL, synchronous FULL).
+ * One prepared-statement API over several databases. The SQL text is common to all drivers ($1
+ * parameters, ON CONFLICT, RETURNING). The driver here is SQLite 3 (WAL, synchronous FULL).
  *
- * Writing: db_transact(fn) is the only way. fn runs on the writer thread, which gathers what is waiting
- * into one transaction with a savepoint each; the call returns when the group is committed and on disk. fn may run
- * again when its group fails, so it touches only its connection: no I/O, no lock, no clock, no side effect but in
- * its own argument, which it must be able to set up anew. A debug build aborts on I/O inside fn.
+ * Writing: db_transact(fn) is the only way. fn runs on the writer thread, which gathers what is
+ * waiting into one transaction with a savepoint each; the call returns when the group is committed
+ * and on disk. fn may run again when its group fails, so it touches only its connection: no I/O, no
+ * lock, no clock, no side effect but in its own argument, which it must be able to set up anew.
  *
- * Reading: db_read_begin() lends a connection with a consistent snapshot to this thread; keep it short,
- * never across client or upstream I/O.
+ * Reading: db_read_begin() lends a connection with a consistent snapshot to this thread; keep it
+ * short, never across client or upstream I/O, and never two at once (when all are lent, the second
+ * would wait for the first).
+ *
+ * Tables are declared with types that all drivers know: BIGINT, TEXT, BYTEA. DDL may end in WITHOUT
+ * ROWID, which drivers without such a thing leave out.
  */
 struct db;
 struct db_conn;
 struct db_stmt;
 
 struct db_options {
-	const char *path;          /* file; its folder must exist */
-	uint32_t readers_max;      /* connections for reading; further readers wait */
-	uint32_t group_max;        /* transactions gathered into one commit */
+	const char *path;     /* file; its folder must exist */
+	uint32_t readers_max; /* connections for reading; further readers wait */
+	uint32_t group_max;   /* transactions gathered into one commit */
 	uint32_t busy_timeout_ms;
-	uint64_t cache_kib;        /* page cache, per connection */
+	uint64_t cache_kib; /* page cache, per connection */
 	uint64_t mmap_bytes;
 };
 
@@ -38,17 +42,22 @@ NODISCARD int db_open(const struct db_options *options, struct db **ret, struct 
 void db_close(struct db **db);
 
 typedef int (*db_txn_fn)(struct db_conn *conn, void *owner, struct err *err);
-/* Blocks until fn's effects are on disk (0) or undone (-1, err from fn or ERR_BACKEND / ERR_QUOTA). Any thread
- * but the writer's own (asserted). */
+/* Blocks until fn's effects are on disk (0) or undone (-1, err from fn, or ERR_BACKEND, ERR_BUSY,
+ * ERR_QUOTA for a full disk). A failed write step fails the transaction even when fn makes nothing
+ * of it, unless it broke a constraint (ERR_CONFLICT), which fn may go on after. Any thread but the
+ * writer's own (asserted). */
 NODISCARD int db_transact(struct db *db, db_txn_fn fn, void *owner, struct err *err);
 
 NODISCARD int db_read_begin(struct db *db, struct db_conn **ret, struct err *err);
 void db_read_end(struct db_conn **conn);
+/* For assertions: this is the writer's thread, where nothing may block. */
+bool db_on_writer(struct db *db);
 
-/* sql must be a string literal (statements are cached by its address). The statement is reset and its
- * bindings cleared; it belongs to the caller until db_done(). */
-NODISCARD int db_prepare(struct db_conn *conn, const char *sql, struct db_stmt **ret, struct err *err);
-/* Parameters from 1. Bytes and text are borrowed until the next db_step()/db_done(). */
+/* sql must be a string literal (statements are cached by its address). The statement is reset and
+ * its bindings cleared; it belongs to the caller until db_done(). */
+NODISCARD int db_prepare(
+	struct db_conn *conn, const char *sql, struct db_stmt **ret, struct err *err);
+/* Parameters from 1. Bytes and text are borrowed until db_done(). */
 void db_bind_u64(struct db_stmt *st, int at, uint64_t v);
 void db_bind_i64(struct db_stmt *st, int at, int64_t v);
 void db_bind_text(struct db_stmt *st, int at, const char *text); /* NULL binds NULL */
@@ -63,12 +72,13 @@ const char *db_col_text(struct db_stmt *st, int at); /* "" for NULL */
 const void *db_col_blob(struct db_stmt *st, int at, size_t *ret_len);
 bool db_col_null(struct db_stmt *st, int at);
 void db_done(struct db_stmt **st);
-/* For statements without parameters and rows. */
+/* For statements without parameters and rows; parsed anew each time. */
 NODISCARD int db_exec(struct db_conn *conn, const char *sql, struct err *err);
 /* Rows changed by the last statement. */
 uint64_t db_changes(struct db_conn *conn);
 
-/* Tests only: the n-th write step of the writer from now on fails with this code; 0 switches it off. */
+/* Tests only: the n-th write step or commit of the writer from now on fails with this code, as a
+ * full disk or a broken one would (the group is taken back); 0 switches it off. */
 void db_fail_after(struct db *db, unsigned n, enum err_code code);
 
 #endif
