@@ -6,34 +6,38 @@
 #include "base/err.h"
 
 /*
- * The engine: the process that does the work. It listens on <runtime_dir>/engine.sock for the fronts (ipc.h) and on
- * <runtime_dir>/admin.sock for the administrator's command, takes mail on the LMTP listeners, and runs every
- * request on a worker thread.
+ * The engine: the process that does the work. It listens on <runtime_dir>/engine.sock for the
+ * fronts (ipc.h) and on <runtime_dir>/admin.sock for the administrator's command, takes mail on the
+ * LMTP listeners, and runs every request on a worker thread.
  */
 struct settings;
 
 struct engine_options {
-	const struct settings *settings; /* borrowed; good until engine_run() returns */
+	const struct settings *settings; /* borrowed: the engine takes references of its own */
 	/*
-	 * Reads the configuration again. The engine keeps the result, and gives it to free_settings when the last request that uses it has ended.
-	 * ERR_BAD_INPUT: the old settings stay. Called on the loop's thread. Both NULL: no reload.
+	 * Reads the configuration again (already merged with the running one); the engine takes
+	 * over the reference. ERR_BAD_INPUT: the old settings stay. Called on the loop's thread.
+	 * NULL: no reload.
 	 */
-	int (*reload)(void *owner, struct settings **ret, struct err *err);
-	void (*free_settings)(struct settings **settings);
+	int (*reload)(void *owner, const struct settings **ret, struct err *err);
 	void *owner;
+	const char *config_path; /* for the admin verbs; may be NULL */
 
 	const int *lmtp_fds; /* listening sockets, TCP or Unix; the engine closes them at its end */
 	size_t lmtp_fd_count;
 	/*
-	 * The supervisor's line, a stream socket: byte 'R' means reload; end of file means an orderly stop. The engine writes
-	 * one byte 'r' when it listens. -1: none, then it runs until SIGTERM.
+	 * The supervisor's line, a stream socket. From the supervisor: 'R' reload; end of file: an
+	 * orderly stop. To it: 'r' once, when the engine listens; 'R' and 'E' when the
+	 * administrator asks for a reload or a restart of the engine. -1: none, then the engine
+	 * runs until SIGTERM.
 	 */
 	int control_fd;
 };
 
 /*
- * Runs until it is told to stop: no new work, the running requests finish, the store closes. Returns 0 after an orderly stop. Starts threads; call it once,
- * in a process of its own, before any other thread (it initialises the libraries).
+ * Runs until it is told to stop: no new work, the running requests finish, the store closes.
+ * Returns 0 after an orderly stop. Starts threads; call it once, in a process of its own, before
+ * any other thread (it initialises the libraries).
  */
 NODISCARD int engine_run(const struct engine_options *options, struct err *err);
 
