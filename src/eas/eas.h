@@ -18,11 +18,19 @@
  * Exchange ActiveSync, the server's half: one authenticated HTTP request in, one reply out. Straight blocking code on a worker thread;
  * everything of one request lives in its arena. The engine does HTTP authentication before and parking after.
  */
+struct eas_memory; /* locks per device, counters; nothing that must survive the process */
+
 struct eas_server {
 	struct store *store;
 	struct watches *watches;
 	const struct settings *settings; /* swapped on reload: read it once per request */
+	struct eas_memory *memory;
 };
+
+/* The three stay the caller's and outlive the server. */
+void eas_server_init(struct eas_server *server, struct store *store, struct watches *watches,
+	const struct settings *settings);
+void eas_server_deinit(struct eas_server *server);
 
 struct eas_request {
 	struct arena *arena;
