@@ -1,0 +1,44 @@
+# The commands that everybody uses. Meson builds; this file only knows the order of things.
+#
+#   make            what is missing is installed, everything is built (in build/)
+#   make run        a server with demo users on this machine, and one message being pushed
+#   make check      every test; ends with "N passed, N failed"
+#   make check-long sanitizers for threads, valgrind, fuzzers, static analysis (about an hour)
+#   make bench      the benchmarks; ONLY=push for some of them
+#   make install    installs below PREFIX (/usr/local), DESTDIR is honoured
+#   make fmt        lays the sources out
+BUILD ?= build
+PREFIX ?= /usr/local
+
+.PHONY: all build deps run check check-long bench install fmt clean
+
+all: build
+
+deps:
+	@tools/install-deps build
+
+build: deps
+	@[ -f $(BUILD)/build.ninja ] || meson setup $(BUILD) --prefix=$(PREFIX)
+	@ninja -C $(BUILD)
+
+run: build
+	@tools/run-demo --build-dir $(BUILD)
+
+check:
+	@tools/check --build-dir $(BUILD)
+
+check-long:
+	@tools/check --long --build-dir $(BUILD)
+
+bench: build
+	@tools/install-deps test
+	@bench/run --build-dir $(BUILD) $(ONLY)
+
+install: build
+	meson install -C $(BUILD) --no-rebuild
+
+fmt:
+	clang-format -i $$(git ls-files 'src/*.[ch]' 'tools/*.[ch]' 'bench/*.[ch]')
+
+clean:
+	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-tsan $(BUILD)-fuzz $(BUILD)-analyzer
