@@ -9,10 +9,11 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-#define STEP_S         300 /* growth while no upper end is known */
-#define RESOLUTION_S   60  /* a smaller gap between good and bad is not worth another cut */
-#define STEADY_RETRIES 24  /* networks change: after so many good Pings the ceiling is tried again \
-			    */
+#define STEP_S       300 /* growth while no upper end is known */
+#define RESOLUTION_S 60  /* a smaller gap between good and bad is not worth another cut */
+#define STEADY_RETRIES                                                                             \
+	24 /* networks change: after so many good Pings the ceiling is tried again                 \
+	    */
 
 const char *heartbeat_state_to_str(enum heartbeat_state state)
 {
