@@ -1,0 +1,1 @@
+"""Starting and feeding the servers under test."""
