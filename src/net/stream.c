@@ -1,0 +1,217 @@
+/*
+ * Streams: the only place that calls recv, send, SSL_read and SSL_write.
+ *
+ * OpenSSL keeps errors in a queue per thread: it is cleared before each call, else an old error of
+ * another connection would be taken for one of ours. Modes are set on the context (tls.c): partial
+ * writes, moving write buffers, released buffers.
+ */
+#include "net/stream.h"
+
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+#define DRAIN_CHUNK (16u * 1024)
+
+void net_setup(void)
+{
+	(void)signal(SIGPIPE, SIG_IGN);
+	(void)OPENSSL_init_ssl(0, NULL);
+}
+
+static int init_tls(struct net_stream *s, int fd, struct ssl_ctx_st *ssl_ctx, struct err *err)
+{
+	ERR_clear_error();
+	s->ssl = SSL_new(ssl_ctx);
+	if (s->ssl == NULL || SSL_set_fd(s->ssl, fd) != 1) {
+		SSL_free(s->ssl);
+		s->ssl = NULL;
+		return err_set(err, ERR_INTERNAL, "no memory for a TLS connection");
+	}
+	return 0;
+}
+
+int net_stream_init(struct net_stream *s, int fd, struct ssl_ctx_st *ssl_ctx, struct err *err)
+{
+	*s = (struct net_stream){.fd = fd};
+	if (ssl_ctx == NULL)
+		return 0;
+	if (init_tls(s, fd, ssl_ctx, err) < 0) {
+		net_stream_close(s);
+		return -1;
+	}
+	SSL_set_accept_state(s->ssl);
+	return 0;
+}
+
+int net_stream_init_client(
+	struct net_stream *s, int fd, struct ssl_ctx_st *ssl_ctx, struct err *err)
+{
+	*s = (struct net_stream){.fd = fd};
+	if (init_tls(s, fd, ssl_ctx, err) < 0) {
+		net_stream_close(s);
+		return -1;
+	}
+	SSL_set_connect_state(s->ssl);
+	return 0;
+}
+
+/* What OpenSSL made of a call that did not succeed. */
+static int tls_result(struct net_stream *s, int rc)
+{
+	switch (SSL_get_error(s->ssl, rc)) {
+	case SSL_ERROR_WANT_READ:
+	case SSL_ERROR_WANT_WRITE:
+		return NET_AGAIN;
+	case SSL_ERROR_ZERO_RETURN:
+		return NET_EOF;
+	default:
+		return NET_FAILED;
+	}
+}
+
+int net_stream_handshake(struct net_stream *s, struct err *err)
+{
+	unsigned long code;
+	int rc, result;
+
+	if (s->ssl == NULL)
+		return 1;
+	ERR_clear_error();
+	errno = 0;
+	rc = SSL_do_handshake(s->ssl);
+	if (rc == 1)
+		return 1;
+	result = tls_result(s, rc);
+	if (result == NET_AGAIN)
+		return NET_AGAIN;
+	code = ERR_peek_last_error();
+	if (code != 0) {
+		const char *reason = ERR_reason_error_string(code);
+
+		(void)err_set(err, ERR_BAD_INPUT, "TLS handshake: %s",
+			reason != NULL ? reason : "unknown error");
+	} else if (errno != 0) {
+		(void)err_set_errno(err, errno, "TLS handshake");
+	} else {
+		(void)err_set(err, ERR_BAD_INPUT, "TLS handshake: closed by the client");
+	}
+	return NET_FAILED;
+}
+
+static int64_t read_raw(int fd, void *bytes, size_t max)
+{
+	for (;;) {
+		ssize_t n = recv(fd, bytes, max, 0);
+
+		if (n >= 0)
+			return n;
+		if (errno == EAGAIN || errno == EWOULDBLOCK)
+			return NET_AGAIN;
+		if (errno != EINTR)
+			return NET_FAILED;
+	}
+}
+
+int64_t net_stream_read(struct net_stream *s, void *bytes, size_t max)
+{
+	size_t got = 0;
+	int rc;
+
+	if (s->fd < 0)
+		return NET_FAILED;
+	if (s->ssl == NULL)
+		return read_raw(s->fd, bytes, max);
+	ERR_clear_error();
+	rc = SSL_read_ex(s->ssl, bytes, max, &got);
+	return rc == 1 ? (int64_t)got : tls_result(s, rc);
+}
+
+int64_t net_stream_write(struct net_stream *s, const void *bytes, size_t len)
+{
+	size_t put = 0;
+	int rc;
+
+	if (s->fd < 0)
+		return NET_FAILED;
+	if (s->ssl != NULL) {
+		ERR_clear_error();
+		rc = SSL_write_ex(s->ssl, bytes, len, &put);
+		if (rc == 1)
+			return (int64_t)put;
+		return tls_result(s, rc) == NET_AGAIN ? NET_AGAIN : NET_FAILED;
+	}
+	for (;;) {
+		ssize_t n = send(s->fd, bytes, len, MSG_NOSIGNAL);
+
+		if (n >= 0)
+			return n;
+		if (errno == EAGAIN || errno == EWOULDBLOCK)
+			return NET_AGAIN;
+		if (errno != EINTR)
+			return NET_FAILED;
+	}
+}
+
+void net_stream_shut(struct net_stream *s)
+{
+	if (s->fd < 0)
+		return;
+	if (s->ssl != NULL && SSL_is_init_finished(s->ssl)) {
+		ERR_clear_error();
+		(void)SSL_shutdown(s->ssl);
+	}
+	(void)shutdown(s->fd, SHUT_WR);
+}
+
+int64_t net_stream_drain(struct net_stream *s, size_t max)
+{
+	char bin[DRAIN_CHUNK];
+	size_t taken = 0;
+
+	if (s->fd < 0)
+		return NET_FAILED;
+	while (taken < max) {
+		int64_t n = read_raw(s->fd, bin, MIN(sizeof(bin), max - taken));
+
+		if (n <= 0)
+			return taken > 0 && n == NET_AGAIN ? (int64_t)taken : n;
+		taken += (size_t)n;
+	}
+	return (int64_t)taken;
+}
+
+void net_stream_close(struct net_stream *s)
+{
+	if (s->ssl != NULL) {
+		ERR_clear_error();
+		/* Without this the session would be taken for a broken one. */
+		SSL_set_quiet_shutdown(s->ssl, 1);
+		(void)SSL_shutdown(s->ssl);
+		SSL_free(s->ssl);
+		s->ssl = NULL;
+	}
+	if (s->fd >= 0)
+		(void)close(s->fd);
+	s->fd = -1;
+}
+
+int net_stream_error(const struct net_stream *s)
+{
+	int error = 0;
+	socklen_t len = sizeof(error);
+
+	if (s->fd < 0 || getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
+		return EBADF;
+	return error;
+}
+
+const char *net_stream_tls_version(const struct net_stream *s)
+{
+	return s->ssl == NULL ? "" : SSL_get_version(s->ssl);
+}
