@@ -15,8 +15,9 @@
 #include "store/store.h"
 
 /*
- * Exchange ActiveSync, the server's half: one authenticated HTTP request in, one reply out. Straight blocking code on a worker thread;
- * everything of one request lives in its arena. The engine does HTTP authentication before and parking after.
+ * Exchange ActiveSync, the server's half: one authenticated HTTP request in, one reply out.
+ * Straight blocking code on a worker thread; everything of one request lives in its arena. The
+ * engine does HTTP authentication before and parking after.
  */
 struct eas_memory; /* locks per device, counters; nothing that must survive the process */
 
@@ -45,34 +46,39 @@ enum eas_reply_kind { EAS_REPLY_ANSWER, EAS_REPLY_WAIT };
 struct eas_reply {
 	enum eas_reply_kind kind;
 	/* ANSWER: */
-	int status;                     /* HTTP */
-	const char *reason;             /* "" for the usual one */
-	struct ipc_header headers[16];  /* static or arena strings */
+	int status;                    /* HTTP */
+	const char *reason;            /* "" for the usual one */
+	struct ipc_header headers[16]; /* static or arena strings */
 	size_t header_count;
-	struct buf body;                /* the engine deinits; already compressed if headers say so */
+	struct buf body; /* the engine deinits; already compressed if headers say so */
 	/* WAIT: the watch is registered and checked; the engine parks it with watch_park(). */
 	struct watch_id watch;
 	uint32_t heartbeat_s;
 	enum ipc_expiry expiry;
 	uint8_t cookie[IPC_COOKIE_MAX];
 	uint8_t cookie_len;
-	struct log_context log;         /* filled in for the engine's own lines: user, device, command */
+	struct log_context log; /* filled in for the engine's own lines: user, device, command */
 };
 
 /* Never fails: trouble becomes an HTTP or EAS status. Log lines are written inside. */
-void eas_handle(struct eas_server *server, const struct eas_request *request, struct eas_reply *reply);
+void eas_handle(
+	struct eas_server *server, const struct eas_request *request, struct eas_reply *reply);
 
 /*
- * The exact check of a watch that got a mark (after watch_check_begin()). ANSWER: wake the phone with this. WAIT: nothing that the next Sync would send;
- * park it again.
+ * The exact check of a watch that got a mark (after watch_check_begin()). ANSWER: wake the phone
+ * with this. WAIT: nothing that the next Sync would send; park it again.
  */
-void eas_watch_check(struct eas_server *server, struct arena *arena, const struct watch_view *view, struct eas_reply *reply);
+void eas_watch_check(struct eas_server *server, struct arena *arena, const struct watch_view *view,
+	struct eas_reply *reply);
 /* The answer for a certain change, from memory alone (WATCH_MARK_CHANGED only; Ping). */
-void eas_watch_answer(struct eas_server *server, struct arena *arena, const struct watch_view *view, struct eas_reply *reply);
+void eas_watch_answer(struct eas_server *server, struct arena *arena, const struct watch_view *view,
+	struct eas_reply *reply);
 /*
- * A new engine is told of a watch by a front: builds and registers the watch named by the cookie, checks it (fully only when the owner's seq moved).
- * ANSWER: wake with it; WAIT: park again under the same handle.
+ * A new engine is told of a watch by a front: builds and registers the watch named by the cookie,
+ * checks it (fully only when the owner's seq moved). ANSWER: wake with it; WAIT: park again under
+ * the same handle.
  */
-void eas_watch_restore(struct eas_server *server, struct arena *arena, const struct ipc_register *reg, struct eas_reply *reply);
+void eas_watch_restore(struct eas_server *server, struct arena *arena,
+	const struct ipc_register *reg, struct eas_reply *reply);
 
 #endif
