@@ -40,10 +40,13 @@ NODISCARD int store_read_begin(struct store *store, struct store_read **ret, str
 void store_read_end(struct store_read **rd);
 
 typedef int (*store_tx_fn)(struct store_tx *tx, void *owner, struct err *err);
-/* Commits to disk, then publishes the events (below), then returns 0. Blocks. now_at: stored where rows want a time. */
+/* Commits to disk, then publishes the events (below), then returns 0. Blocks. Where rows want a time that is not passed in, it is
+ * that of the call. */
 NODISCARD int store_transact(struct store *store, store_tx_fn fn, void *owner, struct err *err);
 /* The snapshot of the transaction itself (sees its own writes), for the reading functions below. */
 struct store_read *store_tx_read(struct store_tx *tx);
+/* Tests only: the n-th write step or commit from now on fails with this code, as a full or broken disk would; 0: off. */
+void store_fail_after(struct store *store, unsigned n, enum err_code code);
 
 /* ---- change events: what a commit did, for notify ---- */
 enum change_kind {
@@ -96,17 +99,20 @@ NODISCARD int store_user_find_login(struct store_read *rd, const char *name, con
 /* By mail address: own address or alias. ERR_NOT_FOUND. */
 NODISCARD int store_user_find_address(struct store_read *rd, const char *address, struct arena *arena, struct user **ret, struct err *err);
 NODISCARD int store_user_load(struct store_read *rd, struct owner_id id, struct arena *arena, struct user **ret, struct err *err);
-/* Ordered by domain and login; limit 0: all. */
+/* All, ordered by domain and login. */
 NODISCARD int store_user_list(struct store_read *rd, struct arena *arena, struct user **ret, size_t *ret_count, struct err *err);
 /* All addresses: primary first, then aliases. */
 NODISCARD int store_user_addresses(struct store_read *rd, struct owner_id id, struct arena *arena, const char ***ret, size_t *ret_count, struct err *err);
+/* 0: none. What is there stays, also when it is more. */
+NODISCARD int store_user_set_quota(struct store_tx *tx, struct owner_id id, uint64_t quota_bytes, struct err *err);
 /* Creates the user and the default folders. ERR_CONFLICT when the address is taken; the domain must exist. */
 NODISCARD int store_user_add(struct store_tx *tx, const char *login, const char *domain, const char *display_name,
 	const char *password_hash, int64_t now_at, struct owner_id *ret, struct err *err);
 NODISCARD int store_user_set_password(struct store_tx *tx, struct owner_id id, const char *password_hash, struct err *err);
 NODISCARD int store_user_set_disabled(struct store_tx *tx, struct owner_id id, bool disabled, struct err *err);
-/* With everything that is theirs. */
+/* With everything that is theirs: gone for all readers at the commit; store_sweep() removes items and bodies bit by bit. */
 NODISCARD int store_user_delete(struct store_tx *tx, struct owner_id id, struct err *err);
+/* ERR_CONFLICT when the address is taken; the domain must exist. */
 NODISCARD int store_alias_add(struct store_tx *tx, struct owner_id id, const char *address, struct err *err);
 NODISCARD int store_alias_delete(struct store_tx *tx, const char *address, struct err *err);
 NODISCARD int store_domain_add(struct store_tx *tx, const char *domain, struct err *err);

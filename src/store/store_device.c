@@ -1,0 +1,364 @@
+/*
+ * Devices: one row each. Commands running side by side save single groups of columns, so that they
+ * do not undo each other. Administrative changes (wipe, blocked, removal) raise the device's epoch,
+ * take a seq of the owner and publish CHANGE_DEVICE.
+ */
+#include <inttypes.h>
+
+#include "base/mem.h"
+#include "store/store_internal.h"
+
+#define DEVICE_COLUMNS                                                                             \
+	"id, owner, device_id, device_type, user_agent, model, os, friendly_name, phone_number,"   \
+	" imei, language, operator_name, protocol_version, first_seen_at, last_seen_at,"           \
+	" policy_key, policy_key_temporary, policy_status, policy_version, provisioned_at, wipe,"  \
+	" wipe_at, blocked, epoch, ping_heartbeat_s, ping_folders, sync_request"
+
+static int read_device(struct db_stmt *st, struct arena *arena, struct device *ret, struct err *err)
+{
+	struct store_row row = {.st = st, .arena = arena};
+
+	ret->id.v = store_row_u64(&row);
+	ret->owner.v = store_row_u64(&row);
+	ret->device_id = store_row_text(&row);
+	ret->device_type = store_row_text(&row);
+	ret->user_agent = store_row_text(&row);
+	ret->model = store_row_text(&row);
+	ret->os = store_row_text(&row);
+	ret->friendly_name = store_row_text(&row);
+	ret->phone_number = store_row_text(&row);
+	ret->imei = store_row_text(&row);
+	ret->language = store_row_text(&row);
+	ret->operator_name = store_row_text(&row);
+	ret->protocol_version = (uint16_t)store_row_u64(&row);
+	ret->first_seen_at = store_row_i64(&row);
+	ret->last_seen_at = store_row_i64(&row);
+	ret->policy_key = (uint32_t)store_row_u64(&row);
+	ret->policy_key_temporary = (uint32_t)store_row_u64(&row);
+	ret->policy_status = (uint8_t)store_row_u64(&row);
+	ret->policy_version = store_row_u64(&row);
+	ret->provisioned_at = store_row_i64(&row);
+	ret->wipe = (enum wipe_state)store_row_u64(&row);
+	ret->wipe_at = store_row_i64(&row);
+	ret->blocked = store_row_u64(&row) != 0;
+	ret->epoch = store_row_u64(&row);
+	ret->ping_heartbeat_s = (uint32_t)store_row_u64(&row);
+	ret->ping_folders = store_row_blob(&row, &ret->ping_folders_len);
+	ret->sync_request = store_row_blob(&row, &ret->sync_request_len);
+	return store_row_end(&row, err);
+}
+
+static int read_one(struct db_stmt *st, struct arena *arena, struct device **ret, struct err *err)
+{
+	struct device *device;
+	int rc = db_step(st, err);
+
+	if (rc <= 0)
+		return rc;
+	device = arena_try_alloc(arena, sizeof(*device));
+	if (device == NULL)
+		return err_set(err, ERR_INTERNAL, "a device is beyond the request's memory");
+	if (read_device(st, arena, device, err) < 0)
+		return -1;
+	*ret = device;
+	return 1;
+}
+
+static int no_device(struct device_id id, struct err *err)
+{
+	return err_set(err, ERR_NOT_FOUND, "no device %" PRIu64, id.v);
+}
+
+int store_device_find(struct store_read *rd, struct owner_id owner, const char *device_id,
+	struct arena *arena, struct device **ret, struct err *err)
+{
+	CLEANUP(db_done) struct db_stmt *st = NULL;
+	int rc;
+
+	if (store_prepare(rd,
+		    "SELECT " DEVICE_COLUMNS " FROM devices WHERE owner = $1 AND device_id = $2",
+		    &st, err) < 0)
+		return -1;
+	db_bind_u64(st, 1, owner.v);
+	db_bind_text(st, 2, device_id);
+	rc = read_one(st, arena, ret, err);
+	if (rc == 0)
+		return err_set(err, ERR_NOT_FOUND, "owner %" PRIu64 " has no device %.100s",
+			owner.v, device_id);
+	return rc < 0 ? -1 : 0;
+}
+
+int store_device_load(struct store_read *rd, struct device_id id, struct arena *arena,
+	struct device **ret, struct err *err)
+{
+	CLEANUP(db_done) struct db_stmt *st = NULL;
+	int rc;
+
+	if (store_prepare(rd, "SELECT " DEVICE_COLUMNS " FROM devices WHERE id = $1", &st, err) < 0)
+		return -1;
+	db_bind_u64(st, 1, id.v);
+	rc = read_one(st, arena, ret, err);
+	if (rc == 0)
+		return no_device(id, err);
+	return rc < 0 ? -1 : 0;
+}
+
+static int read_list(struct db_stmt *st, struct arena *arena, struct device **ret,
+	size_t *ret_count, struct err *err)
+{
+	struct device *devices = NULL;
+	size_t count = 0, cap = 0;
+	int rc;
+
+	while ((rc = db_step(st, err)) > 0) {
+		if (STORE_GROW(arena, &devices, count, &cap, err) < 0 ||
+			read_device(st, arena, &devices[count], err) < 0)
+			return -1;
+		count++;
+	}
+	if (rc < 0)
+		return -1;
+	*ret = devices;
+	*ret_count = count;
+	return 0;
+}
+
+int store_device_list(struct store_read *rd, struct owner_id owner, struct arena *arena,
+	struct device **ret, size_t *ret_count, struct err *err)
+{
+	CLEANUP(db_done) struct db_stmt *st = NULL;
+
+	if (owner.v == 0) {
+		if (store_prepare(rd, "SELECT " DEVICE_COLUMNS " FROM devices ORDER BY owner, id",
+			    &st, err) < 0)
+			return -1;
+		return read_list(st, arena, ret, ret_count, err);
+	}
+	if (store_prepare(rd, "SELECT " DEVICE_COLUMNS " FROM devices WHERE owner = $1 ORDER BY id",
+		    &st, err) < 0)
+		return -1;
+	db_bind_u64(st, 1, owner.v);
+	return read_list(st, arena, ret, ret_count, err);
+}
+
+/* ---- saving ---- */
+
+static const char *text_of(const char *text)
+{
+	return text != NULL ? text : "";
+}
+
+static void bind_all(struct db_stmt *st, const struct device *d)
+{
+	db_bind_u64(st, 1, d->id.v);
+	db_bind_u64(st, 2, d->owner.v);
+	db_bind_text(st, 3, text_of(d->device_id));
+	db_bind_text(st, 4, text_of(d->device_type));
+	db_bind_text(st, 5, text_of(d->user_agent));
+	db_bind_text(st, 6, text_of(d->model));
+	db_bind_text(st, 7, text_of(d->os));
+	db_bind_text(st, 8, text_of(d->friendly_name));
+	db_bind_text(st, 9, text_of(d->phone_number));
+	db_bind_text(st, 10, text_of(d->imei));
+	db_bind_text(st, 11, text_of(d->language));
+	db_bind_text(st, 12, text_of(d->operator_name));
+	db_bind_u64(st, 13, d->protocol_version);
+	db_bind_i64(st, 14, d->first_seen_at);
+	db_bind_i64(st, 15, d->last_seen_at);
+	db_bind_u64(st, 16, d->policy_key);
+	db_bind_u64(st, 17, d->policy_key_temporary);
+	db_bind_u64(st, 18, d->policy_status);
+	db_bind_u64(st, 19, d->policy_version);
+	db_bind_i64(st, 20, d->provisioned_at);
+	db_bind_u64(st, 21, d->wipe);
+	db_bind_i64(st, 22, d->wipe_at);
+	db_bind_u64(st, 23, d->blocked);
+	db_bind_u64(st, 24, d->epoch);
+	db_bind_u64(st, 25, d->ping_heartbeat_s);
+	db_bind_blob(st, 26, d->ping_folders, d->ping_folders_len);
+	db_bind_blob(st, 27, d->sync_request, d->sync_request_len);
+}
+
+static int insert(struct store_tx *tx, const struct device *device, struct err *err)
+{
+	CLEANUP(db_done) struct db_stmt *st = NULL;
+
+	if (store_prepare_tx(tx,
+		    "INSERT INTO devices (" DEVICE_COLUMNS
+		    ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8,"
+		    " $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, "
+		    "$24,"
+		    " $25, $26, $27) ON CONFLICT (owner, device_id) DO NOTHING",
+		    &st, err) < 0)
+		return -1;
+	bind_all(st, device);
+	if (store_run(st, err) < 0)
+		return -1;
+	if (db_changes(tx->read.conn) == 0)
+		return err_set(err, ERR_CONFLICT, "owner %" PRIu64 " has a device %.100s already",
+			device->owner.v, device->device_id);
+	return 0;
+}
+
+/* After an UPDATE of one device. */
+static int updated(struct store_tx *tx, struct db_stmt *st, struct device_id id, struct err *err)
+{
+	if (store_run(st, err) < 0)
+		return -1;
+	return db_changes(tx->read.conn) == 0 ? no_device(id, err) : 0;
+}
+
+int store_device_save(struct store_tx *tx, struct device *device, struct err *err)
+{
+	CLEANUP(db_done) struct db_stmt *st = NULL;
+	struct device fresh = *device;
+
+	if (device->id.v == 0) {
+		if (store_counter_next(tx, "device", &fresh.id.v, err) < 0 ||
+			insert(tx, &fresh, err) < 0)
+			return -1;
+		device->id = fresh.id;
+		return 0;
+	}
+	if (store_prepare_tx(tx,
+		    "UPDATE devices SET device_id = $3, device_type = $4, user_agent = $5, model = "
+		    "$6,"
+		    " os = $7, friendly_name = $8, phone_number = $9, imei = $10, language = $11,"
+		    " operator_name = $12, protocol_version = $13, first_seen_at = $14,"
+		    " last_seen_at = $15, policy_key = $16, policy_key_temporary = $17,"
+		    " policy_status = $18, policy_version = $19, provisioned_at = $20, wipe = $21,"
+		    " wipe_at = $22, blocked = $23, epoch = $24, ping_heartbeat_s = $25,"
+		    " ping_folders = $26, sync_request = $27 WHERE id = $1 AND owner = $2",
+		    &st, err) < 0)
+		return -1;
+	bind_all(st, device);
+	return updated(tx, st, device->id, err);
+}
+
+int store_device_set_ping(struct store_tx *tx, struct device_id id, uint32_t heartbeat_s,
+	const void *folders, size_t len, struct err *err)
+{
+	CLEANUP(db_done) struct db_stmt *st = NULL;
+
+	if (store_prepare_tx(tx,
+		    "UPDATE devices SET ping_heartbeat_s = $2, ping_folders = $3 WHERE id = $1",
+		    &st, err) < 0)
+		return -1;
+	db_bind_u64(st, 1, id.v);
+	db_bind_u64(st, 2, heartbeat_s);
+	db_bind_blob(st, 3, folders, len);
+	return updated(tx, st, id, err);
+}
+
+int store_device_set_sync_request(
+	struct store_tx *tx, struct device_id id, const void *bytes, size_t len, struct err *err)
+{
+	CLEANUP(db_done) struct db_stmt *st = NULL;
+
+	if (store_prepare_tx(tx, "UPDATE devices SET sync_request = $2 WHERE id = $1", &st, err) <
+		0)
+		return -1;
+	db_bind_u64(st, 1, id.v);
+	db_bind_blob(st, 2, bytes, len);
+	return updated(tx, st, id, err);
+}
+
+int store_device_set_seen(struct store_tx *tx, struct device_id id, uint16_t version,
+	const char *user_agent, const char *device_type, int64_t at, struct err *err)
+{
+	CLEANUP(db_done) struct db_stmt *st = NULL;
+
+	if (store_prepare_tx(tx,
+		    "UPDATE devices SET protocol_version = $2, user_agent = $3, device_type = $4,"
+		    " last_seen_at = $5 WHERE id = $1",
+		    &st, err) < 0)
+		return -1;
+	db_bind_u64(st, 1, id.v);
+	db_bind_u64(st, 2, version);
+	db_bind_text(st, 3, text_of(user_agent));
+	db_bind_text(st, 4, text_of(device_type));
+	db_bind_i64(st, 5, at);
+	return updated(tx, st, id, err);
+}
+
+int store_device_set_policy(struct store_tx *tx, struct device_id id, uint32_t temporary,
+	uint32_t final, uint8_t status, uint64_t policy_version, int64_t at, struct err *err)
+{
+	CLEANUP(db_done) struct db_stmt *st = NULL;
+
+	if (store_prepare_tx(tx,
+		    "UPDATE devices SET policy_key_temporary = $2, policy_key = $3,"
+		    " policy_status = $4, policy_version = $5, provisioned_at = $6 WHERE id = $1",
+		    &st, err) < 0)
+		return -1;
+	db_bind_u64(st, 1, id.v);
+	db_bind_u64(st, 2, temporary);
+	db_bind_u64(st, 3, final);
+	db_bind_u64(st, 4, status);
+	db_bind_u64(st, 5, policy_version);
+	db_bind_i64(st, 6, at);
+	return updated(tx, st, id, err);
+}
+
+/* ---- administrative changes ---- */
+
+/* st changes one device and returns its owner. */
+static int administer(struct store_tx *tx, struct db_stmt *st, struct device_id id, struct err *err)
+{
+	struct change_event event = {.device = id, .kinds = CHANGE_DEVICE};
+	int rc = store_run_u64(st, &event.owner.v, err);
+
+	if (rc == 0)
+		return no_device(id, err);
+	if (rc < 0 || store_tx_seq(tx, event.owner, &event.seq, err) < 0)
+		return -1;
+	store_tx_event(tx, &event);
+	return 0;
+}
+
+int store_device_set_wipe(struct store_tx *tx, struct device_id id, enum wipe_state state,
+	int64_t at, struct err *err)
+{
+	CLEANUP(db_done) struct db_stmt *st = NULL;
+
+	if (store_prepare_tx(tx,
+		    "UPDATE devices SET wipe = $2, wipe_at = $3, epoch = epoch + 1 WHERE id = $1"
+		    " RETURNING owner",
+		    &st, err) < 0)
+		return -1;
+	db_bind_u64(st, 1, id.v);
+	db_bind_u64(st, 2, state);
+	db_bind_i64(st, 3, at);
+	return administer(tx, st, id, err);
+}
+
+int store_device_set_blocked(
+	struct store_tx *tx, struct device_id id, bool blocked, struct err *err)
+{
+	CLEANUP(db_done) struct db_stmt *st = NULL;
+
+	if (store_prepare_tx(tx,
+		    "UPDATE devices SET blocked = $2, epoch = epoch + 1 WHERE id = $1 RETURNING "
+		    "owner",
+		    &st, err) < 0)
+		return -1;
+	db_bind_u64(st, 1, id.v);
+	db_bind_u64(st, 2, blocked);
+	return administer(tx, st, id, err);
+}
+
+int store_device_delete(struct store_tx *tx, struct device_id id, struct err *err)
+{
+	CLEANUP(db_done) struct db_stmt *st = NULL;
+
+	if (store_run_id(tx,
+		    "DELETE FROM sent WHERE owner = (SELECT owner FROM devices WHERE id = $1)"
+		    " AND device = $1",
+		    id.v, err) < 0 ||
+		store_run_id(tx, "DELETE FROM sync_states WHERE device = $1", id.v, err) < 0 ||
+		store_prepare_tx(
+			tx, "DELETE FROM devices WHERE id = $1 RETURNING owner", &st, err) < 0)
+		return -1;
+	db_bind_u64(st, 1, id.v);
+	return administer(tx, st, id, err);
+}

@@ -1,0 +1,117 @@
+#ifndef BELLHOP_STORE_STORE_INTERNAL_H
+#define BELLHOP_STORE_STORE_INTERNAL_H
+
+#include <pthread.h>
+
+#include "db/db.h"
+#include "store/store.h"
+
+/* What the files of this room share. */
+
+struct store {
+	struct db *db;
+	char *data_dir;
+	uint64_t body_inline_max;
+	store_publish_fn publish;
+	void *publish_owner;
+	/* Held while a body file is put in its place, and while the sweep looks whether one may go.
+	 */
+	pthread_mutex_t bodies_mutex;
+	unsigned sweep_dir; /* where the next sweep of body files goes on; under bodies_mutex */
+};
+
+struct store_read {
+	struct db_conn *conn;
+	struct store *store;
+};
+
+/* The seq that a transaction took for one owner. */
+struct store_taken_seq {
+	struct owner_id owner;
+	uint64_t seq;
+};
+
+struct store_tx {
+	struct store_read read;
+	int64_t now_at; /* when store_transact() was called */
+	struct store_taken_seq *seqs;
+	size_t seq_count, seq_cap;
+	struct change_event *events;
+	size_t event_count, event_cap;
+};
+
+/* ---- transactions ---- */
+
+/* The owner's seq of this transaction: taken at the first call. ERR_NOT_FOUND without such an
+ * owner. */
+NODISCARD int store_tx_seq(
+	struct store_tx *tx, struct owner_id owner, uint64_t *ret, struct err *err);
+/* Published after the commit, in this order. Property changes of one item by one device become one
+ * event. */
+void store_tx_event(struct store_tx *tx, const struct change_event *event);
+
+/* ---- statements ---- */
+
+NODISCARD int store_prepare(
+	struct store_read *rd, const char *sql, struct db_stmt **ret, struct err *err);
+NODISCARD int store_prepare_tx(
+	struct store_tx *tx, const char *sql, struct db_stmt **ret, struct err *err);
+/* Steps to the end, ignoring rows. */
+NODISCARD int store_run(struct db_stmt *st, struct err *err);
+/* The first column of the first row, then to the end: 1; no row: 0. */
+NODISCARD int store_run_u64(struct db_stmt *st, uint64_t *ret, struct err *err);
+/* A statement with one number as its only parameter, without rows. */
+NODISCARD int store_run_id(struct store_tx *tx, const char *sql, uint64_t id, struct err *err);
+/* The next value of a counter of the whole store. */
+NODISCARD int store_counter_next(
+	struct store_tx *tx, const char *name, uint64_t *ret, struct err *err);
+
+/* Reading a row into an arena; the check whether it had room comes at the end (store_row_end). */
+struct store_row {
+	struct db_stmt *st;
+	struct arena *arena;
+	int at; /* next column */
+	bool failed;
+};
+uint64_t store_row_u64(struct store_row *row);
+int64_t store_row_i64(struct store_row *row);
+const char *store_row_text(struct store_row *row);
+/* NULL for NULL. */
+const uint8_t *store_row_blob(struct store_row *row, size_t *ret_len);
+NODISCARD int store_row_end(const struct store_row *row, struct err *err);
+
+/* Room for one more element: grows by doubling. ERR_INTERNAL beyond the arena's bound. */
+NODISCARD int store_grow(
+	struct arena *arena, void **array, size_t count, size_t *cap, size_t size, struct err *err);
+#define STORE_GROW(arena, array, count, cap, err)                                                  \
+	store_grow((arena), (void **)(void *)(array), (count), (cap), sizeof(**(array)), (err))
+
+/* ---- the schema (store_schema.c) ---- */
+
+struct store_schema_step {
+	const char *const *statements; /* NULL at the end */
+};
+/* The steps of this program: step i leads from version i to i + 1. */
+extern const struct store_schema_step store_schema_steps[];
+extern const size_t store_schema_step_count;
+NODISCARD int store_schema_migrate(
+	struct db *db, const struct store_schema_step *steps, size_t count, struct err *err);
+
+/* ---- helpers of single files ---- */
+
+/* The folders that each user has from the beginning; no events. */
+NODISCARD int store_folder_add_defaults(
+	struct store_tx *tx, struct owner_id owner, struct err *err);
+/* A row for the body; takes its bytes from the owner's quota (checked before). */
+NODISCARD int store_body_add(struct store_tx *tx, struct owner_id owner,
+	const struct store_new_body *body, uint64_t *ret_body_id, struct err *err);
+NODISCARD int store_body_delete(struct store_tx *tx, struct owner_id owner, uint64_t body_id,
+	uint64_t body_bytes, struct err *err);
+/* Looks at the body files of up to limit names from store->sweep_dir on; removes those that nothing
+ * names. 1: there are others. */
+NODISCARD int store_body_sweep(struct store *store, size_t limit, struct err *err);
+
+/* How long a body file that no row names (yet) is kept, in seconds. */
+enum { STORE_BODY_GRACE_S = 3600 };
+
+#endif

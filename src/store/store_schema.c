@@ -1,0 +1,168 @@
+/*
+ * The tables, as steps from one version to the next. A step, once released, is never changed: a new
+ * one is added. All missing steps run in one transaction, so a database has one version or the
+ * other.
+ *
+ * Every primary key of an owner's data begins with the owner's id. Rows live in their key's tree
+ * (WITHOUT ROWID), so a listing walks neighbours. Raw bodies are apart from the items, in the order
+ * of their arrival.
+ */
+#include <inttypes.h>
+
+#include "base/mem.h"
+#include "store/store_internal.h"
+
+static const char *const step_1[] = {
+	"CREATE TABLE counters (name TEXT PRIMARY KEY, value BIGINT NOT NULL) WITHOUT ROWID",
+
+	"CREATE TABLE domains (name TEXT PRIMARY KEY) WITHOUT ROWID",
+
+	/* next_: the last id given out. deleted: the user is gone, the sweep removes the rest. */
+	"CREATE TABLE owners (id BIGINT PRIMARY KEY, seq BIGINT NOT NULL,"
+	" quota_bytes BIGINT NOT NULL, used_bytes BIGINT NOT NULL,"
+	" tombstone_floor BIGINT NOT NULL, last_folder BIGINT NOT NULL, last_body BIGINT NOT NULL,"
+	" deleted BIGINT NOT NULL) WITHOUT ROWID",
+	"CREATE INDEX owners_deleted ON owners (id) WHERE deleted = 1",
+
+	"CREATE TABLE users (owner BIGINT PRIMARY KEY, login TEXT NOT NULL, domain TEXT NOT NULL,"
+	" display_name TEXT NOT NULL, password_hash TEXT NOT NULL, disabled BIGINT NOT NULL,"
+	" epoch BIGINT NOT NULL, created_at BIGINT NOT NULL) WITHOUT ROWID",
+	"CREATE UNIQUE INDEX users_by_domain ON users (domain, login)",
+	"CREATE INDEX users_by_login ON users (login)",
+
+	/* position 0: the user's own address; aliases follow. */
+	"CREATE TABLE addresses (owner BIGINT NOT NULL, position BIGINT NOT NULL,"
+	" address TEXT NOT NULL, domain TEXT NOT NULL, PRIMARY KEY (owner, position)) WITHOUT "
+	"ROWID",
+	"CREATE UNIQUE INDEX addresses_by_address ON addresses (address)",
+	"CREATE INDEX addresses_by_domain ON addresses (domain)",
+
+	"CREATE TABLE folders (owner BIGINT NOT NULL, id BIGINT NOT NULL, parent BIGINT NOT NULL,"
+	" name TEXT NOT NULL, type BIGINT NOT NULL, role BIGINT NOT NULL,"
+	" created_seq BIGINT NOT NULL, changed_seq BIGINT NOT NULL, items_seq BIGINT NOT NULL,"
+	" last_item BIGINT NOT NULL, deleted BIGINT NOT NULL, PRIMARY KEY (owner, id)) WITHOUT "
+	"ROWID",
+
+	"CREATE TABLE items (owner BIGINT NOT NULL, folder BIGINT NOT NULL, id BIGINT NOT NULL,"
+	" date_at BIGINT NOT NULL, changed_seq BIGINT NOT NULL, created_seq BIGINT NOT NULL,"
+	" content_seq BIGINT NOT NULL, read_seq BIGINT NOT NULL, flag_seq BIGINT NOT NULL,"
+	" categories_seq BIGINT NOT NULL, verb_seq BIGINT NOT NULL, item_class BIGINT NOT NULL,"
+	" is_read BIGINT NOT NULL, flag_status BIGINT NOT NULL, last_verb BIGINT NOT NULL,"
+	" last_verb_at BIGINT NOT NULL, body_id BIGINT NOT NULL, body_bytes BIGINT NOT NULL,"
+	" flag BYTEA, categories BYTEA, summary BYTEA,"
+	" PRIMARY KEY (owner, folder, id)) WITHOUT ROWID",
+	"CREATE INDEX items_by_change ON items (owner, folder, changed_seq, id)",
+	"CREATE INDEX items_by_date ON items (owner, folder, date_at, id)",
+
+	"CREATE TABLE tombstones (owner BIGINT NOT NULL, folder BIGINT NOT NULL,"
+	" seq BIGINT NOT NULL, id BIGINT NOT NULL, created_seq BIGINT NOT NULL,"
+	" date_at BIGINT NOT NULL, item_class BIGINT NOT NULL, deleted_at BIGINT NOT NULL,"
+	" PRIMARY KEY (owner, folder, seq, id)) WITHOUT ROWID",
+	"CREATE INDEX tombstones_by_age ON tombstones (deleted_at)",
+
+	/* Either bytes, or the name of a file (its content's hash). */
+	"CREATE TABLE bodies (owner BIGINT NOT NULL, id BIGINT NOT NULL, body_bytes BIGINT NOT "
+	"NULL,"
+	" file TEXT, bytes BYTEA, PRIMARY KEY (owner, id)) WITHOUT ROWID",
+	"CREATE INDEX bodies_by_file ON bodies (file) WHERE file IS NOT NULL",
+
+	"CREATE TABLE devices (owner BIGINT NOT NULL, id BIGINT NOT NULL, device_id TEXT NOT NULL,"
+	" device_type TEXT NOT NULL, user_agent TEXT NOT NULL, model TEXT NOT NULL,"
+	" os TEXT NOT NULL, friendly_name TEXT NOT NULL, phone_number TEXT NOT NULL,"
+	" imei TEXT NOT NULL, language TEXT NOT NULL, operator_name TEXT NOT NULL,"
+	" protocol_version BIGINT NOT NULL, first_seen_at BIGINT NOT NULL,"
+	" last_seen_at BIGINT NOT NULL, policy_key BIGINT NOT NULL,"
+	" policy_key_temporary BIGINT NOT NULL, policy_status BIGINT NOT NULL,"
+	" policy_version BIGINT NOT NULL, provisioned_at BIGINT NOT NULL, wipe BIGINT NOT NULL,"
+	" wipe_at BIGINT NOT NULL, blocked BIGINT NOT NULL, epoch BIGINT NOT NULL,"
+	" ping_heartbeat_s BIGINT NOT NULL, ping_folders BYTEA, sync_request BYTEA,"
+	" PRIMARY KEY (owner, id)) WITHOUT ROWID",
+	"CREATE UNIQUE INDEX devices_by_id ON devices (id)",
+	"CREATE UNIQUE INDEX devices_by_device_id ON devices (owner, device_id)",
+
+	"CREATE TABLE policies (id BIGINT PRIMARY KEY, version BIGINT NOT NULL,"
+	" settings TEXT NOT NULL) WITHOUT ROWID",
+
+	"CREATE TABLE sync_states (owner BIGINT NOT NULL, device BIGINT NOT NULL,"
+	" folder BIGINT NOT NULL, generation BIGINT NOT NULL, sync_key BIGINT NOT NULL, state "
+	"BYTEA,"
+	" PRIMARY KEY (owner, device, folder, generation)) WITHOUT ROWID",
+	"CREATE INDEX sync_states_by_device ON sync_states (device)",
+
+	"CREATE TABLE sent (owner BIGINT NOT NULL, device BIGINT NOT NULL, sent_key TEXT NOT NULL,"
+	" sent_at BIGINT NOT NULL, PRIMARY KEY (owner, device, sent_key)) WITHOUT ROWID",
+
+	"CREATE TABLE event_log (id BIGINT PRIMARY KEY, logged_at BIGINT NOT NULL,"
+	" actor TEXT NOT NULL, user_name TEXT NOT NULL, address TEXT NOT NULL,"
+	" device_id TEXT NOT NULL, device_type TEXT NOT NULL, action TEXT NOT NULL,"
+	" result TEXT NOT NULL) WITHOUT ROWID",
+	"CREATE INDEX event_log_by_user ON event_log (user_name, id)",
+	NULL,
+};
+
+const struct store_schema_step store_schema_steps[] = {{step_1}};
+const size_t store_schema_step_count = sizeof(store_schema_steps) / sizeof(store_schema_steps[0]);
+
+struct migration {
+	const struct store_schema_step *steps;
+	size_t count;
+};
+
+static int read_version(struct db_conn *conn, uint64_t *ret, struct err *err)
+{
+	CLEANUP(db_done) struct db_stmt *st = NULL;
+
+	if (db_exec(conn,
+		    "CREATE TABLE IF NOT EXISTS schema_version (id BIGINT PRIMARY KEY,"
+		    " version BIGINT NOT NULL) WITHOUT ROWID",
+		    err) < 0)
+		return -1;
+	if (db_prepare(conn, "SELECT version FROM schema_version WHERE id = 1", &st, err) < 0)
+		return -1;
+	*ret = 0;
+	return store_run_u64(st, ret, err) < 0 ? -1 : 0;
+}
+
+static int write_version(struct db_conn *conn, uint64_t version, struct err *err)
+{
+	CLEANUP(db_done) struct db_stmt *st = NULL;
+
+	if (db_prepare(conn,
+		    "INSERT INTO schema_version (id, version) VALUES (1, $1)"
+		    " ON CONFLICT (id) DO UPDATE SET version = excluded.version",
+		    &st, err) < 0)
+		return -1;
+	db_bind_u64(st, 1, version);
+	return store_run(st, err);
+}
+
+static int migrate(struct db_conn *conn, void *owner, struct err *err)
+{
+	const struct migration *m = owner;
+	uint64_t version;
+
+	if (read_version(conn, &version, err) < 0)
+		return -1;
+	if (version > m->count)
+		return err_set(err, ERR_BACKEND,
+			"the database has schema version %" PRIu64
+			", this program knows versions up to %zu: use the newer program",
+			version, m->count);
+	if (version == m->count)
+		return 0;
+	for (size_t i = version; i < m->count; i++) {
+		for (const char *const *sql = m->steps[i].statements; *sql != NULL; sql++) {
+			if (db_exec(conn, *sql, err) < 0)
+				return err_wrap(err, "schema version %zu", i + 1);
+		}
+	}
+	return write_version(conn, m->count, err);
+}
+
+int store_schema_migrate(
+	struct db *db, const struct store_schema_step *steps, size_t count, struct err *err)
+{
+	struct migration m = {steps, count};
+
+	return db_transact(db, migrate, &m, err);
+}

@@ -1,0 +1,507 @@
+/*
+ * Users: an owner who can log in, with an address of their own and aliases. All addresses of all
+ * users are in one table, whose unique index decides who is first.
+ *
+ * Whatever may end a login or a waiting phone (password, disabled, addresses, deletion) raises the
+ * user's epoch, takes a seq of the owner and publishes CHANGE_USER.
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "store/store_internal.h"
+
+/* RFC 5321, 4.5.3.1; the domain's limit is in store_domain.c. */
+enum { LOGIN_MAX_BYTES = 64, DISPLAY_NAME_MAX_BYTES = 256, NAME_MAX_BYTES = 512 };
+
+#define USER_COLUMNS                                                                               \
+	"u.owner, u.login, u.domain, u.display_name, u.password_hash, u.disabled, u.epoch, o.seq," \
+	" u.created_at, o.quota_bytes, o.used_bytes FROM users u JOIN owners o ON o.id = u.owner "
+
+static int read_user(struct db_stmt *st, struct arena *arena, struct user *ret, struct err *err)
+{
+	struct store_row row = {.st = st, .arena = arena};
+
+	ret->id.v = store_row_u64(&row);
+	ret->login = store_row_text(&row);
+	ret->domain = store_row_text(&row);
+	ret->display_name = store_row_text(&row);
+	ret->password_hash = store_row_text(&row);
+	ret->disabled = store_row_u64(&row) != 0;
+	ret->epoch = store_row_u64(&row);
+	ret->seq = store_row_u64(&row);
+	ret->created_at = store_row_i64(&row);
+	ret->quota_bytes = store_row_u64(&row);
+	ret->used_bytes = store_row_u64(&row);
+	return store_row_end(&row, err);
+}
+
+/* 1: the one user; 0: none, or several. */
+static int read_single(struct db_stmt *st, struct arena *arena, struct user **ret, struct err *err)
+{
+	struct user *user = arena_try_alloc(arena, sizeof(*user));
+	int rc = db_step(st, err);
+
+	if (rc <= 0)
+		return rc;
+	if (user == NULL)
+		return err_set(err, ERR_INTERNAL, "a user is beyond the request's memory");
+	if (read_user(st, arena, user, err) < 0)
+		return -1;
+	rc = db_step(st, err);
+	if (rc < 0)
+		return -1;
+	if (rc > 0)
+		return 0;
+	*ret = user;
+	return 1;
+}
+
+static char *lower_copy(struct arena *arena, const char *s, struct err *err)
+{
+	size_t len = strlen(s);
+	char *copy = len <= NAME_MAX_BYTES ? arena_try_strndup(arena, s, len) : NULL;
+
+	if (copy == NULL) {
+		(void)err_set(err, ERR_NOT_FOUND, "no user has a name of %zu bytes", len);
+		return NULL;
+	}
+	return str_lower(copy);
+}
+
+/* ---- finding ---- */
+
+/* address is lower case. 1, 0, -1. */
+static int by_address(struct store_read *rd, const char *address, struct arena *arena,
+	struct user **ret, struct err *err)
+{
+	CLEANUP(db_done) struct db_stmt *st = NULL;
+
+	if (store_prepare(rd,
+		    "SELECT " USER_COLUMNS
+		    "WHERE u.owner = (SELECT a.owner FROM addresses a WHERE a.address = $1)",
+		    &st, err) < 0)
+		return -1;
+	db_bind_text(st, 1, address);
+	return read_single(st, arena, ret, err);
+}
+
+/* The only user of that login, in whatever domain. */
+static int by_login(struct store_read *rd, const char *login, struct arena *arena,
+	struct user **ret, struct err *err)
+{
+	CLEANUP(db_done) struct db_stmt *st = NULL;
+
+	if (store_prepare(rd, "SELECT " USER_COLUMNS "WHERE u.login = $1 LIMIT 2", &st, err) < 0)
+		return -1;
+	db_bind_text(st, 1, login);
+	return read_single(st, arena, ret, err);
+}
+
+/* DOMAIN\login with the first label of the domain, as Windows writes it. */
+static int by_short_domain(struct store_read *rd, const char *domain, const char *login,
+	struct arena *arena, struct user **ret, struct err *err)
+{
+	CLEANUP(db_done) struct db_stmt *st = NULL;
+
+	if (store_prepare(rd,
+		    "SELECT " USER_COLUMNS "WHERE u.login = $1 AND substr(u.domain, 1, length($2) "
+		    "+ 1) = $2 || '.' LIMIT 2",
+		    &st, err) < 0)
+		return -1;
+	db_bind_text(st, 1, login);
+	db_bind_text(st, 2, domain);
+	return read_single(st, arena, ret, err);
+}
+
+static int at_domain(struct store_read *rd, const char *login, const char *domain,
+	struct arena *arena, struct user **ret, struct err *err)
+{
+	CLEANUP(mem_freep) char *address = x_printf("%s@%s", login, domain);
+
+	return by_address(rd, str_lower(address), arena, ret, err);
+}
+
+static int find_login(struct store_read *rd, char *name, const char *default_domain,
+	struct arena *arena, struct user **ret, struct err *err)
+{
+	char *slash = strchr(name, '\\');
+	const char *login = slash != NULL ? slash + 1 : name;
+	int rc = 0;
+
+	if (slash != NULL)
+		*slash = '\0';
+	/* DOMAIN\user@domain says everything after the backslash. */
+	if (strchr(login, '@') != NULL)
+		return by_address(rd, login, arena, ret, err);
+	if (slash != NULL && *name != '\0') {
+		rc = at_domain(rd, login, name, arena, ret, err);
+		return rc != 0 ? rc : by_short_domain(rd, name, login, arena, ret, err);
+	}
+	if (default_domain != NULL && *default_domain != '\0')
+		rc = at_domain(rd, login, default_domain, arena, ret, err);
+	return rc != 0 ? rc : by_login(rd, login, arena, ret, err);
+}
+
+static int found(int rc, const char *name, struct err *err)
+{
+	if (rc == 0)
+		return err_set(err, ERR_NOT_FOUND, "no user %.200s", name);
+	return rc < 0 ? -1 : 0;
+}
+
+int store_user_find_login(struct store_read *rd, const char *name, const char *default_domain,
+	struct arena *arena, struct user **ret, struct err *err)
+{
+	char *lower = lower_copy(arena, name, err);
+
+	if (lower == NULL)
+		return -1;
+	return found(find_login(rd, lower, default_domain, arena, ret, err), name, err);
+}
+
+int store_user_find_address(struct store_read *rd, const char *address, struct arena *arena,
+	struct user **ret, struct err *err)
+{
+	char *lower = lower_copy(arena, address, err);
+
+	if (lower == NULL)
+		return -1;
+	return found(by_address(rd, lower, arena, ret, err), address, err);
+}
+
+int store_user_load(struct store_read *rd, struct owner_id id, struct arena *arena,
+	struct user **ret, struct err *err)
+{
+	CLEANUP(db_done) struct db_stmt *st = NULL;
+	int rc;
+
+	if (store_prepare(rd, "SELECT " USER_COLUMNS "WHERE u.owner = $1", &st, err) < 0)
+		return -1;
+	db_bind_u64(st, 1, id.v);
+	rc = read_single(st, arena, ret, err);
+	if (rc == 0)
+		return err_set(err, ERR_NOT_FOUND, "no user with id %" PRIu64, id.v);
+	return rc < 0 ? -1 : 0;
+}
+
+int store_user_list(struct store_read *rd, struct arena *arena, struct user **ret,
+	size_t *ret_count, struct err *err)
+{
+	CLEANUP(db_done) struct db_stmt *st = NULL;
+	struct user *users = NULL;
+	size_t count = 0, cap = 0;
+	int rc;
+
+	if (store_prepare(rd, "SELECT " USER_COLUMNS "ORDER BY u.domain, u.login", &st, err) < 0)
+		return -1;
+	while ((rc = db_step(st, err)) > 0) {
+		if (STORE_GROW(arena, &users, count, &cap, err) < 0 ||
+			read_user(st, arena, &users[count], err) < 0)
+			return -1;
+		count++;
+	}
+	if (rc < 0)
+		return -1;
+	*ret = users;
+	*ret_count = count;
+	return 0;
+}
+
+int store_user_addresses(struct store_read *rd, struct owner_id id, struct arena *arena,
+	const char ***ret, size_t *ret_count, struct err *err)
+{
+	CLEANUP(db_done) struct db_stmt *st = NULL;
+	const char **addresses = NULL;
+	size_t count = 0, cap = 0;
+	int rc;
+
+	if (store_prepare(rd, "SELECT address FROM addresses WHERE owner = $1 ORDER BY position",
+		    &st, err) < 0)
+		return -1;
+	db_bind_u64(st, 1, id.v);
+	while ((rc = db_step(st, err)) > 0) {
+		struct store_row row = {.st = st, .arena = arena};
+
+		if (STORE_GROW(arena, &addresses, count, &cap, err) < 0)
+			return -1;
+		addresses[count++] = store_row_text(&row);
+		if (store_row_end(&row, err) < 0)
+			return -1;
+	}
+	if (rc < 0)
+		return -1;
+	*ret = addresses;
+	*ret_count = count;
+	return 0;
+}
+
+/* ---- creating ---- */
+
+static int check_login(const char *login, struct err *err)
+{
+	size_t len = strlen(login);
+
+	if (len == 0 || len > LOGIN_MAX_BYTES || !utf8_valid(login, len))
+		return err_set(err, ERR_BAD_INPUT, "a user name has 1 to %d bytes of UTF-8",
+			LOGIN_MAX_BYTES);
+	for (const char *p = login; *p != '\0'; p++) {
+		if ((unsigned char)*p <= ' ' || *p == 0x7f || strchr("@\\:<>()[],;\"", *p) != NULL)
+			return err_set(err, ERR_BAD_INPUT,
+				"a user name has no blanks, controls or any of @\\:<>()[],;\"");
+	}
+	return 0;
+}
+
+/* address: lower case. position 0: the user's own. */
+static int insert_address(struct store_tx *tx, struct owner_id owner, uint64_t position,
+	const char *address, struct err *err)
+{
+	CLEANUP(db_done) struct db_stmt *st = NULL;
+	const char *domain = strrchr(address, '@') + 1;
+	bool exists = false;
+
+	if (store_domain_exists(&tx->read, domain, &exists, err) < 0)
+		return -1;
+	if (!exists)
+		return err_set(err, ERR_NOT_FOUND, "there is no domain %s here", domain);
+	if (store_prepare_tx(tx,
+		    "INSERT INTO addresses (owner, position, address, domain)"
+		    " VALUES ($1, $2, $3, $4) ON CONFLICT (address) DO NOTHING",
+		    &st, err) < 0)
+		return -1;
+	db_bind_u64(st, 1, owner.v);
+	db_bind_u64(st, 2, position);
+	db_bind_text(st, 3, address);
+	db_bind_text(st, 4, domain);
+	if (store_run(st, err) < 0)
+		return -1;
+	if (db_changes(tx->read.conn) == 0)
+		return err_set(err, ERR_CONFLICT, "the address %s is taken", address);
+	return 0;
+}
+
+static int insert_owner(struct store_tx *tx, struct owner_id *ret, struct err *err)
+{
+	if (store_counter_next(tx, "owner", &ret->v, err) < 0)
+		return -1;
+	return store_run_id(tx,
+		"INSERT INTO owners (id, seq, quota_bytes, used_bytes, tombstone_floor, "
+		"last_folder,"
+		" last_body, deleted) VALUES ($1, 0, 0, 0, 0, 0, 0, 0)",
+		ret->v, err);
+}
+
+static int insert_user(struct store_tx *tx, const struct user *user, struct err *err)
+{
+	CLEANUP(db_done) struct db_stmt *st = NULL;
+
+	if (store_prepare_tx(tx,
+		    "INSERT INTO users (owner, login, domain, display_name, password_hash, "
+		    "disabled,"
+		    " epoch, created_at) VALUES ($1, $2, $3, $4, $5, 0, 1, $6)",
+		    &st, err) < 0)
+		return -1;
+	db_bind_u64(st, 1, user->id.v);
+	db_bind_text(st, 2, user->login);
+	db_bind_text(st, 3, user->domain);
+	db_bind_text(st, 4, user->display_name);
+	db_bind_text(st, 5, user->password_hash);
+	db_bind_i64(st, 6, user->created_at);
+	return store_run(st, err);
+}
+
+static int publish_user(struct store_tx *tx, struct owner_id id, struct err *err)
+{
+	struct change_event event = {.owner = id, .kinds = CHANGE_USER};
+
+	if (store_tx_seq(tx, id, &event.seq, err) < 0)
+		return -1;
+	store_tx_event(tx, &event);
+	return 0;
+}
+
+int store_user_add(struct store_tx *tx, const char *login, const char *domain,
+	const char *display_name, const char *password_hash, int64_t now_at, struct owner_id *ret,
+	struct err *err)
+{
+	CLEANUP(mem_freep) char *login_lower = str_lower(x_strdup(login));
+	CLEANUP(mem_freep) char *domain_lower = str_lower(x_strdup(domain));
+	CLEANUP(mem_freep) char *address = x_printf("%s@%s", login_lower, domain_lower);
+	struct user user = {.login = login_lower,
+		.domain = domain_lower,
+		.display_name = display_name,
+		.password_hash = password_hash,
+		.created_at = now_at};
+	size_t name_len = strlen(display_name);
+
+	if (check_login(login, err) < 0)
+		return -1;
+	if (name_len > DISPLAY_NAME_MAX_BYTES || !utf8_valid(display_name, name_len))
+		return err_set(err, ERR_BAD_INPUT, "a display name has at most %d bytes of UTF-8",
+			DISPLAY_NAME_MAX_BYTES);
+	if (insert_owner(tx, &user.id, err) < 0 ||
+		insert_address(tx, user.id, 0, address, err) < 0 ||
+		insert_user(tx, &user, err) < 0 ||
+		store_folder_add_defaults(tx, user.id, err) < 0 ||
+		publish_user(tx, user.id, err) < 0)
+		return -1;
+	*ret = user.id;
+	return 0;
+}
+
+/* ---- changing ---- */
+
+/* After a statement that raised the epoch. */
+static int changed_user(
+	struct store_tx *tx, struct db_stmt *st, struct owner_id id, struct err *err)
+{
+	if (store_run(st, err) < 0)
+		return -1;
+	if (db_changes(tx->read.conn) == 0)
+		return err_set(err, ERR_NOT_FOUND, "no user with id %" PRIu64, id.v);
+	return publish_user(tx, id, err);
+}
+
+static int raise_epoch(struct store_tx *tx, struct owner_id id, struct err *err)
+{
+	CLEANUP(db_done) struct db_stmt *st = NULL;
+
+	if (store_prepare_tx(tx, "UPDATE users SET epoch = epoch + 1 WHERE owner = $1", &st, err) <
+		0)
+		return -1;
+	db_bind_u64(st, 1, id.v);
+	return changed_user(tx, st, id, err);
+}
+
+int store_user_set_password(
+	struct store_tx *tx, struct owner_id id, const char *password_hash, struct err *err)
+{
+	CLEANUP(db_done) struct db_stmt *st = NULL;
+
+	if (store_prepare_tx(tx,
+		    "UPDATE users SET password_hash = $2, epoch = epoch + 1 WHERE owner = $1", &st,
+		    err) < 0)
+		return -1;
+	db_bind_u64(st, 1, id.v);
+	db_bind_text(st, 2, password_hash);
+	return changed_user(tx, st, id, err);
+}
+
+int store_user_set_disabled(struct store_tx *tx, struct owner_id id, bool disabled, struct err *err)
+{
+	CLEANUP(db_done) struct db_stmt *st = NULL, *look = NULL;
+	uint64_t now = 0;
+	int rc;
+
+	if (store_prepare_tx(tx, "SELECT disabled FROM users WHERE owner = $1", &look, err) < 0)
+		return -1;
+	db_bind_u64(look, 1, id.v);
+	rc = store_run_u64(look, &now, err);
+	if (rc < 0 || (rc > 0 && (now != 0) == disabled))
+		return rc < 0 ? -1 : 0;
+	if (store_prepare_tx(tx,
+		    "UPDATE users SET disabled = $2, epoch = epoch + 1 WHERE owner = $1", &st,
+		    err) < 0)
+		return -1;
+	db_bind_u64(st, 1, id.v);
+	db_bind_u64(st, 2, disabled);
+	return changed_user(tx, st, id, err);
+}
+
+int store_user_set_quota(
+	struct store_tx *tx, struct owner_id id, uint64_t quota_bytes, struct err *err)
+{
+	CLEANUP(db_done) struct db_stmt *st = NULL;
+
+	if (quota_bytes > INT64_MAX)
+		return err_set(err, ERR_BAD_INPUT, "a quota of %" PRIu64 " bytes is too large",
+			quota_bytes);
+	if (store_prepare_tx(tx, "UPDATE owners SET quota_bytes = $2 WHERE id = $1 AND deleted = 0",
+		    &st, err) < 0)
+		return -1;
+	db_bind_u64(st, 1, id.v);
+	db_bind_u64(st, 2, quota_bytes);
+	if (store_run(st, err) < 0)
+		return -1;
+	if (db_changes(tx->read.conn) == 0)
+		return err_set(err, ERR_NOT_FOUND, "no user with id %" PRIu64, id.v);
+	return 0;
+}
+
+int store_user_delete(struct store_tx *tx, struct owner_id id, struct err *err)
+{
+	/* What there is much of waits for the sweep; nobody finds it any more. */
+	if (raise_epoch(tx, id, err) < 0 ||
+		store_run_id(tx, "DELETE FROM users WHERE owner = $1", id.v, err) < 0 ||
+		store_run_id(tx, "DELETE FROM addresses WHERE owner = $1", id.v, err) < 0 ||
+		store_run_id(tx, "DELETE FROM folders WHERE owner = $1", id.v, err) < 0 ||
+		store_run_id(tx,
+			"DELETE FROM sync_states WHERE owner = $1 OR device IN"
+			" (SELECT id FROM devices WHERE owner = $1)",
+			id.v, err) < 0 ||
+		store_run_id(tx, "DELETE FROM sent WHERE owner = $1", id.v, err) < 0 ||
+		store_run_id(tx, "DELETE FROM devices WHERE owner = $1", id.v, err) < 0)
+		return -1;
+	return store_run_id(tx, "UPDATE owners SET deleted = 1 WHERE id = $1", id.v, err);
+}
+
+/* ---- aliases ---- */
+
+static char *alias_of(const char *address, struct err *err)
+{
+	CLEANUP(mem_freep) char *lower = str_lower(x_strdup(address));
+	char *at = strrchr(lower, '@');
+
+	if (at == NULL) {
+		(void)err_set(err, ERR_BAD_INPUT, "%.200s is no address: it has no @", address);
+		return NULL;
+	}
+	*at = '\0';
+	if (check_login(lower, err) < 0)
+		return NULL;
+	*at = '@';
+	return TAKE(lower);
+}
+
+static int next_position(struct store_tx *tx, struct owner_id id, uint64_t *ret, struct err *err)
+{
+	CLEANUP(db_done) struct db_stmt *st = NULL;
+
+	if (store_prepare_tx(tx,
+		    "SELECT coalesce(max(position), 0) + 1 FROM addresses WHERE owner = $1", &st,
+		    err) < 0)
+		return -1;
+	db_bind_u64(st, 1, id.v);
+	return store_run_u64(st, ret, err) < 0 ? -1 : 0;
+}
+
+int store_alias_add(struct store_tx *tx, struct owner_id id, const char *address, struct err *err)
+{
+	CLEANUP(mem_freep) char *alias = alias_of(address, err);
+	uint64_t position = 0;
+
+	if (alias == NULL || raise_epoch(tx, id, err) < 0 ||
+		next_position(tx, id, &position, err) < 0)
+		return -1;
+	return insert_address(tx, id, position, alias, err);
+}
+
+int store_alias_delete(struct store_tx *tx, const char *address, struct err *err)
+{
+	CLEANUP(mem_freep) char *alias = str_lower(x_strdup(address));
+	CLEANUP(db_done) struct db_stmt *st = NULL;
+	struct owner_id id;
+	int rc;
+
+	if (store_prepare_tx(tx,
+		    "DELETE FROM addresses WHERE address = $1 AND position > 0 RETURNING owner",
+		    &st, err) < 0)
+		return -1;
+	db_bind_text(st, 1, alias);
+	rc = store_run_u64(st, &id.v, err);
+	if (rc == 0)
+		return err_set(err, ERR_NOT_FOUND, "no alias %.200s", address);
+	return rc < 0 ? -1 : raise_epoch(tx, id, err);
+}
