@@ -1,0 +1,71 @@
+/*
+ * Any bytes are a message: it is summarized, stored, loaded, rendered in all forms and sizes, taken
+ * apart and prepared for sending. The bytes are also read as a stored summary.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "mime/mime.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
+
+static void must(int good)
+{
+	if (!good)
+		abort();
+}
+
+static void render(const struct mime_summary *s, const uint8_t *raw, size_t len)
+{
+	static const enum mime_body_type types[] = {MIME_BODY_TEXT, MIME_BODY_HTML, MIME_BODY_MIME};
+	static const uint64_t sizes[] = {0, 1, 7, 100, 32768, UINT64_MAX};
+
+	for (size_t t = 0; t < 3; t++) {
+		for (size_t i = 0; i < 6; i++) {
+			struct mime_body body;
+			struct err err = ERR_INIT;
+
+			must(mime_body_render(s, raw, len, types[t], sizes[i], &body, &err) == 0);
+			must(body.data.len <= sizes[i]);
+			must(body.truncated || body.estimated_bytes == body.data.len);
+			buf_deinit(&body.data);
+		}
+	}
+}
+
+static void decode_parts(const struct mime_summary *s, const uint8_t *raw, size_t len)
+{
+	for (uint32_t i = 0; i < s->part_count; i++) {
+		struct buf part = BUF_INIT;
+		struct err err = ERR_INIT;
+
+		must(mime_part_decode(s, raw, len, i, &part, &err) == 0);
+		must(part.len == s->parts[i].decoded_bytes);
+		buf_deinit(&part);
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
+{
+	struct arena *arena = arena_new(0);
+	struct mime_limits limits = {30, 8, 4096};
+	struct mime_summary *s = NULL, *stored = NULL;
+	struct mime_envelope *envelope = NULL;
+	struct buf blob = BUF_INIT, out = BUF_INIT;
+	struct err err = ERR_INIT;
+
+	must(mime_summarize(arena, bytes, len, &limits, &s, &err) == 0);
+	mime_summary_encode(s, &blob);
+	must(mime_summary_decode(arena, blob.data, blob.len, &stored, &err) == 0);
+	render(stored, bytes, len);
+	decode_parts(stored, bytes, len);
+	if (mime_envelope_read(arena, bytes, len, &envelope, &err) == 0)
+		must(mime_prepare_send(bytes, len, "\"A\" <a@example.org>", "example.org", 1, &out,
+			     &err) == 0);
+	if (mime_summary_decode(arena, bytes, len, &stored, &err) == 0 && stored->raw_bytes <= len)
+		render(stored, bytes, len);
+	buf_deinit(&blob);
+	buf_deinit(&out);
+	arena_free(&arena);
+	return 0;
+}

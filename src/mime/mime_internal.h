@@ -1,0 +1,189 @@
+#ifndef BELLHOP_MIME_MIME_INTERNAL_H
+#define BELLHOP_MIME_MIME_INTERNAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "mime/mime.h"
+
+/*
+ * What the files of this room share. Nothing here fails on bad mail; memory that a message makes us
+ * take is bounded by the limits below and by the size of the message.
+ */
+
+#define MIME_PARTS_DEFAULT        ((size_t)1000)
+#define MIME_DEPTH_DEFAULT        ((size_t)50)
+#define MIME_HEADER_BYTES_DEFAULT ((size_t)256 * 1024)
+/* One field's value is looked at up to here. */
+#define MIME_VALUE_MAX ((size_t)64 * 1024)
+/* Address lists and other decoded fields are kept up to here (classes.md 3: 32768). */
+#define MIME_TEXT_FIELD_MAX  ((size_t)32 * 1024)
+#define MIME_PREVIEW_CHARS   ((size_t)255)
+#define MIME_TEXT_WORK_BYTES ((size_t)64 * 1024 * 1024)
+#define MIME_HTML_WORK_BYTES ((size_t)8 * 1024 * 1024)
+
+/* Borrowed bytes. */
+struct mime_slice {
+	const char *p; /* NULL: absent */
+	size_t len;
+};
+
+/* --- mime_init.c: GMime's options for header decoding, good after mime_global_init(). */
+void *mime_init_options(void);
+
+/* --- mime_header.c: fields of a header block --- */
+struct mime_field {
+	struct mime_slice name, value; /* value: folds inside, without the last line end */
+};
+
+struct mime_header_reader {
+	const char *p, *end;
+};
+
+/* 1: a field. 0: the block is over and p stands at the body. */
+int mime_header_next(struct mime_header_reader *r, struct mime_field *ret);
+bool mime_header_is(const struct mime_field *f, const char *name);
+/* Unfolded, trimmed, NUL bytes dropped; raw bytes otherwise. */
+char *mime_header_unfold(struct arena *arena, struct mime_slice value);
+/* Unfolded and made UTF-8 (valid as it is, else windows-1252), RFC 2047 not yet decoded. */
+char *mime_header_utf8(struct arena *arena, struct mime_slice value);
+/* Decoded (RFC 2047), clean UTF-8. Never NULL. */
+char *mime_header_text(struct arena *arena, struct mime_slice value);
+/* The first <...> or word; without < >. "" when absent. */
+char *mime_header_msgid(struct arena *arena, struct mime_slice value);
+/* Seconds since 1970; 0 when broken. */
+int64_t mime_header_date(struct arena *arena, struct mime_slice value);
+/* Clean UTF-8 copy of at most max bytes. */
+char *mime_header_clean(struct arena *arena, const char *s, size_t len, size_t max);
+
+/* --- mime_param.c: Content-Type and Content-Disposition --- */
+struct mime_content_type {
+	const char *type; /* "text/plain", lower case; "" when absent or broken */
+	const char *charset, *boundary, *name, *method, *report_type, *protocol, *smime_type;
+	bool format_flowed, delsp;
+};
+void mime_param_content_type(
+	struct arena *arena, struct mime_slice value, struct mime_content_type *ret);
+/* disposition: lower case or "". */
+void mime_param_disposition(struct arena *arena, struct mime_slice value, const char **disposition,
+	const char **filename);
+enum mime_encoding mime_param_encoding(struct mime_slice value);
+
+/* --- mime_address.c --- */
+struct mime_address {
+	const char *name; /* decoded or "" */
+	const char *addr; /* bare; "" for an empty group, whose name stands in name */
+};
+struct mime_addresses {
+	struct mime_address *v; /* in the arena */
+	size_t count, cap;
+};
+/* Appends what one field holds. */
+void mime_address_parse(struct arena *arena, struct mime_slice value, struct mime_addresses *list);
+/* `"Name" <addr>, ...`, at most MIME_TEXT_FIELD_MAX bytes, whole addresses. */
+char *mime_address_format(struct arena *arena, const struct mime_addresses *list, const char *sep);
+/* Names, or addresses where there is none, joined by ";". */
+char *mime_address_display(struct arena *arena, const struct mime_addresses *list);
+
+/* --- mime_scan.c: the tree of a message --- */
+enum mime_node_kind { MIME_NODE_LEAF, MIME_NODE_MULTIPART, MIME_NODE_MESSAGE };
+
+struct mime_node {
+	enum mime_node_kind kind;
+	int32_t parent;             /* -1: the root */
+	uint32_t header, body, end; /* offsets: first field, content, behind the content */
+	uint32_t children;          /* of a multipart */
+	uint32_t index_in_parent;
+	struct mime_content_type type; /* type.type is never "" */
+	const char *disposition, *filename;
+	struct mime_slice id, location, description;
+	enum mime_encoding encoding;
+	bool has_type; /* a Content-Type was there */
+	bool is_rest;  /* what lies behind the last part that the limits allow */
+	int32_t part;  /* index in the part map, -1 */
+};
+
+struct mime_tree {
+	struct mime_node *nodes; /* in the order of the message; owned, see mime_scan_free() */
+	size_t count, cap;
+};
+
+/* parts_max, depth_max, header_bytes must be set. */
+void mime_scan(struct arena *arena, const char *raw, size_t len, const struct mime_limits *limits,
+	struct mime_tree *ret);
+void mime_scan_free(struct mime_tree *tree);
+
+/* --- mime_transfer.c: transfer encodings --- */
+size_t mime_transfer_decoded_bytes(enum mime_encoding encoding, const char *in, size_t len);
+void mime_transfer_add(struct buf *out, enum mime_encoding encoding, const char *in, size_t len);
+/* 7bit, 8bit and binary need no decoding. */
+bool mime_transfer_is_identity(enum mime_encoding encoding);
+
+/* --- mime_charset.c --- */
+void mime_charset_init(void);
+/* Windows code page of a charset name; 0 when unknown. */
+uint32_t mime_charset_cpid(const char *name);
+/* True: the bytes are UTF-8 already (as declared, or by looking). */
+bool mime_charset_is_utf8(const char *name, const char *in, size_t len);
+/* Converts what mime_charset_is_utf8() refused. Appends UTF-8; what cannot be read becomes U+FFFD.
+ */
+void mime_charset_add(struct buf *out, const char *name, const char *in, size_t len);
+/* Length of the ASCII run at the start. */
+size_t mime_charset_ascii_span(const char *in, size_t len);
+bool mime_charset_utf8_valid(const char *in, size_t len);
+
+/* --- mime_text.c: a bounded output of clean text with CRLF line ends --- */
+struct mime_out {
+	struct buf *buf;
+	uint64_t max;   /* bytes that may be in buf */
+	uint64_t total; /* bytes that would be there without the bound */
+	bool cut;
+};
+/* Valid UTF-8 only; cuts between characters. */
+void mime_out_add(struct mime_out *o, const char *s, size_t len);
+/* CR, LF, CRLF become CRLF, the rest is cleaned (utf8_add_clean's rules). */
+void mime_text_add_lines(struct mime_out *o, const char *s, size_t len);
+/* RFC 3676: paragraphs joined, stuffing removed. In and out UTF-8; out has LF or CRLF as it comes.
+ */
+void mime_text_unflow(struct buf *out, const char *s, size_t len, bool delsp);
+/* White space folded into single blanks, at most max characters. Input any bytes. */
+char *mime_text_preview(struct arena *arena, const char *s, size_t len, size_t max);
+
+/* --- mime_html.c, mime_html_text.c --- */
+/* HTML (clean UTF-8) to text with LF line ends. stop_bytes: enough output. links: "text <url>". */
+void mime_html_to_text(
+	struct buf *out, const char *html, size_t len, size_t stop_bytes, bool links);
+/* Text (UTF-8) to a small HTML document. */
+void mime_html_from_text(struct buf *out, const char *text, size_t len);
+/* Appends html with the charsets that its head names made utf-8. */
+void mime_html_add_as_utf8(struct buf *out, const char *html, size_t len);
+/* The next cid: link at or behind p, percent-decoded and cut to ret_size - 1; where to go on, or
+ * NULL. p must stand at least three bytes behind the start of the HTML. */
+const char *mime_html_next_cid(const char *p, const char *end, char *ret, size_t ret_size);
+
+/* --- mime_parts.c: the part map --- */
+/* Fills parts, part_count, text_part, html_part, native_body. */
+void mime_parts_map(
+	struct arena *arena, const char *raw, struct mime_tree *tree, struct mime_summary *s);
+/* The bytes of a part as they stand in the message. */
+struct mime_slice mime_parts_encoded(const struct mime_part *p, const char *raw);
+
+/* --- mime_body.c --- */
+/* The start of a text part as UTF-8 (not yet cleaned): max encoded bytes of it. *ret_cpid: of its
+ * charset, looked at when none is named. */
+void mime_body_start(struct buf *out, const struct mime_part *p, const char *raw, size_t max,
+	uint32_t *ret_cpid);
+
+/* --- mime_thread.c: conversations --- */
+/* The subject without Re:, Fwd: and their like in other languages; points into subject. */
+const char *mime_thread_topic(const char *subject);
+/* Fills conversation_id and conversation_index. thread_index: the header's value or absent. */
+void mime_thread_fill(struct arena *arena, struct mime_slice thread_index, struct mime_summary *s);
+
+/* --- mime_class.c --- */
+void mime_class_find(const struct mime_tree *tree, const char *raw, struct mime_summary *s);
+
+#endif
