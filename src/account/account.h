@@ -10,23 +10,28 @@
 #include "store/store.h"
 
 /*
- * Every write to a user's data goes through here. An account behind another server will be a second implementation of
- * the same struct of functions; the local one, where the store is the truth, is account_local.
+ * Every write to a user's data goes through here. An account behind another server will be a second
+ * implementation of the same struct of functions; the local one, where the store is the truth, is
+ * account_local.
  *
- * The _prepare step does the slow, pure work (parsing, body files) before the transaction; the functions with a
- * struct store_tx run inside it.
+ * The _prepare step does the slow, pure work (parsing, body files) before the transaction; the
+ * functions with a struct store_tx run inside it.
  */
 struct account_ops {
-	int (*set_read)(struct store_tx *tx, struct owner_id owner, struct folder_id folder, struct item_id id, bool is_read,
+	int (*set_read)(struct store_tx *tx, struct owner_id owner, struct folder_id folder,
+		struct item_id id, bool is_read, struct device_id device, uint64_t *ret_seq,
+		struct err *err);
+	int (*set_flag)(struct store_tx *tx, struct owner_id owner, struct folder_id folder,
+		struct item_id id, uint8_t status, const void *flag, size_t flag_len,
 		struct device_id device, uint64_t *ret_seq, struct err *err);
-	int (*set_flag)(struct store_tx *tx, struct owner_id owner, struct folder_id folder, struct item_id id, uint8_t status,
-		const void *flag, size_t flag_len, struct device_id device, uint64_t *ret_seq, struct err *err);
-	int (*set_categories)(struct store_tx *tx, struct owner_id owner, struct folder_id folder, struct item_id id,
-		const void *categories, size_t len, struct device_id device, uint64_t *ret_seq, struct err *err);
-	int (*delete_item)(struct store_tx *tx, struct owner_id owner, struct folder_id folder, struct item_id id,
-		struct device_id device, struct err *err);
-	int (*move_item)(struct store_tx *tx, struct owner_id owner, struct folder_id folder, struct item_id id,
-		struct folder_id target, struct device_id device, struct item_id *ret, struct err *err);
+	int (*set_categories)(struct store_tx *tx, struct owner_id owner, struct folder_id folder,
+		struct item_id id, const void *categories, size_t len, struct device_id device,
+		uint64_t *ret_seq, struct err *err);
+	int (*delete_item)(struct store_tx *tx, struct owner_id owner, struct folder_id folder,
+		struct item_id id, struct device_id device, struct err *err);
+	int (*move_item)(struct store_tx *tx, struct owner_id owner, struct folder_id folder,
+		struct item_id id, struct folder_id target, struct device_id device,
+		struct item_id *ret, struct err *err);
 };
 
 extern const struct account_ops account_local;
@@ -43,16 +48,20 @@ struct account_mail {
 };
 
 /* Parses and, when it is large, writes the body's file. Blocks; no transaction open. */
-NODISCARD int account_mail_prepare(struct store *store, const void *raw, size_t len, const struct mime_limits *limits,
-	struct account_mail *ret, struct err *err);
+NODISCARD int account_mail_prepare(struct store *store, const void *raw, size_t len,
+	const struct mime_limits *limits, struct account_mail *ret, struct err *err);
 void account_mail_release(struct account_mail *mail);
 
-/* Inside a transaction: the message becomes an item of the owner's folder of that type (created by default for every user). */
-NODISCARD int account_mail_add(struct store_tx *tx, struct owner_id owner, enum folder_type folder_type, const struct account_mail *mail,
-	int64_t received_at, bool is_read, struct device_id device, struct item_id *ret, struct err *err);
+/* Inside a transaction: the message becomes an item of the owner's folder of that type (created by
+ * default for every user). */
+NODISCARD int account_mail_add(struct store_tx *tx, struct owner_id owner,
+	enum folder_type folder_type, const struct account_mail *mail, int64_t received_at,
+	bool is_read, struct device_id device, struct item_id *ret, struct err *err);
 
-/* The whole of it for one owner: prepare, one transaction, release. What LMTP does for each recipient. */
-NODISCARD int account_deliver(struct store *store, struct owner_id owner, enum folder_type folder_type, const void *raw, size_t len,
-	const struct mime_limits *limits, int64_t received_at, struct err *err);
+/* The whole of it for one owner: prepare, one transaction, release. What LMTP does for each
+ * recipient. */
+NODISCARD int account_deliver(struct store *store, struct owner_id owner,
+	enum folder_type folder_type, const void *raw, size_t len, const struct mime_limits *limits,
+	int64_t received_at, struct err *err);
 
 #endif

@@ -1,0 +1,101 @@
+/*
+ * Local accounts: the store is the truth, so each write is the store's own. Incoming mail is parsed
+ * and its large body written before the transaction, so that the transaction itself does nothing
+ * but insert. No state; any thread.
+ */
+#include "account/account.h"
+
+#include "base/mem.h"
+
+const struct account_ops account_local = {
+	.set_read = store_item_set_read,
+	.set_flag = store_item_set_flag,
+	.set_categories = store_item_set_categories,
+	.delete_item = store_item_delete,
+	.move_item = store_item_move,
+};
+
+const struct account_ops *account_ops_of(struct owner_id owner)
+{
+	(void)owner;
+	return &account_local;
+}
+
+int account_mail_prepare(struct store *store, const void *raw, size_t len,
+	const struct mime_limits *limits, struct account_mail *ret, struct err *err)
+{
+	CLEANUP(arena_free) struct arena *arena = arena_new(0);
+	struct mime_summary *summary;
+	struct buf blob = BUF_INIT;
+	struct account_mail mail = {.limits = *limits};
+
+	if (mime_summarize(arena, raw, len, limits, &summary, err) < 0)
+		return err_wrap(err, "reading the message");
+	if (store_body_prepare(store, raw, len, &mail.body, err) < 0)
+		return err_wrap(err, "storing the message");
+	mime_summary_encode(summary, &blob);
+	mail.summary = buf_take(&blob, &mail.summary_len);
+	buf_deinit(&blob);
+	if (mail.summary == NULL)
+		return err_set(err, ERR_INTERNAL, "no memory for the summary of a message");
+	*ret = mail;
+	return 0;
+}
+
+void account_mail_release(struct account_mail *mail)
+{
+	mem_free(mail->summary);
+	mail->summary = NULL;
+}
+
+int account_mail_add(struct store_tx *tx, struct owner_id owner, enum folder_type folder_type,
+	const struct account_mail *mail, int64_t received_at, bool is_read, struct device_id device,
+	struct item_id *ret, struct err *err)
+{
+	CLEANUP(arena_free) struct arena *arena = arena_new(0);
+	struct folder *folder;
+	struct new_item item = {
+		.item_class = ITEM_MAIL,
+		.date_at = received_at,
+		.is_read = is_read,
+		.body = &mail->body,
+		.summary = mail->summary,
+		.summary_len = mail->summary_len,
+		.device = device,
+	};
+
+	if (store_folder_by_type(store_tx_read(tx), owner, folder_type, arena, &folder, err) < 0)
+		return -1;
+	return store_item_add(tx, owner, folder->id, &item, ret, err);
+}
+
+struct delivery {
+	struct owner_id owner;
+	enum folder_type folder_type;
+	const struct account_mail *mail;
+	int64_t received_at;
+};
+
+static int deliver_tx(struct store_tx *tx, void *arg, struct err *err)
+{
+	struct delivery *d = arg;
+	struct item_id id;
+
+	return account_mail_add(tx, d->owner, d->folder_type, d->mail, d->received_at, false,
+		(struct device_id){0}, &id, err);
+}
+
+int account_deliver(struct store *store, struct owner_id owner, enum folder_type folder_type,
+	const void *raw, size_t len, const struct mime_limits *limits, int64_t received_at,
+	struct err *err)
+{
+	struct account_mail mail;
+	struct delivery d = {owner, folder_type, &mail, received_at};
+	int result;
+
+	if (account_mail_prepare(store, raw, len, limits, &mail, err) < 0)
+		return -1;
+	result = store_transact(store, deliver_tx, &d, err);
+	account_mail_release(&mail);
+	return result;
+}
