@@ -1,0 +1,61 @@
+/*
+ * Folder hierarchies: few rows, so each FolderSync compares what changed since its position. No
+ * state of its own; any thread.
+ */
+#include "sync/hierarchy.h"
+
+#include "base/mem.h"
+
+int hierarchy_collect(struct store_read *rd, struct owner_id owner, struct sync_state *state,
+	struct arena *arena, struct hierarchy_change **ret, size_t *ret_count, struct err *err)
+{
+	struct hierarchy_change *changes;
+	struct folder *folders;
+	size_t folder_count, count = 0;
+	uint64_t owner_seq;
+
+	if (store_owner_seq(rd, owner, &owner_seq, err) < 0)
+		return -1;
+	if (state->inventory.count == 0) {
+		if (store_folder_list(rd, owner, arena, &folders, &folder_count, err) < 0)
+			return -1;
+	} else if (store_folder_changes(
+			   rd, owner, state->position, arena, &folders, &folder_count, err) < 0) {
+		return -1;
+	}
+	changes = arena_x_alloc(arena, (folder_count + 1) * sizeof(*changes));
+	for (size_t i = 0; i < folder_count; i++) {
+		bool known = id_set_has(&state->inventory, folders[i].id.v);
+
+		if (folders[i].deleted && !known)
+			continue;
+		changes[count++] =
+			(struct hierarchy_change){folders[i].deleted, !known, &folders[i]};
+		if (folders[i].deleted)
+			(void)id_set_remove(&state->inventory, folders[i].id.v);
+		else
+			(void)id_set_add(&state->inventory, folders[i].id.v);
+	}
+	state->position = owner_seq;
+	*ret = changes;
+	*ret_count = count;
+	return 0;
+}
+
+int hierarchy_pending(struct store_read *rd, struct device_id device, struct owner_id owner,
+	bool *ret, struct err *err)
+{
+	CLEANUP(arena_free) struct arena *arena = arena_new(0);
+	struct sync_collection c;
+	struct hierarchy_change *changes;
+	size_t count = 0;
+	int result = sync_collection_load(rd, device, owner, (struct folder_id){0}, &c, err);
+
+	if (result == 0 && c.present[SYNC_CURRENT])
+		result = hierarchy_collect(
+			rd, owner, &c.states[SYNC_CURRENT], arena, &changes, &count, err);
+	sync_collection_deinit(&c);
+	if (result == 0)
+		*ret = count > 0;
+	return result;
+}
