@@ -101,6 +101,14 @@ void wbxml_add_uint(struct wbxml_writer *w, unsigned tag, uint64_t v);
 void wbxml_add_bool(struct wbxml_writer *w, unsigned tag, bool v);
 void wbxml_add_opaque(struct wbxml_writer *w, unsigned tag, const void *bytes, size_t len);
 /*
+ * For parts that are written before it is known what stands in front of them: wbxml_writer_init_part() makes a writer of
+ * children without a document header, which begin on the code page of w; wbxml_append() puts its bytes, all
+ * elements ended, into the element that w has open.
+ */
+void wbxml_writer_init_part(struct wbxml_writer *part, struct buf *out, uint8_t page);
+void wbxml_append(struct wbxml_writer *w, const struct buf *part, uint8_t page_before, uint8_t page_after);
+
+/*
  * Marks for taking back: a writer that finds an element useless (an empty Responses) returns to where
  * it was. Only within the same open parent.
  */

@@ -135,6 +135,28 @@ void wbxml_add_opaque(struct wbxml_writer *w, unsigned tag, const void *bytes, s
 	w->open_empty = false;
 }
 
+void wbxml_writer_init_part(struct wbxml_writer *part, struct buf *out, uint8_t page)
+{
+	*part = (struct wbxml_writer){.out = out, .begun = true, .page = page, .depth = 1};
+}
+
+void wbxml_append(
+	struct wbxml_writer *w, const struct buf *part, uint8_t page_before, uint8_t page_after)
+{
+	assert(w->depth > 0);
+	if (part->failed)
+		w->out->failed = true;
+	if (part->len == 0 || part->failed)
+		return;
+	if (w->page != page_before) {
+		buf_add_byte(w->out, 0x00);
+		buf_add_byte(w->out, page_before);
+	}
+	buf_add(w->out, part->data, part->len);
+	w->page = page_after;
+	w->open_empty = false;
+}
+
 struct wbxml_mark wbxml_mark(const struct wbxml_writer *w)
 {
 	return (struct wbxml_mark){.len = w->out->len,
