@@ -525,7 +525,7 @@ class Tls(ServerCase):
         device = self.phone(version, form, tls=True)
         device.prime()
         waiting = device.ping_send()
-        self.assertTrue(waiting.is_silent())
+        self.assert_parked(waiting)
         self.deliver(self.owner, "over TLS")
         self.assert_ping(device.receive(waiting), "2", [device.inbox])
         self.assertEqual(device.sync().subjects(), ["over TLS"])
@@ -601,7 +601,7 @@ class CertificateReload(ServerCase):
         device = self.phone("14.1", tls=True)
         device.prime()
         waiting = device.ping_send()
-        self.assertTrue(waiting.is_silent())
+        self.assert_parked(waiting)
         idle = device.connection
 
         second, second_key = self.make("second")
@@ -613,7 +613,7 @@ class CertificateReload(ServerCase):
         eventually(lambda: self.served() == text, what="the second certificate is served")
         self.assertEqual(device.folder_sync("0").status, "1")
         self.assertIs(device.connection, idle)
-        self.assertTrue(waiting.is_silent(0.05))
+        self.assert_parked(waiting)
         self.deliver(self.owner, "still here")
         self.assert_ping(device.receive(waiting), "2", [device.inbox])
         waiting.close()

@@ -1,6 +1,7 @@
 """What the test classes share: a server for the class, users, and tests that run in every version and form of the query."""
 
 import functools
+import time
 import unittest
 
 from eas.wbxml import E, VERSIONS
@@ -98,8 +99,9 @@ class ServerCase(unittest.TestCase):
             self.assertEqual((answer.added, answer.changed, answer.deleted, answer.soft_deleted), ({}, {}, [], []))
             self.assertFalse(answer.collection.has("Commands"))
 
-    def assert_parked(self, device, connection, seconds=0.2):
-        self.assertTrue(connection.is_silent(seconds), lambda: None)
+    def assert_parked(self, connection, seconds=0.15):
+        """Nothing comes: the phone waits."""
+        self.assertTrue(connection.is_silent(seconds), "an answer came")
 
     def assert_ping(self, answer, status, folders=None):
         self.assertEqual(answer.code, 200, answer)
@@ -110,4 +112,14 @@ class ServerCase(unittest.TestCase):
             self.assertEqual([f.text for f in answer.document.all("Folders/Folder")], folders)
 
 
-__all__ = ["E", "FORMS", "ServerCase", "every_form", "forms"]
+def retry(action, good=lambda answer: answer.code == 200, timeout=20):
+    """While the engine comes back fronts answer 503: a phone tries again."""
+    deadline = time.monotonic() + timeout
+    while True:
+        answer = action()
+        if good(answer):
+            return answer
+        assert answer.code == 503 and time.monotonic() < deadline, answer
+
+
+__all__ = ["E", "FORMS", "ServerCase", "every_form", "forms", "retry"]

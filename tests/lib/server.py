@@ -144,7 +144,7 @@ class Server:
         self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.notify.bind(self.notify_path)
         self.process = subprocess.Popen(
-            [program("bellhopd"), "-c", self.config], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            [popen.pop("executable", None) or program("bellhopd"), "-c", self.config], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE, env=environment, **popen)
         self.reader = threading.Thread(target=self._read_log, args=(self.process.stderr,), daemon=True)
         self.reader.start()
@@ -250,6 +250,9 @@ class Server:
 
     def status(self):
         return json.loads(self.bellhop("status", "--json").stdout)
+
+    def stats(self):
+        return json.loads(self.bellhop("stats", "--json").stdout)
 
     def add_domain(self, domain):
         self.bellhop("domain", "add", domain)
