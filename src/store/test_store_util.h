@@ -109,6 +109,28 @@ static inline struct store_read *reading(struct world *w)
 	return rd;
 }
 
+/* A function as a transaction of its own. */
+typedef int (*step_fn)(struct store_tx *tx, struct world *w, struct err *err);
+
+struct step {
+	struct world *w;
+	step_fn fn;
+};
+
+static inline int run_step(struct store_tx *tx, void *owner, struct err *err)
+{
+	struct step *step = owner;
+
+	return step->fn(tx, step->w, err);
+}
+
+static inline int transact(struct world *w, step_fn fn, struct err *err)
+{
+	struct step step = {w, fn};
+
+	return store_transact(w->store, run_step, &step, err);
+}
+
 /* One change of one item as a transaction of its own. */
 enum op_kind { OP_ADD, OP_READ, OP_FLAG, OP_CATEGORIES, OP_VERB, OP_DELETE, OP_MOVE };
 
@@ -224,5 +246,75 @@ static inline const char *changes_text(
 			(unsigned long long)rows[i].changed_seq);
 	return more ? arena_x_printf(w->arena, "%s more", text) : text;
 }
+
+/* Anna's phone, as it was saved last. */
+static struct device phone __attribute__((unused));
+
+static inline int save_phone(struct store_tx *tx, struct world *w, struct err *err)
+{
+	(void)w;
+	return store_device_save(tx, &phone, err);
+}
+
+static inline void new_phone(struct world *w)
+{
+	struct err err = ERR_INIT;
+
+	phone = (struct device){.owner = w->anna,
+		.device_id = "DEV1",
+		.device_type = "Phone",
+		.user_agent = "UA/1",
+		.model = "M",
+		.os = "O",
+		.friendly_name = "F",
+		.phone_number = "+49",
+		.imei = "I",
+		.language = "de",
+		.operator_name = "T",
+		.protocol_version = 161,
+		.first_seen_at = 5,
+		.last_seen_at = 6,
+		.policy_key = UINT32_MAX,
+		.policy_key_temporary = 8,
+		.policy_status = 1,
+		.policy_version = 3,
+		.provisioned_at = 9,
+		.epoch = 1,
+		.ping_heartbeat_s = 480,
+		.ping_folders = (const uint8_t *)"pf",
+		.ping_folders_len = 2};
+	REQUIRE_OK(transact(w, save_phone, &err), &err);
+}
+
+static inline struct device *load_phone(struct world *w)
+{
+	CLEANUP(store_read_end) struct store_read *rd = reading(w);
+	struct err err = ERR_INIT;
+	struct device *device = NULL;
+
+	if (store_device_load(rd, phone.id, w->arena, &device, &err) < 0)
+		CHECK_INT(err.code, ERR_NOT_FOUND);
+	return device;
+}
+
+struct states {
+	struct owner_id owner;
+	struct folder_id folder;
+	struct sync_state_row rows[2];
+	size_t count;
+};
+
+static inline int save_states(struct store_tx *tx, void *owner, struct err *err)
+{
+	struct states *s = owner;
+
+	return store_sync_state_save(tx, phone.id, s->owner, s->folder, s->rows, s->count, err);
+}
+
+#define STATE(k, g, text)                                                                          \
+	{                                                                                          \
+		.key = (k), .generation = (g), .blob = (const uint8_t *)(text),                    \
+		.blob_len = sizeof(text) - 1                                                       \
+	}
 
 #endif

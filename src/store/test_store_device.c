@@ -1,0 +1,309 @@
+/*
+ * Devices, sync states, sent mail, the policy and the event log.
+ */
+#include "store/test_store_util.h"
+
+/* ---- devices ---- */
+
+static void test_device_save(void)
+{
+	struct world *w = world_new();
+	struct err err = ERR_INIT;
+	struct store_read *rd;
+	struct device *got, copy;
+	size_t count;
+
+	new_phone(w);
+	CHECK(phone.id.v > 0);
+	got = load_phone(w);
+	REQUIRE(got != NULL);
+	CHECK_INT(got->owner.v, w->anna.v);
+	CHECK_STR(got->device_id, "DEV1");
+	CHECK_STR(got->device_type, "Phone");
+	CHECK_STR(got->user_agent, "UA/1");
+	CHECK_STR(got->model, "M");
+	CHECK_STR(got->os, "O");
+	CHECK_STR(got->friendly_name, "F");
+	CHECK_STR(got->phone_number, "+49");
+	CHECK_STR(got->imei, "I");
+	CHECK_STR(got->language, "de");
+	CHECK_STR(got->operator_name, "T");
+	CHECK_INT(got->protocol_version, 161);
+	CHECK_INT(got->first_seen_at, 5);
+	CHECK_INT(got->last_seen_at, 6);
+	CHECK_INT(got->policy_key, UINT32_MAX);
+	CHECK_INT(got->policy_key_temporary, 8);
+	CHECK_INT(got->policy_status, 1);
+	CHECK_INT(got->policy_version, 3);
+	CHECK_INT(got->provisioned_at, 9);
+	CHECK_INT(got->wipe, WIPE_NONE);
+	CHECK(!got->blocked);
+	CHECK_INT(got->epoch, 1);
+	CHECK_INT(got->ping_heartbeat_s, 480);
+	CHECK_MEM(got->ping_folders, got->ping_folders_len, "pf", 2);
+	CHECK(got->sync_request == NULL);
+	copy = phone;
+	phone.id.v = 0;
+	CHECK_INT(transact(w, save_phone, &err), -1);
+	CHECK_INT(err.code, ERR_CONFLICT);
+	CHECK_INT(phone.id.v, 0);
+	phone = copy;
+	phone.model = "M2";
+	REQUIRE_OK(transact(w, save_phone, &err), &err);
+	CHECK_STR(load_phone(w)->model, "M2");
+	CHECK_INT(w->event_count, 0);
+	rd = reading(w);
+	REQUIRE_OK(store_device_find(rd, w->anna, "DEV1", w->arena, &got, &err), &err);
+	CHECK_INT(got->id.v, phone.id.v);
+	CHECK_INT(store_device_find(rd, w->bob, "DEV1", w->arena, &got, &err), -1);
+	CHECK_INT(err.code, ERR_NOT_FOUND);
+	REQUIRE_OK(store_device_list(rd, w->anna, w->arena, &got, &count, &err), &err);
+	CHECK_INT(count, 1);
+	REQUIRE_OK(store_device_list(rd, w->bob, w->arena, &got, &count, &err), &err);
+	CHECK_INT(count, 0);
+	REQUIRE_OK(store_device_list(rd, (struct owner_id){0}, w->arena, &got, &count, &err), &err);
+	CHECK_INT(count, 1);
+	store_read_end(&rd);
+	world_free(&w);
+}
+
+static int set_groups(struct store_tx *tx, struct world *w, struct err *err)
+{
+	(void)w;
+	if (store_device_set_ping(tx, phone.id, 900, "folders", 7, err) < 0 ||
+		store_device_set_sync_request(tx, phone.id, "request", 7, err) < 0 ||
+		store_device_set_seen(tx, phone.id, 140, "UA/2", "PocketPC", 77, err) < 0)
+		return -1;
+	return store_device_set_policy(tx, phone.id, 1, 2, 4, 5, 78, err);
+}
+
+static int order_wipe(struct store_tx *tx, struct world *w, struct err *err)
+{
+	(void)w;
+	return store_device_set_wipe(tx, phone.id, WIPE_ORDERED, 99, err);
+}
+
+static int block(struct store_tx *tx, struct world *w, struct err *err)
+{
+	(void)w;
+	return store_device_set_blocked(tx, phone.id, true, err);
+}
+
+static int remove_phone(struct store_tx *tx, struct world *w, struct err *err)
+{
+	(void)w;
+	return store_device_delete(tx, phone.id, err);
+}
+
+static void test_device_groups(void)
+{
+	static const step_fn all[] = {set_groups, order_wipe, block, remove_phone};
+	struct world *w = world_new();
+	struct err err = ERR_INIT;
+	struct device *got;
+	uint64_t seq;
+
+	new_phone(w);
+	REQUIRE_OK(transact(w, set_groups, &err), &err);
+	got = load_phone(w);
+	CHECK_INT(got->ping_heartbeat_s, 900);
+	CHECK_MEM(got->ping_folders, got->ping_folders_len, "folders", 7);
+	CHECK_MEM(got->sync_request, got->sync_request_len, "request", 7);
+	CHECK_INT(got->protocol_version, 140);
+	CHECK_STR(got->user_agent, "UA/2");
+	CHECK_STR(got->device_type, "PocketPC");
+	CHECK_INT(got->last_seen_at, 77);
+	CHECK_INT(got->policy_key_temporary, 1);
+	CHECK_INT(got->policy_key, 2);
+	CHECK_INT(got->policy_status, 4);
+	CHECK_INT(got->policy_version, 5);
+	CHECK_INT(got->provisioned_at, 78);
+	CHECK_INT(got->epoch, 1);
+	CHECK_INT(w->event_count, 0);
+	seq = seq_of(w, w->anna);
+	REQUIRE_OK(transact(w, order_wipe, &err), &err);
+	REQUIRE_OK(transact(w, block, &err), &err);
+	got = load_phone(w);
+	CHECK_INT(got->wipe, WIPE_ORDERED);
+	CHECK_INT(got->wipe_at, 99);
+	CHECK(got->blocked);
+	CHECK_INT(got->epoch, 3);
+	CHECK_INT(w->event_count, 2);
+	CHECK_INT(w->events[0].kinds, CHANGE_DEVICE);
+	CHECK_INT(w->events[0].device.v, phone.id.v);
+	CHECK_INT(w->events[0].owner.v, w->anna.v);
+	CHECK_INT(w->events[1].seq, seq + 2);
+	REQUIRE_OK(transact(w, remove_phone, &err), &err);
+	CHECK(load_phone(w) == NULL);
+	for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+		CHECK_INT(transact(w, all[i], &err), -1);
+		CHECK_INT(err.code, ERR_NOT_FOUND);
+	}
+	world_free(&w);
+}
+
+/* ---- sync states, sent mail ---- */
+
+static const char *states_text(struct world *w, struct owner_id owner, struct folder_id folder)
+{
+	CLEANUP(store_read_end) struct store_read *rd = reading(w);
+	struct sync_state_row *rows;
+	struct err err = ERR_INIT;
+	const char *text = "";
+	size_t count;
+
+	REQUIRE_OK(
+		store_sync_state_load(rd, phone.id, owner, folder, w->arena, &rows, &count, &err),
+		&err);
+	for (size_t i = 0; i < count; i++)
+		text = arena_x_printf(w->arena, "%s[%d %llx %.*s]", text, rows[i].generation,
+			(unsigned long long)rows[i].key, (int)rows[i].blob_len,
+			(const char *)rows[i].blob);
+	return text;
+}
+
+static void test_sync_states(void)
+{
+	struct world *w = world_new();
+	struct states s = {w->anna, {1}, {STATE(UINT64_MAX, 0, "abc"), STATE(7, 1, "old")}, 2};
+	struct states hierarchy = {w->anna, {0}, {STATE(9, 0, "h")}, 1};
+	struct store_read *rd;
+	struct folder_id *ids;
+	struct err err = ERR_INIT;
+	uint64_t seq;
+	size_t count;
+
+	new_phone(w);
+	seq = seq_of(w, w->anna);
+	CHECK_STR(states_text(w, w->anna, s.folder), "");
+	REQUIRE_OK(store_transact(w->store, save_states, &s, &err), &err);
+	REQUIRE_OK(store_transact(w->store, save_states, &hierarchy, &err), &err);
+	CHECK_STR(states_text(w, w->anna, s.folder), "[0 ffffffffffffffff abc][1 7 old]");
+	CHECK_STR(states_text(w, w->anna, hierarchy.folder), "[0 9 h]");
+	CHECK_STR(states_text(w, w->bob, s.folder), "");
+	rd = reading(w);
+	REQUIRE_OK(store_sync_state_folders(rd, phone.id, w->arena, &ids, &count, &err), &err);
+	CHECK_INT(count, 2);
+	CHECK_INT(ids[0].v, 0);
+	CHECK_INT(ids[1].v, 1);
+	store_read_end(&rd);
+	s.count = 1;
+	s.rows[0] = (struct sync_state_row)STATE(8, 0, "new");
+	REQUIRE_OK(store_transact(w->store, save_states, &s, &err), &err);
+	CHECK_STR(states_text(w, w->anna, s.folder), "[0 8 new]");
+	s.count = 0;
+	REQUIRE_OK(store_transact(w->store, save_states, &s, &err), &err);
+	CHECK_STR(states_text(w, w->anna, s.folder), "");
+	/* Nobody's data changed. */
+	CHECK_INT(seq_of(w, w->anna), seq);
+	CHECK_INT(w->event_count, 0);
+	world_free(&w);
+}
+
+struct sent {
+	const char *key;
+	int64_t now_at, forget_before_at;
+	int rc;
+};
+
+static int note_sent(struct store_tx *tx, void *owner, struct err *err)
+{
+	struct sent *sent = owner;
+
+	sent->rc =
+		store_sent_note(tx, phone.id, sent->key, sent->now_at, sent->forget_before_at, err);
+	return sent->rc < 0 ? -1 : 0;
+}
+
+static void test_sent(void)
+{
+	struct sent rows[] = {{"a", 100, 0, 0}, {"a", 101, 0, 1}, {"b", 102, 0, 0},
+		{"a", 103, 101, 0}, {"b", 104, 101, 1}, {"b", 104, 102, 1}, {"b", 105, 103, 0}};
+	struct world *w = world_new();
+	struct err err = ERR_INIT;
+
+	new_phone(w);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct sent row = rows[i];
+
+		REQUIRE_OK(store_transact(w->store, note_sent, &row, &err), &err);
+		CHECK_INT(row.rc, rows[i].rc);
+	}
+	phone.id.v = 99;
+	CHECK_INT(store_transact(w->store, note_sent, &rows[0], &err), -1);
+	CHECK_INT(err.code, ERR_NOT_FOUND);
+	world_free(&w);
+}
+
+/* ---- policy, log ---- */
+
+static int save_policy(struct store_tx *tx, struct world *w, struct err *err)
+{
+	(void)w;
+	return store_policy_save(tx, "{\"a\":1}", err);
+}
+
+static void test_policy(void)
+{
+	struct world *w = world_new();
+	struct err err = ERR_INIT;
+	struct policy_row *policy;
+
+	for (int round = 0; round < 3; round++) {
+		struct store_read *rd = reading(w);
+
+		REQUIRE_OK(store_policy_load(rd, w->arena, &policy, &err), &err);
+		store_read_end(&rd);
+		CHECK_INT(policy->version, round == 0 ? 1 : 2);
+		CHECK_STR(policy->settings, round == 0 ? "" : "{\"a\":1}");
+		REQUIRE_OK(transact(w, save_policy, &err), &err);
+		CHECK_INT(w->event_count, 1);
+	}
+	CHECK_INT(w->events[0].kinds, CHANGE_GLOBAL);
+	CHECK_INT(w->events[0].owner.v, 0);
+	world_free(&w);
+}
+
+static int add_log(struct store_tx *tx, struct world *w, struct err *err)
+{
+	struct log_row row = {.at = 5, .actor = "server", .user = "anna", .action = "wipe"};
+
+	(void)w;
+	for (int i = 0; i < 3; i++) {
+		row.user = i == 1 ? "bob" : "anna";
+		if (store_log_add(tx, &row, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static void test_log(void)
+{
+	struct world *w = world_new();
+	struct err err = ERR_INIT;
+	struct log_row *rows;
+	struct store_read *rd;
+	size_t count;
+
+	REQUIRE_OK(transact(w, add_log, &err), &err);
+	rd = reading(w);
+	REQUIRE_OK(store_log_list(rd, "", 0, 2, w->arena, &rows, &count, &err), &err);
+	CHECK_INT(count, 2);
+	CHECK_INT(rows[0].id, 3);
+	CHECK_INT(rows[1].id, 2);
+	CHECK_STR(rows[1].user, "bob");
+	CHECK_STR(rows[1].actor, "server");
+	CHECK_STR(rows[1].action, "wipe");
+	CHECK_STR(rows[1].result, "");
+	CHECK_INT(rows[1].at, 5);
+	REQUIRE_OK(store_log_list(rd, "", 2, 10, w->arena, &rows, &count, &err), &err);
+	CHECK_INT(count, 1);
+	REQUIRE_OK(store_log_list(rd, "anna", 3, 10, w->arena, &rows, &count, &err), &err);
+	CHECK_INT(count, 1);
+	CHECK_INT(rows[0].id, 1);
+	store_read_end(&rd);
+	world_free(&w);
+}
+
+TEST_MAIN(TEST(test_device_save), TEST(test_device_groups), TEST(test_sync_states), TEST(test_sent),
+	TEST(test_policy), TEST(test_log))
