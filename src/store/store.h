@@ -294,14 +294,14 @@ NODISCARD int store_policy_save(struct store_tx *tx, const char *settings, struc
 /* ---- sync states: blobs of the sync room; folder 0 is the hierarchy ---- */
 struct sync_state_row {
 	uint64_t key;           /* of this generation */
-	uint8_t generation;     /* 0 current, 1 the one before */
+	uint8_t generation;     /* 0 current, 1 the one before, 2 the sibling of the current one */
 	const uint8_t *blob;
 	size_t blob_len;
 };
-/* Both generations (0, 1 or 2 rows, current first). */
+/* All generations (0 to 3 rows, current first). */
 NODISCARD int store_sync_state_load(struct store_read *rd, struct device_id device, struct owner_id owner, struct folder_id folder,
 	struct arena *arena, struct sync_state_row **ret, size_t *ret_count, struct err *err);
-/* Replaces both generations by these rows (0 rows: deletes). */
+/* Replaces all generations by these rows (0 rows: deletes). */
 NODISCARD int store_sync_state_save(struct store_tx *tx, struct device_id device, struct owner_id owner, struct folder_id folder,
 	const struct sync_state_row *rows, size_t count, struct err *err);
 /* All collections of a device which have a state (ids only). */

@@ -1,5 +1,5 @@
 /*
- * What the sync room remembers of each device and collection, as blobs: up to two generations. And
+ * What the sync room remembers of each device and collection, as blobs: up to three generations. And
  * the keys of mail that devices sent, so that a repeated request is not a second mail.
  */
 #include <inttypes.h>
@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "store/store_internal.h"
 
-enum { GENERATIONS = 2 };
+enum { GENERATIONS = 3 };
 
 static void bind_place(
 	struct db_stmt *st, struct owner_id owner, struct device_id device, struct folder_id folder)
@@ -88,7 +88,7 @@ static int delete_row(struct store_tx *tx, struct device_id device, struct owner
 int store_sync_state_save(struct store_tx *tx, struct device_id device, struct owner_id owner,
 	struct folder_id folder, const struct sync_state_row *rows, size_t count, struct err *err)
 {
-	bool saved[GENERATIONS] = {false, false};
+	bool saved[GENERATIONS] = {false};
 
 	for (size_t i = 0; i < count; i++) {
 		if (rows[i].generation >= GENERATIONS || saved[rows[i].generation])
