@@ -89,6 +89,26 @@ bool db_sqlite_injected(struct sqlite_conn *conn, struct err *err)
 
 /* ---- opening ---- */
 
+/* SQLite answers with the mode that it has, and goes on without WAL where it can't do it. */
+static int use_wal(struct sqlite_conn *conn, struct err *err)
+{
+	sqlite3_stmt *st = NULL;
+	bool wal = false;
+	int rc = sqlite3_prepare_v2(conn->handle, "PRAGMA journal_mode = WAL", -1, &st, NULL);
+
+	if (rc == SQLITE_OK)
+		rc = sqlite3_step(st);
+	if (rc == SQLITE_ROW)
+		wal = sqlite3_stricmp((const char *)sqlite3_column_text(st, 0), "wal") == 0;
+	else
+		(void)db_sqlite_error(conn, rc, "PRAGMA journal_mode = WAL", err);
+	(void)sqlite3_finalize(st);
+	if (rc == SQLITE_ROW && !wal)
+		return err_set(
+			err, ERR_BACKEND, "the file system can't do a write-ahead log (WAL)");
+	return wal ? 0 : -1;
+}
+
 static int set_up(struct sqlite_conn *conn, struct err *err)
 {
 	const struct db_options *o = &conn->db->options;
@@ -100,6 +120,10 @@ static int set_up(struct sqlite_conn *conn, struct err *err)
 		"PRAGMA wal_autocheckpoint = 0", "PRAGMA journal_size_limit = " WAL_KEEP_BYTES};
 
 	(void)sqlite3_busy_timeout(conn->handle, (int)MIN(o->busy_timeout_ms, (uint32_t)INT_MAX));
+	/* The page size counts only when the file is new, and before its first write. */
+	if (conn->is_writer && (db_sqlite_run(conn, "PRAGMA page_size = " PAGE_BYTES, err) < 0 ||
+				       use_wal(conn, err) < 0))
+		return -1;
 	for (size_t i = 0; conn->is_writer && i < ARRAY_LEN(writer_pragmas); i++) {
 		if (db_sqlite_run(conn, writer_pragmas[i], err) < 0)
 			return -1;

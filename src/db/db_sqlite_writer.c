@@ -21,7 +21,7 @@
 #include "base/mem.h"
 
 /* In frames of one page. */
-enum { CHECKPOINT_IDLE_FRAMES = 1000, CHECKPOINT_FRAMES = 8000 };
+enum { CHECKPOINT_IDLE_FRAMES = 500, CHECKPOINT_FRAMES = 8000 };
 
 static void take_back(struct sqlite_conn *conn)
 {

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -415,6 +416,66 @@ static void test_swallowed_failure_fails(void)
 	close_and_remove(&db);
 }
 
+static int insert_or_go_on(struct db_conn *conn, void *owner, struct err *err)
+{
+	struct thing *thing = owner;
+	struct thing other = {.owner = thing->owner, .id = thing->id + 1};
+
+	CHECK_INT(add_thing(conn, thing, err), -1);
+	CHECK_INT(err->code, ERR_CONFLICT);
+	return add_thing(conn, &other, err);
+}
+
+/* A broken constraint takes back its statement; the transaction may go on. */
+static void test_going_on_after_conflict(void)
+{
+	struct db *db = open_fresh();
+	struct err err = ERR_INIT;
+	struct thing thing = {.owner = 1, .id = 1};
+
+	REQUIRE_OK(db_transact(db, create_tables, NULL, &err), &err);
+	REQUIRE_OK(db_transact(db, add_thing, &thing, &err), &err);
+	REQUIRE_OK(db_transact(db, insert_or_go_on, &thing, &err), &err);
+	CHECK_INT(count_things(db), 2);
+	close_and_remove(&db);
+}
+
+/* A real one: the file may not grow any more. What was there stays, and when there is room again it
+ * goes on. */
+static void test_full_disk(void)
+{
+	CLEANUP(mem_freep) char *bytes = x_calloc(1, 50000);
+	struct db *db = open_fresh();
+	struct err err = ERR_INIT;
+	struct rlimit limit, old;
+	struct thing thing = {.owner = 1, .bytes = bytes, .len = 50000};
+	uint64_t written = 0;
+
+	REQUIRE_OK(db_transact(db, create_tables, NULL, &err), &err);
+	(void)signal(SIGXFSZ, SIG_IGN);
+	REQUIRE(getrlimit(RLIMIT_FSIZE, &old) == 0);
+	limit = old;
+	limit.rlim_cur = 1000 * 1000;
+	REQUIRE(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+	for (thing.id = 1; thing.id < 100; thing.id++) {
+		if (db_transact(db, add_thing, &thing, &err) < 0)
+			break;
+		written++;
+	}
+	CHECK(written > 3 && written < 99);
+	CHECK(err.code == ERR_BACKEND || err.code == ERR_QUOTA);
+	CHECK_INT(count_things(db), written);
+	CHECK_INT(db_transact(db, add_thing, &thing, &err), -1);
+	CHECK_INT(count_things(db), written);
+	REQUIRE(setrlimit(RLIMIT_FSIZE, &old) == 0);
+	REQUIRE_OK(db_transact(db, add_thing, &thing, &err), &err);
+	CHECK_INT(count_things(db), written + 1);
+	db_close(&db);
+	db = open_again();
+	CHECK_INT(count_things(db), written + 1);
+	close_and_remove(&db);
+}
+
 /* While others run in the same group, a failure of the group makes each run again: all succeed. */
 static void *write_some(void *owner)
 {
@@ -496,4 +557,5 @@ static void test_killed(void)
 TEST_MAIN(TEST(test_values), TEST(test_failing_fn_changes_nothing), TEST(test_snapshot),
 	TEST(test_statement_in_use_twice), TEST(test_bad_sql), TEST(test_open_failures),
 	TEST(test_concurrent_writers), TEST(test_injected_failures),
-	TEST(test_swallowed_failure_fails), TEST(test_group_failures), TEST(test_killed))
+	TEST(test_swallowed_failure_fails), TEST(test_going_on_after_conflict),
+	TEST(test_full_disk), TEST(test_group_failures), TEST(test_killed))

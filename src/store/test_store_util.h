@@ -1,6 +1,7 @@
 #ifndef BELLHOP_STORE_TEST_STORE_UTIL_H
 #define BELLHOP_STORE_TEST_STORE_UTIL_H
 
+#include <ftw.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -83,18 +84,19 @@ static inline struct world *world_new(void)
 	return w;
 }
 
+static inline int remove_one(const char *path, const struct stat *st, int kind, struct FTW *ftw)
+{
+	(void)st;
+	(void)kind;
+	(void)ftw;
+	return remove(path);
+}
+
 static inline void world_free(struct world **w)
 {
-	char *command[] = {"rm", "-rf", (*w)->dir, NULL};
-	pid_t child;
-
 	store_close(&(*w)->store);
 	arena_free(&(*w)->arena);
-	child = fork();
-	if (child == 0) {
-		(void)execvp(command[0], command);
-		_exit(127);
-	}
+	CHECK_INT(nftw((*w)->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
 	mem_free((*w)->dir);
 	mem_free(*w);
 	*w = NULL;
