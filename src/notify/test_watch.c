@@ -27,11 +27,11 @@ static void on_marked(struct watch_id id, unsigned marks, void *owner)
 	told->id = id;
 }
 
-static void on_ended(const struct ipc_handle *handle, bool parked, void *owner)
+static void on_ended(const struct ipc_handle *handle, enum watch_kind kind, void *owner)
 {
 	struct told *told = owner;
 
-	CHECK(parked);
+	CHECK_INT(kind, WATCH_PING);
 	told->ended++;
 	told->handle = *handle;
 }
@@ -223,13 +223,15 @@ static void test_view_names_changed_folders(void)
 	CHECK_INT(view.spec.folders[0].cutoff_at, 500);
 	CHECK_INT(view.spec.heartbeat_s, 480);
 	/* Taken marks do not come twice, fresh ones do. */
-	CHECK(watch_check_begin(w, id, arena, &view));
+	CHECK(!watch_check_begin(w, id, arena, &view)); /* somebody does it already */
+	CHECK(watch_check_again(w, id, arena, &view));
 	CHECK_INT(view.marks, 0);
 	CHECK_INT(view.changed_count, 0);
 	CHECK(watch_end(w, id, &handle));
 	CHECK_INT(handle.request, 5);
 	CHECK(!watch_end(w, id, &handle));
 	CHECK(!watch_check_begin(w, id, arena, &view));
+	CHECK(!watch_check_again(w, id, arena, &view));
 	CHECK_INT(watches_count(w), 0);
 	watches_free(&w);
 	arena_free(&arena);

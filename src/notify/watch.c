@@ -184,6 +184,7 @@ struct watch_id watch_begin(struct watches *w, const struct watch_spec *spec)
 {
 	struct watch *watch = new_watch(spec), *older;
 	struct ipc_handle ended;
+	enum watch_kind ended_kind = 0;
 	struct watch_id id;
 	bool tell = false;
 
@@ -194,6 +195,7 @@ struct watch_id watch_begin(struct watches *w, const struct watch_spec *spec)
 		 * wants to park. */
 		tell = has_handle(older);
 		ended = older->handle;
+		ended_kind = older->kind;
 		remove_watch(w, older);
 	}
 	watch->id = id.v = ++w->last_id;
@@ -204,7 +206,7 @@ struct watch_id watch_begin(struct watches *w, const struct watch_spec *spec)
 		watch_index_add(&w->by_folder, &watch->entries[i].by_folder);
 	(void)pthread_mutex_unlock(&w->lock);
 	if (tell && w->options.on_ended != NULL)
-		w->options.on_ended(&ended, true, w->options.owner);
+		w->options.on_ended(&ended, ended_kind, w->options.owner);
 	return id;
 }
 
@@ -331,14 +333,16 @@ static void fill_view(const struct watch *watch, struct arena *arena, struct wat
 	}
 }
 
-bool watch_check_begin(
-	struct watches *w, struct watch_id id, struct arena *arena, struct watch_view *ret)
+static bool take_for_check(struct watches *w, struct watch_id id, bool again, struct arena *arena,
+	struct watch_view *ret)
 {
 	struct watch *watch;
+	bool taken;
 
 	(void)pthread_mutex_lock(&w->lock);
 	watch = find_id(w, id);
-	if (watch != NULL) {
+	taken = watch != NULL && (watch->state == WATCH_CHECKING) == again;
+	if (taken) {
 		fill_view(watch, arena, ret);
 		clear_marks(watch);
 		watch->state = WATCH_CHECKING;
@@ -347,7 +351,19 @@ bool watch_check_begin(
 		list_remove(&watch->timer);
 	}
 	(void)pthread_mutex_unlock(&w->lock);
-	return watch != NULL;
+	return taken;
+}
+
+bool watch_check_begin(
+	struct watches *w, struct watch_id id, struct arena *arena, struct watch_view *ret)
+{
+	return take_for_check(w, id, false, arena, ret);
+}
+
+bool watch_check_again(
+	struct watches *w, struct watch_id id, struct arena *arena, struct watch_view *ret)
+{
+	return take_for_check(w, id, true, arena, ret);
 }
 
 void watch_touch_device(struct watches *w, struct device_id device)

@@ -77,9 +77,8 @@ struct watch_view {
  * arrive after flag_wake_delay_s. Once until watch_check_begin(), and again when WATCH_MARK_ADMIN
  * comes on top. */
 typedef void (*watch_marked_fn)(struct watch_id id, unsigned marks, void *owner);
-/* A watch ended because its device began another one, or its device sent another command (stale):
- * tell the front. */
-typedef void (*watch_ended_fn)(const struct ipc_handle *handle, bool parked, void *owner);
+/* A watch that was parked ended because its device began another one: tell the front. */
+typedef void (*watch_ended_fn)(const struct ipc_handle *handle, enum watch_kind kind, void *owner);
 /* The watch stays, but may not be renewed from memory any more (device epoch raised): tell the
  * front. */
 typedef void (*watch_stale_fn)(const struct ipc_handle *handle, void *owner);
@@ -121,8 +120,13 @@ void watch_gone(struct watches *w, const struct ipc_handle *handle);
 /* All watches of one front (its connection ended). */
 void watch_front_gone(struct watches *w, uint32_t front);
 /* Takes a parked watch back to checking, for the exact check: the marks are cleared and given in
- * the view. False: it is gone. */
+ * the view. False: it is gone, or somebody is checking it already and will see the marks in
+ * watch_park(). */
 bool watch_check_begin(
+	struct watches *w, struct watch_id id, struct arena *arena, struct watch_view *ret);
+/* The same for who checks it already (watch_park() was false) and looks again. False: it is gone.
+ */
+bool watch_check_again(
 	struct watches *w, struct watch_id id, struct arena *arena, struct watch_view *ret);
 /* Raises the device's epoch: its watch, if any, may not be renewed from memory (on_stale). Called
  * at every command but Ping. */
