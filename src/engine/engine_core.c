@@ -1,0 +1,86 @@
+/*
+ * The middle of the engine: what links, requests and waiting phones share, apart from listeners,
+ * mail and configuration (engine.c).
+ */
+#include "base/clock.h"
+#include "base/mem.h"
+#include "engine/engine_internal.h"
+
+#define FLUSH_MS 2000 /* at the end: for answers which are still in our buffers */
+
+int engine_init(struct engine *e, struct loop *loop, struct store *store, struct auth *auth,
+	const struct settings *settings, struct err *err)
+{
+	const struct workers_options pool = {.name = "worker",
+		.threads = (uint32_t)settings->server_workers,
+		.queue_max = UINT32_MAX /
+			     2, /* requests have a bound of their own; checks must not be lost */
+		.loop = loop};
+	const struct watch_options watch_options = {
+		.flag_wake_delay_s = (uint32_t)settings->push_flag_wake_delay_s,
+		.on_marked = push_on_marked,
+		.on_ended = push_on_ended,
+		.on_stale = push_on_stale,
+		.owner = e};
+
+	*e = (struct engine){.loop = loop, .store = store, .auth = auth};
+	if (workers_new(&pool, &e->workers, err) < 0)
+		return err_wrap(err, "worker threads");
+	e->settings = settings_ref(settings);
+	list_init(&e->links);
+	list_init(&e->dirty);
+	list_init(&e->fronts);
+	e->requests = map_new();
+	(void)pthread_mutex_init(&e->stats_lock, NULL);
+	e->push = push_new(e);
+	e->watches = watches_new(&watch_options);
+	eas_server_init(&e->eas, store, e->watches, settings);
+	loop_set_round_end(loop, "engine_round_end", links_round_end, e);
+	return 0;
+}
+
+void engine_deinit(struct engine *e)
+{
+	int64_t until_ms = clock_now_ms() + FLUSH_MS;
+
+	if (e->workers == NULL)
+		return;
+	e->stopping = true;
+	workers_free(&e->workers);
+	do {
+		links_round_end(e);
+		(void)loop_run_once(e->loop, 10);
+	} while (!links_idle(e) && clock_now_ms() < until_ms);
+	links_free(e);
+	loop_set_round_end(e->loop, "none", NULL, NULL);
+	eas_server_deinit(&e->eas);
+	push_free(&e->push);
+	watches_free(&e->watches);
+	map_free(&e->requests);
+	settings_unref(&e->settings);
+	(void)pthread_mutex_destroy(&e->stats_lock);
+}
+
+void engine_set_settings(struct engine *e, const struct settings *settings)
+{
+	const struct settings *old = e->settings;
+
+	e->settings = settings_ref(settings);
+	watches_set_flag_delay(e->watches, (uint32_t)settings->push_flag_wake_delay_s);
+	settings_unref(&old);
+}
+
+struct eas_server engine_eas(const struct engine *e, const struct settings *settings)
+{
+	struct eas_server server = e->eas;
+
+	server.settings = settings;
+	return server;
+}
+
+void engine_submit(struct engine *e, struct job *job)
+{
+	/* The queue has no bound that matters; only a pool that ends refuses. */
+	if (e->workers == NULL || !workers_submit(e->workers, job))
+		job->done(job, true);
+}

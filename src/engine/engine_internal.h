@@ -1,0 +1,166 @@
+#ifndef BELLHOP_ENGINE_ENGINE_INTERNAL_H
+#define BELLHOP_ENGINE_ENGINE_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "auth/auth.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "conf/settings.h"
+#include "eas/eas.h"
+#include "engine/spool.h"
+#include "ipc/ipc.h"
+#include "loop/loop.h"
+#include "loop/worker.h"
+#include "net/stream.h"
+#include "notify/watch.h"
+
+/*
+ * The engine's inside. One loop thread owns everything here but what says otherwise; workers run
+ * jobs, which own their data.
+ */
+
+/* ---- the links of the fronts (link.c) ---- */
+
+/* One connection of a front. */
+struct link {
+	struct list_node node;       /* in engine.links */
+	struct list_node dirty_node; /* in engine.dirty while it has something to write */
+	struct engine *engine;
+	struct net_stream stream;
+	struct loop_fd *watch;
+	struct loop_note more; /* goes on reading in the next round */
+	struct front *front;   /* NULL before HELLO */
+	enum ipc_channel channel;
+	uint8_t *in;
+	size_t in_len;
+	struct buf out;
+	size_t out_at;
+	bool dead; /* freed at the end of the round */
+};
+
+struct front {
+	struct list_node node; /* in engine.fronts */
+	uint32_t number;
+	struct link *control, *bulk;  /* NULL: not connected (yet) */
+	struct list_node requests;    /* all of its requests */
+	struct list_node sending;     /* of those, whose answers go out on the bulk link */
+	uint64_t parked, connections; /* from its last STATS */
+};
+
+/* ---- requests (request.c) ---- */
+
+enum request_state {
+	REQUEST_ADMITTING =
+		1,         /* a worker checks the credentials; the body has not been asked for */
+	REQUEST_RECEIVING, /* the body comes in by credit */
+	REQUEST_SPOOLING,  /* a worker writes what is there to a file */
+	REQUEST_RUNNING,   /* a worker runs the command, or a check before the parking */
+	REQUEST_SENDING,   /* the answer goes out by credit */
+};
+
+struct request {
+	struct job job;
+	struct list_node node; /* in front.requests */
+	struct list_node sending_node;
+	struct engine *engine;
+	struct front *front; /* NULL: lost */
+	struct ipc_handle handle;
+	enum request_state state;
+	bool gone; /* the phone is: nobody waits for the answer */
+	struct arena *arena;
+	struct ipc_request http; /* in the arena, without the body */
+	const struct settings *settings;
+	struct spool spool;
+	uint64_t granted; /* bytes the front may still send */
+	bool body_complete;
+
+	enum auth_result auth;
+	int64_t auth_until_at;
+	struct err err;
+	struct eas_reply reply;
+	uint64_t sent, credit;
+};
+
+struct engine {
+	struct loop *loop;
+	struct workers *workers;
+	struct store *store;     /* any thread */
+	struct watches *watches; /* any thread */
+	struct auth *auth;       /* any thread */
+	struct eas_server eas;   /* its settings are not used: engine_eas() */
+	const struct settings *settings;
+	struct list_node links, dirty, fronts;
+	struct map *requests; /* handle -> struct request */
+	uint32_t uploads;     /* requests with a body that came or comes by credit */
+	struct push *push;
+	bool stopping;
+
+	pthread_mutex_t stats_lock;
+	uint64_t parked, connections, front_count; /* under stats_lock, for the admin's threads */
+};
+
+/* A connection on engine.sock; takes fd. */
+void link_accept(struct engine *e, int fd);
+/* Encodes into the link; written at the end of the round. */
+void link_send(struct link *link, const struct ipc_frame *frame);
+/* To the front's control link; dropped when it is not there. */
+void engine_send(struct engine *e, uint32_t front, const struct ipc_frame *frame);
+struct front *engine_front(struct engine *e, uint32_t number);
+/* The end of each round of the loop: pumps answers, writes, frees dead links. */
+void links_round_end(void *engine);
+/* At the end: everything is closed. */
+void links_free(struct engine *e);
+bool links_idle(const struct engine *e);
+
+/* Frames. */
+void request_begin(struct engine *e, struct front *front, const struct ipc_request *frame);
+void request_body(struct engine *e, const struct ipc_body *body);
+void request_credit(struct engine *e, const struct ipc_amount *amount);
+/* GONE: also ends a watch under this handle. */
+void request_gone(struct engine *e, const struct ipc_handle *handle);
+void request_front_lost(struct engine *e, struct front *front);
+/* Moves bytes of large answers to the bulk link. */
+void request_pump(struct engine *e, struct front *front);
+/* One that only names a handle, so that GONE finds it (REGISTER). */
+struct request *request_new(struct engine *e, struct front *front, const struct ipc_handle *handle);
+void request_free(struct request **r);
+/* Answers with r->reply and frees it when nothing is left to send. */
+void request_answer(struct request **r);
+/* The same with nothing but a status; header_name may be NULL. */
+void request_refuse(
+	struct request **r, int status, const char *header_name, const char *header_value);
+
+/* ---- waiting phones (push.c) ---- */
+
+struct push *push_new(struct engine *e);
+void push_free(struct push **push);
+/* The callbacks of the watches; any thread. `owner` is the engine. */
+void push_on_marked(struct watch_id id, unsigned marks, void *owner);
+void push_on_ended(const struct ipc_handle *handle, enum watch_kind kind, void *owner);
+void push_on_stale(const struct ipc_handle *handle, void *owner);
+/* The store's publisher; any thread. */
+void push_publish(const struct change_event *events, size_t count, void *owner);
+/* The request's reply says WAIT: parks it, or checks again; takes the request. */
+void push_wait(struct request **r);
+void push_register(struct engine *e, struct front *front, const struct ipc_register *reg);
+
+/* ---- the rest ---- */
+
+/* Threads, watches and tables. loop, store and auth stay the caller's. */
+NODISCARD int engine_init(struct engine *e, struct loop *loop, struct store *store,
+	struct auth *auth, const struct settings *settings, struct err *err);
+/* Lets the running requests finish, writes their answers, closes the links. */
+void engine_deinit(struct engine *e);
+/* Reload: for requests from now on. */
+void engine_set_settings(struct engine *e, const struct settings *settings);
+/* The server as a job sees it, with the job's settings. */
+struct eas_server engine_eas(const struct engine *e, const struct settings *settings);
+/* To the pool; jobs that must not be lost. */
+void engine_submit(struct engine *e, struct job *job);
+
+/* The parts of a path and its query: true for /Microsoft-Server-ActiveSync. */
+bool engine_is_eas_path(const char *target);
+
+#endif

@@ -1,0 +1,467 @@
+/*
+ * One request of a phone, from its REQUEST frame to the last byte of its answer.
+ *
+ * A normal case: a small request comes whole, a worker authenticates and runs it (RUNNING), the
+ * answer goes out in one frame. With a large body, a worker checks the credentials first
+ * (ADMITTING), then credit is granted piece by piece (RECEIVING, SPOOLING), so that a stranger's
+ * upload costs nothing; a large answer goes out by credit (SENDING), so that the worker never waits
+ * for a slow client.
+ *
+ * Invariants: a request is in engine.requests and, unless its front is lost, in front.requests.
+ * While a job runs (ADMITTING, SPOOLING, RUNNING) the loop touches nothing but `gone` and `front`,
+ * and nobody frees it. Threads: the loop's, jobs on workers. Limits: UPLOADS_MAX bodies by credit
+ * at once, SPOOL_MEMORY of memory each; WAITING_MAX requests waiting for a worker.
+ */
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "engine/engine_internal.h"
+
+#define EAS_PATH      "/Microsoft-Server-ActiveSync"
+#define UPLOADS_MAX   256
+#define WAITING_MAX   1000
+#define RETRY_AFTER_S "30"
+#define BULK_OUT_MAX  ((size_t)256 * 1024) /* waiting in the link; more only when it has drained */
+
+static void run_command(struct job *job, void *thread_state);
+static void on_command_done(struct job *job, bool cancelled);
+
+/* ---- life ---- */
+
+struct request *request_new(struct engine *e, struct front *front, const struct ipc_handle *handle)
+{
+	struct request *r = x_new(struct request);
+
+	r->engine = e;
+	r->front = front;
+	r->handle = *handle;
+	r->arena = arena_new(0);
+	r->settings = settings_ref(e->settings);
+	spool_init(&r->spool);
+	list_init(&r->sending_node);
+	list_append(&front->requests, &r->node);
+	(void)map_put(e->requests, &r->handle, sizeof(r->handle), r);
+	return r;
+}
+
+void request_free(struct request **rp)
+{
+	struct request *r = *rp;
+
+	if (r == NULL)
+		return;
+	if (map_find(r->engine->requests, &r->handle, sizeof(r->handle)) == r)
+		(void)map_remove(r->engine->requests, &r->handle, sizeof(r->handle));
+	if (r->http.body_follows)
+		r->engine->uploads--;
+	list_remove(&r->node);
+	list_remove(&r->sending_node);
+	spool_deinit(&r->spool);
+	buf_deinit(&r->reply.body);
+	settings_unref(&r->settings);
+	arena_free(&r->arena);
+	mem_free(r);
+	*rp = NULL;
+}
+
+static bool has_job(const struct request *r)
+{
+	return r->state == REQUEST_ADMITTING || r->state == REQUEST_SPOOLING ||
+	       r->state == REQUEST_RUNNING;
+}
+
+static void submit(struct request *r, enum request_state state, const char *name,
+	void (*run)(struct job *, void *), void (*done)(struct job *, bool))
+{
+	r->state = state;
+	r->job = (struct job){.name = name, .run = run, .done = done};
+	engine_submit(r->engine, &r->job);
+}
+
+/* ---- answering ---- */
+
+void request_answer(struct request **rp)
+{
+	struct request *r = *rp;
+	struct ipc_frame frame = {.type = IPC_RESPONSE};
+	struct ipc_response *response = &frame.response;
+
+	response->handle = r->handle;
+	response->status = (uint16_t)r->reply.status;
+	response->reason = r->reply.reason != NULL ? r->reply.reason : "";
+	/* What is left of the body is not read any more. */
+	response->close = r->http.body_follows && !r->body_complete;
+	response->body_len = r->reply.body.len;
+	response->header_count = r->reply.header_count;
+	memcpy(response->headers, r->reply.headers,
+		r->reply.header_count * sizeof(r->reply.headers[0]));
+	response->body_follows = r->reply.body.len > IPC_INLINE_BODY_MAX;
+	if (!response->body_follows)
+		response->body = r->reply.body.data;
+	engine_send(r->engine, r->handle.front, &frame);
+	if (!response->body_follows || r->front == NULL || r->front->bulk == NULL) {
+		request_free(rp);
+		return;
+	}
+	r->state = REQUEST_SENDING;
+	r->credit = IPC_BULK_CREDIT;
+	list_append(&r->front->sending, &r->sending_node);
+	*rp = NULL;
+}
+
+void request_refuse(
+	struct request **rp, int status, const char *header_name, const char *header_value)
+{
+	struct request *r = *rp;
+
+	buf_deinit(&r->reply.body);
+	r->reply = (struct eas_reply){.kind = EAS_REPLY_ANSWER, .status = status, .reason = ""};
+	if (header_name != NULL)
+		r->reply.headers[r->reply.header_count++] =
+			(struct ipc_header){header_name, header_value};
+	request_answer(rp);
+}
+
+static void refuse_busy(struct request **rp)
+{
+	request_refuse(rp, 503, "Retry-After", RETRY_AFTER_S);
+}
+
+/* True: the credentials are good. False: answered, r is gone. */
+static bool check_auth_result(struct request **rp)
+{
+	struct request *r = *rp;
+
+	switch (r->auth) {
+	case AUTH_OK:
+		return true;
+	case AUTH_WRONG:
+		request_refuse(rp, 401, "WWW-Authenticate",
+			arena_x_printf(r->arena, "Basic realm=\"%s\"", r->settings->auth_realm));
+		return false;
+	case AUTH_THROTTLED:
+		r->reply.headers[0] = (struct ipc_header){"Retry-After",
+			arena_x_printf(r->arena, "%llu",
+				(unsigned long long)r->settings->auth_fail_window_s)};
+		r->reply.headers[1] = (struct ipc_header){"X-MS-ASThrottle", "FailedLogins"};
+		r->reply.header_count = 2;
+		r->reply.status = 503;
+		request_answer(rp);
+		return false;
+	case AUTH_FAILED:
+		break;
+	}
+	log_error(NULL, "authentication_failed", F_STR("result", err_code_to_str(r->err.code)),
+		F_ERR(&r->err));
+	refuse_busy(rp);
+	return false;
+}
+
+/* A job came back: true when its client still waits. False: r is gone, with its watch. */
+static bool still_wanted(struct request **rp)
+{
+	struct request *r = *rp;
+
+	if (!r->gone && r->front != NULL)
+		return true;
+	if (r->reply.kind == EAS_REPLY_WAIT)
+		(void)watch_end(r->engine->watches, r->reply.watch, NULL);
+	request_free(rp);
+	return false;
+}
+
+/* ---- the command ---- */
+
+/* Also again after a long upload: the user may have been disabled since. */
+static bool authenticate(struct request *r, struct user **ret_user)
+{
+	r->auth = auth_check_basic(r->engine->auth,
+		ipc_header_find(r->http.headers, r->http.header_count, "authorization"),
+		r->http.address, r->arena, ret_user, &r->auth_until_at, &r->err);
+	return r->auth == AUTH_OK;
+}
+
+static void run_command(struct job *job, void *thread_state)
+{
+	struct request *r = LIST_ENTRY(job, struct request, job);
+	struct eas_server server = engine_eas(r->engine, r->settings);
+	struct eas_request request = {.arena = r->arena, .http = &r->http};
+	struct user *user = NULL;
+
+	(void)thread_state;
+	if (!authenticate(r, &user))
+		return;
+	request.user = user;
+	if (spool_open(&r->spool, r->settings->server_data_dir, &request.body, &request.body_len,
+		    &r->err) < 0)
+		r->auth = AUTH_FAILED; /* answered like any trouble before the command */
+	else
+		eas_handle(&server, &request, &r->reply);
+}
+
+static void on_command_done(struct job *job, bool cancelled)
+{
+	struct request *r = LIST_ENTRY(job, struct request, job);
+
+	if (!still_wanted(&r))
+		return;
+	if (cancelled)
+		refuse_busy(&r);
+	else if (check_auth_result(&r)) {
+		if (r->reply.kind == EAS_REPLY_WAIT)
+			push_wait(&r);
+		else
+			request_answer(&r);
+	}
+}
+
+static void start_command(struct request *r)
+{
+	r->body_complete = true;
+	submit(r, REQUEST_RUNNING, "command", run_command, on_command_done);
+}
+
+/* ---- large bodies ---- */
+
+static void grant(struct request *r)
+{
+	struct ipc_frame frame = {.type = IPC_GRANT};
+	size_t bytes = SPOOL_MEMORY - MIN(r->spool.memory.len, SPOOL_MEMORY);
+
+	r->state = REQUEST_RECEIVING;
+	r->granted = bytes;
+	frame.amount = (struct ipc_amount){r->handle, (uint32_t)bytes};
+	engine_send(r->engine, r->handle.front, &frame);
+}
+
+static void run_admission(struct job *job, void *thread_state)
+{
+	struct request *r = LIST_ENTRY(job, struct request, job);
+	struct user *user;
+
+	(void)thread_state;
+	(void)authenticate(r, &user);
+}
+
+static void on_admission_done(struct job *job, bool cancelled)
+{
+	struct request *r = LIST_ENTRY(job, struct request, job);
+
+	if (!still_wanted(&r))
+		return;
+	if (cancelled)
+		refuse_busy(&r);
+	else if (check_auth_result(&r))
+		grant(r);
+}
+
+static void run_spooling(struct job *job, void *thread_state)
+{
+	struct request *r = LIST_ENTRY(job, struct request, job);
+
+	(void)thread_state;
+	if (spool_flush(&r->spool, r->settings->server_data_dir, &r->err) < 0)
+		r->auth = AUTH_FAILED;
+}
+
+static void on_spooling_done(struct job *job, bool cancelled)
+{
+	struct request *r = LIST_ENTRY(job, struct request, job);
+
+	if (!still_wanted(&r))
+		return;
+	if (cancelled)
+		refuse_busy(&r);
+	else if (check_auth_result(&r))
+		grant(r);
+}
+
+static struct request *find(struct engine *e, const struct ipc_handle *handle)
+{
+	return map_find(e->requests, handle, sizeof(*handle));
+}
+
+void request_body(struct engine *e, const struct ipc_body *body)
+{
+	struct request *r = find(e, &body->handle);
+
+	/* Answered early, or gone: what was under way is dropped. */
+	if (r == NULL || r->state != REQUEST_RECEIVING)
+		return;
+	if (body->aborted) {
+		request_free(&r);
+		return;
+	}
+	if (body->len > r->granted || r->spool.len + body->len > r->settings->http_body_max_bytes) {
+		request_refuse(&r, 413, NULL, NULL);
+		return;
+	}
+	r->granted -= body->len;
+	spool_add(&r->spool, body->bytes, body->len);
+	if (body->last)
+		start_command(r);
+	else if (spool_full(&r->spool))
+		submit(r, REQUEST_SPOOLING, "spooling", run_spooling, on_spooling_done);
+}
+
+/* ---- the beginning ---- */
+
+bool engine_is_eas_path(const char *target)
+{
+	size_t len = strlen(EAS_PATH);
+
+	/* The absolute form, as proxies send it. */
+	if (str_starts_nocase(target, "http://") || str_starts_nocase(target, "https://")) {
+		target = strchr(strstr(target, "//") + 2, '/');
+		if (target == NULL)
+			return false;
+	}
+	if (!str_starts_nocase(target, EAS_PATH))
+		return false;
+	if (target[len] == '/')
+		len++;
+	return target[len] == '\0' || target[len] == '?';
+}
+
+static void copy_head(struct request *r, const struct ipc_request *frame)
+{
+	r->http = *frame;
+	r->http.method = arena_x_strdup(r->arena, frame->method);
+	r->http.target = arena_x_strdup(r->arena, frame->target);
+	r->http.address = arena_x_strdup(r->arena, frame->address);
+	for (size_t i = 0; i < frame->header_count; i++) {
+		r->http.headers[i].name = arena_x_strdup(r->arena, frame->headers[i].name);
+		r->http.headers[i].value = arena_x_strdup(r->arena, frame->headers[i].value);
+	}
+	r->http.body = NULL;
+	r->http.body_len = 0;
+}
+
+/* What can be answered without a worker. True: answered. */
+static bool refuse_at_once(struct request **rp)
+{
+	struct request *r = *rp;
+	struct engine *e = r->engine;
+
+	if (!engine_is_eas_path(r->http.target)) {
+		request_refuse(rp, 404, NULL, NULL);
+	} else if (r->http.content_length > 0 &&
+		   (uint64_t)r->http.content_length > r->settings->http_body_max_bytes) {
+		request_refuse(rp, 413, NULL, NULL);
+	} else if (ipc_header_find(r->http.headers, r->http.header_count, "authorization") ==
+		   NULL) {
+		r->auth = AUTH_WRONG;
+		(void)check_auth_result(rp);
+	} else if (e->stopping || workers_waiting(e->workers) > WAITING_MAX ||
+		   e->uploads > UPLOADS_MAX) {
+		refuse_busy(rp);
+	}
+	return *rp == NULL;
+}
+
+void request_begin(struct engine *e, struct front *front, const struct ipc_request *frame)
+{
+	struct request *r = find(e, &frame->handle);
+
+	if (r != NULL) { /* the front's bug; two under one name cannot be */
+		log_error(NULL, "request_refused", F_STR("result", "its handle is in use"));
+		return;
+	}
+	r = request_new(e, front, &frame->handle);
+	copy_head(r, frame);
+	e->uploads += r->http.body_follows;
+	if (refuse_at_once(&r))
+		return;
+	if (r->http.body_follows) {
+		submit(r, REQUEST_ADMITTING, "admission", run_admission, on_admission_done);
+		return;
+	}
+	spool_add(&r->spool, frame->body, frame->body_len);
+	start_command(r);
+}
+
+/* ---- the end ---- */
+
+/* Nobody waits for the answer. Freed now, or when its job is back. */
+static void abandon(struct request *r)
+{
+	r->gone = true;
+	if (!has_job(r))
+		request_free(&r);
+}
+
+void request_gone(struct engine *e, const struct ipc_handle *handle)
+{
+	struct request *r = find(e, handle);
+
+	if (r != NULL)
+		abandon(r);
+	watch_gone(e->watches, handle);
+}
+
+void request_front_lost(struct engine *e, struct front *front)
+{
+	(void)e;
+	LIST_FOREACH_SAFE(node, &front->requests) {
+		struct request *r = LIST_ENTRY(node, struct request, node);
+
+		list_remove(&r->node);
+		list_remove(&r->sending_node);
+		r->front = NULL;
+		/* The front may come back and use the handle again. */
+		(void)map_remove(e->requests, &r->handle, sizeof(r->handle));
+		abandon(r);
+	}
+}
+
+void request_credit(struct engine *e, const struct ipc_amount *amount)
+{
+	struct request *r = find(e, &amount->handle);
+
+	if (r != NULL && r->state == REQUEST_SENDING)
+		r->credit += amount->bytes;
+}
+
+/* One chunk; true when the request has more that may go. */
+static bool send_chunk(struct link *bulk, struct request *r)
+{
+	struct ipc_frame frame = {.type = IPC_BODY};
+	size_t len = MIN(r->reply.body.len - r->sent, IPC_BULK_CHUNK);
+
+	len = MIN(len, r->credit);
+	frame.body = (struct ipc_body){.handle = r->handle,
+		.last = r->sent + len == r->reply.body.len,
+		.bytes = r->reply.body.data + r->sent,
+		.len = len};
+	link_send(bulk, &frame);
+	r->sent += len;
+	r->credit -= len;
+	if (frame.body.last)
+		request_free(&r);
+	return !frame.body.last;
+}
+
+void request_pump(struct engine *e, struct front *front)
+{
+	bool moved = true;
+
+	(void)e;
+	if (front->bulk == NULL)
+		return;
+	while (moved && front->bulk->out.len < BULK_OUT_MAX) {
+		moved = false;
+		/* Each gets a chunk in turn, so that one large answer does not hold up the others.
+		 */
+		LIST_FOREACH_SAFE(node, &front->sending) {
+			struct request *r = LIST_ENTRY(node, struct request, sending_node);
+
+			if (r->credit == 0)
+				continue;
+			moved = true;
+			(void)send_chunk(front->bulk, r);
+		}
+	}
+}

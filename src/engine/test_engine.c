@@ -1,0 +1,490 @@
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/test.h"
+#include "engine/test_engine_world.h"
+
+#define EAS "/Microsoft-Server-ActiveSync"
+
+static const char *body_text(const struct ipc_response *r)
+{
+	static char text[256];
+
+	(void)snprintf(
+		text, sizeof(text), "%.*s", (int)MIN(r->body_len, 200), (const char *)r->body);
+	return text;
+}
+
+/* The next frame answers that request. */
+static void expect_response(enum ipc_type type, uint32_t number, unsigned status, const char *body)
+{
+	const struct ipc_frame *f = world_next();
+
+	REQUIRE(f != NULL);
+	CHECK_INT(f->type, type);
+	CHECK_INT(f->response.handle.request, number);
+	CHECK_INT(f->response.status, status);
+	if (body != NULL)
+		CHECK_STR(body_text(&f->response), body);
+}
+
+static void expect_parked(uint32_t number)
+{
+	const struct ipc_frame *f = world_next();
+
+	REQUIRE(f != NULL);
+	CHECK_INT(f->type, IPC_PARK);
+	CHECK_INT(f->park.handle.request, number);
+}
+
+static void send_handle(enum ipc_type type, uint32_t number)
+{
+	struct ipc_frame f = {.type = type, .handle = world_handle(number)};
+
+	world_send(&f);
+}
+
+static void test_paths(void)
+{
+	CHECK(engine_is_eas_path("/Microsoft-Server-ActiveSync"));
+	CHECK(engine_is_eas_path("/microsoft-server-activesync/"));
+	CHECK(engine_is_eas_path("/MICROSOFT-SERVER-ACTIVESYNC?Cmd=Ping"));
+	CHECK(engine_is_eas_path("/Microsoft-Server-ActiveSync/?Cmd=Ping"));
+	CHECK(engine_is_eas_path("https://mail.example.org/Microsoft-Server-ActiveSync?x"));
+	CHECK(!engine_is_eas_path("https://mail.example.org"));
+	CHECK(!engine_is_eas_path("/"));
+	CHECK(!engine_is_eas_path(""));
+	CHECK(!engine_is_eas_path("/Microsoft-Server-ActiveSyncX"));
+	CHECK(!engine_is_eas_path("/Microsoft-Server-ActiveSync//"));
+	CHECK(!engine_is_eas_path("/x/Microsoft-Server-ActiveSync"));
+}
+
+static void test_small_request(void)
+{
+	world_open();
+	world_request(1, EAS "?Len", "Basic good", "abc");
+	expect_response(IPC_RESPONSE, 1, 200, "3 bytes, last c");
+	world_close();
+}
+
+static void test_refusals(void)
+{
+	static const struct {
+		const char *target, *authorization;
+		unsigned status;
+		const char *header, *value;
+		int auths;
+	} t[] = {
+		{"/", "Basic good", 404, NULL, NULL, 0},
+		{EAS "?Len", NULL, 401, "WWW-Authenticate", "Basic realm=\"Bellhop\"", 0},
+		{EAS "?Len", "Basic bad", 401, "WWW-Authenticate", "Basic realm=\"Bellhop\"", 1},
+		{EAS "?Len", "Basic flood", 503, "Retry-After", "300", 1},
+		{EAS "?Len", "Basic trouble", 503, "Retry-After", "30", 1},
+	};
+
+	world_open();
+	for (uint32_t i = 0; i < ARRAY_LEN(t); i++) {
+		const struct ipc_frame *f;
+
+		atomic_store(&world.auths, 0);
+		world_request(i, t[i].target, t[i].authorization, "abc");
+		f = world_next();
+		REQUIRE(f != NULL);
+		CHECK_INT(f->response.status, t[i].status);
+		CHECK_INT(atomic_load(&world.auths), t[i].auths);
+		if (t[i].header != NULL)
+			CHECK_STR(ipc_header_find(f->response.headers, f->response.header_count,
+					  t[i].header),
+				t[i].value);
+	}
+	CHECK_INT(atomic_load(&world.commands), 0);
+	world_close();
+}
+
+static void announce_upload(uint32_t number, const char *authorization, int64_t len)
+{
+	struct ipc_frame frame = {.type = IPC_REQUEST};
+	struct ipc_request *r = &frame.request;
+
+	r->handle = world_handle(number);
+	r->method = "POST";
+	r->target = EAS "?Len";
+	r->address = "192.0.2.7";
+	r->content_length = len;
+	r->body_follows = true;
+	if (authorization != NULL)
+		r->headers[r->header_count++] = (struct ipc_header){"authorization", authorization};
+	world_send(&frame);
+}
+
+/* Sends what is granted, chunk by chunk, until len bytes are there. */
+static void upload(uint32_t number, size_t len)
+{
+	static uint8_t chunk[IPC_BULK_CHUNK];
+	size_t sent = 0, granted = 0;
+
+	memset(chunk, 'x', sizeof(chunk));
+	while (sent < len) {
+		size_t n = MIN(MIN(granted, sizeof(chunk)), len - sent);
+		struct ipc_frame f = {.type = IPC_BODY};
+
+		if (granted == 0) {
+			const struct ipc_frame *g = world_next();
+
+			REQUIRE(g != NULL && g->type == IPC_GRANT);
+			CHECK_INT(g->amount.handle.request, number);
+			granted = g->amount.bytes;
+			continue;
+		}
+		f.body = (struct ipc_body){.handle = world_handle(number),
+			.last = sent + n == len,
+			.bytes = chunk,
+			.len = n};
+		if (f.body.last)
+			chunk[n - 1] = 'z';
+		world_send_bulk(&f);
+		sent += n;
+		granted -= n;
+	}
+}
+
+static void test_upload_by_credit(void)
+{
+	world_open();
+	announce_upload(1, "Basic good", 100000);
+	upload(1, 100000);
+	expect_response(IPC_RESPONSE, 1, 200, "100000 bytes, last z");
+	/* Larger than what is kept in memory. */
+	announce_upload(2, "Basic good", 5000000);
+	upload(2, 5000000);
+	expect_response(IPC_RESPONSE, 2, 200, "5000000 bytes, last z");
+	CHECK_INT(world.engine.uploads, 0);
+	world_close();
+}
+
+/* 200 strangers with 50 MB each: refused before a byte, without a worker. */
+static void test_uploads_of_strangers(void)
+{
+	world_open();
+	for (uint32_t i = 0; i < 200; i++)
+		announce_upload(i, i % 2 == 0 ? NULL : "Basic bad", 50000000);
+	for (uint32_t i = 0; i < 200; i++) {
+		const struct ipc_frame *f = world_next();
+
+		REQUIRE(f != NULL);
+		CHECK_INT(f->type, IPC_RESPONSE);
+		CHECK_INT(f->response.status, 401);
+		CHECK(f->response.close);
+	}
+	CHECK_INT(atomic_load(&world.auths), 100);
+	CHECK_INT(world.engine.uploads, 0);
+	announce_upload(900, "Basic good", 1 << 30);
+	expect_response(IPC_RESPONSE, 900, 413, "");
+	world_close();
+}
+
+static void test_upload_misbehaves(void)
+{
+	struct ipc_frame f = {.type = IPC_BODY};
+	static uint8_t chunk[IPC_BULK_CHUNK];
+	const struct ipc_frame *g;
+
+	world_open();
+	/* No length announced, and more than is allowed. */
+	((struct settings *)(uintptr_t)world.engine.settings)->http_body_max_bytes = 100000;
+	announce_upload(1, "Basic good", -1);
+	g = world_next();
+	REQUIRE(g != NULL && g->type == IPC_GRANT);
+	f.body = (struct ipc_body){.handle = world_handle(1), .bytes = chunk, .len = sizeof(chunk)};
+	for (int i = 0; i < 4; i++)
+		world_send_bulk(&f);
+	expect_response(IPC_RESPONSE, 1, 413, "");
+	/* Aborted half way; bytes for requests that are not there. */
+	announce_upload(2, "Basic good", -1);
+	g = world_next();
+	REQUIRE(g != NULL && g->type == IPC_GRANT);
+	f.body = (struct ipc_body){.handle = world_handle(2), .aborted = true};
+	world_send_bulk(&f);
+	f.body = (struct ipc_body){
+		.handle = world_handle(77), .bytes = chunk, .len = 10, .last = true};
+	world_send_bulk(&f);
+	CHECK(world_quiet());
+	CHECK_INT(world.engine.uploads, 0);
+	CHECK_INT(map_count(world.engine.requests), 0);
+	world_close();
+}
+
+static void test_large_answer_by_credit(void)
+{
+	const size_t len = 1000000;
+	const struct ipc_frame *f;
+	size_t got = 0, unacknowledged = 0;
+	bool last = false;
+
+	world_open();
+	world_request(1, EAS "?Big=1000000", "Basic good", "");
+	f = world_next();
+	REQUIRE(f != NULL && f->type == IPC_RESPONSE);
+	CHECK(f->response.body_follows);
+	CHECK_INT(f->response.body_len, len);
+	while (!last) {
+		struct ipc_frame credit = {.type = IPC_CREDIT};
+
+		f = world_next_bulk();
+		REQUIRE(f != NULL && f->type == IPC_BODY);
+		if (f->body.len > 0)
+			CHECK_INT(f->body.bytes[0], 'a' + (len - got) % 26);
+		got += f->body.len;
+		unacknowledged += f->body.len;
+		CHECK(unacknowledged <= IPC_BULK_CREDIT);
+		last = f->body.last;
+		if (unacknowledged == IPC_BULK_CREDIT || last) {
+			credit.amount =
+				(struct ipc_amount){world_handle(1), (uint32_t)unacknowledged};
+			unacknowledged = 0;
+			world_send(&credit);
+		}
+	}
+	CHECK_INT(got, len);
+	CHECK(world_quiet());
+	CHECK_INT(map_count(world.engine.requests), 0);
+	/* One whose client goes away in the middle. */
+	world_request(2, EAS "?Big=1000000", "Basic good", "");
+	REQUIRE(world_next() != NULL);
+	send_handle(IPC_GONE, 2);
+	CHECK(world_quiet());
+	CHECK_INT(map_count(world.engine.requests), 0);
+	world_close();
+}
+
+static void test_client_goes_while_its_command_runs(void)
+{
+	world_open();
+	atomic_store(&world.block, true);
+	world_request(1, EAS "?Ping=5", "Basic good", "");
+	while (atomic_load(&world.commands) == 0)
+		(void)loop_run_once(world.loop, 10);
+	send_handle(IPC_GONE, 1);
+	(void)loop_run_once(world.loop, 10);
+	atomic_store(&world.block, false);
+	CHECK(world_quiet());
+	CHECK_INT(watches_count(world.engine.watches), 0);
+	CHECK_INT(map_count(world.engine.requests), 0);
+	world_close();
+}
+
+static void test_park_and_wake(void)
+{
+	const struct ipc_frame *f;
+
+	world_open();
+	world_request(1, EAS "?Ping=5", "Basic good", "");
+	f = world_next();
+	REQUIRE(f != NULL && f->type == IPC_PARK);
+	CHECK_INT(f->park.heartbeat_s, 480);
+	CHECK_INT(f->park.renew_for_s, 3600);
+	CHECK_INT(f->park.expiry, IPC_EXPIRY_PING);
+	CHECK_INT(f->park.cookie_len, 1);
+	CHECK_INT(map_count(world.engine.requests), 0);
+	world_deliver(6);
+	CHECK(world_quiet());
+	world_deliver(5);
+	expect_response(IPC_WAKE, 1, 200, "changed");
+	CHECK_INT(atomic_load(&world.answers), 1); /* from memory */
+	CHECK_INT(atomic_load(&world.checks), 0);
+	CHECK_INT(watches_count(world.engine.watches), 0);
+	world_close();
+}
+
+static void test_check_finds_nothing(void)
+{
+	struct change_event deleted = {
+		.owner = {5}, .folder = {2}, .kinds = CHANGE_DELETE, .seq = 9};
+
+	world_open();
+	world_request(1, EAS "?Ping=5", "Basic good", "");
+	expect_parked(1);
+	push_publish(&deleted, 1, &world.engine);
+	CHECK(world_quiet());
+	CHECK_INT(atomic_load(&world.checks), 1);
+	/* It is still parked, and wakes. */
+	world_deliver(5);
+	world_deliver(5);
+	CHECK_INT(watches_count(world.engine.watches), 1);
+	deleted.seq = 10;
+	push_publish(&deleted, 1, &world.engine);
+	expect_response(IPC_WAKE, 1, 200, "changed");
+	CHECK(world_quiet());
+	world_close();
+}
+
+/* Administrative changes end renewals from memory before anything else is known. */
+static void test_admin_mark(void)
+{
+	struct change_event user = {.owner = {5}, .kinds = CHANGE_USER};
+	const struct ipc_frame *f;
+
+	world_open();
+	world_request(1, EAS "?Ping=5", "Basic good", "");
+	expect_parked(1);
+	push_publish(&user, 1, &world.engine);
+	f = world_next();
+	REQUIRE(f != NULL);
+	CHECK_INT(f->type, IPC_STALE);
+	CHECK_INT(f->handle.request, 1);
+	CHECK(world_quiet());
+	CHECK_INT(atomic_load(&world.checks), 1);
+	CHECK_INT(watches_count(world.engine.watches), 1);
+	watch_touch_device(world.engine.watches, (struct device_id){5});
+	f = world_next();
+	REQUIRE(f != NULL && f->type == IPC_STALE);
+	world_close();
+}
+
+static void test_newer_ping_ends_the_older(void)
+{
+	const struct ipc_frame *f;
+	int seen = 0;
+
+	world_open();
+	world_request(1, EAS "?Ping=5", "Basic good", "");
+	expect_parked(1);
+	world_request(2, EAS "?Ping=5", "Basic good", "");
+	for (int i = 0; i < 2; i++) {
+		f = world_next();
+		REQUIRE(f != NULL);
+		if (f->type == IPC_WAKE) {
+			CHECK_INT(f->response.handle.request, 1);
+			CHECK(f->response.close);
+			CHECK_MEM(f->response.body, f->response.body_len,
+				"\x03\x01\x6a\x00\x00\x0d\x45\x47\x03"
+				"1\x00\x01\x01",
+				13);
+			seen |= 1;
+		} else if (f->type == IPC_PARK) {
+			CHECK_INT(f->park.handle.request, 2);
+			seen |= 2;
+		}
+	}
+	CHECK_INT(seen, 3);
+	CHECK_INT(watches_count(world.engine.watches), 1);
+	world_close();
+}
+
+static void test_flags_wake_after_their_delay(void)
+{
+	struct change_event read = {.owner = {5}, .folder = {2}, .kinds = CHANGE_READ, .seq = 1};
+
+	world_open();
+	watches_set_flag_delay(world.engine.watches, 1);
+	world_request(1, EAS "?Ping=5", "Basic good", "");
+	expect_parked(1);
+	atomic_store(&world.delivered[5], 1);
+	push_publish(&read, 1, &world.engine);
+	CHECK(world_quiet());
+	expect_response(IPC_WAKE, 1, 200, "changed");
+	CHECK_INT(atomic_load(&world.checks), 1);
+	world_close();
+}
+
+static void register_phone(uint32_t number, uint8_t mailbox, bool parked)
+{
+	struct ipc_frame f = {.type = IPC_REGISTER};
+
+	f.reg = (struct ipc_register){.handle = world_handle(number),
+		.parked = parked,
+		.left_s = 100,
+		.expiry = IPC_EXPIRY_PING,
+		.cookie_len = 1,
+		.cookie = {mailbox}};
+	world_send(&f);
+}
+
+static void test_front_comes_back(void)
+{
+	const struct ipc_frame *f;
+
+	world_open();
+	world_request(1, EAS "?Ping=5", "Basic good", "");
+	expect_parked(1);
+	world_request(2, EAS "?Ping=6", "Basic good", "");
+	expect_parked(2);
+	world_reconnect();
+	while (watches_count(world.engine.watches) > 0)
+		(void)loop_run_once(world.loop, 10);
+	world_deliver(6); /* meanwhile */
+	register_phone(1, 5, true);
+	f = world_next();
+	REQUIRE(f != NULL && f->type == IPC_PARK);
+	CHECK_INT(f->park.handle.request, 1);
+	CHECK_INT(f->park.heartbeat_s, 100);
+	CHECK_INT(f->park.renew_for_s, 0);
+	register_phone(2, 6, true);
+	expect_response(IPC_WAKE, 2, 200, "changed");
+	world_deliver(5);
+	expect_response(IPC_WAKE, 1, 200, "changed");
+	CHECK_INT(atomic_load(&world.restores), 2);
+	/* One that goes while it is being restored. */
+	register_phone(3, 7, true);
+	send_handle(IPC_GONE, 3);
+	(void)world_quiet();
+	CHECK_INT(watches_count(world.engine.watches), 0);
+	CHECK_INT(map_count(world.engine.requests), 0);
+	world_close();
+}
+
+static void test_front_lost_with_commands_running(void)
+{
+	world_open();
+	atomic_store(&world.block, true);
+	for (uint32_t i = 1; i <= 8; i++)
+		world_request(i, i % 2 == 0 ? EAS "?Ping=5" : EAS "?Len", "Basic good", "");
+	announce_upload(20, "Basic good", 100000);
+	while (atomic_load(&world.commands) < 4)
+		(void)loop_run_once(world.loop, 10);
+	world_reconnect();
+	world_request(1, EAS "?Len", "Basic good", "new"); /* the same handle again */
+	(void)loop_run_once(world.loop, 10);
+	atomic_store(&world.block, false);
+	expect_response(IPC_RESPONSE, 1, 200, "3 bytes, last w");
+	CHECK(world_quiet());
+	CHECK_INT(watches_count(world.engine.watches), 0);
+	CHECK_INT(map_count(world.engine.requests), 0);
+	CHECK_INT(world.engine.uploads, 0);
+	world_close();
+}
+
+static void test_garbage_ends_the_link(void)
+{
+	static const uint8_t garbage[] = {4, 0, 0, 0, 250, 1, 2, 3};
+
+	world_open();
+	REQUIRE(write(world.front.control, garbage, sizeof(garbage)) == sizeof(garbage));
+	CHECK(world_next() == NULL);
+	CHECK(list_empty(&world.engine.fronts));
+	/* Something else than HELLO first. */
+	world_reconnect();
+	CHECK(world_quiet());
+	CHECK(!list_empty(&world.engine.fronts));
+	world_close();
+}
+
+static void test_stop_answers_what_runs(void)
+{
+	world_open();
+	world_request(1, EAS "?Len", "Basic good", "abc");
+	while (atomic_load(&world.commands) == 0)
+		(void)loop_run_once(world.loop, 10);
+	engine_deinit(&world.engine);
+	expect_response(IPC_RESPONSE, 1, 200, "3 bytes, last c");
+	CHECK(world_next() == NULL);
+	world_close();
+}
+
+TEST_MAIN(TEST(test_paths), TEST(test_small_request), TEST(test_refusals),
+	TEST(test_upload_by_credit), TEST(test_uploads_of_strangers), TEST(test_upload_misbehaves),
+	TEST(test_large_answer_by_credit), TEST(test_client_goes_while_its_command_runs),
+	TEST(test_park_and_wake), TEST(test_check_finds_nothing), TEST(test_admin_mark),
+	TEST(test_newer_ping_ends_the_older), TEST(test_flags_wake_after_their_delay),
+	TEST(test_front_comes_back), TEST(test_front_lost_with_commands_running),
+	TEST(test_garbage_ends_the_link), TEST(test_stop_answers_what_runs))
