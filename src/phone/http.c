@@ -8,6 +8,7 @@
 #include <arpa/inet.h>
 #include <curl/curl.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/mem.h"
 #include "base/str.h"
@@ -16,6 +17,9 @@
 #define BODY_MAX       ((size_t)512 << 20)
 #define CONNECT_MAX_MS 30000L
 #define POLL_MS        1000
+/* A kept connection that turns out dead this soon was closed while idle; libcurl may repeat then.
+ */
+#define STALE_US 1000000
 
 struct http {
 	struct http_options options;
@@ -95,6 +99,24 @@ static size_t on_header(char *line, size_t size, size_t count, void *owner)
 	return size * count;
 }
 
+/*
+ * libcurl repeats a request by itself when a kept connection breaks before the first byte of the
+ * answer. For one that was closed while idle this is right. For one that broke while the request
+ * was held it would hide the very thing that the heartbeat must learn from, so it gets no new
+ * socket then.
+ */
+static curl_socket_t on_open_socket(
+	void *owner, curlsocktype purpose, struct curl_sockaddr *address)
+{
+	struct http *h = owner;
+
+	(void)purpose;
+	if (h->answer->sent_us != 0 && events_now_us() - h->answer->sent_us > STALE_US)
+		return CURL_SOCKET_BAD;
+	h->answer->sent_us = 0;
+	return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
 static struct curl_slist *header_list(const struct http_request *r)
 {
 	CLEANUP(mem_freep)
@@ -146,6 +168,8 @@ static void set_up(struct http *h, const struct http_request *r, struct curl_sli
 	(void)curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header);
 	(void)curl_easy_setopt(e, CURLOPT_HEADERDATA, h);
 	(void)curl_easy_setopt(e, CURLOPT_HTTPHEADER, headers);
+	(void)curl_easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
+	(void)curl_easy_setopt(e, CURLOPT_OPENSOCKETDATA, h);
 	if (strcmp(r->method, "POST") == 0) {
 		(void)curl_easy_setopt(e, CURLOPT_POST, 1L);
 		(void)curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body_len);
@@ -210,6 +234,10 @@ static int describe(struct http *h, CURLcode rc, struct err *err)
 			"the server's certificate is not trusted: %s (for a self-signed one use "
 			"--cacert FILE or --pin sha256//KEY)",
 			text);
+	case CURLE_COULDNT_CONNECT:
+		if (h->answer->sent_us != 0)
+			return err_set(err, ERR_BACKEND, "the connection broke while waiting");
+		return err_set(err, ERR_BACKEND, "%s", text);
 	case CURLE_SSL_PINNEDPUBKEYNOTMATCH:
 		return err_set(err, ERR_DENIED, "the server's key is not the pinned one");
 	case CURLE_SSL_CACERT_BADFILE:
@@ -246,13 +274,13 @@ int http_exchange(struct http *h, const struct http_request *request, struct htt
 	(void)curl_easy_getinfo(h->easy, CURLINFO_RESPONSE_CODE, &status);
 	(void)curl_multi_remove_handle(h->multi, h->easy); /* ends an exchange that was given up */
 	curl_slist_free_all(headers);
+	if (rc == 0)
+		rc = err_set(err, ERR_BUSY, "interrupted");
+	else if (rc > 0 && result != CURLE_OK)
+		rc = describe(h, result, err);
 	h->answer = NULL;
 	if (rc < 0)
 		return -1;
-	if (rc == 0)
-		return err_set(err, ERR_BUSY, "interrupted");
-	if (result != CURLE_OK)
-		return describe(h, result, err);
 	ret->status = (unsigned)status;
 	return 0;
 }
@@ -310,4 +338,23 @@ int http_url(const char *server, bool insecure, char **ret, struct err *err)
 	curl_free(url);
 	curl_url_cleanup(u);
 	return result;
+}
+
+/* Where the host of a URL begins; its length. */
+static const char *host_of(const char *url, size_t *ret_len)
+{
+	const char *host = strstr(url, "://");
+
+	host = host == NULL ? url : host + 3;
+	*ret_len = *host == '[' ? strcspn(host, "]") : strcspn(host, ":/");
+	return host;
+}
+
+bool http_same_host(const char *a, const char *b)
+{
+	size_t a_len, b_len;
+
+	a = host_of(a, &a_len);
+	b = host_of(b, &b_len);
+	return a_len == b_len && strncasecmp(a, b, a_len) == 0;
 }

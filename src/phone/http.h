@@ -63,5 +63,7 @@ NODISCARD int http_exchange(struct http *h, const struct http_request *request,
  * Plain http is for this machine only, or with insecure.
  */
 NODISCARD int http_url(const char *server, bool insecure, char **ret, struct err *err);
+/* Whether two addresses of http_url() name the same host, whatever scheme, port and path. */
+bool http_same_host(const char *a, const char *b);
 
 #endif

@@ -140,13 +140,15 @@ static int open_profile(struct phone *p, struct err *err)
 			return -1;
 		p->profile = profile_new(url, o->user);
 	}
-	if (strcmp(p->profile->server, url) != 0 || strcmp(p->profile->user, o->user) != 0)
+	if (!http_same_host(p->profile->server, url) || strcmp(p->profile->user, o->user) != 0)
 		return err_set(err, ERR_BAD_INPUT,
 			"%s belongs to the account %s at %s; give this one another folder with "
 			"--data",
 			p->data_dir, p->profile->user, p->profile->server);
-	if (p->profile->url == NULL)
+	/* Another port or path is what the user says now; a redirect is forgotten with it. */
+	if (p->profile->url == NULL || strcmp(p->profile->server, url) != 0)
 		profile_set(&p->profile->url, url);
+	profile_set(&p->profile->server, url);
 	made = make_device_id(p);
 	if (o->device_id != NULL || p->profile->device_id == NULL)
 		profile_set(&p->profile->device_id, o->device_id != NULL ? o->device_id : made);

@@ -111,6 +111,14 @@ static void test_urls(void)
 	}
 }
 
+static void test_same_host(void)
+{
+	CHECK(http_same_host("https://x.org/a", "http://X.org:80/b"));
+	CHECK(http_same_host("http://[::1]:80/", "https://[::1]/"));
+	CHECK(!http_same_host("http://[::1]:80/", "https://[::2]/"));
+	CHECK(!http_same_host("https://x.org/", "https://x.org.evil/"));
+}
+
 static void test_maildir_names(void)
 {
 	static const struct {
@@ -324,6 +332,6 @@ static void test_compose(void)
 	buf_deinit(&b);
 }
 
-TEST_MAIN(TEST(test_options), TEST(test_urls), TEST(test_maildir_names), TEST(test_maildir),
-	TEST(test_maildir_keeps_other_letters), TEST(test_mailbox), TEST(test_profile),
-	TEST(test_broken_profiles), TEST(test_compose))
+TEST_MAIN(TEST(test_options), TEST(test_urls), TEST(test_same_host), TEST(test_maildir_names),
+	TEST(test_maildir), TEST(test_maildir_keeps_other_letters), TEST(test_mailbox),
+	TEST(test_profile), TEST(test_broken_profiles), TEST(test_compose))
