@@ -518,6 +518,37 @@ static void test_group_failures(void)
 	close_and_remove(&db);
 }
 
+static int transact_within(struct db_conn *conn, void *owner, struct err *err)
+{
+	(void)conn;
+	return db_transact(owner, create_tables, NULL, err);
+}
+
+/* It would wait for itself; the assertion ends the process instead. */
+static void test_transact_within_transact(void)
+{
+	struct db *db = open_fresh();
+	struct err err = ERR_INIT;
+	int status = 0;
+	pid_t child;
+
+	db_close(&db);
+	child = fork();
+	REQUIRE(child >= 0);
+	if (child == 0) {
+		if (freopen("/dev/null", "w", stderr) == NULL)
+			_exit(1);
+		(void)signal(SIGABRT, SIG_DFL);
+		db = open_again();
+		(void)!db_transact(db, transact_within, db, &err);
+		_exit(0);
+	}
+	REQUIRE(waitpid(child, &status, 0) == child);
+	CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+	db = open_again();
+	close_and_remove(&db);
+}
+
 /* A child writes and is killed without warning: what it was told to be safe is there. */
 static void test_killed(void)
 {
@@ -558,4 +589,5 @@ TEST_MAIN(TEST(test_values), TEST(test_failing_fn_changes_nothing), TEST(test_sn
 	TEST(test_statement_in_use_twice), TEST(test_bad_sql), TEST(test_open_failures),
 	TEST(test_concurrent_writers), TEST(test_injected_failures),
 	TEST(test_swallowed_failure_fails), TEST(test_going_on_after_conflict),
-	TEST(test_full_disk), TEST(test_group_failures), TEST(test_killed))
+	TEST(test_full_disk), TEST(test_group_failures), TEST(test_transact_within_transact),
+	TEST(test_killed))

@@ -181,7 +181,8 @@ struct item {
 	size_t summary_len;
 };
 
-/* Items and tombstones with changed_seq > after_seq, oldest change first, at most limit; *ret_more: there are others. */
+/* Items and tombstones with changed_seq > after_seq, oldest change first, at most limit; *ret_more: there are others. All changes
+ * of one transaction have the same seq; they come in the order of their ids, and a limit may cut between them. */
 NODISCARD int store_item_changes(struct store_read *rd, struct owner_id owner, struct folder_id folder, uint64_t after_seq,
 	size_t limit, struct arena *arena, struct item_row **ret, size_t *ret_count, bool *ret_more, struct err *err);
 /* Live items newest first by (date, id), strictly before the cursor (date_at, id); {INT64_MAX, UINT64_MAX} starts. Not below since_at. */
@@ -214,7 +215,8 @@ struct store_new_body {
 	size_t len;
 	char file[72]; /* content hash in hex when it went to a file, else "" */
 };
-/* Blocks on I/O. The bytes stay the caller's and must outlive the transaction. */
+/* Blocks on I/O; not inside a transaction. The bytes stay the caller's and must outlive the transaction, which must commit within an
+ * hour (then the sweep may remove a file that no row names). */
 NODISCARD int store_body_prepare(struct store *store, const void *bytes, size_t len, struct store_new_body *ret, struct err *err);
 
 struct new_item {
@@ -238,7 +240,8 @@ NODISCARD int store_item_delete(struct store_tx *tx, struct owner_id owner, stru
 /* A new id in the target, a tombstone in the source. */
 NODISCARD int store_item_move(struct store_tx *tx, struct owner_id owner, struct folder_id folder, struct item_id id, struct folder_id target, struct device_id device, struct item_id *ret, struct err *err);
 
-/* Removes up to limit tombstones older than before_at, raises the floor; and body files and rows which nothing names. 1: more is left. */
+/* One bounded step of housekeeping: removes up to limit tombstones older than before_at and raises the floor, up to limit rows of
+ * deleted users, and looks at about limit body files for ones that nothing names. Not inside a transaction. 1: more is left. */
 NODISCARD int store_sweep(struct store *store, int64_t before_at, size_t limit, struct err *err);
 
 /* ---- devices ---- */

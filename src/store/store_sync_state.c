@@ -1,6 +1,6 @@
 /*
- * What the sync room remembers of each device and collection, as blobs: up to three generations. And
- * the keys of mail that devices sent, so that a repeated request is not a second mail.
+ * What the sync room remembers of each device and collection, as blobs: up to three generations.
+ * And the keys of mail that devices sent, so that a repeated request is not a second mail.
  */
 #include <inttypes.h>
 

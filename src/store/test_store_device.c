@@ -187,6 +187,16 @@ static void test_sync_states(void)
 	CHECK_INT(ids[0].v, 0);
 	CHECK_INT(ids[1].v, 1);
 	store_read_end(&rd);
+	/* A sibling of the current one, and no older one any more. */
+	s.rows[1] = (struct sync_state_row)STATE(6, 2, "twin");
+	REQUIRE_OK(store_transact(w->store, save_states, &s, &err), &err);
+	CHECK_STR(states_text(w, w->anna, s.folder), "[0 ffffffffffffffff abc][2 6 twin]");
+	s.rows[1].generation = 3;
+	CHECK_INT(store_transact(w->store, save_states, &s, &err), -1);
+	CHECK_INT(err.code, ERR_INTERNAL);
+	s.rows[1].generation = 0;
+	CHECK_INT(store_transact(w->store, save_states, &s, &err), -1);
+	CHECK_STR(states_text(w, w->anna, s.folder), "[0 ffffffffffffffff abc][2 6 twin]");
 	s.count = 1;
 	s.rows[0] = (struct sync_state_row)STATE(8, 0, "new");
 	REQUIRE_OK(store_transact(w->store, save_states, &s, &err), &err);
