@@ -7,6 +7,8 @@
  */
 #include "conf/settings.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <stddef.h>
 #include <string.h>
 #include <unistd.h>
@@ -104,6 +106,14 @@ void settings_finish(struct settings *s)
 
 /* ---- one value ---- */
 
+static bool is_host(const char *host)
+{
+	struct in6_addr address;
+
+	return str_eq(host, "*") || str_eq_nocase(host, "localhost") ||
+	       inet_pton(AF_INET, host, &address) == 1 || inet_pton(AF_INET6, host, &address) == 1;
+}
+
 bool settings_parse_address(const char *word, struct settings_address *ret)
 {
 	struct settings_address address = {"", 0, NULL};
@@ -130,6 +140,8 @@ bool settings_parse_address(const char *word, struct settings_address *ret)
 		return false;
 	memcpy(address.host, host, (size_t)(host_end - host));
 	address.port = (uint16_t)port;
+	if (!is_host(address.host))
+		return false;
 	*ret = address;
 	return true;
 }
@@ -178,7 +190,9 @@ void settings_describe_range(const struct setting_def *def, struct buf *out)
 			(unsigned long long)def->min, (unsigned long long)def->max);
 		break;
 	case SETTING_TYPE_ADDRESSES:
-		buf_add_str(out, "address:port, *:port or unix:path, several separated by blanks");
+		buf_add_str(out,
+			"address:port (numeric, [..] around IPv6), *:port or unix:path, several "
+			"separated by blanks");
 		break;
 	}
 }

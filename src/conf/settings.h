@@ -89,6 +89,11 @@ NODISCARD int settings_parse_file(const char *path, const struct settings **ret,
 const struct settings *settings_merge(
 	const struct settings *running, const struct settings *next, struct buf *held_back);
 
+/* A new snapshot: s, but with one setting ("section.name", which must exist) as if the file said
+ * so. ERR_BAD_INPUT. */
+NODISCARD int settings_with(const struct settings *s, const char *name, const char *value,
+	const struct settings **ret, struct err *err);
+
 /* A complete configuration file with a comment above each setting; only_changed: just the settings
  * that are not the default, without comments. */
 void settings_dump(const struct settings *s, bool only_changed, struct buf *out);
@@ -125,9 +130,9 @@ const struct setting_def *settings_table(size_t *ret_count);
 void settings_describe_range(const struct setting_def *def, struct buf *out);
 
 /*
- * One word of an ADDRESSES setting: *:port, host:port, [v6]:port, unix:path. Gives the host without
- * brackets ("*" for every address) and the port, or an empty host and the path. False: not an
- * address. Port 0 is any free one.
+ * One word of an ADDRESSES setting: *:port, localhost:port, v4:port, [v6]:port, unix:path
+ * (addresses are numeric). Gives the host without brackets ("*" for every address) and the port, or
+ * an empty host and the path. False: not an address. Port 0 is any free one.
  */
 struct settings_address {
 	char host[256];

@@ -112,7 +112,7 @@ void settings_dump(const struct settings *s, bool only_changed, struct buf *out)
 	buf_deinit(&value);
 }
 
-bool settings_reloadable(const char *name)
+static const struct setting_def *find(const char *name)
 {
 	size_t count;
 	const struct setting_def *table = settings_table(&count);
@@ -122,9 +122,16 @@ bool settings_reloadable(const char *name)
 
 		if (strncmp(name, table[i].section, n) == 0 && name[n] == '.' &&
 			str_eq(name + n + 1, table[i].name))
-			return table[i].reloadable;
+			return &table[i];
 	}
-	return false;
+	return NULL;
+}
+
+bool settings_reloadable(const char *name)
+{
+	const struct setting_def *def = find(name);
+
+	return def != NULL && def->reloadable;
 }
 
 static bool same_value(
@@ -177,4 +184,25 @@ const struct settings *settings_merge(
 	buf_deinit(&value);
 	settings_finish(merged);
 	return merged;
+}
+
+int settings_with(const struct settings *s, const char *name, const char *value,
+	const struct settings **ret, struct err *err)
+{
+	const struct setting_def *def = find(name);
+	struct buf held_back = BUF_INIT;
+	const struct settings *copy;
+	int status = -1;
+
+	if (def == NULL)
+		return err_set(err, ERR_BAD_INPUT, "there is no setting %s", name);
+	copy = settings_merge(s, s, &held_back);
+	buf_deinit(&held_back);
+	status = settings_set((struct settings *)(uintptr_t)copy, def, value, NULL, err);
+	if (status == 0) {
+		settings_finish((struct settings *)(uintptr_t)copy); /* nobody else has it yet */
+		*ret = TAKE(copy);
+	}
+	settings_unref(&copy);
+	return status;
 }

@@ -110,6 +110,8 @@ static const struct {
 	{"[listen]\nhttps = 443\n", "\"443\" is not allowed; allowed: address:port"},
 	{"[listen]\nhttps = *:65536\n", "address:port"},
 	{"[listen]\nhttps = ::1:443\n", "address:port"},
+	{"[listen]\nhttps = mail.example.org:443\n", "address:port"},
+	{"[listen]\nhttps = localhost:443\n", NULL},
 	{"[listen]\nhttp = unix:/run/x\n", "phones need address:port"},
 	{"[listen]\nlmtp = unix:\n", "address:port"},
 	{"[listen]\nlmtp = 127.0.0.1:24 unix:/run/x.sock\n", NULL},
@@ -206,6 +208,15 @@ static void test_merge_holds_back(void)
 	CHECK(settings_reloadable("server.log_level"));
 	CHECK(!settings_reloadable("server.workers"));
 	CHECK(!settings_reloadable("server.nothing"));
+	settings_unref(&next);
+	REQUIRE_OK(settings_with(merged, "push.heartbeat_min_s", "77", &next, &err), &err);
+	CHECK_INT(next->push_heartbeat_min_s, 77);
+	CHECK_STR(next->server_log_level, "warn");
+	CHECK_INT(merged->push_heartbeat_min_s, 60);
+	settings_unref(&next);
+	CHECK(settings_with(merged, "push.heartbeat_min_s", "0", &next, &err) < 0);
+	CHECK(settings_with(merged, "push.nothing", "0", &next, &err) < 0);
+	CHECK(next == NULL);
 	buf_deinit(&names);
 	settings_unref(&running);
 	settings_unref(&next);
