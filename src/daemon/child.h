@@ -1,0 +1,41 @@
+#ifndef BELLHOP_DAEMON_CHILD_H
+#define BELLHOP_DAEMON_CHILD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+#include "daemon/listeners.h"
+
+/*
+ * One child process of the supervisor, as a program started anew (fork and exec of our own file),
+ * so that a restart after an upgrade runs the new code and no child inherits memory. Its line to
+ * the supervisor is a stream socket: 'R' down: reload; closed: stop in order; 'r' up: serving; 'R'
+ * and 'E' up (engine only): the administrator wants a reload, or the engine restarted.
+ */
+enum child_role {
+	CHILD_ENGINE,
+	CHILD_FRONT,
+};
+
+const char *child_role_to_str(enum child_role role);
+
+struct child_spec {
+	const char *program;     /* absolute */
+	const char *config_path; /* active.conf */
+	const char *source_path; /* the administrator's file */
+	enum child_role role;
+	unsigned number;                           /* of a front, from 1 */
+	const struct fd_list *https, *http, *lmtp; /* NULL: none */
+	int ticket_fd; /* key material that all fronts share; -1: none */
+};
+
+/* Starts it; *ret_control_fd is our end of the line (non-blocking). */
+NODISCARD int child_start(
+	const struct child_spec *spec, pid_t *ret_pid, int *ret_control_fd, struct err *err);
+
+/* "killed by signal 9", "exit status 1"; text is filled and returned. */
+const char *child_status_text(int wait_status, char text[64]);
+
+#endif

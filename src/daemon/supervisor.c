@@ -1,0 +1,489 @@
+/*
+ * The supervisor: a loop over signals, the lines of the children, and timers.
+ *
+ * Phases: STARTING (until every child has said 'r') -> SERVING -> STOPPING_FRONTS ->
+ * STOPPING_ENGINE -> the end. A child that dies while STARTING ends the house with an error; while
+ * SERVING it is started again: at once when it had lived QUICK_MS, else after a pause that doubles
+ * with each quick death. A child's exit is always seen as SIGCHLD; its line only carries wishes.
+ *
+ * The normal case of a restart: `bellhop restart engine` writes 'E' up the engine's line; the
+ * supervisor closes that line; the engine finishes what it is doing and exits; SIGCHLD;
+ * child_start(). The fronts notice on their own sockets to the engine and keep their phones.
+ *
+ * One thread. Limits: one engine, at most 256 fronts.
+ */
+#include "daemon/supervisor.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <systemd/sd-daemon.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "conf/settings.h"
+#include "daemon/child.h"
+#include "daemon/config.h"
+#include "daemon/listeners.h"
+#include "daemon/notify.h"
+#include "loop/loop.h"
+
+#define QUICK_MS         5000 /* a child that lived shorter died quickly */
+#define PAUSE_FIRST_MS   100
+#define PAUSE_MAX_MS     10000
+#define GRACE_FRONT_MS   10000 /* for an orderly stop, then SIGKILL */
+#define GRACE_ENGINE_MS  20000
+#define TICKET_KEY_BYTES 80 /* net_tls_server_new() */
+
+enum phase {
+	PHASE_STARTING, /* not all children have served yet */
+	PHASE_SERVING,
+	PHASE_STOPPING_FRONTS, /* the engine still answers them */
+	PHASE_STOPPING_ENGINE,
+};
+
+struct child {
+	struct supervisor *supervisor;
+	enum child_role role;
+	unsigned number;
+	char name[24];  /* "engine", "front 2" */
+	pid_t pid;      /* 0: not running */
+	int control_fd; /* -1: it was told to stop, or is not running */
+	struct loop_fd *watch;
+	bool serving; /* it said 'r' */
+	bool asked_to_stop;
+	int64_t started_ms;
+	unsigned quick_deaths;
+	struct loop_timer restart_timer, kill_timer;
+};
+
+struct supervisor {
+	const struct supervisor_options *options;
+	const struct settings *settings; /* what the children run with; owned reference */
+	char *config_path;               /* active.conf; owned */
+	struct loop *loop;
+	enum phase phase;
+	struct child *children; /* [0]: the engine */
+	size_t child_count;
+	int ticket_fd;
+	struct loop_timer watchdog_timer;
+	uint64_t watchdog_ms; /* 0: systemd does not watch */
+	bool failed;
+	struct err failure;
+};
+
+static void start_child(struct child *c);
+
+/* ---- systemd ---- */
+
+static void tell_status(struct supervisor *s)
+{
+	size_t serving = 0;
+
+	for (size_t i = 1; i < s->child_count; i++)
+		serving += s->children[i].serving;
+	notify_systemd(false, "STATUS=engine %s, %zu of %zu fronts serving",
+		s->children[0].serving ? "serving" : "starting", serving, s->child_count - 1);
+}
+
+static void on_watchdog(void *owner)
+{
+	struct supervisor *s = owner;
+
+	notify_systemd(false, "WATCHDOG=1");
+	loop_timer_set(&s->watchdog_timer, clock_now_ms() + (int64_t)s->watchdog_ms / 2);
+}
+
+/* ---- phases ---- */
+
+static const char *phase_to_str(enum phase phase)
+{
+	static const char *const names[] = {[PHASE_STARTING] = "starting",
+		[PHASE_SERVING] = "serving",
+		[PHASE_STOPPING_FRONTS] = "stopping_fronts",
+		[PHASE_STOPPING_ENGINE] = "stopping_engine"};
+
+	return names[phase];
+}
+
+static void stop_child(struct child *c, int64_t grace_ms)
+{
+	loop_timer_clear(&c->restart_timer);
+	if (c->pid == 0 || c->asked_to_stop)
+		return;
+	c->asked_to_stop = true;
+	loop_fd_free(&c->watch);
+	fd_close(&c->control_fd);
+	loop_timer_set(&c->kill_timer, clock_now_ms() + grace_ms);
+}
+
+static void enter_phase(struct supervisor *s, enum phase phase)
+{
+	assert(phase > s->phase);
+	log_debug(NULL, "phase_entered", F_STR("from", phase_to_str(s->phase)),
+		F_STR("to", phase_to_str(phase)));
+	s->phase = phase;
+	switch (phase) {
+	case PHASE_STARTING:
+		break;
+	case PHASE_SERVING:
+		log_info(NULL, "server_ready", F_UINT("fronts", s->child_count - 1),
+			F_INT("engine_pid", s->children[0].pid));
+		notify_systemd(true, "READY=1");
+		break;
+	case PHASE_STOPPING_FRONTS:
+		notify_systemd(true, "STOPPING=1");
+		for (size_t i = 1; i < s->child_count; i++)
+			stop_child(&s->children[i], GRACE_FRONT_MS);
+		break;
+	case PHASE_STOPPING_ENGINE:
+		stop_child(&s->children[0], GRACE_ENGINE_MS);
+		break;
+	}
+}
+
+/* Goes on to the next phase when this one has reached its end. */
+static void advance(struct supervisor *s)
+{
+	size_t fronts_running = 0, serving = 0;
+
+	for (size_t i = 0; i < s->child_count; i++) {
+		fronts_running += i > 0 && s->children[i].pid != 0;
+		serving += s->children[i].serving;
+	}
+	if (s->phase == PHASE_STARTING && serving == s->child_count)
+		enter_phase(s, PHASE_SERVING);
+	if (s->phase == PHASE_STOPPING_FRONTS && fronts_running == 0)
+		enter_phase(s, PHASE_STOPPING_ENGINE);
+	if (s->phase == PHASE_STOPPING_ENGINE && s->children[0].pid == 0)
+		loop_stop(s->loop);
+}
+
+static PRINTF_LIKE(2, 3) void fail(struct supervisor *s, const char *fmt, ...)
+{
+	__builtin_va_list ap;
+
+	if (!s->failed) {
+		s->failed = true;
+		s->failure.code = ERR_INTERNAL;
+		__builtin_va_start(ap, fmt);
+		(void)vsnprintf(s->failure.text, sizeof(s->failure.text), fmt, ap);
+		__builtin_va_end(ap);
+	}
+	if (s->phase < PHASE_STOPPING_FRONTS)
+		enter_phase(s, PHASE_STOPPING_FRONTS);
+	advance(s);
+}
+
+/* ---- reload ---- */
+
+/* What the supervisor itself takes from new settings; then everybody is told. */
+static void take_settings(struct supervisor *s, const struct settings *settings)
+{
+	settings_unref(&s->settings);
+	s->settings = settings;
+	log_set_level((enum log_level)log_level_parse(settings->server_log_level));
+	for (size_t i = 0; i < s->child_count; i++) {
+		struct child *c = &s->children[i];
+
+		/* A child that died reads the new file when it starts; a full socket holds an 'R'
+		 * already. */
+		if (c->control_fd >= 0)
+			(void)send(c->control_fd, "R", 1, MSG_NOSIGNAL);
+	}
+}
+
+static int load_next(struct supervisor *s, const struct settings **ret, struct err *err)
+{
+	const struct settings *source = NULL, *filled = NULL, *merged;
+	struct buf held_back = BUF_INIT;
+	char *path = NULL;
+	int status;
+
+	if (config_load(s->options->source_path, &source, err) < 0)
+		return -1;
+	merged = settings_merge(s->settings, source, &held_back);
+	settings_unref(&source);
+	status = config_ensure_certificate(
+		merged, listeners_have_https(s->options->listeners), &filled, err);
+	settings_unref(&merged);
+	if (status == 0)
+		status = config_activate(filled, &path, err);
+	if (status == 0) {
+		if (held_back.len > 0)
+			log_warn(NULL, "config_needs_restart",
+				F_STR("settings", buf_cstr(&held_back)));
+		mem_free(s->config_path);
+		s->config_path = path;
+		*ret = TAKE(filled);
+	}
+	settings_unref(&filled);
+	buf_deinit(&held_back);
+	return status;
+}
+
+static void reload(struct supervisor *s)
+{
+	const struct settings *next = NULL;
+	struct err err = ERR_INIT;
+	struct timespec now;
+
+	if (s->phase > PHASE_SERVING)
+		return;
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	notify_systemd(true, "RELOADING=1\nMONOTONIC_USEC=%lld",
+		(long long)now.tv_sec * 1000000 + now.tv_nsec / 1000);
+	if (load_next(s, &next, &err) < 0) {
+		log_error(NULL, "reload_finished", F_STR("result", "failed"), F_ERR(&err),
+			F_STR("consequence", "the running configuration stays"));
+	} else {
+		take_settings(s, next);
+		log_info(NULL, "reload_finished", F_STR("result", "ok"));
+	}
+	if (s->phase == PHASE_SERVING)
+		notify_systemd(true, "READY=1");
+}
+
+/* ---- the line of a child ---- */
+
+static void on_line(void *owner, unsigned events)
+{
+	struct child *c = owner;
+	struct supervisor *s = c->supervisor;
+	char bytes[64];
+	ssize_t n;
+
+	(void)events; /* end of file needs no answer: SIGCHLD follows */
+	while (c->control_fd >= 0 && (n = read(c->control_fd, bytes, sizeof(bytes))) > 0) {
+		bool wants_reload = false, wants_restart = false;
+
+		for (ssize_t i = 0; i < n; i++) {
+			c->serving = c->serving || bytes[i] == 'r';
+			wants_reload = wants_reload || bytes[i] == 'R';
+			wants_restart = wants_restart || bytes[i] == 'E';
+		}
+		if (wants_reload)
+			reload(s);
+		if (wants_restart && s->phase == PHASE_SERVING) {
+			log_info(NULL, "restart_begun", F_STR("child", "engine"));
+			stop_child(&s->children[0], GRACE_ENGINE_MS);
+		}
+		tell_status(s);
+		advance(s);
+	}
+}
+
+/* ---- births and deaths ---- */
+
+static void on_restart(void *owner)
+{
+	start_child(owner);
+}
+
+static void on_kill(void *owner)
+{
+	struct child *c = owner;
+
+	log_error(NULL, "child_stuck", F_STR("child", c->name), F_INT("pid", c->pid));
+	if (c->pid != 0)
+		(void)kill(c->pid, SIGKILL);
+}
+
+static void schedule_restart(struct child *c, bool was_asked)
+{
+	int64_t now_ms = clock_now_ms(), pause_ms = 0;
+
+	if (was_asked || now_ms - c->started_ms >= QUICK_MS) {
+		c->quick_deaths = 0;
+	} else {
+		if (c->quick_deaths > 0)
+			pause_ms = MIN((int64_t)PAUSE_FIRST_MS << MIN(c->quick_deaths - 1, 10),
+				PAUSE_MAX_MS);
+		c->quick_deaths++;
+	}
+	loop_timer_set(&c->restart_timer, now_ms + pause_ms);
+}
+
+static void start_child(struct child *c)
+{
+	struct supervisor *s = c->supervisor;
+	struct listeners *l = s->options->listeners;
+	struct err err = ERR_INIT;
+	struct child_spec spec = {.program = s->options->program,
+		.config_path = s->config_path,
+		.source_path = s->options->source_path,
+		.role = c->role,
+		.number = c->number,
+		.ticket_fd = -1};
+
+	if (c->role == CHILD_ENGINE) {
+		spec.lmtp = &l->lmtp;
+	} else {
+		spec.https = &l->https[c->number - 1];
+		spec.http = &l->http[c->number - 1];
+		spec.ticket_fd = s->ticket_fd;
+	}
+	c->started_ms = clock_now_ms();
+	c->serving = c->asked_to_stop = false;
+	if (child_start(&spec, &c->pid, &c->control_fd, &err) < 0 ||
+		loop_fd_new(s->loop, c->control_fd, "child_line", on_line, c, &c->watch, &err) <
+			0) {
+		log_error(NULL, "child_start_failed", F_STR("child", c->name), F_ERR(&err));
+		if (c->pid !=
+			0) /* it runs, but we cannot hear it: its line closes, it ends, SIGCHLD */
+			fd_close(&c->control_fd);
+		else if (s->phase == PHASE_STARTING)
+			fail(s, "%s: %s", c->name, err.text);
+		else
+			schedule_restart(c, false);
+		return;
+	}
+	log_info(NULL, "child_started", F_STR("child", c->name), F_INT("pid", c->pid));
+}
+
+static void bury(struct child *c, int wait_status)
+{
+	struct supervisor *s = c->supervisor;
+	bool was_asked = c->asked_to_stop;
+	char text[64];
+
+	(void)child_status_text(wait_status, text);
+	if (was_asked && wait_status == 0)
+		log_info(NULL, "child_ended", F_STR("child", c->name), F_INT("pid", c->pid));
+	else
+		log_error(NULL, "child_ended", F_STR("child", c->name), F_INT("pid", c->pid),
+			F_STR("how", text));
+	c->pid = 0;
+	c->serving = c->asked_to_stop = false;
+	loop_timer_clear(&c->kill_timer);
+	loop_fd_free(&c->watch);
+	fd_close(&c->control_fd);
+	if (s->phase == PHASE_STARTING)
+		fail(s, "%s ended before it served: %s", c->name, text);
+	else if (s->phase == PHASE_SERVING)
+		schedule_restart(c, was_asked);
+	tell_status(s);
+	advance(s);
+}
+
+/* ---- signals ---- */
+
+static void on_signal(void *owner, int signo)
+{
+	struct supervisor *s = owner;
+
+	if (signo == SIGHUP) {
+		reload(s);
+		return;
+	}
+	if (signo != SIGCHLD) {
+		if (s->phase < PHASE_STOPPING_FRONTS) {
+			log_info(NULL, "server_stopping", F_INT("signal", signo));
+			enter_phase(s, PHASE_STOPPING_FRONTS);
+		}
+		advance(s);
+		return;
+	}
+	/* One SIGCHLD may stand for many. */
+	for (size_t i = 0; i < s->child_count; i++) {
+		int wait_status;
+
+		if (s->children[i].pid != 0 &&
+			waitpid(s->children[i].pid, &wait_status, WNOHANG) == s->children[i].pid)
+			bury(&s->children[i], wait_status);
+	}
+}
+
+/* ---- the whole ---- */
+
+static int make_ticket_keys(int *ret_fd, struct err *err)
+{
+	uint8_t keys[TICKET_KEY_BYTES];
+	int fd = memfd_create("ticket-keys", MFD_CLOEXEC);
+	bool written;
+
+	if (fd < 0)
+		return err_set_errno(err, errno, "memfd_create");
+	random_bytes(keys, sizeof(keys));
+	written = write(fd, keys, sizeof(keys)) == (ssize_t)sizeof(keys);
+	secret_wipe(keys, sizeof(keys));
+	if (!written) {
+		fd_close(&fd);
+		return err_set(err, ERR_INTERNAL, "writing the ticket keys");
+	}
+	*ret_fd = fd;
+	return 0;
+}
+
+static void make_children(struct supervisor *s)
+{
+	s->child_count = 1 + s->options->listeners->fronts;
+	s->children = x_calloc(s->child_count, sizeof(*s->children));
+	for (size_t i = 0; i < s->child_count; i++) {
+		struct child *c = &s->children[i];
+
+		c->supervisor = s;
+		c->role = i == 0 ? CHILD_ENGINE : CHILD_FRONT;
+		c->number = (unsigned)i;
+		c->control_fd = -1;
+		(void)snprintf(c->name, sizeof(c->name), i == 0 ? "engine" : "front %zu", i);
+		loop_timer_init(&c->restart_timer, s->loop, "child_restart", on_restart, c);
+		loop_timer_init(&c->kill_timer, s->loop, "child_kill", on_kill, c);
+	}
+}
+
+static int set_up(struct supervisor *s, struct err *err)
+{
+	static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGCHLD};
+	uint64_t watchdog_us = 0;
+
+	if (config_ensure_certificate(s->options->settings,
+		    listeners_have_https(s->options->listeners), &s->settings, err) < 0 ||
+		config_activate(s->settings, &s->config_path, err) < 0 ||
+		make_ticket_keys(&s->ticket_fd, err) < 0 || loop_new(&s->loop, err) < 0)
+		return -1;
+	for (size_t i = 0; i < ARRAY_LEN(signals); i++) {
+		if (loop_signal_add(s->loop, signals[i], "supervisor_signal", on_signal, s, err) <
+			0)
+			return -1;
+	}
+	make_children(s);
+	loop_timer_init(&s->watchdog_timer, s->loop, "watchdog", on_watchdog, s);
+	if (sd_watchdog_enabled(0, &watchdog_us) > 0) {
+		s->watchdog_ms = watchdog_us / 1000;
+		on_watchdog(s);
+	}
+	return 0;
+}
+
+int supervisor_run(const struct supervisor_options *options, struct err *err)
+{
+	struct supervisor s = {.options = options, .ticket_fd = -1};
+	int status = set_up(&s, err);
+
+	if (status == 0) {
+		for (size_t i = 0; i < s.child_count && s.phase == PHASE_STARTING; i++)
+			start_child(&s.children[i]);
+		loop_run(s.loop);
+		if (s.failed) {
+			*err = s.failure;
+			status = -1;
+		}
+	}
+	mem_free(s.children);
+	loop_free(&s.loop);
+	fd_close(&s.ticket_fd);
+	mem_free(s.config_path);
+	settings_unref(&s.settings);
+	return status;
+}
