@@ -153,7 +153,8 @@ uint8_t *buf_take(struct buf *b, size_t *ret_len)
 
 void rd_init(struct rd *r, const void *bytes, size_t len)
 {
-	r->p = bytes;
+	/* Without bytes any pointer will do, but NULL: arithmetic on it is undefined. */
+	r->p = len > 0 ? bytes : (const uint8_t *)"";
 	r->end = r->p + len;
 	r->failed = false;
 }

@@ -8,7 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static void err_format(struct err *err, enum err_code code, const char *fmt, va_list ap)
+static void PRINTF_LIKE(3, 0)
+	err_format(struct err *err, enum err_code code, const char *fmt, va_list ap)
 {
 	err->code = code;
 	(void)vsnprintf(err->text, sizeof(err->text), fmt, ap);

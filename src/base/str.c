@@ -154,8 +154,11 @@ static size_t utf8_one(const uint8_t *p, size_t left, uint32_t *ret)
 
 bool utf8_valid(const void *bytes, size_t len)
 {
-	const uint8_t *p = bytes, *end = p + len;
+	const uint8_t *p = bytes, *end;
 
+	if (len == 0)
+		return true;
+	end = p + len;
 	while (p < end) {
 		uint32_t c;
 		size_t n = utf8_one(p, (size_t)(end - p), &c);
@@ -183,8 +186,11 @@ static bool xml_char(uint32_t c)
 
 void utf8_add_clean(struct buf *out, const char *s, size_t len)
 {
-	const uint8_t *p = (const uint8_t *)s, *end = p + len, *good = p;
+	const uint8_t *p = (const uint8_t *)s, *end, *good = p;
 
+	if (len == 0)
+		return; /* s may be NULL then */
+	end = p + len;
 	while (p < end) {
 		uint32_t c;
 		size_t n;
