@@ -55,6 +55,7 @@ struct eas_reply {
 	struct watch_id watch;
 	uint32_t heartbeat_s;
 	enum ipc_expiry expiry;
+	bool no_renewal; /* the next request must come to the engine */
 	uint8_t cookie[IPC_COOKIE_MAX];
 	uint8_t cookie_len;
 	struct log_context log; /* filled in for the engine's own lines: user, device, command */

@@ -337,7 +337,9 @@ static uint32_t renewal_time(const struct request *r)
 {
 	int64_t left = r->auth_until_at - clock_now_at();
 
-	return left <= 0 ? 0 : (uint32_t)MIN((uint64_t)left, r->settings->push_renew_lease_s);
+	if (left <= 0 || r->reply.no_renewal)
+		return 0;
+	return (uint32_t)MIN((uint64_t)left, r->settings->push_renew_lease_s);
 }
 
 void push_wait(struct request **rp)

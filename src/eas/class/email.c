@@ -1,0 +1,231 @@
+/*
+ * The Email class: properties, attachments, property groups. No state; any thread. What is written
+ * depends on the protocol version only here and in email_body.c.
+ */
+#include "eas/class/email.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "eas/class/email_internal.h"
+
+int email_load(struct store_read *rd, struct owner_id owner, struct folder_id folder,
+	enum folder_type folder_type, struct item_id id, bool with_body, struct arena *arena,
+	struct email *ret, struct err *err)
+{
+	struct email email = {.owner = owner, .folder = folder, .folder_type = folder_type};
+
+	if (store_item_load(rd, owner, folder, id, arena, &email.item, err) < 0)
+		return -1;
+	if (mime_summary_decode(
+		    arena, email.item->summary, email.item->summary_len, &email.summary, err) < 0)
+		return err_wrap(err, "item %" PRIu64 " of folder %" PRIu64, id.v, folder.v);
+	if (with_body && store_body_load(rd, owner, email.item->body_id, &email.body, err) < 0)
+		return err_wrap(err, "body of item %" PRIu64 " of folder %" PRIu64, id.v, folder.v);
+	email.has_body = with_body;
+	*ret = email;
+	return 0;
+}
+
+void email_release(struct email *email)
+{
+	if (email->has_body)
+		store_body_release(&email->body);
+	email->has_body = false;
+}
+
+void eas_date_print(int64_t at, char text[EAS_DATE_MAX])
+{
+	time_t t = (time_t)at;
+	struct tm tm;
+
+	if (gmtime_r(&t, &tm) == NULL)
+		memset(&tm, 0, sizeof(tm));
+	(void)snprintf(text, EAS_DATE_MAX, "%04d-%02d-%02dT%02d:%02d:%02d.000Z",
+		(tm.tm_year + 1900) % 10000, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min,
+		tm.tm_sec);
+}
+
+static void add_date(struct wbxml_writer *w, unsigned tag, int64_t at)
+{
+	char text[EAS_DATE_MAX];
+
+	eas_date_print(at, text);
+	wbxml_add_text(w, tag, text);
+}
+
+static void add_present(struct wbxml_writer *w, unsigned tag, const char *text)
+{
+	if (text[0] != 0)
+		wbxml_add_text(w, tag, text);
+}
+
+void email_file_reference(const struct email *email, uint32_t part, char *text, size_t text_size)
+{
+	(void)snprintf(text, text_size, "%" PRIu64 ":%" PRIu64 ":%" PRIu32, email->folder.v,
+		email->item->row.id.v, part);
+}
+
+int email_file_reference_parse(const char *text, struct folder_id *ret_folder,
+	struct item_id *ret_item, uint32_t *ret_part, struct err *err)
+{
+	static const uint64_t limits[3] = {INT64_MAX, INT64_MAX, UINT32_MAX};
+	uint64_t numbers[3];
+	char copy[80];
+	char *at = copy;
+
+	if (strlen(text) >= sizeof(copy))
+		return err_set(
+			err, ERR_BAD_INPUT, "file reference of %zu characters", strlen(text));
+	(void)snprintf(copy, sizeof(copy), "%s", text);
+	for (size_t i = 0; i < 3; i++) {
+		char *colon = strchr(at, ':');
+
+		if ((colon != NULL) != (i < 2))
+			return err_set(err, ERR_BAD_INPUT, "\"%s\" is not a file reference", text);
+		if (colon != NULL)
+			*colon = 0;
+		if (str_parse_u64(at, limits[i], &numbers[i], err) < 0)
+			return err_wrap(err, "file reference \"%s\"", text);
+		at = colon != NULL ? colon + 1 : at;
+	}
+	ret_folder->v = numbers[0];
+	ret_item->v = numbers[1];
+	*ret_part = (uint32_t)numbers[2];
+	return 0;
+}
+
+/* 1 normal, 5 an embedded message ([MS-ASAIRS] 2.2.2.27). */
+static unsigned attachment_method(const struct mime_part *part)
+{
+	return strcmp(part->content_type, "message/rfc822") == 0 ? 5 : 1;
+}
+
+static void encode_attachment(struct wbxml_writer *w, const struct email *email, uint32_t number)
+{
+	const struct mime_part *part = &email->summary->parts[number];
+	char reference[80];
+
+	email_file_reference(email, number, reference, sizeof(reference));
+	wbxml_start(w, TAG_AirSyncBase_Attachment);
+	add_present(w, TAG_AirSyncBase_DisplayName, part->name);
+	wbxml_add_text(w, TAG_AirSyncBase_FileReference, reference);
+	wbxml_add_uint(w, TAG_AirSyncBase_Method, attachment_method(part));
+	wbxml_add_uint(w, TAG_AirSyncBase_EstimatedDataSize, part->decoded_bytes);
+	add_present(w, TAG_AirSyncBase_ContentId, part->content_id);
+	add_present(w, TAG_AirSyncBase_ContentLocation, part->content_location);
+	if (part->is_inline)
+		wbxml_add_bool(w, TAG_AirSyncBase_IsInline, true);
+	wbxml_end(w);
+}
+
+static void encode_attachment_25(struct wbxml_writer *w, const struct email *email, uint32_t number)
+{
+	const struct mime_part *part = &email->summary->parts[number];
+	char reference[80];
+
+	email_file_reference(email, number, reference, sizeof(reference));
+	wbxml_start(w, TAG_Email_Attachment);
+	wbxml_add_uint(w, TAG_Email_AttMethod, attachment_method(part));
+	wbxml_add_uint(w, TAG_Email_AttSize, part->decoded_bytes);
+	add_present(w, TAG_Email_DisplayName, part->name);
+	wbxml_add_text(w, TAG_Email_AttName, reference);
+	add_present(w, TAG_Email_AttOid, part->content_id);
+	wbxml_end(w);
+}
+
+static void encode_attachments(struct wbxml_writer *w, const struct email *email, unsigned version)
+{
+	bool begun = false;
+
+	for (uint32_t i = 0; i < email->summary->part_count; i++) {
+		if (!email->summary->parts[i].is_attachment)
+			continue;
+		if (!begun)
+			wbxml_start(w, version >= 120 ? TAG_AirSyncBase_Attachments
+						      : TAG_Email_Attachments);
+		begun = true;
+		if (version >= 120)
+			encode_attachment(w, email, i);
+		else
+			encode_attachment_25(w, email, i);
+	}
+	if (begun)
+		wbxml_end(w);
+}
+
+static void encode_envelope(struct wbxml_writer *w, const struct email *email, unsigned version)
+{
+	const struct mime_summary *s = email->summary;
+
+	add_present(w, TAG_Email_To, s->to);
+	add_present(w, TAG_Email_Cc, s->cc);
+	add_present(w, TAG_Email_From, s->from);
+	add_present(w, TAG_Email_Subject, s->subject);
+	add_present(w, TAG_Email_ReplyTo, s->reply_to);
+	add_date(w, TAG_Email_DateReceived, email->item->row.date_at);
+	add_present(w, TAG_Email_DisplayTo, s->display_to);
+	add_present(w, TAG_Email_ThreadTopic, s->thread_topic);
+	wbxml_add_uint(w, TAG_Email_Importance, s->importance);
+	wbxml_add_bool(w, TAG_Email_Read, email->item->is_read);
+	wbxml_add_text(w, TAG_Email_MessageClass, s->message_class);
+	wbxml_add_uint(w, TAG_Email_InternetCPID, s->cpid);
+	if (version >= 120)
+		wbxml_add_text(w, TAG_Email_ContentClass, s->content_class);
+	if (version >= 160 &&
+		(email->folder_type == FOLDER_DRAFTS || email->folder_type == FOLDER_SENT))
+		add_present(w, TAG_Email2_Bcc, s->bcc);
+	if (version >= 160)
+		wbxml_add_bool(w, TAG_Email2_IsDraft, email->folder_type == FOLDER_DRAFTS);
+}
+
+static void encode_conversation(struct wbxml_writer *w, const struct email *email)
+{
+	const struct mime_summary *s = email->summary;
+
+	if (s->sender[0] != 0 && strcmp(s->sender, s->from) != 0)
+		wbxml_add_text(w, TAG_Email2_Sender, s->sender);
+	wbxml_add_opaque(
+		w, TAG_Email2_ConversationId, s->conversation_id, sizeof(s->conversation_id));
+	wbxml_add_opaque(
+		w, TAG_Email2_ConversationIndex, s->conversation_index, s->conversation_index_len);
+	if (email->item->last_verb != 0) {
+		wbxml_add_uint(w, TAG_Email2_LastVerbExecuted, email->item->last_verb);
+		add_date(w, TAG_Email2_LastVerbExecutionTime, email->item->last_verb_at);
+	}
+}
+
+int email_encode(struct wbxml_writer *w, const struct email *email, const struct email_view *view,
+	struct err *err)
+{
+	encode_envelope(w, email, view->version);
+	if (view->version >= 120)
+		email_flag_encode(
+			w, email->item->flag_status, email->item->flag, email->item->flag_len);
+	if (email_encode_body(w, email, view, err) < 0)
+		return -1;
+	encode_attachments(w, email, view->version);
+	if (view->version >= 140) {
+		if (email->item->categories_len > 0)
+			email_categories_encode(
+				w, email->item->categories, email->item->categories_len);
+		encode_conversation(w, email);
+	}
+	return 0;
+}
+
+void email_encode_groups(struct wbxml_writer *w, const struct email *email,
+	const struct email_view *view, unsigned groups)
+{
+	if ((groups & SYNC_READ) != 0)
+		wbxml_add_bool(w, TAG_Email_Read, email->item->is_read);
+	if ((groups & SYNC_FLAG) != 0 && view->version >= 120)
+		email_flag_encode(
+			w, email->item->flag_status, email->item->flag, email->item->flag_len);
+	if ((groups & SYNC_CATEGORIES) != 0 && view->version >= 140)
+		email_categories_encode(w, email->item->categories, email->item->categories_len);
+}

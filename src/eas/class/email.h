@@ -1,0 +1,70 @@
+#ifndef BELLHOP_EAS_CLASS_EMAIL_H
+#define BELLHOP_EAS_CLASS_EMAIL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "mime/mime.h"
+#include "store/store.h"
+#include "sync/state.h"
+#include "wbxml/wbxml.h"
+
+/*
+ * The Email class, server to client ([MS-ASEMAIL] 2.2.2; bodies and attachments [MS-ASAIRS] 2.2.2).
+ * Each function writes children into the element that is open (ApplicationData or Properties).
+ */
+struct email_view {
+	unsigned version; /* times ten */
+	const struct sync_options *options;
+	/* Multipart answers ([MS-ASCMD] 2.2.1.10.1): when set, body data goes here and the document
+	 * gets Part. */
+	void (*add_part)(void *owner, const void *bytes, size_t len, unsigned *ret_number);
+	void *part_owner;
+};
+
+/* One message with what rendering it needs; memory of the arena but for the body. */
+struct email {
+	struct owner_id owner;
+	struct folder_id folder;
+	enum folder_type folder_type;
+	struct item *item;
+	struct mime_summary *summary;
+	struct store_body body;
+	bool has_body;
+};
+
+/* ERR_NOT_FOUND: gone. ERR_BAD_INPUT: its summary cannot be read. Loads the raw message only when
+ * with_body. */
+NODISCARD int email_load(struct store_read *rd, struct owner_id owner, struct folder_id folder,
+	enum folder_type folder_type, struct item_id id, bool with_body, struct arena *arena,
+	struct email *ret, struct err *err);
+void email_release(struct email *email);
+
+/* Every property. */
+NODISCARD int email_encode(struct wbxml_writer *w, const struct email *email,
+	const struct email_view *view, struct err *err);
+/* Only the property groups that moved (enum sync_group without SYNC_CONTENT). */
+void email_encode_groups(struct wbxml_writer *w, const struct email *email,
+	const struct email_view *view, unsigned groups);
+
+/* FileReference: "<folder>:<item>:<part>", no slash (clients.md 19). */
+void email_file_reference(const struct email *email, uint32_t part, char *text, size_t text_size);
+NODISCARD int email_file_reference_parse(const char *text, struct folder_id *ret_folder,
+	struct item_id *ret_item, uint32_t *ret_part, struct err *err);
+
+/* "2010-03-01T12:00:00.000Z"; the array has room for any time. */
+#define EAS_DATE_MAX 80
+void eas_date_print(int64_t at, char text[EAS_DATE_MAX]);
+
+/*
+ * The Flag of a message as a client sent it: its status and its other properties as a blob for the
+ * store, and back. The node was validated by the schema.
+ */
+void email_flag_parse(const struct wbxml_node *flag, uint8_t *ret_status, struct buf *ret_blob);
+void email_flag_encode(struct wbxml_writer *w, uint8_t status, const uint8_t *blob, size_t len);
+void email_categories_parse(const struct wbxml_node *categories, struct buf *ret_blob);
+void email_categories_encode(struct wbxml_writer *w, const uint8_t *blob, size_t len);
+
+#endif

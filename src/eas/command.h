@@ -1,0 +1,97 @@
+#ifndef BELLHOP_EAS_COMMAND_H
+#define BELLHOP_EAS_COMMAND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "eas/eas.h"
+#include "eas/protocol.h"
+#include "eas/query.h"
+#include "eas/status.h"
+#include "policy/policy.h"
+#include "wbxml/wbxml.h"
+
+/*
+ * One command being run: what every file in command/ gets. The request has been authenticated,
+ * decoded and validated by the schema; commands read it through the getters of request.h and check
+ * no shapes by hand.
+ */
+struct eas_call {
+	struct eas_server *server;
+	const struct settings *settings;
+	const struct eas_request *request;
+	struct eas_reply *reply;
+	struct arena *arena;
+	const struct eas_query *query;
+	unsigned version; /* times ten */
+	const struct user *user;
+	struct device *device;   /* as loaded at the start of the request */
+	struct wbxml_node *root; /* NULL: the request has no body */
+	const uint8_t *body;     /* decompressed */
+	size_t body_len;
+	struct wbxml_writer writer; /* of the reply's body */
+	int64_t now_at;
+};
+
+void eas_options(struct eas_call *call);
+void eas_provision(struct eas_call *call);
+void eas_folder_sync(struct eas_call *call);
+void eas_sync(struct eas_call *call);
+void eas_ping(struct eas_call *call);
+void eas_get_item_estimate(struct eas_call *call);
+void eas_item_operations(struct eas_call *call);
+void eas_send_mail(struct eas_call *call);
+
+/* ---- replies ---- */
+/* An HTTP status without a body. */
+void eas_reply_http(struct eas_call *call, int status);
+void eas_reply_header(struct eas_reply *reply, const char *name, const char *value);
+/* A common status (101 ... 184): <Command>{Status} from 14.0 on, its HTTP form before. */
+void eas_reply_common(struct eas_call *call, unsigned status);
+/* <Command>{Status n} in every version, for statuses that the command owns. */
+void eas_reply_status(struct eas_call *call, unsigned status);
+/* The same with the bound that belongs to it (Sync 14 and 15, Ping 5 and 6). */
+void eas_reply_limit(struct eas_call *call, unsigned status, uint64_t limit);
+void eas_reply_outcome(struct eas_call *call, const struct eas_outcome *outcome);
+/* What an error of a lower room means to the phone: logged once, answered with the command's own
+ * server error, or 503 / 111 when it may pass. */
+void eas_reply_error(struct eas_call *call, const struct err *err);
+
+/* "2.5,12.0,...", "Sync,SendMail,...": what OPTIONS announces. In the arena. */
+const char *eas_versions_offered(const struct settings *settings, struct arena *arena);
+const char *eas_commands_offered(struct arena *arena);
+bool eas_version_offered(const struct settings *settings, unsigned version);
+
+/* Settings as the rules that the policy room wants. */
+void eas_policy_rules(const struct settings *settings, struct policy_rules *ret);
+
+/* ---- waiting (wait.c) ---- */
+/*
+ * Registers a watch, then looks whether there is anything to say. True: there is not, and the reply
+ * is a WAIT. False: something came meanwhile; the watch is ended. Records errors by answering them:
+ * then true, too.
+ */
+bool eas_hold(struct eas_call *call, enum watch_kind kind, const struct watch_folder *folders,
+	size_t count, uint32_t heartbeat_s);
+
+/* ---- the server's memory ---- */
+/* One Sync at a time per device; released with the other. Blocks. */
+void eas_device_lock(struct eas_server *server, struct device_id device);
+void eas_device_unlock(struct eas_server *server, struct device_id device);
+/* How often in a row a phone with something pending pinged all the same; counts this one. */
+unsigned eas_pending_count(struct eas_server *server, struct device_id device);
+void eas_pending_clear(struct eas_server *server, struct device_id device);
+
+/* ---- ids ---- */
+/* "5" -> folder 5. False for anything that cannot be an id of ours. */
+bool eas_folder_id_parse(const char *text, struct folder_id *ret);
+/* "5:17", within that folder. */
+bool eas_server_id_parse(const char *text, struct folder_id folder, struct item_id *ret);
+void eas_folder_id_print(struct folder_id id, char text[24]);
+void eas_server_id_print(struct folder_id folder, struct item_id item, char text[48]);
+/* The EAS class of a folder's items: "Email", "Calendar", ...; the type of what it may hold. */
+const char *eas_folder_class(enum folder_type type);
+bool eas_folder_is_mail(enum folder_type type);
+
+#endif

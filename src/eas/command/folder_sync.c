@@ -1,0 +1,184 @@
+/*
+ * FolderSync ([MS-ASCMD] 2.2.1.5, 3.1.5.3). The hierarchy has generations of its own under folder
+ * 0: the newest key and the one before are good, so that a repeated request is answered again; key
+ * 0 starts the hierarchy over and touches no collection (a mail app sends it on every manual
+ * refresh).
+ */
+#include "eas/command.h"
+
+#include "base/mem.h"
+#include "eas/request.h"
+#include "sync/hierarchy.h"
+
+#define STATUS_KEY_MISMATCH 9
+
+struct folder_sync {
+	struct eas_call *call;
+	struct sync_collection gens;
+	struct hierarchy_change *changes;
+	size_t count;
+};
+
+static int save_tx(struct store_tx *tx, void *owner, struct err *err)
+{
+	struct folder_sync *fs = owner;
+
+	return sync_collection_save(tx, &fs->gens, err);
+}
+
+/* The generation that the key names; SYNC_GENERATIONS: none. */
+static size_t find_generation(const struct folder_sync *fs, uint64_t key)
+{
+	for (size_t g = 0; g < SYNC_GENERATIONS; g++) {
+		if (fs->gens.present[g] && fs->gens.states[g].key == key &&
+			fs->gens.states[g].version == fs->call->version)
+			return g;
+	}
+	return SYNC_GENERATIONS;
+}
+
+/* The used state becomes the one before; a repeated key keeps the answer that was lost as a
+ * sibling. */
+static void begin_generation(struct folder_sync *fs, uint64_t key, size_t used)
+{
+	struct sync_collection *gens = &fs->gens;
+
+	if (key == 0) {
+		sync_collection_deinit(gens);
+	} else if (used == SYNC_PREVIOUS) {
+		sync_state_copy(&gens->states[SYNC_SIBLING], &gens->states[SYNC_CURRENT]);
+		gens->present[SYNC_SIBLING] = gens->present[SYNC_CURRENT];
+		sync_state_copy(&gens->states[SYNC_CURRENT], &gens->states[SYNC_PREVIOUS]);
+	} else {
+		sync_state_copy(&gens->states[SYNC_PREVIOUS], &gens->states[used]);
+		gens->present[SYNC_PREVIOUS] = true;
+		if (used == SYNC_SIBLING)
+			sync_state_copy(&gens->states[SYNC_CURRENT], &gens->states[SYNC_SIBLING]);
+		gens->present[SYNC_SIBLING] = false;
+	}
+	gens->present[SYNC_CURRENT] = true;
+	gens->states[SYNC_CURRENT].version = (uint16_t)fs->call->version;
+}
+
+static void encode_change(struct wbxml_writer *w, const struct hierarchy_change *change)
+{
+	const struct folder *f = change->folder;
+	char text[24];
+
+	eas_folder_id_print(f->id, text);
+	if (change->deleted) {
+		wbxml_start(w, TAG_FolderHierarchy_Delete);
+		wbxml_add_text(w, TAG_FolderHierarchy_ServerId, text);
+		wbxml_end(w);
+		return;
+	}
+	wbxml_start(w, change->is_new ? TAG_FolderHierarchy_Add : TAG_FolderHierarchy_Update);
+	wbxml_add_text(w, TAG_FolderHierarchy_ServerId, text);
+	eas_folder_id_print(f->parent, text);
+	wbxml_add_text(w, TAG_FolderHierarchy_ParentId, text);
+	wbxml_add_text(w, TAG_FolderHierarchy_DisplayName, f->name);
+	wbxml_add_uint(w, TAG_FolderHierarchy_Type, f->type);
+	wbxml_end(w);
+}
+
+static void encode_kind(struct folder_sync *fs, bool deleted, bool is_new)
+{
+	for (size_t i = 0; i < fs->count; i++) {
+		const struct hierarchy_change *change = &fs->changes[i];
+
+		if (change->deleted == deleted && (deleted || change->is_new == is_new))
+			encode_change(&fs->call->writer, change);
+	}
+}
+
+static void encode(struct folder_sync *fs)
+{
+	struct wbxml_writer *w = &fs->call->writer;
+	char key[17];
+
+	sync_key_print(fs->gens.states[SYNC_CURRENT].key, key);
+	wbxml_writer_init(w, &fs->call->reply->body);
+	wbxml_start(w, TAG_FolderHierarchy_FolderSync);
+	wbxml_add_uint(w, TAG_FolderHierarchy_Status, 1);
+	wbxml_add_text(w, TAG_FolderHierarchy_SyncKey, key);
+	wbxml_start(w, TAG_FolderHierarchy_Changes);
+	wbxml_add_uint(w, TAG_FolderHierarchy_Count, fs->count);
+	encode_kind(fs, false, false);
+	encode_kind(fs, true, false);
+	encode_kind(fs, false, true);
+	wbxml_end(w);
+	wbxml_end(w);
+}
+
+static int load(struct folder_sync *fs, uint64_t key, size_t *ret_used, struct err *err)
+{
+	struct eas_call *call = fs->call;
+	struct store_read *rd;
+	int result;
+
+	if (store_read_begin(call->server->store, &rd, err) < 0)
+		return -1;
+	result = sync_collection_load(
+		rd, call->device->id, call->user->id, (struct folder_id){0}, &fs->gens, err);
+	if (result == 0) {
+		*ret_used = key == 0 ? SYNC_CURRENT : find_generation(fs, key);
+		if (*ret_used < SYNC_GENERATIONS) {
+			begin_generation(fs, key, *ret_used);
+			result = hierarchy_collect(rd, call->user->id,
+				&fs->gens.states[SYNC_CURRENT], call->arena, &fs->changes,
+				&fs->count, err);
+		}
+	}
+	store_read_end(&rd);
+	return result;
+}
+
+static int folder_sync_locked(struct folder_sync *fs, uint64_t key, struct err *err)
+{
+	size_t used = SYNC_GENERATIONS;
+
+	if (load(fs, key, &used, err) < 0)
+		return -1;
+	if (used == SYNC_GENERATIONS) {
+		eas_reply_status(fs->call, STATUS_KEY_MISMATCH);
+		return 0;
+	}
+	/* Nothing new: the key stays, nothing is written. */
+	if (key != 0 && fs->count == 0 && used != SYNC_PREVIOUS) {
+		fs->gens.states[SYNC_CURRENT].key = key;
+		encode(fs);
+		return 0;
+	}
+	fs->gens.states[SYNC_CURRENT].key = sync_key_new();
+	if (store_transact(fs->call->server->store, save_tx, fs, err) < 0)
+		return -1;
+	encode(fs);
+	return 0;
+}
+
+void eas_folder_sync(struct eas_call *call)
+{
+	struct folder_sync fs = {.call = call};
+	struct err err = ERR_INIT;
+	uint64_t key;
+	int result;
+
+	if (!sync_key_parse(eas_get_text(call->root, TAG_FolderHierarchy_SyncKey, ""), &key)) {
+		eas_reply_status(call, STATUS_KEY_MISMATCH);
+		return;
+	}
+	eas_device_lock(call->server, call->device->id);
+	result = folder_sync_locked(&fs, key, &err);
+	eas_device_unlock(call->server, call->device->id);
+	sync_collection_deinit(&fs.gens);
+	if (result < 0) {
+		eas_reply_error(call, &err);
+		return;
+	}
+	if (key == 0) {
+		eas_reply_header(call->reply, "MS-ASProtocolVersions",
+			eas_versions_offered(call->settings, call->arena));
+		eas_reply_header(
+			call->reply, "MS-ASProtocolCommands", eas_commands_offered(call->arena));
+	}
+}

@@ -1,0 +1,253 @@
+/*
+ * Ping ([MS-ASCMD] 2.2.1.13, 2.2.3.177.11): which folders, how long, and then nothing, for as long
+ * as nothing happens.
+ *
+ * Heartbeat and folders are remembered per device, so that a phone may leave them out. Folders
+ * which the device never synced are watched in vain on purpose: a Sync of them could bring nothing
+ * (iOS names such folders).
+ */
+#include <string.h>
+
+#include "base/mem.h"
+#include "eas/ping_internal.h"
+#include "eas/request.h"
+#include "sync/state.h"
+
+/* How often a phone is told to provision before it is left to wait. */
+#define PROVISION_HINTS 3
+
+struct ping {
+	struct eas_call *call;
+	uint32_t heartbeat_s;
+	const uint8_t *folders; /* varint ids */
+	size_t folders_len;
+	size_t folder_count;
+};
+
+static int remember_tx(struct store_tx *tx, void *owner, struct err *err)
+{
+	struct ping *p = owner;
+
+	return store_device_set_ping(
+		tx, p->call->device->id, p->heartbeat_s, p->folders, p->folders_len, err);
+}
+
+static int remember(struct ping *p, struct err *err)
+{
+	const struct device *d = p->call->device;
+
+	if (d->ping_heartbeat_s == p->heartbeat_s && d->ping_folders != NULL &&
+		d->ping_folders_len == p->folders_len &&
+		memcmp(d->ping_folders, p->folders, p->folders_len) == 0)
+		return 0;
+	return store_transact(p->call->server->store, remember_tx, p, err);
+}
+
+/* False: an id that cannot be one of ours. */
+static bool read_folders(struct ping *p, const struct wbxml_node *folders)
+{
+	struct buf blob = BUF_INIT;
+	uint8_t *copy;
+	bool good = true;
+
+	for (const struct wbxml_node *n = folders->child; n != NULL; n = n->next) {
+		struct folder_id id = {0};
+
+		good = good && eas_folder_id_parse(eas_get_text(n, TAG_Ping_Id, ""), &id);
+		buf_add_varint(&blob, id.v);
+		p->folder_count++;
+	}
+	copy = arena_x_alloc(p->call->arena, blob.len + 1);
+	memcpy(copy, blob.data, blob.len);
+	p->folders = copy;
+	p->folders_len = blob.len;
+	buf_deinit(&blob);
+	return good;
+}
+
+static void remembered_folders(struct ping *p)
+{
+	const struct device *d = p->call->device;
+	struct rd in;
+
+	p->folders = d->ping_folders;
+	p->folders_len = d->ping_folders_len;
+	rd_init(&in, p->folders, p->folders_len);
+	while (p->folders != NULL && rd_left(&in) > 0 && !in.failed) {
+		(void)rd_varint(&in);
+		p->folder_count++;
+	}
+}
+
+/* Request over memory. True: go on. */
+static bool merge(struct ping *p)
+{
+	const struct settings *s = p->call->settings;
+	const struct wbxml_node *folders = wbxml_find(p->call->root, TAG_Ping_Folders);
+	bool heartbeat_sent = wbxml_find(p->call->root, TAG_Ping_HeartbeatInterval) != NULL;
+	uint64_t heartbeat_s = eas_get_uint(
+		p->call->root, TAG_Ping_HeartbeatInterval, p->call->device->ping_heartbeat_s);
+	bool ids_good = true;
+
+	if (folders != NULL)
+		ids_good = read_folders(p, folders);
+	else
+		remembered_folders(p);
+	if ((heartbeat_s == 0 && !heartbeat_sent) || p->folder_count == 0) {
+		eas_reply_status(p->call, PING_MISSING);
+		return false;
+	}
+	if (heartbeat_s < s->push_heartbeat_min_s || heartbeat_s > s->push_heartbeat_max_s) {
+		eas_reply_limit(p->call, PING_BAD_HEARTBEAT,
+			heartbeat_s < s->push_heartbeat_min_s ? s->push_heartbeat_min_s
+							      : s->push_heartbeat_max_s);
+		return false;
+	}
+	if (p->folder_count > s->push_folders_max) {
+		eas_reply_limit(p->call, PING_TOO_MANY_FOLDERS, s->push_folders_max);
+		return false;
+	}
+	if (!ids_good) {
+		eas_reply_status(p->call, PING_HIERARCHY);
+		return false;
+	}
+	p->heartbeat_s = (uint32_t)heartbeat_s;
+	return true;
+}
+
+int eas_ping_watch_folders(struct store_read *rd, struct owner_id user, struct device_id device,
+	struct arena *arena, const uint8_t *blob, size_t len, struct watch_folder **ret,
+	size_t *ret_count, struct err *err)
+{
+	struct watch_folder *folders = arena_x_alloc(arena, (len + 1) * sizeof(*folders));
+	size_t count = 0;
+	struct rd in;
+
+	rd_init(&in, blob, len);
+	while (rd_left(&in) > 0) {
+		struct folder_id id = {rd_varint(&in)};
+		struct sync_collection gens;
+		struct folder *folder;
+
+		if (in.failed || store_folder_load(rd, user, id, arena, &folder, err) < 0)
+			return -1;
+		if (sync_collection_load(rd, device, user, id, &gens, err) < 0)
+			return -1;
+		if (gens.present[SYNC_CURRENT])
+			folders[count++] = (struct watch_folder){
+				.owner = user,
+				.folder = id,
+				.cutoff_at = gens.states[SYNC_CURRENT].cutoff_at,
+				.item_class = ITEM_MAIL,
+			};
+		sync_collection_deinit(&gens);
+	}
+	*ret = folders;
+	*ret_count = count;
+	return 0;
+}
+
+void eas_ping_changes(struct eas_call *call, const struct wait_verdict *verdict)
+{
+	struct wbxml_writer *w = &call->writer;
+	char id[24];
+
+	buf_clear(&call->reply->body);
+	call->reply->status = 200;
+	wbxml_writer_init(w, &call->reply->body);
+	wbxml_start(w, TAG_Ping_Ping);
+	wbxml_add_uint(w, TAG_Ping_Status, PING_CHANGES);
+	wbxml_start(w, TAG_Ping_Folders);
+	for (size_t i = 0; i < verdict->changed_count; i++) {
+		eas_folder_id_print(verdict->changed[i]->folder, id);
+		wbxml_add_text(w, TAG_Ping_Folder, id);
+	}
+	wbxml_end(w);
+	wbxml_end(w);
+}
+
+void eas_ping_answer_verdict(struct eas_call *call, const struct wait_verdict *verdict)
+{
+	if (verdict->http != 0)
+		eas_reply_http(call, verdict->http);
+	else if (verdict->common != 0)
+		eas_reply_common(call, verdict->common);
+	else if (verdict->provision || verdict->hierarchy)
+		eas_reply_status(call, PING_HIERARCHY);
+	else
+		eas_ping_changes(call, verdict);
+}
+
+static int load_watch_folders(
+	struct ping *p, struct watch_folder **ret, size_t *ret_count, struct err *err)
+{
+	struct eas_call *call = p->call;
+	struct store_read *rd;
+	int result;
+
+	if (store_read_begin(call->server->store, &rd, err) < 0)
+		return -1;
+	result = eas_ping_watch_folders(rd, call->user->id, call->device->id, call->arena,
+		p->folders, p->folders_len, ret, ret_count, err);
+	store_read_end(&rd);
+	return result;
+}
+
+/* The hint to provision, a few times; then the phone is held for the shortest heartbeat, never
+ * renewed from memory. */
+static bool hint_at_provisioning(struct ping *p, struct wait_subject *subject)
+{
+	if (eas_pending_count(p->call->server, p->call->device->id) <= PROVISION_HINTS)
+		return true;
+	subject->provisioning_known = true;
+	p->call->reply->no_renewal = true;
+	p->heartbeat_s = (uint32_t)p->call->settings->push_heartbeat_min_s;
+	return false;
+}
+
+static int ping(struct ping *p, struct err *err)
+{
+	struct eas_call *call = p->call;
+	struct wait_subject subject = {
+		.kind = WATCH_PING,
+		.user = call->user->id,
+		.device = call->device->id,
+		.user_epoch = call->user->epoch,
+	};
+	struct watch_folder *folders;
+	struct wait_verdict verdict;
+
+	if (load_watch_folders(p, &folders, &subject.folder_count, err) < 0) {
+		if (err->code != ERR_NOT_FOUND)
+			return -1;
+		eas_reply_status(call, PING_HIERARCHY);
+		return 0;
+	}
+	if (remember(p, err) < 0)
+		return -1;
+	subject.folders = folders;
+	if (eas_wait_look(call->server, call->arena, &subject, &verdict, err) < 0)
+		return -1;
+	if (verdict.provision && !hint_at_provisioning(p, &subject) &&
+		eas_wait_look(call->server, call->arena, &subject, &verdict, err) < 0)
+		return -1;
+	while (!eas_wait_verdict_any(&verdict)) {
+		if (eas_hold(call, WATCH_PING, folders, subject.folder_count, p->heartbeat_s))
+			return 0;
+		if (eas_wait_look(call->server, call->arena, &subject, &verdict, err) < 0)
+			return -1;
+	}
+	eas_ping_answer_verdict(call, &verdict);
+	return 0;
+}
+
+void eas_ping(struct eas_call *call)
+{
+	struct ping p = {.call = call};
+	struct err err = ERR_INIT;
+
+	if (!merge(&p))
+		return;
+	if (ping(&p, &err) < 0)
+		eas_reply_error(call, &err);
+}

@@ -1,0 +1,321 @@
+/*
+ * Provision ([MS-ASPROV] 2.2.2, 3.2.5.1): a policy in two phases (temporary key, acknowledgment,
+ * final key), DeviceInformation, and the wipe. The temporary key is kept after the acknowledgment,
+ * so that a repeated one is answered the same.
+ */
+#include "eas/command.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "eas/request.h"
+
+enum {
+	STATUS_OK = 1,
+	STATUS_PROTOCOL = 2,
+	POLICY_OK = 1,
+	POLICY_TYPE_UNKNOWN = 3,
+	POLICY_KEY_MISMATCH = 5,
+	STATUS_PARTLY = 139,
+	STATUS_MANAGED_ELSEWHERE = 145,
+	STATUS_DEVICE_INFORMATION = 165,
+};
+
+struct provision {
+	struct eas_call *call;
+	struct policy *policy;
+	/* for the transaction */
+	uint32_t temporary, final;
+	uint8_t acknowledged;
+	enum wipe_state wipe;
+	bool save_information;
+};
+
+static uint32_t new_policy_key(void)
+{
+	uint32_t key;
+
+	do
+		random_bytes(&key, sizeof(key));
+	while (key == 0);
+	return key;
+}
+
+static int load_policy(struct provision *p, struct err *err)
+{
+	struct store_read *rd;
+	int result;
+
+	if (store_read_begin(p->call->server->store, &rd, err) < 0)
+		return -1;
+	result = policy_load(rd, p->call->arena, &p->policy, err);
+	store_read_end(&rd);
+	return result;
+}
+
+static int policy_tx(struct store_tx *tx, void *owner, struct err *err)
+{
+	struct provision *p = owner;
+
+	return store_device_set_policy(tx, p->call->device->id, p->temporary, p->final,
+		p->acknowledged, p->policy->version, p->call->now_at, err);
+}
+
+static int wipe_tx(struct store_tx *tx, void *owner, struct err *err)
+{
+	struct provision *p = owner;
+	struct log_row row = {
+		.at = p->call->now_at,
+		.actor = "device",
+		.user = p->call->user->login,
+		.address = p->call->request->http->address,
+		.device_id = p->call->device->device_id,
+		.device_type = p->call->device->device_type,
+		.action = "wipe",
+		.result = p->wipe == WIPE_SENT   ? "sent"
+			  : p->wipe == WIPE_DONE ? "acknowledged"
+						 : "failed",
+	};
+
+	if (store_device_set_wipe(tx, p->call->device->id, p->wipe, p->call->now_at, err) < 0)
+		return -1;
+	return store_log_add(tx, &row, err);
+}
+
+static int information_tx(struct store_tx *tx, void *owner, struct err *err)
+{
+	struct provision *p = owner;
+
+	return store_device_save(tx, p->call->device, err);
+}
+
+/* An absent value keeps what is known, an empty one deletes ([MS-ASCMD] 2.2.3.44). */
+static void take_text(
+	struct provision *p, const struct wbxml_node *set, unsigned tag, const char **field)
+{
+	const char *text = wbxml_text(set, tag);
+
+	if (text == NULL || strcmp(text, *field) == 0)
+		return;
+	*field = text;
+	p->save_information = true;
+}
+
+static void take_information(struct provision *p, const struct wbxml_node *set)
+{
+	struct device *d = p->call->device;
+
+	take_text(p, set, TAG_Settings_Model, &d->model);
+	take_text(p, set, TAG_Settings_IMEI, &d->imei);
+	take_text(p, set, TAG_Settings_FriendlyName, &d->friendly_name);
+	take_text(p, set, TAG_Settings_OS, &d->os);
+	take_text(p, set, TAG_Settings_OSLanguage, &d->language);
+	take_text(p, set, TAG_Settings_PhoneNumber, &d->phone_number);
+	take_text(p, set, TAG_Settings_MobileOperator, &d->operator_name);
+}
+
+static void begin(struct provision *p, unsigned status)
+{
+	struct wbxml_writer *w = &p->call->writer;
+
+	wbxml_writer_init(w, &p->call->reply->body);
+	wbxml_start(w, TAG_Provision_Provision);
+	if (wbxml_find(p->call->root, TAG_Settings_DeviceInformation) != NULL) {
+		wbxml_start(w, TAG_Settings_DeviceInformation);
+		wbxml_add_uint(w, TAG_Settings_Status, STATUS_OK);
+		wbxml_end(w);
+	}
+	wbxml_add_uint(w, TAG_Provision_Status, status);
+}
+
+static void encode_document(struct provision *p)
+{
+	struct wbxml_writer *w = &p->call->writer;
+	struct buf wap = BUF_INIT;
+
+	if (p->call->version < 120) {
+		policy_to_wap(p->policy, &wap);
+		wbxml_add_textn(w, TAG_Provision_Data, buf_cstr(&wap), wap.len);
+		buf_deinit(&wap);
+		return;
+	}
+	wbxml_start(w, TAG_Provision_Data);
+	wbxml_start(w, TAG_Provision_EASProvisionDoc);
+	for (size_t i = 0; i < p->policy->count; i++) {
+		const struct policy_setting *s = &p->policy->settings[i];
+		char value[24];
+
+		if (s->since > p->call->version)
+			continue;
+		(void)snprintf(value, sizeof(value), "%" PRId64, s->value);
+		wbxml_add_text(w, s->tag, s->empty ? "" : value);
+	}
+	wbxml_end(w);
+	wbxml_end(w);
+}
+
+/* key 0: none is sent; document: with the policy itself. */
+static void encode_policy(
+	struct provision *p, const char *type, unsigned status, uint32_t key, bool document)
+{
+	struct wbxml_writer *w = &p->call->writer;
+
+	wbxml_start(w, TAG_Provision_Policies);
+	wbxml_start(w, TAG_Provision_Policy);
+	wbxml_add_text(w, TAG_Provision_PolicyType, type);
+	wbxml_add_uint(w, TAG_Provision_Status, status);
+	if (key != 0)
+		wbxml_add_uint(w, TAG_Provision_PolicyKey, key);
+	if (document)
+		encode_document(p);
+	wbxml_end(w);
+	wbxml_end(w);
+	wbxml_end(w);
+}
+
+static bool type_is_known(const struct provision *p, const char *type)
+{
+	if (p->call->version < 120)
+		return strcmp(type, "MS-WAP-Provisioning-XML") == 0;
+	return strcmp(type, "MS-EAS-Provisioning-WBXML") == 0;
+}
+
+static int phase_initial(struct provision *p, const char *type, struct err *err)
+{
+	p->temporary = new_policy_key();
+	if (store_transact(p->call->server->store, policy_tx, p, err) < 0)
+		return -1;
+	begin(p, STATUS_OK);
+	encode_policy(p, type, POLICY_OK, p->temporary, true);
+	return 0;
+}
+
+/* Which status an acknowledgment of this kind leads to; STATUS_OK: accepted. */
+static unsigned judge(const struct provision *p, unsigned reported)
+{
+	if (reported == 1 || p->call->settings->policy_allow_non_provisionable)
+		return STATUS_OK;
+	return reported == 4 ? STATUS_MANAGED_ELSEWHERE : STATUS_PARTLY;
+}
+
+static int phase_acknowledge(
+	struct provision *p, const struct wbxml_node *element, const char *type, struct err *err)
+{
+	const struct device *d = p->call->device;
+	uint64_t key = eas_get_uint(element, TAG_Provision_PolicyKey, 0);
+	unsigned reported = (unsigned)eas_get_uint(element, TAG_Provision_Status, 0);
+	unsigned verdict = judge(p, reported);
+
+	if (key == 0 || key != d->policy_key_temporary) {
+		begin(p, STATUS_OK);
+		encode_policy(p, type, POLICY_KEY_MISMATCH, 0, false);
+		return 0;
+	}
+	p->temporary = d->policy_key_temporary;
+	p->acknowledged = (uint8_t)reported;
+	/* The final key was given before and the answer got lost: the same again. */
+	p->final = d->policy_key;
+	if (verdict != STATUS_OK)
+		p->final = 0;
+	else if (p->final == 0)
+		p->final = new_policy_key();
+	if (store_transact(p->call->server->store, policy_tx, p, err) < 0)
+		return -1;
+	eas_pending_clear(p->call->server, d->id);
+	if (verdict != STATUS_OK) {
+		eas_reply_common(p->call, verdict);
+		return 0;
+	}
+	begin(p, STATUS_OK);
+	encode_policy(p, type, POLICY_OK, p->final, false);
+	return 0;
+}
+
+/* A wipe goes before everything else; what the phone asked for is not answered. */
+static int phase_wipe(struct provision *p, const struct wbxml_node *report, struct err *err)
+{
+	bool directive = true;
+	unsigned status = STATUS_OK;
+
+	/* Once wiped it stays out, with the same answer, until an administrator clears it. */
+	p->wipe = p->call->device->wipe == WIPE_DONE ? WIPE_DONE : WIPE_SENT;
+	if (report != NULL) {
+		bool done = eas_get_uint(report, TAG_Provision_Status, 0) == 1;
+
+		p->wipe = done ? WIPE_DONE : WIPE_FAILED;
+		status = done ? STATUS_OK : STATUS_PROTOCOL;
+		directive = !done;
+	}
+	if (p->wipe != p->call->device->wipe &&
+		store_transact(p->call->server->store, wipe_tx, p, err) < 0)
+		return -1;
+	begin(p, status);
+	if (directive)
+		wbxml_add_empty(&p->call->writer, TAG_Provision_RemoteWipe);
+	wbxml_end(&p->call->writer);
+	return 0;
+}
+
+static int phase_policy(struct provision *p, const struct wbxml_node *element, struct err *err)
+{
+	const char *type = eas_get_text(element, TAG_Provision_PolicyType, "");
+
+	if (!type_is_known(p, type)) {
+		begin(p, STATUS_OK);
+		encode_policy(p, type, POLICY_TYPE_UNKNOWN, 0, false);
+		return 0;
+	}
+	if (wbxml_find(element, TAG_Provision_PolicyKey) != NULL)
+		return phase_acknowledge(p, element, type, err);
+	/* A phone of an earlier revision leaves DeviceInformation to Settings; from 14.1 on it is
+	 * due here. */
+	if (p->call->version >= 141 &&
+		wbxml_find(p->call->root, TAG_Settings_DeviceInformation) == NULL) {
+		eas_reply_common(p->call, STATUS_DEVICE_INFORMATION);
+		return 0;
+	}
+	return phase_initial(p, type, err);
+}
+
+static int provision(struct provision *p, struct err *err)
+{
+	const struct wbxml_node *root = p->call->root;
+	const struct wbxml_node *report = wbxml_find(root, TAG_Provision_RemoteWipe);
+	const struct wbxml_node *set =
+		wbxml_find(wbxml_find(root, TAG_Settings_DeviceInformation), TAG_Settings_Set);
+	const struct wbxml_node *element =
+		wbxml_find(wbxml_find(root, TAG_Provision_Policies), TAG_Provision_Policy);
+
+	if (report == NULL)
+		report = wbxml_find(root, TAG_Provision_AccountOnlyRemoteWipe);
+	if (p->call->device->wipe != WIPE_NONE)
+		return phase_wipe(p, report, err);
+	if (report != NULL) {
+		eas_reply_status(p->call, STATUS_PROTOCOL);
+		return 0;
+	}
+	if (set != NULL)
+		take_information(p, set);
+	if (p->save_information &&
+		store_transact(p->call->server->store, information_tx, p, err) < 0)
+		return -1;
+	if (load_policy(p, err) < 0)
+		return -1;
+	if (element != NULL)
+		return phase_policy(p, element, err);
+	begin(p, STATUS_OK);
+	wbxml_end(&p->call->writer);
+	return 0;
+}
+
+void eas_provision(struct eas_call *call)
+{
+	struct provision p = {.call = call};
+	struct err err = ERR_INIT;
+
+	if (provision(&p, &err) < 0)
+		eas_reply_error(call, &err);
+}

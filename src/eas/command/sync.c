@@ -1,0 +1,388 @@
+/*
+ * Sync ([MS-ASCMD] 2.2.1.21, 3.1.5.4), from top to bottom:
+ *
+ *   1. read the request; each collection becomes a job;
+ *   2. one device at a time: find the folder and the generation that its key names, take over new
+ * Options;
+ *   3. do the phone's commands (sync_apply.c): a transaction each, with the new generation in it;
+ *   4. collect the server's changes from one snapshot (sync_encode.c), window by window;
+ *   5. store what moved, in one transaction, before the phone hears of it;
+ *   6. write the response; or hold the request when there is nothing to say and the phone wants to
+ * wait.
+ *
+ * A key moves only with a response that has a body. The generation that a request names becomes the
+ * one before; a request with the key before that (its answer got lost) leaves the lost generation
+ * valid as a sibling.
+ */
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "eas/command/sync_internal.h"
+#include "eas/request.h"
+
+/* ---- 2. folders, keys, Options ---- */
+
+static size_t find_generation(const struct sync_run *run, const struct sync_job *job)
+{
+	for (size_t g = 0; g < SYNC_GENERATIONS; g++) {
+		const struct sync_state *s = &job->gens.states[g];
+
+		if (!job->gens.present[g] || s->version != run->call->version)
+			continue;
+		if (s->key == job->key || (job->newest_key && g == SYNC_CURRENT))
+			return g;
+	}
+	return SYNC_GENERATIONS;
+}
+
+static void move_generation(struct sync_collection *gens, size_t from, size_t to)
+{
+	sync_state_deinit(&gens->states[to]);
+	gens->states[to] = gens->states[from];
+	gens->present[to] = gens->present[from];
+	sync_state_init(&gens->states[from]);
+	gens->present[from] = false;
+}
+
+/* Puts the generation that the key names where the one before belongs and leaves room for the next.
+ */
+static void use_generation(struct sync_job *job, size_t used)
+{
+	if (used == SYNC_PREVIOUS) {
+		job->repeated = true;
+		move_generation(&job->gens, SYNC_CURRENT, SYNC_SIBLING);
+	} else {
+		move_generation(&job->gens, used, SYNC_PREVIOUS);
+		sync_state_deinit(
+			&job->gens.states[used == SYNC_CURRENT ? SYNC_SIBLING : SYNC_CURRENT]);
+		job->gens.present[SYNC_CURRENT] = job->gens.present[SYNC_SIBLING] = false;
+	}
+	job->base = &job->gens.states[SYNC_PREVIOUS];
+	sync_state_copy(&job->next, job->base);
+}
+
+static unsigned take_options(struct sync_run *run, struct sync_job *job)
+{
+	struct sync_options options = job->next.options;
+	unsigned status = SYNC_STATUS_OK;
+
+	if (job->options != NULL)
+		status = sync_options_read(job->options, run->call->version, &options);
+	if (status == SYNC_STATUS_OK && !sync_filter_allowed(options.filter, job->folder->type))
+		status = SYNC_STATUS_PROTOCOL;
+	if (status == SYNC_STATUS_OK)
+		sync_state_set_options(&job->next, &options, run->call->now_at);
+	return status;
+}
+
+/* Key 0: nothing is held, and nothing is sent yet. */
+static int begin_collection(
+	struct sync_run *run, struct sync_job *job, struct store_read *rd, struct err *err)
+{
+	struct sync_options options;
+	uint64_t owner_seq;
+
+	if (job->command_count > 0 || (job->get_changes_given && job->get_changes)) {
+		job->status = SYNC_STATUS_PROTOCOL;
+		return 0;
+	}
+	if (store_owner_seq(rd, run->call->user->id, &owner_seq, err) < 0)
+		return -1;
+	sync_collection_deinit(&job->gens);
+	sync_options_default(&options);
+	job->next.options = options;
+	job->status = take_options(run, job);
+	options = job->next.options;
+	sync_state_begin(
+		&job->next, (uint16_t)run->call->version, owner_seq, &options, run->call->now_at);
+	job->next.key = sync_key_new();
+	job->new_key = job->status == SYNC_STATUS_OK;
+	return 0;
+}
+
+static unsigned check_class_rules(const struct sync_job *job)
+{
+	bool is_mail = eas_folder_is_mail(job->folder->type);
+	bool is_notes = strcmp(eas_folder_class(job->folder->type), "Notes") == 0;
+
+	if (job->conversation_mode && !is_mail)
+		return SYNC_STATUS_PROTOCOL;
+	if (job->sms_options != NULL && !is_mail)
+		return SYNC_STATUS_PROTOCOL;
+	if (job->options_count > 1 && (job->sms_options == NULL || job->options == NULL))
+		return SYNC_STATUS_PROTOCOL;
+	return job->supported && is_notes ? SYNC_STATUS_PROTOCOL : SYNC_STATUS_OK;
+}
+
+static int prepare_job(
+	struct sync_run *run, struct sync_job *job, struct store_read *rd, struct err *err)
+{
+	struct eas_call *call = run->call;
+	struct folder_id id;
+	size_t used;
+
+	job->status = SYNC_STATUS_HIERARCHY;
+	if (!eas_folder_id_parse(job->collection_id, &id))
+		return 0;
+	if (store_folder_load(rd, call->user->id, id, call->arena, &job->folder, err) < 0)
+		return err->code == ERR_NOT_FOUND ? 0 : -1;
+	job->status = check_class_rules(job);
+	if (job->status != SYNC_STATUS_OK)
+		return 0;
+	if (sync_collection_load(rd, call->device->id, call->user->id, id, &job->gens, err) < 0)
+		return -1;
+	if (job->key_valid && job->key == 0 && !job->newest_key)
+		return begin_collection(run, job, rd, err);
+	used = job->key_valid ? find_generation(run, job) : SYNC_GENERATIONS;
+	if (used == SYNC_GENERATIONS) {
+		job->status = SYNC_STATUS_BAD_KEY;
+		return 0;
+	}
+	use_generation(job, used);
+	job->status = take_options(run, job);
+	return 0;
+}
+
+static int with_snapshot(struct sync_run *run,
+	int (*step)(struct sync_run *, struct sync_job *, struct store_read *, struct err *),
+	struct err *err)
+{
+	struct store_read *rd;
+	int result = 0;
+
+	if (store_read_begin(run->call->server->store, &rd, err) < 0)
+		return -1;
+	for (size_t i = 0; i < run->job_count && result == 0; i++)
+		result = step(run, &run->jobs[i], rd, err);
+	store_read_end(&rd);
+	return result;
+}
+
+/* ---- 3. to 5. ---- */
+
+static int apply_all(struct sync_run *run, struct err *err)
+{
+	for (size_t i = 0; i < run->job_count; i++) {
+		struct sync_job *job = &run->jobs[i];
+		bool writes = false;
+
+		for (size_t c = 0; c < job->command_count; c++)
+			writes = writes || job->commands[c].node->tag != TAG_AirSync_Fetch;
+		if (job->status == SYNC_STATUS_OK && writes &&
+			sync_apply_commands(run, job, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int collect_step(
+	struct sync_run *run, struct sync_job *job, struct store_read *rd, struct err *err)
+{
+	if (job->status != SYNC_STATUS_OK || !job->get_changes || job->base == NULL)
+		return 0;
+	return sync_collect_job(run, job, rd, err);
+}
+
+static bool must_save(const struct sync_job *job)
+{
+	if (job->status != SYNC_STATUS_OK)
+		return false;
+	if (job->new_key && (!job->saved || job->item_count > 0))
+		return true;
+	/* The key stays, but something behind it moved: Options, a scan, a long run of invisible
+	 * changes. */
+	return !job->repeated && job->base != NULL &&
+	       (job->visited || !sync_options_equal(&job->next.options, &job->base->options) ||
+		       job->next.scan.active != job->base->scan.active ||
+		       job->next.cutoff_at != job->base->cutoff_at);
+}
+
+static int save_job(struct store_tx *tx, struct sync_job *job, struct err *err)
+{
+	struct sync_collection *gens = &job->gens;
+	bool previous = gens->present[SYNC_PREVIOUS];
+	int result;
+
+	/* A key that stays was confirmed by the phone: the one before it is over. */
+	if (!job->new_key)
+		gens->present[SYNC_PREVIOUS] = false;
+	gens->states[SYNC_CURRENT] = job->next;
+	gens->present[SYNC_CURRENT] = true;
+	result = sync_collection_save(tx, gens, err);
+	sync_state_init(&gens->states[SYNC_CURRENT]);
+	gens->present[SYNC_CURRENT] = false;
+	gens->present[SYNC_PREVIOUS] = previous;
+	return result;
+}
+
+static int save_tx(struct store_tx *tx, void *owner, struct err *err)
+{
+	struct sync_run *run = owner;
+
+	for (size_t i = 0; i < run->job_count; i++) {
+		if (must_save(&run->jobs[i]) && save_job(tx, &run->jobs[i], err) < 0)
+			return -1;
+	}
+	if (run->cache == NULL)
+		return 0;
+	return store_device_set_sync_request(
+		tx, run->call->device->id, run->cache, run->cache_len, err);
+}
+
+static int save_all(struct sync_run *run, struct err *err)
+{
+	const struct device *device = run->call->device;
+	bool needed = false;
+
+	if (run->cache != NULL && device->sync_request != NULL &&
+		run->cache_len == device->sync_request_len &&
+		memcmp(run->cache, device->sync_request, run->cache_len) == 0)
+		run->cache = NULL;
+	for (size_t i = 0; i < run->job_count; i++)
+		needed = needed || must_save(&run->jobs[i]);
+	if (!needed && run->cache == NULL)
+		return 0;
+	return store_transact(run->call->server->store, save_tx, run, err);
+}
+
+/* ---- 6. the response ---- */
+
+/* Status 4 and 12 speak of the whole request when no collection has anything else to say. */
+static unsigned common_failure(const struct sync_run *run)
+{
+	unsigned status = run->job_count > 0 ? run->jobs[0].status : SYNC_STATUS_PROTOCOL;
+
+	for (size_t i = 1; i < run->job_count; i++) {
+		if (run->jobs[i].status != status)
+			return 0;
+	}
+	return status == SYNC_STATUS_PROTOCOL || status == SYNC_STATUS_HIERARCHY ? status : 0;
+}
+
+static bool anything_new(const struct sync_run *run)
+{
+	for (size_t i = 0; i < run->job_count; i++) {
+		if (sync_job_has_news(run, &run->jobs[i]))
+			return true;
+	}
+	return false;
+}
+
+static int encode_response(struct sync_run *run, struct err *err)
+{
+	struct wbxml_writer *w = &run->call->writer;
+	bool all = run->call->version < 121;
+
+	wbxml_writer_init(w, &run->call->reply->body);
+	wbxml_start(w, TAG_AirSync_Sync);
+	wbxml_start(w, TAG_AirSync_Collections);
+	for (size_t i = 0; i < run->job_count; i++) {
+		struct sync_job *job = &run->jobs[i];
+
+		if ((all || sync_job_has_news(run, job)) &&
+			sync_encode_collection(run, job, err) < 0)
+			return -1;
+	}
+	wbxml_end(w);
+	wbxml_end(w);
+	return 0;
+}
+
+static int answer(struct sync_run *run, struct err *err)
+{
+	unsigned failure = common_failure(run);
+
+	run->call->reply->status = 200;
+	if (failure != 0) {
+		eas_reply_status(run->call, failure);
+		return 0;
+	}
+	if (run->call->version >= 121 && !anything_new(run))
+		return 0; /* an empty body */
+	return encode_response(run, err);
+}
+
+static int run_locked(struct sync_run *run, struct err *err)
+{
+	const struct settings *s = run->call->settings;
+
+	run->bytes_left = s->sync_response_max_bytes;
+	run->deadline_ms = clock_now_ms() + (int64_t)s->sync_response_time_s * 1000;
+	if (with_snapshot(run, prepare_job, err) < 0 || apply_all(run, err) < 0 ||
+		with_snapshot(run, collect_step, err) < 0 || save_all(run, err) < 0)
+		return -1;
+	return answer(run, err);
+}
+
+/* Forgets what a round found, so that another may follow (a change came while the watch was
+ * registered). */
+static void reset_jobs(struct sync_run *run)
+{
+	for (size_t i = 0; i < run->job_count; i++) {
+		struct sync_job *job = &run->jobs[i];
+
+		sync_collection_deinit(&job->gens);
+		sync_state_deinit(&job->next);
+		buf_deinit(&job->items);
+		job->base = NULL;
+		job->folder = NULL;
+		job->repeated = job->new_key = job->saved = job->more = job->visited = false;
+		job->item_count = 0;
+	}
+}
+
+static bool wants_to_wait(const struct sync_run *run)
+{
+	return run->wait_s > 0 && run->call->version >= 121 && common_failure(run) == 0 &&
+	       !anything_new(run);
+}
+
+static int run_once(struct sync_run *run, bool *ret_wait, struct err *err)
+{
+	int result;
+
+	buf_clear(&run->call->reply->body);
+	eas_device_lock(run->call->server, run->call->device->id);
+	result = run_locked(run, err);
+	eas_device_unlock(run->call->server, run->call->device->id);
+	*ret_wait = result == 0 && wants_to_wait(run);
+	return result;
+}
+
+void sync_run(struct sync_run *run)
+{
+	struct err err = ERR_INIT;
+	bool wait = false;
+	int result = run_once(run, &wait, &err);
+
+	while (result == 0 && wait) {
+		struct watch_folder *folders =
+			arena_x_alloc(run->call->arena, (run->job_count + 1) * sizeof(*folders));
+
+		for (size_t i = 0; i < run->job_count; i++)
+			folders[i] = (struct watch_folder){
+				.owner = run->call->user->id,
+				.folder = run->jobs[i].folder->id,
+				.cutoff_at = run->jobs[i].next.cutoff_at,
+				.item_class = ITEM_MAIL,
+				.exact = true,
+			};
+		if (eas_hold(run->call, WATCH_SYNC, folders, run->job_count, run->wait_s))
+			break;
+		reset_jobs(run);
+		run->resumed = true;
+		result = run_once(run, &wait, &err);
+	}
+	reset_jobs(run);
+	if (result < 0)
+		eas_reply_error(run->call, &err);
+}
+
+void eas_sync(struct eas_call *call)
+{
+	struct sync_run run = {.call = call};
+
+	if (sync_request_read(&run))
+		sync_run(&run);
+}

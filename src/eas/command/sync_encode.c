@@ -1,0 +1,305 @@
+/*
+ * What the phone gets: the server's changes, rendered while they are collected, and the answers to
+ * its own commands
+ * ([MS-ASCMD] 2.2.3.24 ... 2.2.3.152). MoreAvailable stands before Commands (Windows Mobile
+ * insists), and only the collecting tells whether it is due: so items are written to a buffer of
+ * their own first.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "eas/class/email.h"
+#include "eas/command/sync_internal.h"
+#include "eas/request.h"
+
+/* That many rows without anything to tell are worth a write, so that they are read once. */
+#define INVISIBLE_ROWS_KEPT 16
+/* Commands and its children are on the AirSync page. */
+#define ITEMS_PAGE (TAG_AirSync_Commands >> 8)
+
+struct encoder {
+	struct sync_run *run;
+	struct sync_job *job;
+	struct store_read *rd;
+	struct wbxml_writer w;
+	struct arena *arena; /* emptied after each item */
+};
+
+static bool budget_over(const struct encoder *e)
+{
+	const struct sync_run *run = e->run;
+
+	if (e->job->item_count >= e->job->window || run->window == 0)
+		return true;
+	/* At least one item goes into every response. */
+	return e->job->item_count > 0 &&
+	       (e->job->items.len >= run->bytes_left || clock_now_ms() >= run->deadline_ms);
+}
+
+static unsigned item_tag(enum sync_emit_kind kind)
+{
+	switch (kind) {
+	case SYNC_EMIT_ADD:
+		return TAG_AirSync_Add;
+	case SYNC_EMIT_CHANGE:
+		return TAG_AirSync_Change;
+	case SYNC_EMIT_DELETE:
+		return TAG_AirSync_Delete;
+	case SYNC_EMIT_SOFT_DELETE:
+		break;
+	}
+	return TAG_AirSync_SoftDelete;
+}
+
+static int encode_application_data(struct encoder *e, const struct sync_emit *emit, struct err *err)
+{
+	struct email_view view = {
+		.version = e->run->call->version, .options = &e->job->next.options};
+	/* Only Read, Flag and Categories travel alone ([MS-ASEMAIL] 3.2.5.4.1). */
+	bool whole =
+		emit->kind == SYNC_EMIT_ADD || (emit->groups & (SYNC_CONTENT | SYNC_VERB)) != 0;
+	struct email email;
+	int result = 0;
+
+	if (email_load(e->rd, e->run->call->user->id, e->job->folder->id, e->job->folder->type,
+		    emit->item, whole, e->arena, &email, err) < 0)
+		return -1;
+	wbxml_start(&e->w, TAG_AirSync_ApplicationData);
+	if (whole)
+		result = email_encode(&e->w, &email, &view, err);
+	else
+		email_encode_groups(&e->w, &email, &view, emit->groups);
+	wbxml_end(&e->w);
+	email_release(&email);
+	return result;
+}
+
+static int encode_item(struct encoder *e, const struct sync_emit *emit, struct err *err)
+{
+	char id[48];
+
+	eas_server_id_print(e->job->folder->id, emit->item, id);
+	wbxml_start(&e->w, item_tag(emit->kind));
+	wbxml_add_text(&e->w, TAG_AirSync_ServerId, id);
+	if ((emit->kind == SYNC_EMIT_ADD || emit->kind == SYNC_EMIT_CHANGE) &&
+		encode_application_data(e, emit, err) < 0)
+		return -1;
+	wbxml_end(&e->w);
+	if (e->job->items.failed)
+		return err_set(err, ERR_BUSY, "no memory for a Sync response");
+	return 0;
+}
+
+static enum sync_emit_result on_emit(const struct sync_emit *emit, void *owner, struct err *err)
+{
+	struct encoder *e = owner;
+	struct wbxml_mark mark;
+
+	if (budget_over(e))
+		return SYNC_EMIT_FULL;
+	mark = wbxml_mark(&e->w);
+	arena_clear(e->arena);
+	if (encode_item(e, emit, err) < 0) {
+		wbxml_rewind(&e->w, &mark);
+		if (err->code != ERR_BAD_INPUT)
+			return SYNC_EMIT_FAILED;
+		/* One item that cannot be shown must not stop the others. */
+		log_error(&e->run->call->reply->log, "item_skipped", F_UINT("item", emit->item.v),
+			F_ERR(err));
+		*err = (struct err)ERR_INIT;
+		return SYNC_EMIT_SENT;
+	}
+	if (e->job->item_count > 0 && e->job->items.len > e->run->bytes_left) {
+		wbxml_rewind(&e->w, &mark);
+		return SYNC_EMIT_FULL;
+	}
+	e->job->item_count++;
+	e->run->window--;
+	return SYNC_EMIT_SENT;
+}
+
+int sync_collect_job(
+	struct sync_run *run, struct sync_job *job, struct store_read *rd, struct err *err)
+{
+	struct encoder e = {.run = run, .job = job, .rd = rd, .arena = arena_new(0)};
+	struct sync_collect_options options = {
+		.now_at = run->call->now_at,
+		.deadline_ms = run->deadline_ms,
+		.emit = on_emit,
+		.owner = &e,
+	};
+	struct sync_collect_result result = {.more = false};
+	int failed;
+
+	buf_init(&job->items, 0);
+	wbxml_writer_init_part(&e.w, &job->items, ITEMS_PAGE);
+	failed = sync_collect(
+		rd, run->call->user->id, job->folder->id, &job->next, &options, &result, err);
+	arena_free(&e.arena);
+	if (failed < 0)
+		return -1;
+	job->items_page = e.w.page;
+	job->more = result.more;
+	job->visited = result.visited - result.emitted >= INVISIBLE_ROWS_KEPT;
+	run->bytes_left -= MIN(run->bytes_left, job->items.len);
+	/* The window was used up by the collections before: this one waits, with its key. */
+	if (result.emitted == 0 && result.more && run->window == 0)
+		return 0;
+	/* A key of its own also when only a long scan got on: the phone comes again. */
+	if ((result.emitted > 0 || result.more) && !job->new_key) {
+		job->next.key = sync_key_new();
+		job->new_key = true;
+	}
+	return 0;
+}
+
+/* ---- the response ---- */
+
+static bool needs_answer(const struct sync_command *c)
+{
+	switch (c->node->tag) {
+	case TAG_AirSync_Add:
+	case TAG_AirSync_Fetch:
+		return true;
+	default:
+		return c->status != SYNC_STATUS_OK;
+	}
+}
+
+static bool has_answers(const struct sync_job *job)
+{
+	for (size_t i = 0; i < job->command_count; i++) {
+		if (needs_answer(&job->commands[i]))
+			return true;
+	}
+	return false;
+}
+
+bool sync_job_has_news(const struct sync_run *run, const struct sync_job *job)
+{
+	(void)run;
+	return job->status != SYNC_STATUS_OK || job->new_key || has_answers(job) || job->more;
+}
+
+/* Fetch asks for the whole item, in the body type of the collection ([MS-ASCMD] 2.2.3.67.2). */
+static void untruncated(const struct sync_options *from, struct sync_options *ret)
+{
+	*ret = *from;
+	ret->truncation = ret->mime_truncation = SYNC_TRUNCATION_NONE;
+	for (size_t i = 0; i < ret->preference_count; i++)
+		ret->preferences[i].has_truncation = false;
+}
+
+static int encode_fetched(struct sync_run *run, struct sync_job *job, struct store_read *rd,
+	struct item_id id, struct err *err)
+{
+	CLEANUP(arena_free) struct arena *arena = arena_new(0);
+	struct wbxml_writer *w = &run->call->writer;
+	struct sync_options options;
+	struct email_view view = {.version = run->call->version, .options = &options};
+	struct email email;
+	int result;
+
+	untruncated(&job->next.options, &options);
+	if (email_load(rd, run->call->user->id, job->folder->id, job->folder->type, id, true, arena,
+		    &email, err) < 0)
+		return -1;
+	wbxml_add_uint(w, TAG_AirSync_Status, SYNC_STATUS_OK);
+	wbxml_start(w, TAG_AirSync_ApplicationData);
+	result = email_encode(w, &email, &view, err);
+	wbxml_end(w);
+	email_release(&email);
+	return result;
+}
+
+static void encode_fetch(
+	struct sync_run *run, struct sync_job *job, struct store_read *rd, const char *server_id)
+{
+	struct wbxml_writer *w = &run->call->writer;
+	struct wbxml_mark mark = wbxml_mark(w);
+	struct err err = ERR_INIT;
+	struct item_id id;
+
+	if (eas_server_id_parse(server_id, job->folder->id, &id) &&
+		encode_fetched(run, job, rd, id, &err) == 0)
+		return;
+	wbxml_rewind(w, &mark);
+	wbxml_add_uint(w, TAG_AirSync_Status,
+		err.code == ERR_NONE || err.code == ERR_NOT_FOUND ? SYNC_STATUS_NOT_FOUND
+								  : SYNC_STATUS_SERVER);
+}
+
+static void encode_answer(struct sync_run *run, struct sync_job *job, struct store_read *rd,
+	const struct sync_command *c)
+{
+	struct wbxml_writer *w = &run->call->writer;
+	const char *server_id = wbxml_text(c->node, TAG_AirSync_ServerId);
+
+	wbxml_start(w, c->node->tag);
+	if (c->node->tag == TAG_AirSync_Add)
+		wbxml_add_text(
+			w, TAG_AirSync_ClientId, eas_get_text(c->node, TAG_AirSync_ClientId, ""));
+	else
+		wbxml_add_text(w, TAG_AirSync_ServerId, server_id);
+	if (c->node->tag == TAG_AirSync_Fetch)
+		encode_fetch(run, job, rd, server_id != NULL ? server_id : "");
+	else
+		wbxml_add_uint(w, TAG_AirSync_Status, c->status);
+	wbxml_end(w);
+}
+
+static int encode_answers(struct sync_run *run, struct sync_job *job, struct err *err)
+{
+	struct store_read *rd;
+
+	if (!has_answers(job))
+		return 0;
+	if (store_read_begin(run->call->server->store, &rd, err) < 0)
+		return -1;
+	wbxml_start(&run->call->writer, TAG_AirSync_Responses);
+	for (size_t i = 0; i < job->command_count; i++) {
+		if (needs_answer(&job->commands[i]))
+			encode_answer(run, job, rd, &job->commands[i]);
+	}
+	wbxml_end(&run->call->writer);
+	store_read_end(&rd);
+	return 0;
+}
+
+static void encode_items(struct wbxml_writer *w, const struct sync_job *job)
+{
+	if (job->item_count == 0)
+		return;
+	wbxml_start(w, TAG_AirSync_Commands);
+	wbxml_append(w, &job->items, ITEMS_PAGE, job->items_page);
+	wbxml_end(w);
+}
+
+int sync_encode_collection(struct sync_run *run, struct sync_job *job, struct err *err)
+{
+	struct wbxml_writer *w = &run->call->writer;
+	char key[17] = "0";
+	int result = 0;
+
+	if (job->status == SYNC_STATUS_OK)
+		sync_key_print(job->next.key, key);
+	wbxml_start(w, TAG_AirSync_Collection);
+	if (run->call->version <= 121 && (job->folder != NULL || job->class_name != NULL))
+		wbxml_add_text(w, TAG_AirSync_Class,
+			job->folder != NULL ? eas_folder_class(job->folder->type)
+					    : job->class_name);
+	wbxml_add_text(w, TAG_AirSync_SyncKey, key);
+	wbxml_add_text(w, TAG_AirSync_CollectionId, job->collection_id);
+	wbxml_add_uint(w, TAG_AirSync_Status, job->status);
+	if (job->status == SYNC_STATUS_OK) {
+		if (job->more)
+			wbxml_add_empty(w, TAG_AirSync_MoreAvailable);
+		encode_items(w, job);
+		result = encode_answers(run, job, err);
+	}
+	wbxml_end(w);
+	return result;
+}

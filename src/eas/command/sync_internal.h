@@ -1,0 +1,112 @@
+#ifndef BELLHOP_EAS_COMMAND_SYNC_INTERNAL_H
+#define BELLHOP_EAS_COMMAND_SYNC_INTERNAL_H
+
+#include "eas/command.h"
+#include "sync/collect.h"
+
+/*
+ * One Sync request, taken apart ([MS-ASCMD] 2.2.1.21). sync.c has the order of things,
+ * sync_request.c reads and remembers requests, sync_apply.c does the phone's commands,
+ * sync_encode.c writes what the phone gets.
+ */
+enum sync_status {
+	SYNC_STATUS_OK = 1,
+	SYNC_STATUS_BAD_KEY = 3,
+	SYNC_STATUS_PROTOCOL = 4,
+	SYNC_STATUS_SERVER = 5,
+	SYNC_STATUS_BAD_ITEM = 6,
+	SYNC_STATUS_CONFLICT = 7,
+	SYNC_STATUS_NOT_FOUND = 8,
+	SYNC_STATUS_FULL = 9,
+	SYNC_STATUS_HIERARCHY = 12,
+	SYNC_STATUS_INCOMPLETE = 13,
+	SYNC_STATUS_BAD_WAIT = 14,
+	SYNC_STATUS_TOO_MANY = 15,
+	SYNC_STATUS_RETRY = 16,
+};
+
+/* One client command and its answer. */
+struct sync_command {
+	const struct wbxml_node *node; /* Add, Change, Delete or Fetch */
+	uint64_t hash;
+	unsigned status; /* 0: not done yet */
+	struct item_id item;
+};
+
+struct sync_job {
+	/* the request: */
+	const char *collection_id;
+	const char *class_name; /* <= 12.1: echoed; NULL: the request named none */
+	uint64_t key;
+	bool key_valid, newest_key; /* newest_key: take whatever key is current (Partial) */
+	bool get_changes, get_changes_given;
+	bool deletes_as_moves;
+	unsigned window;                  /* 1..512 */
+	const struct wbxml_node *options; /* the block of the folder's own class, or NULL */
+	const struct wbxml_node *sms_options;
+	size_t options_count;
+	bool supported;
+	bool conversation_mode;
+	struct sync_command *commands;
+	size_t command_count;
+	/* what became of it: */
+	unsigned status; /* enum sync_status */
+	struct folder *folder;
+	struct sync_collection gens;
+	struct sync_state *base; /* the generation that the key names, a copy; NULL: none */
+	bool repeated;           /* the key before the newest: the last answer got lost */
+	struct sync_state next;  /* what the phone will know after this answer */
+	bool new_key;            /* the answer carries a key of its own */
+	bool saved;              /* next is stored already (with the commands) */
+	bool more;
+	struct buf items;   /* encoded children of Commands */
+	uint8_t items_page; /* code page that the bytes of items end on */
+	size_t item_count;
+	bool visited; /* enough rows were passed over to remember the position */
+};
+
+struct sync_run {
+	struct eas_call *call;
+	struct sync_job *jobs;
+	size_t job_count;
+	unsigned wait_s; /* 0: answer at once */
+	unsigned window; /* left of the whole response */
+	size_t bytes_left;
+	int64_t deadline_ms;
+	bool from_cache;      /* an empty request */
+	bool resumed;         /* a held request that was woken: answer now */
+	const uint8_t *cache; /* to be remembered as the last request; NULL: leave as it is */
+	size_t cache_len;
+};
+
+/* ---- sync_request.c ---- */
+/* Reads call->root, or the remembered request for an empty one. False: the reply is set (13, 14, 15
+ * ...). */
+bool sync_request_read(struct sync_run *run);
+/* Options of a collection into *ret, which holds what was in force. SYNC_STATUS_OK or the status
+ * that is due. */
+unsigned sync_options_read(
+	const struct wbxml_node *node, unsigned version, struct sync_options *ret);
+/* May this FilterType stand for a folder of that type? ([MS-ASCMD] 2.2.3.68.2) */
+bool sync_filter_allowed(uint8_t filter, enum folder_type type);
+/* The remembered request of a device, for a held Sync that is woken. False: none. */
+bool sync_request_restore(struct sync_run *run);
+
+/* ---- sync_apply.c ---- */
+/* Does the commands and stores the new generation, in one transaction. */
+NODISCARD int sync_apply_commands(struct sync_run *run, struct sync_job *job, struct err *err);
+
+/* ---- sync_encode.c ---- */
+/* Collects the server's changes into job->items. */
+NODISCARD int sync_collect_job(
+	struct sync_run *run, struct sync_job *job, struct store_read *rd, struct err *err);
+/* The collection's element of the response. */
+NODISCARD int sync_encode_collection(struct sync_run *run, struct sync_job *job, struct err *err);
+/* Does the response need this collection at all? */
+bool sync_job_has_news(const struct sync_run *run, const struct sync_job *job);
+
+/* ---- sync.c ---- */
+/* Answers run->jobs; a held one registers its watch. Also for a resumed request. */
+void sync_run(struct sync_run *run);
+
+#endif

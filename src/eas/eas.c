@@ -1,0 +1,469 @@
+/*
+ * One request from top to bottom, in the order in which [MS-ASCMD] wants failures to be found: the
+ * query, the user, the version, the device, its policy key, the body, the schema; then the command.
+ * Straight code on a worker; no state but the server's memory.
+ */
+#include "eas/eas.h"
+
+#include <string.h>
+#include <zlib.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "eas/command.h"
+#include "eas/schema.h"
+
+#define WBXML_TYPE "application/vnd.ms-sync.wbxml"
+/* last_seen is for people: a write per hour and phone is enough. */
+#define SEEN_INTERVAL_S 3600
+
+static void (*const commands[EAS_CMD_COUNT])(struct eas_call *call) = {
+	[EAS_CMD_OPTIONS] = eas_options,
+	[EAS_CMD_Provision] = eas_provision,
+	[EAS_CMD_FolderSync] = eas_folder_sync,
+	[EAS_CMD_Sync] = eas_sync,
+	[EAS_CMD_Ping] = eas_ping,
+	[EAS_CMD_GetItemEstimate] = eas_get_item_estimate,
+	[EAS_CMD_ItemOperations] = eas_item_operations,
+	[EAS_CMD_SendMail] = eas_send_mail,
+};
+
+bool eas_version_offered(const struct settings *settings, unsigned version)
+{
+	for (size_t i = 0; i < settings->eas_versions.count; i++) {
+		if (eas_version_parse(settings->eas_versions.words[i]) == version)
+			return true;
+	}
+	return false;
+}
+
+const char *eas_versions_offered(const struct settings *settings, struct arena *arena)
+{
+	struct buf out = BUF_INIT;
+	const char *text;
+
+	/* Ascending: one client takes the last entry. */
+	for (const uint8_t *v = eas_versions(); *v != 0; v++) {
+		if (eas_version_offered(settings, *v))
+			buf_addf(&out, "%s%s", out.len > 0 ? "," : "", eas_version_to_str(*v));
+	}
+	text = arena_x_strdup(arena, buf_cstr(&out));
+	buf_deinit(&out);
+	return text;
+}
+
+const char *eas_commands_offered(struct arena *arena)
+{
+	struct buf out = BUF_INIT;
+	const char *text;
+
+	eas_add_commands(&out);
+	text = arena_x_strdup(arena, buf_cstr(&out));
+	buf_deinit(&out);
+	return text;
+}
+
+void eas_policy_rules(const struct settings *settings, struct policy_rules *ret)
+{
+	*ret = (struct policy_rules){
+		.required = settings->policy_required,
+		.allow_non_provisionable = settings->policy_allow_non_provisionable,
+		.refresh_interval_h = (uint32_t)settings->policy_refresh_interval_h,
+	};
+}
+
+/* ---- the device ---- */
+
+static int create_tx(struct store_tx *tx, void *owner, struct err *err)
+{
+	struct eas_call *call = owner;
+
+	call->device->id.v = 0;
+	return store_device_save(tx, call->device, err);
+}
+
+static int find_device(struct eas_call *call, struct err *err)
+{
+	struct store_read *rd;
+	int result;
+
+	if (store_read_begin(call->server->store, &rd, err) < 0)
+		return -1;
+	result = store_device_find(
+		rd, call->user->id, call->query->device_id, call->arena, &call->device, err);
+	store_read_end(&rd);
+	return result;
+}
+
+static int create_device(struct eas_call *call, struct err *err)
+{
+	call->device = arena_x_new(call->arena, struct device);
+	*call->device = (struct device){
+		.owner = call->user->id,
+		.device_id = call->query->device_id,
+		.device_type = call->query->device_type,
+		.user_agent = call->query->user_agent,
+		.model = "",
+		.os = "",
+		.friendly_name = "",
+		.phone_number = "",
+		.imei = "",
+		.language = "",
+		.operator_name = "",
+		.protocol_version = (uint16_t)call->version,
+		.first_seen_at = call->now_at,
+		.last_seen_at = call->now_at,
+	};
+	if (store_transact(call->server->store, create_tx, call, err) == 0) {
+		log_info(&call->reply->log, "device_created",
+			F_STR("type", call->query->device_type));
+		return 0;
+	}
+	/* Another request of the same phone was faster. */
+	return err->code == ERR_CONFLICT ? find_device(call, err) : -1;
+}
+
+static int seen_tx(struct store_tx *tx, void *owner, struct err *err)
+{
+	struct eas_call *call = owner;
+
+	return store_device_set_seen(tx, call->device->id, (uint16_t)call->version,
+		call->query->user_agent, call->query->device_type, call->now_at, err);
+}
+
+static int load_device(struct eas_call *call, struct err *err)
+{
+	const struct device *d;
+
+	if (find_device(call, err) < 0)
+		return err->code == ERR_NOT_FOUND ? create_device(call, err) : -1;
+	d = call->device;
+	if (d->protocol_version == call->version &&
+		str_eq(d->user_agent, call->query->user_agent) &&
+		str_eq(d->device_type, call->query->device_type) &&
+		call->now_at - d->last_seen_at < SEEN_INTERVAL_S)
+		return 0;
+	return store_transact(call->server->store, seen_tx, call, err);
+}
+
+/* False: the reply is set. */
+static bool pass_policy(struct eas_call *call)
+{
+	struct policy_rules rules;
+	struct policy_row *policy;
+	struct err err = ERR_INIT;
+	struct store_read *rd;
+	enum policy_gate gate;
+	int result;
+
+	eas_policy_rules(call->settings, &rules);
+	if (store_read_begin(call->server->store, &rd, &err) < 0) {
+		eas_reply_error(call, &err);
+		return false;
+	}
+	result = store_policy_load(rd, call->arena, &policy, &err);
+	store_read_end(&rd);
+	if (result < 0) {
+		eas_reply_error(call, &err);
+		return false;
+	}
+	gate = policy_check(call->device, policy->version, &rules, call->query->policy_key,
+		call->query->policy_key_sent, (uint16_t)call->version, call->now_at);
+	if (gate == POLICY_PASS)
+		return true;
+	eas_reply_common(call, gate);
+	return false;
+}
+
+/* ---- the body ---- */
+
+static int inflate_body(struct eas_call *call, struct buf *out, struct err *err)
+{
+	z_stream z = {.next_in = (Bytef *)(uintptr_t)call->request->body,
+		.avail_in = (uInt)call->request->body_len};
+	int result = Z_OK;
+
+	if (inflateInit2(&z, 15 + 32) != Z_OK)
+		return err_set(err, ERR_INTERNAL, "no memory to decompress a request");
+	while (result == Z_OK) {
+		if (!buf_reserve(out, 65536))
+			break;
+		z.next_out = out->data + out->len;
+		z.avail_out = 65536;
+		result = inflate(&z, Z_NO_FLUSH);
+		out->len += 65536 - z.avail_out;
+	}
+	(void)inflateEnd(&z);
+	if (out->failed)
+		return err_set(err, ERR_QUOTA,
+			"a compressed request grows beyond http.inflated_max_bytes");
+	return result == Z_STREAM_END
+		       ? 0
+		       : err_set(err, ERR_BAD_INPUT, "a compressed request is broken");
+}
+
+/* Content-Encoding; *scratch holds what was decompressed. False: the reply is set. */
+static bool decode_content(struct eas_call *call, struct buf *scratch)
+{
+	const char *encoding = ipc_header_find(call->request->http->headers,
+		call->request->http->header_count, "content-encoding");
+	struct err err = ERR_INIT;
+
+	call->body = call->request->body;
+	call->body_len = call->request->body_len;
+	if (encoding == NULL || str_eq_nocase(encoding, "identity") || call->body_len == 0)
+		return true;
+	if (!str_eq_nocase(encoding, "gzip") && !str_eq_nocase(encoding, "x-gzip") &&
+		!str_eq_nocase(encoding, "deflate")) {
+		eas_reply_http(call, 415);
+		return false;
+	}
+	scratch->max = call->settings->http_inflated_max_bytes + 65536;
+	if (inflate_body(call, scratch, &err) < 0) {
+		log_info(&call->reply->log, "request_refused", F_ERR(&err));
+		if (err.code == ERR_QUOTA)
+			eas_reply_http(call, 413);
+		else
+			eas_reply_common(call, EAS_STATUS_INVALID_CONTENT);
+		return false;
+	}
+	call->body = scratch->data;
+	call->body_len = scratch->len;
+	return true;
+}
+
+static bool type_is(const char *header, const char *type)
+{
+	size_t n = strlen(type);
+
+	return header != NULL && str_starts_nocase(header, type) &&
+	       (header[n] == 0 || header[n] == ';' || header[n] == ' ');
+}
+
+/* Before 14.0 mail comes as it is. */
+static bool body_is_message(const struct eas_call *call)
+{
+	return call->query->command == EAS_CMD_SendMail && call->version < 140;
+}
+
+static bool content_type_fits(const struct eas_call *call)
+{
+	const char *type = ipc_header_find(
+		call->request->http->headers, call->request->http->header_count, "content-type");
+
+	if (body_is_message(call))
+		return type == NULL || type_is(type, "message/rfc822");
+	return type_is(type, WBXML_TYPE) || type_is(type, "application/vnd.ms-sync");
+}
+
+static bool decode_wbxml(struct eas_call *call)
+{
+	const struct eas_command_info *info = eas_command_info(call->query->command);
+	struct wbxml_limits limits = {
+		.depth = call->settings->eas_wbxml_depth_max,
+		.nodes = call->settings->eas_wbxml_nodes_max,
+		.text_bytes = call->settings->http_inflated_max_bytes,
+	};
+	struct schema_limits counts = schema_limits_default();
+	struct schema_fault fault;
+	struct err err = ERR_INIT;
+
+	if (wbxml_decode(call->arena, call->body, call->body_len, &limits, &call->root, &err) < 0) {
+		log_info(&call->reply->log, "request_refused", F_UINT("status", info->undecodable),
+			F_ERR(&err));
+		if (info->undecodable >= 100)
+			eas_reply_common(call, info->undecodable);
+		else
+			eas_reply_status(call, info->undecodable);
+		return false;
+	}
+	counts.sync_commands = (uint32_t)call->settings->sync_commands_max;
+	counts.sync_collections = (uint32_t)call->settings->sync_collections_max;
+	if (schema_check(call->query->command, call->version, call->root, &counts, &fault) < 0) {
+		log_info(&call->reply->log, "request_refused", F_UINT("status", fault.status),
+			F_STR("element", fault.text));
+		if (fault.status >= 100)
+			eas_reply_common(call, fault.status);
+		else
+			eas_reply_limit(call, fault.status, fault.limit);
+		return false;
+	}
+	if (fault.item_faults > 0)
+		log_info(&call->reply->log, "request_items_refused",
+			F_UINT("items", fault.item_faults), F_STR("element", fault.text));
+	return true;
+}
+
+/* False: the reply is set. */
+static bool read_body(struct eas_call *call, struct buf *scratch)
+{
+	const struct eas_command_info *info = eas_command_info(call->query->command);
+
+	if (!decode_content(call, scratch))
+		return false;
+	if (call->body_len == 0) {
+		if (info->empty_body)
+			return true;
+		log_info(&call->reply->log, "request_refused",
+			F_STR("reason", "the body is missing"));
+		eas_reply_common(call, EAS_STATUS_INVALID_CONTENT);
+		return false;
+	}
+	if (!content_type_fits(call)) {
+		log_info(&call->reply->log, "request_refused",
+			F_STR("reason", "wrong Content-Type"),
+			F_STR("content_type",
+				ipc_header_find(call->request->http->headers,
+					call->request->http->header_count, "content-type")));
+		eas_reply_common(call, EAS_STATUS_INVALID_CONTENT);
+		return false;
+	}
+	return body_is_message(call) || decode_wbxml(call);
+}
+
+/* ---- the answer's last touches ---- */
+
+static bool compress_body(struct eas_call *call)
+{
+	struct buf *body = &call->reply->body;
+	struct buf out = BUF_INIT;
+	z_stream z = {.next_in = body->data, .avail_in = (uInt)body->len};
+	bool good;
+
+	if (deflateInit2(&z, 3, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+		return false;
+	good = buf_reserve(&out, deflateBound(&z, body->len));
+	if (good) {
+		z.next_out = out.data;
+		z.avail_out = (uInt)(out.cap - 1);
+		good = deflate(&z, Z_FINISH) == Z_STREAM_END && z.total_out < body->len;
+		out.len = z.total_out;
+	}
+	(void)deflateEnd(&z);
+	if (!good) {
+		buf_deinit(&out);
+		return false;
+	}
+	buf_deinit(body);
+	*body = out;
+	return true;
+}
+
+static bool has_header(const struct eas_reply *reply, const char *name)
+{
+	for (size_t i = 0; i < reply->header_count; i++) {
+		if (str_eq_nocase(reply->headers[i].name, name))
+			return true;
+	}
+	return false;
+}
+
+static void finish(struct eas_call *call)
+{
+	struct eas_reply *reply = call->reply;
+
+	if (reply->kind == EAS_REPLY_WAIT)
+		return;
+	if (reply->body.failed) {
+		struct err err = ERR_INIT;
+
+		(void)err_set(&err, ERR_BUSY, "no memory for a reply");
+		reply->header_count = 0;
+		eas_reply_error(call, &err);
+	}
+	if (reply->body.len > 0 && !has_header(reply, "Content-Type"))
+		eas_reply_header(reply, "Content-Type", WBXML_TYPE);
+	eas_reply_header(reply, "Cache-Control", "private");
+	if (call->query->accept_gzip && reply->body.len >= call->settings->eas_response_gzip_min &&
+		compress_body(call))
+		eas_reply_header(reply, "Content-Encoding", "gzip");
+}
+
+static void run_command(struct eas_call *call)
+{
+	struct buf scratch = BUF_INIT;
+
+	if (read_body(call, &scratch))
+		commands[call->query->command](call);
+	buf_deinit(&scratch);
+}
+
+/* Everything behind the query. */
+static void run_authorized(struct eas_call *call)
+{
+	const struct eas_command_info *info = eas_command_info(call->query->command);
+	struct err err = ERR_INIT;
+
+	if (call->user->disabled) {
+		eas_reply_common(call, EAS_STATUS_USER_DISABLED);
+		return;
+	}
+	if (!eas_version_offered(call->settings, call->version)) {
+		eas_reply_common(call, EAS_STATUS_VERSION_NOT_SUPPORTED);
+		return;
+	}
+	if (!info->works || commands[call->query->command] == NULL) {
+		eas_reply_common(call, EAS_STATUS_COMMAND_NOT_SUPPORTED);
+		return;
+	}
+	if (load_device(call, &err) < 0) {
+		eas_reply_error(call, &err);
+		return;
+	}
+	if (call->device->blocked && call->device->wipe == WIPE_NONE) {
+		eas_reply_common(call, EAS_STATUS_DEVICE_BLOCKED);
+		return;
+	}
+	/* Whatever the phone does beside waiting ends a renewal from memory (DESIGN.md, 6.2). */
+	if (call->query->command != EAS_CMD_Ping)
+		watch_touch_device(call->server->watches, call->device->id);
+	if (info->no_policy_key || pass_policy(call))
+		run_command(call);
+}
+
+void eas_handle(
+	struct eas_server *server, const struct eas_request *request, struct eas_reply *reply)
+{
+	struct eas_query *query = arena_x_new(request->arena, struct eas_query);
+	int64_t begun_ms = clock_now_ms();
+	struct err err = ERR_INIT;
+	struct eas_call call = {
+		.server = server,
+		.settings = server->settings,
+		.request = request,
+		.reply = reply,
+		.arena = request->arena,
+		.query = query,
+		.user = request->user,
+		.now_at = clock_now_at(),
+	};
+	int parsed;
+
+	*reply = (struct eas_reply){.status = 500, .reason = ""};
+	parsed = eas_query_parse(request->arena, request->http, query, &err);
+	call.version = query->version;
+	reply->log = (struct log_context){
+		.user = request->user->login,
+		.device = query->device_id,
+		.address = request->http->address,
+		.command = eas_command_info(query->command)->name,
+	};
+	if (parsed < 0) {
+		struct eas_outcome outcome = eas_query_outcome(query);
+
+		log_info(&reply->log, "request_refused", F_UINT("status", query->fault_status),
+			F_ERR(&err));
+		eas_reply_outcome(&call, &outcome);
+	} else if (query->command == EAS_CMD_OPTIONS && !request->user->disabled) {
+		eas_options(&call);
+	} else if (query->command == EAS_CMD_OPTIONS) {
+		eas_reply_http(&call, 403);
+	} else {
+		run_authorized(&call);
+	}
+	finish(&call);
+	log_debug(&reply->log, "command_finished", F_INT("http", reply->status),
+		F_UINT("bytes", reply->body.len), F_UINT("waits", reply->kind == EAS_REPLY_WAIT),
+		F_INT("ms", clock_now_ms() - begun_ms));
+}

@@ -1,0 +1,68 @@
+#ifndef BELLHOP_EAS_PING_INTERNAL_H
+#define BELLHOP_EAS_PING_INTERNAL_H
+
+#include "eas/command.h"
+
+/*
+ * What Ping and the watches share: the remembered parameters, and looking whether a waiting phone
+ * has anything to be told.
+ */
+enum ping_status {
+	PING_EXPIRED = 1,
+	PING_CHANGES = 2,
+	PING_MISSING = 3,
+	PING_SYNTAX = 4,
+	PING_BAD_HEARTBEAT = 5,
+	PING_TOO_MANY_FOLDERS = 6,
+	PING_HIERARCHY = 7,
+	PING_SERVER = 8,
+};
+
+/* What a look found. One of the first two, or a Ping status, or nothing (all zero). */
+struct wait_verdict {
+	int http;        /* credentials are no good any more: 401 */
+	unsigned common; /* 126, 129 ... */
+	bool provision;  /* policy or wipe: Ping says 7, Sync its common status */
+	unsigned gate;   /* that common status */
+	bool hierarchy;
+	size_t changed_count;
+	const struct watch_folder **changed; /* in the arena */
+};
+
+struct wait_subject {
+	enum watch_kind kind;
+	struct owner_id user;
+	struct device_id device;
+	uint64_t user_epoch;
+	const struct watch_folder *folders;
+	size_t folder_count;
+	bool provisioning_known; /* the phone was told already and goes on waiting */
+};
+
+/* Reads everything from one snapshot. */
+NODISCARD int eas_wait_look(struct eas_server *server, struct arena *arena,
+	const struct wait_subject *subject, struct wait_verdict *ret, struct err *err);
+static inline bool eas_wait_verdict_any(const struct wait_verdict *v)
+{
+	return v->http != 0 || v->common != 0 || v->provision || v->hierarchy ||
+	       v->changed_count > 0;
+}
+
+/* A call made up for a watch: user, device and version as they are now. False: user or device is
+ * gone. */
+bool eas_wait_call(struct eas_server *server, struct arena *arena, enum watch_kind kind,
+	struct owner_id user, struct device_id device, struct eas_reply *reply,
+	struct eas_call *ret);
+
+/* Ping{Status 2, Folders}. */
+void eas_ping_changes(struct eas_call *call, const struct wait_verdict *verdict);
+/* The answer to a Ping that a verdict leads to. */
+void eas_ping_answer_verdict(struct eas_call *call, const struct wait_verdict *verdict);
+
+/* The folders of a Ping as they are watched: known, synced, mail's cutoffs filled in.
+ * ERR_NOT_FOUND: one is unknown. */
+NODISCARD int eas_ping_watch_folders(struct store_read *rd, struct owner_id user,
+	struct device_id device, struct arena *arena, const uint8_t *blob, size_t len,
+	struct watch_folder **ret, size_t *ret_count, struct err *err);
+
+#endif

@@ -1,0 +1,421 @@
+/*
+ * Waiting: registering watches, the exact look at what a waiting phone would be told, and watches
+ * that outlive an engine.
+ *
+ * The order is register, look, park (watch.h). The first look of a Ping before it registers saves
+ * the registration when there is news already; the one that counts comes after.
+ */
+#include <assert.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "eas/command/sync_internal.h"
+#include "eas/ping_internal.h"
+#include "sync/hierarchy.h"
+
+/* What a front keeps for us with a parked phone. */
+struct wait_cookie {
+	uint64_t user, device, user_epoch, device_epoch, seq;
+	uint32_t heartbeat_s;
+	uint8_t kind, provisioning_known;
+};
+
+static_assert(sizeof(struct wait_cookie) <= IPC_COOKIE_MAX, "the cookie does not fit its frame");
+
+static int look_folders(struct store_read *rd, struct arena *arena,
+	const struct wait_subject *subject, int64_t now_at, struct wait_verdict *v, struct err *err)
+{
+	v->changed = arena_x_alloc(arena, (subject->folder_count + 1) * sizeof(*v->changed));
+	for (size_t i = 0; i < subject->folder_count; i++) {
+		const struct watch_folder *f = &subject->folders[i];
+		bool pending = false;
+		struct folder *folder;
+
+		if (store_folder_load(rd, f->owner, f->folder, arena, &folder, err) < 0) {
+			if (err->code != ERR_NOT_FOUND)
+				return -1;
+			v->hierarchy = true;
+			continue;
+		}
+		if (sync_pending(rd, subject->device, f->owner, f->folder, now_at, &pending, err) <
+			0)
+			return -1;
+		if (pending)
+			v->changed[v->changed_count++] = f;
+	}
+	return 0;
+}
+
+/* Users, devices and policies first: they decide whether the phone may be told anything. */
+static int look_admin(struct store_read *rd, struct arena *arena, const struct settings *settings,
+	const struct wait_subject *subject, int64_t now_at, struct wait_verdict *v, struct err *err)
+{
+	struct policy_rules rules;
+	struct policy_row *policy;
+	struct device *device;
+	struct user *user;
+
+	eas_policy_rules(settings, &rules);
+	if (store_user_load(rd, subject->user, arena, &user, err) < 0) {
+		v->http = 401;
+		return err->code == ERR_NOT_FOUND ? 0 : -1;
+	}
+	if (store_device_load(rd, subject->device, arena, &device, err) < 0) {
+		v->hierarchy = true; /* FolderSync makes the partnership anew */
+		return err->code == ERR_NOT_FOUND ? 0 : -1;
+	}
+	if (store_policy_load(rd, arena, &policy, err) < 0)
+		return -1;
+	if (user->disabled)
+		v->common = EAS_STATUS_USER_DISABLED;
+	else if (user->epoch != subject->user_epoch)
+		v->http = 401;
+	else if (device->blocked)
+		v->common = EAS_STATUS_DEVICE_BLOCKED;
+	else if (!subject->provisioning_known &&
+		 policy_pending(device, policy->version, &rules, now_at))
+		v->provision = true;
+	return 0;
+}
+
+int eas_wait_look(struct eas_server *server, struct arena *arena,
+	const struct wait_subject *subject, struct wait_verdict *ret, struct err *err)
+{
+	struct wait_verdict v = {.http = 0};
+	int64_t now_at = clock_now_at();
+	struct store_read *rd;
+	int result;
+
+	if (store_read_begin(server->store, &rd, err) < 0)
+		return -1;
+	result = look_admin(rd, arena, server->settings, subject, now_at, &v, err);
+	if (result == 0 && !eas_wait_verdict_any(&v))
+		result = hierarchy_pending(rd, subject->device, subject->user, &v.hierarchy, err);
+	if (result == 0 && !eas_wait_verdict_any(&v))
+		result = look_folders(rd, arena, subject, now_at, &v, err);
+	store_read_end(&rd);
+	if (result == 0)
+		*ret = v;
+	return result;
+}
+
+static void make_cookie(struct eas_call *call, enum watch_kind kind, uint32_t heartbeat_s)
+{
+	struct wait_cookie cookie = {
+		.user = call->user->id.v,
+		.device = call->device->id.v,
+		.user_epoch = call->user->epoch,
+		.device_epoch = call->device->epoch,
+		.seq = call->user->seq,
+		.heartbeat_s = heartbeat_s,
+		.kind = (uint8_t)kind,
+		.provisioning_known = call->reply->no_renewal,
+	};
+
+	memcpy(call->reply->cookie, &cookie, sizeof(cookie));
+	call->reply->cookie_len = sizeof(cookie);
+}
+
+bool eas_hold(struct eas_call *call, enum watch_kind kind, const struct watch_folder *folders,
+	size_t count, uint32_t heartbeat_s)
+{
+	struct watch_spec spec = {
+		.kind = kind,
+		.user = call->user->id,
+		.device = call->device->id,
+		.heartbeat_s = heartbeat_s,
+		.user_epoch = call->user->epoch,
+		.device_epoch = call->device->epoch,
+		.hierarchy = true,
+		.folders = folders,
+		.folder_count = count,
+	};
+	struct wait_subject subject = {
+		.kind = kind,
+		.user = call->user->id,
+		.device = call->device->id,
+		.user_epoch = call->user->epoch,
+		.folders = folders,
+		.folder_count = count,
+		.provisioning_known = call->reply->no_renewal,
+	};
+	struct watch_id id = watch_begin(call->server->watches, &spec);
+	struct wait_verdict verdict;
+	struct err err = ERR_INIT;
+
+	if (eas_wait_look(call->server, call->arena, &subject, &verdict, &err) < 0) {
+		(void)watch_end(call->server->watches, id, NULL);
+		eas_reply_error(call, &err);
+		return true;
+	}
+	if (eas_wait_verdict_any(&verdict)) {
+		(void)watch_end(call->server->watches, id, NULL);
+		return false;
+	}
+	call->reply->kind = EAS_REPLY_WAIT;
+	call->reply->watch = id;
+	call->reply->heartbeat_s = heartbeat_s;
+	call->reply->expiry = kind == WATCH_PING ? IPC_EXPIRY_PING : IPC_EXPIRY_SYNC;
+	make_cookie(call, kind, heartbeat_s);
+	return true;
+}
+
+/* ---- watches that got a mark ---- */
+
+bool eas_wait_call(struct eas_server *server, struct arena *arena, enum watch_kind kind,
+	struct owner_id user_id, struct device_id device_id, struct eas_reply *reply,
+	struct eas_call *ret)
+{
+	struct eas_query *query = arena_x_new(arena, struct eas_query);
+	struct err err = ERR_INIT;
+	struct store_read *rd;
+	struct device *device;
+	struct user *user;
+	bool found;
+
+	*reply = (struct eas_reply){.status = 503, .reason = ""};
+	if (store_read_begin(server->store, &rd, &err) < 0)
+		return false;
+	found = store_user_load(rd, user_id, arena, &user, &err) == 0 &&
+		store_device_load(rd, device_id, arena, &device, &err) == 0;
+	store_read_end(&rd);
+	if (!found)
+		return false;
+	query->command = kind == WATCH_PING ? EAS_CMD_Ping : EAS_CMD_Sync;
+	query->version = device->protocol_version;
+	query->policy_key_sent = true;
+	*ret = (struct eas_call){
+		.server = server,
+		.settings = server->settings,
+		.reply = reply,
+		.arena = arena,
+		.query = query,
+		.version = device->protocol_version,
+		.user = user,
+		.device = device,
+		.now_at = clock_now_at(),
+	};
+	reply->log = (struct log_context){.user = user->login,
+		.device = device->device_id,
+		.command = eas_command_info(query->command)->name};
+	return true;
+}
+
+static void seal(struct eas_call *call)
+{
+	if (call->reply->kind == EAS_REPLY_ANSWER && call->reply->body.len > 0)
+		eas_reply_header(call->reply, "Content-Type", "application/vnd.ms-sync.wbxml");
+	if (call->reply->status == 401)
+		eas_reply_header(call->reply, "WWW-Authenticate",
+			arena_x_printf(
+				call->arena, "Basic realm=\"%s\"", call->settings->auth_realm));
+}
+
+/* A held Sync: what was asked is asked again, of the store as it is now. */
+static void resume_sync(struct eas_call *call, const struct wait_verdict *verdict)
+{
+	struct sync_run run = {.call = call, .resumed = true};
+
+	if (verdict->http != 0) {
+		eas_reply_http(call, verdict->http);
+	} else if (verdict->common != 0) {
+		eas_reply_common(call, verdict->common);
+	} else if (verdict->provision) {
+		eas_reply_common(call, EAS_STATUS_INVALID_POLICY_KEY);
+	} else if (verdict->hierarchy) {
+		eas_reply_status(call, SYNC_STATUS_HIERARCHY);
+	} else if (!sync_request_restore(&run)) {
+		eas_reply_status(call, SYNC_STATUS_INCOMPLETE);
+	} else {
+		run.wait_s = 0;
+		sync_run(&run);
+		/* Nothing after all: the phone goes on waiting. */
+		if (call->reply->status == 200 && call->reply->body.len == 0)
+			call->reply->kind = EAS_REPLY_WAIT;
+	}
+}
+
+static void answer_verdict(
+	struct eas_call *call, enum watch_kind kind, const struct wait_verdict *verdict)
+{
+	if (!eas_wait_verdict_any(verdict)) {
+		call->reply->kind = EAS_REPLY_WAIT;
+		return;
+	}
+	if (kind == WATCH_SYNC)
+		resume_sync(call, verdict);
+	else
+		eas_ping_answer_verdict(call, verdict);
+	seal(call);
+}
+
+void eas_watch_check(struct eas_server *server, struct arena *arena, const struct watch_view *view,
+	struct eas_reply *reply)
+{
+	struct wait_subject subject = {
+		.kind = view->spec.kind,
+		.user = view->spec.user,
+		.device = view->spec.device,
+		.user_epoch = view->spec.user_epoch,
+		.folders = view->spec.folders,
+		.folder_count = view->spec.folder_count,
+	};
+	struct wait_verdict verdict;
+	struct err err = ERR_INIT;
+	struct eas_call call;
+
+	if (!eas_wait_call(server, arena, view->spec.kind, view->spec.user, view->spec.device,
+		    reply, &call)) {
+		/* Without its user or device the phone must sign in anew. */
+		reply->status = 401;
+		eas_reply_header(reply, "WWW-Authenticate",
+			arena_x_printf(arena, "Basic realm=\"%s\"", server->settings->auth_realm));
+		return;
+	}
+	if (eas_wait_look(server, arena, &subject, &verdict, &err) < 0) {
+		eas_reply_error(&call, &err);
+		seal(&call);
+		return;
+	}
+	reply->watch = view->id;
+	reply->heartbeat_s = view->spec.heartbeat_s;
+	reply->expiry = view->spec.kind == WATCH_PING ? IPC_EXPIRY_PING : IPC_EXPIRY_SYNC;
+	make_cookie(&call, view->spec.kind, view->spec.heartbeat_s);
+	answer_verdict(&call, view->spec.kind, &verdict);
+}
+
+void eas_watch_answer(struct eas_server *server, struct arena *arena, const struct watch_view *view,
+	struct eas_reply *reply)
+{
+	struct eas_query query = {.command = EAS_CMD_Ping, .version = 141};
+	struct wait_verdict verdict = {
+		.changed =
+			arena_x_alloc(arena, (view->changed_count + 1) * sizeof(*verdict.changed)),
+		.changed_count = view->changed_count,
+	};
+	struct eas_call call = {.server = server,
+		.settings = server->settings,
+		.reply = reply,
+		.arena = arena,
+		.query = &query};
+
+	*reply = (struct eas_reply){.status = 200, .reason = "", .watch = view->id};
+	for (size_t i = 0; i < view->changed_count; i++)
+		verdict.changed[i] = &view->spec.folders[view->changed[i]];
+	eas_ping_changes(&call, &verdict);
+	seal(&call);
+}
+
+/* ---- watches that outlive an engine ---- */
+
+static int restore_folders(struct eas_call *call, enum watch_kind kind, struct watch_folder **ret,
+	size_t *ret_count, struct err *err)
+{
+	struct sync_run run = {.call = call};
+	struct buf ids = BUF_INIT;
+	struct store_read *rd;
+	int result;
+
+	if (kind == WATCH_PING) {
+		buf_add(&ids, call->device->ping_folders, call->device->ping_folders_len);
+	} else if (sync_request_restore(&run)) {
+		for (size_t i = 0; i < run.job_count; i++) {
+			struct folder_id id = {0};
+
+			(void)eas_folder_id_parse(run.jobs[i].collection_id, &id);
+			buf_add_varint(&ids, id.v);
+		}
+	}
+	if (store_read_begin(call->server->store, &rd, err) < 0) {
+		buf_deinit(&ids);
+		return -1;
+	}
+	result = eas_ping_watch_folders(rd, call->user->id, call->device->id, call->arena, ids.data,
+		ids.len, ret, ret_count, err);
+	store_read_end(&rd);
+	buf_deinit(&ids);
+	for (size_t i = 0; result == 0 && i < *ret_count; i++)
+		(*ret)[i].exact = kind == WATCH_SYNC;
+	return result;
+}
+
+static bool read_cookie(const struct ipc_register *reg, struct wait_cookie *ret)
+{
+	if (reg->cookie_len != sizeof(*ret))
+		return false;
+	memcpy(ret, reg->cookie, sizeof(*ret));
+	return ret->kind == WATCH_PING || ret->kind == WATCH_SYNC;
+}
+
+static struct watch_id register_again(struct eas_call *call, const struct wait_cookie *cookie,
+	const struct watch_folder *folders, size_t count)
+{
+	struct watch_spec spec = {
+		.kind = (enum watch_kind)cookie->kind,
+		.user = call->user->id,
+		.device = call->device->id,
+		.heartbeat_s = cookie->heartbeat_s,
+		.user_epoch = cookie->user_epoch,
+		.device_epoch = cookie->device_epoch,
+		.hierarchy = true,
+		.folders = folders,
+		.folder_count = count,
+	};
+
+	return watch_begin(call->server->watches, &spec);
+}
+
+static int restore(struct eas_call *call, const struct wait_cookie *cookie, struct err *err)
+{
+	struct wait_subject subject = {
+		.kind = (enum watch_kind)cookie->kind,
+		.user = call->user->id,
+		.device = call->device->id,
+		.user_epoch = cookie->user_epoch,
+		.provisioning_known = cookie->provisioning_known != 0,
+	};
+	struct wait_verdict verdict = {.http = 0};
+	struct watch_folder *folders;
+
+	if (restore_folders(call, subject.kind, &folders, &subject.folder_count, err) < 0) {
+		if (err->code != ERR_NOT_FOUND)
+			return -1;
+		verdict.hierarchy = true;
+		answer_verdict(call, subject.kind, &verdict);
+		return 0;
+	}
+	subject.folders = folders;
+	call->reply->watch = register_again(call, cookie, folders, subject.folder_count);
+	call->reply->heartbeat_s = cookie->heartbeat_s;
+	call->reply->expiry = subject.kind == WATCH_PING ? IPC_EXPIRY_PING : IPC_EXPIRY_SYNC;
+	call->reply->no_renewal = subject.provisioning_known;
+	make_cookie(call, subject.kind, cookie->heartbeat_s);
+	if (eas_wait_look(call->server, call->arena, &subject, &verdict, err) < 0)
+		return -1;
+	answer_verdict(call, subject.kind, &verdict);
+	return 0;
+}
+
+void eas_watch_restore(struct eas_server *server, struct arena *arena,
+	const struct ipc_register *reg, struct eas_reply *reply)
+{
+	struct wait_cookie cookie;
+	struct err err = ERR_INIT;
+	struct eas_call call;
+
+	if (!read_cookie(reg, &cookie) ||
+		!eas_wait_call(server, arena, (enum watch_kind)cookie.kind,
+			(struct owner_id){cookie.user}, (struct device_id){cookie.device}, reply,
+			&call)) {
+		*reply = (struct eas_reply){.status = 503, .reason = ""};
+		return;
+	}
+	if (restore(&call, &cookie, &err) < 0) {
+		reply->kind = EAS_REPLY_ANSWER;
+		eas_reply_error(&call, &err);
+		seal(&call);
+	}
+	if (reply->kind == EAS_REPLY_ANSWER && reply->watch.v != 0)
+		(void)watch_end(server->watches, reply->watch, NULL);
+}
