@@ -331,3 +331,26 @@ int store_grow(
 	*cap = wanted;
 	return 0;
 }
+
+int store_read_texts(struct db_stmt *st, struct arena *arena, const char ***ret, size_t *ret_count,
+	struct err *err)
+{
+	const char **texts = NULL;
+	size_t count = 0, cap = 0;
+	int rc;
+
+	while ((rc = db_step(st, err)) > 0) {
+		struct store_row row = {.st = st, .arena = arena};
+
+		if (STORE_GROW(arena, &texts, count, &cap, err) < 0)
+			return -1;
+		texts[count++] = store_row_text(&row);
+		if (store_row_end(&row, err) < 0)
+			return -1;
+	}
+	if (rc < 0)
+		return -1;
+	*ret = texts;
+	*ret_count = count;
+	return 0;
+}

@@ -143,25 +143,20 @@ int store_device_list(struct store_read *rd, struct owner_id owner, struct arena
 
 /* ---- saving ---- */
 
-static const char *text_of(const char *text)
-{
-	return text != NULL ? text : "";
-}
-
 static void bind_all(struct db_stmt *st, const struct device *d)
 {
 	db_bind_u64(st, 1, d->id.v);
 	db_bind_u64(st, 2, d->owner.v);
-	db_bind_text(st, 3, text_of(d->device_id));
-	db_bind_text(st, 4, text_of(d->device_type));
-	db_bind_text(st, 5, text_of(d->user_agent));
-	db_bind_text(st, 6, text_of(d->model));
-	db_bind_text(st, 7, text_of(d->os));
-	db_bind_text(st, 8, text_of(d->friendly_name));
-	db_bind_text(st, 9, text_of(d->phone_number));
-	db_bind_text(st, 10, text_of(d->imei));
-	db_bind_text(st, 11, text_of(d->language));
-	db_bind_text(st, 12, text_of(d->operator_name));
+	db_bind_text(st, 3, store_text(d->device_id));
+	db_bind_text(st, 4, store_text(d->device_type));
+	db_bind_text(st, 5, store_text(d->user_agent));
+	db_bind_text(st, 6, store_text(d->model));
+	db_bind_text(st, 7, store_text(d->os));
+	db_bind_text(st, 8, store_text(d->friendly_name));
+	db_bind_text(st, 9, store_text(d->phone_number));
+	db_bind_text(st, 10, store_text(d->imei));
+	db_bind_text(st, 11, store_text(d->language));
+	db_bind_text(st, 12, store_text(d->operator_name));
 	db_bind_u64(st, 13, d->protocol_version);
 	db_bind_i64(st, 14, d->first_seen_at);
 	db_bind_i64(st, 15, d->last_seen_at);
@@ -275,8 +270,8 @@ int store_device_set_seen(struct store_tx *tx, struct device_id id, uint16_t ver
 		return -1;
 	db_bind_u64(st, 1, id.v);
 	db_bind_u64(st, 2, version);
-	db_bind_text(st, 3, text_of(user_agent));
-	db_bind_text(st, 4, text_of(device_type));
+	db_bind_text(st, 3, store_text(user_agent));
+	db_bind_text(st, 4, store_text(device_type));
 	db_bind_i64(st, 5, at);
 	return updated(tx, st, id, err);
 }

@@ -88,26 +88,10 @@ int store_domain_list(struct store_read *rd, struct arena *arena, const char ***
 	size_t *ret_count, struct err *err)
 {
 	CLEANUP(db_done) struct db_stmt *st = NULL;
-	const char **names = NULL;
-	size_t count = 0, cap = 0;
-	int rc;
 
 	if (store_prepare(rd, "SELECT name FROM domains ORDER BY name", &st, err) < 0)
 		return -1;
-	while ((rc = db_step(st, err)) > 0) {
-		struct store_row row = {.st = st, .arena = arena};
-
-		if (STORE_GROW(arena, &names, count, &cap, err) < 0)
-			return -1;
-		names[count++] = store_row_text(&row);
-		if (store_row_end(&row, err) < 0)
-			return -1;
-	}
-	if (rc < 0)
-		return -1;
-	*ret = names;
-	*ret_count = count;
-	return 0;
+	return store_read_texts(st, arena, ret, ret_count, err);
 }
 
 int store_domain_exists(struct store_read *rd, const char *domain, bool *ret, struct err *err)

@@ -86,6 +86,15 @@ NODISCARD int store_grow(
 #define STORE_GROW(arena, array, count, cap, err)                                                  \
 	store_grow((arena), (void **)(void *)(array), (count), (cap), sizeof(**(array)), (err))
 
+/* The first column of all rows. */
+NODISCARD int store_read_texts(struct db_stmt *st, struct arena *arena, const char ***ret,
+	size_t *ret_count, struct err *err);
+/* NULL becomes "": columns of text are never NULL. */
+static inline const char *store_text(const char *text)
+{
+	return text != NULL ? text : "";
+}
+
 /* ---- the schema (store_schema.c) ---- */
 
 struct store_schema_step {

@@ -81,147 +81,150 @@ static void publish(struct store_tx *tx, const struct place *at, unsigned kind, 
 	store_tx_event(tx, &event);
 }
 
-/* st: UPDATE with the place as $1 to $3, the seq as $4 and the new value bound. */
-static int change(struct store_tx *tx, struct db_stmt *st, const struct place *at, unsigned kind,
-	const struct before *before, uint64_t *ret_seq, struct err *err)
-{
-	uint64_t seq;
+/* ---- properties ---- */
 
-	if (store_tx_seq(tx, at->owner, &seq, err) < 0)
+struct value {
+	int64_t number;
+	int64_t time_at;
+	const void *bytes; /* NULL when there are none */
+	size_t len;
+};
+
+/* A property group: how to compare it and how to set it. The value's parameters begin at $4, the
+ * seq follows them. */
+struct property {
+	unsigned kind; /* enum change_kind */
+	const char *peek, *update;
+	void (*bind)(struct db_stmt *st, const struct value *value);
+	int seq_at;
+};
+
+static int set_property(struct store_tx *tx, const struct place *at, const struct property *p,
+	const struct value *value, uint64_t *ret_seq, struct err *err)
+{
+	CLEANUP(db_done) struct db_stmt *peek = NULL, *st = NULL;
+	struct before before;
+	uint64_t seq = 0;
+
+	if (store_prepare_tx(tx, p->peek, &peek, err) < 0)
+		return -1;
+	bind_place(peek, at);
+	p->bind(peek, value);
+	if (look(peek, at, &before, err) < 0)
+		return -1;
+	if (before.same) {
+		if (ret_seq != NULL)
+			*ret_seq = before.group_seq;
+		return 0;
+	}
+	if (store_tx_seq(tx, at->owner, &seq, err) < 0 ||
+		store_prepare_tx(tx, p->update, &st, err) < 0)
 		return -1;
 	bind_place(st, at);
-	db_bind_u64(st, 4, seq);
+	p->bind(st, value);
+	db_bind_u64(st, p->seq_at, seq);
 	if (store_run(st, err) < 0 || touch_folder(tx, at->owner, at->folder, seq, err) < 0)
 		return -1;
-	publish(tx, at, kind, seq, before->date_at, before->item_class);
+	publish(tx, at, p->kind, seq, before.date_at, before.item_class);
 	if (ret_seq != NULL)
 		*ret_seq = seq;
 	return 0;
 }
 
-static int unchanged(const struct before *before, uint64_t *ret_seq)
+#define AT_PLACE " WHERE owner = $1 AND folder = $2 AND id = $3"
+
+static void bind_number(struct db_stmt *st, const struct value *value)
 {
-	if (ret_seq != NULL)
-		*ret_seq = before->group_seq;
-	return 0;
+	db_bind_i64(st, 4, value->number);
 }
 
 int store_item_set_read(struct store_tx *tx, struct owner_id owner, struct folder_id folder,
 	struct item_id id, bool is_read, struct device_id device, uint64_t *ret_seq,
 	struct err *err)
 {
-	CLEANUP(db_done) struct db_stmt *peek = NULL, *st = NULL;
-	struct place at = {owner, folder, id, device};
-	struct before before;
+	static const struct property property = {
+		.kind = CHANGE_READ,
+		.peek = "SELECT date_at, item_class, read_seq, is_read = $4 FROM items" AT_PLACE,
+		.update = "UPDATE items SET is_read = $4, read_seq = $5, changed_seq = $5" AT_PLACE,
+		.bind = bind_number,
+		.seq_at = 5,
+	};
 
-	if (store_prepare_tx(tx,
-		    "SELECT date_at, item_class, read_seq, is_read = $4 FROM items"
-		    " WHERE owner = $1 AND folder = $2 AND id = $3",
-		    &peek, err) < 0)
-		return -1;
-	bind_place(peek, &at);
-	db_bind_u64(peek, 4, is_read);
-	if (look(peek, &at, &before, err) < 0)
-		return -1;
-	if (before.same)
-		return unchanged(&before, ret_seq);
-	if (store_prepare_tx(tx,
-		    "UPDATE items SET is_read = $5, read_seq = $4, changed_seq = $4"
-		    " WHERE owner = $1 AND folder = $2 AND id = $3",
-		    &st, err) < 0)
-		return -1;
-	db_bind_u64(st, 5, is_read);
-	return change(tx, st, &at, CHANGE_READ, &before, ret_seq, err);
+	return set_property(tx, &(struct place){owner, folder, id, device}, &property,
+		&(struct value){.number = is_read}, ret_seq, err);
+}
+
+static void bind_flag(struct db_stmt *st, const struct value *value)
+{
+	db_bind_i64(st, 4, value->number);
+	db_bind_blob(st, 5, value->bytes, value->len);
 }
 
 int store_item_set_flag(struct store_tx *tx, struct owner_id owner, struct folder_id folder,
 	struct item_id id, uint8_t flag_status, const void *flag, size_t flag_len,
 	struct device_id device, uint64_t *ret_seq, struct err *err)
 {
-	CLEANUP(db_done) struct db_stmt *peek = NULL, *st = NULL;
-	struct place at = {owner, folder, id, device};
-	const void *value = flag_len > 0 ? flag : NULL;
-	struct before before;
+	static const struct property property = {
+		.kind = CHANGE_FLAG,
+		.peek = "SELECT date_at, item_class, flag_seq,"
+			" flag_status = $4 AND flag IS NOT DISTINCT FROM $5 FROM items" AT_PLACE,
+		.update = "UPDATE items SET flag_status = $4, flag = $5, flag_seq = $6,"
+			  " changed_seq = $6" AT_PLACE,
+		.bind = bind_flag,
+		.seq_at = 6,
+	};
+	struct value value = {
+		.number = flag_status, .bytes = flag_len > 0 ? flag : NULL, .len = flag_len};
 
-	if (store_prepare_tx(tx,
-		    "SELECT date_at, item_class, flag_seq,"
-		    " flag_status = $4 AND flag IS NOT DISTINCT FROM $5 FROM items"
-		    " WHERE owner = $1 AND folder = $2 AND id = $3",
-		    &peek, err) < 0)
-		return -1;
-	bind_place(peek, &at);
-	db_bind_u64(peek, 4, flag_status);
-	db_bind_blob(peek, 5, value, flag_len);
-	if (look(peek, &at, &before, err) < 0)
-		return -1;
-	if (before.same)
-		return unchanged(&before, ret_seq);
-	if (store_prepare_tx(tx,
-		    "UPDATE items SET flag_status = $5, flag = $6, flag_seq = $4, changed_seq = $4"
-		    " WHERE owner = $1 AND folder = $2 AND id = $3",
-		    &st, err) < 0)
-		return -1;
-	db_bind_u64(st, 5, flag_status);
-	db_bind_blob(st, 6, value, flag_len);
-	return change(tx, st, &at, CHANGE_FLAG, &before, ret_seq, err);
+	return set_property(
+		tx, &(struct place){owner, folder, id, device}, &property, &value, ret_seq, err);
+}
+
+static void bind_bytes(struct db_stmt *st, const struct value *value)
+{
+	db_bind_blob(st, 4, value->bytes, value->len);
 }
 
 int store_item_set_categories(struct store_tx *tx, struct owner_id owner, struct folder_id folder,
 	struct item_id id, const void *categories, size_t len, struct device_id device,
 	uint64_t *ret_seq, struct err *err)
 {
-	CLEANUP(db_done) struct db_stmt *peek = NULL, *st = NULL;
-	struct place at = {owner, folder, id, device};
-	const void *value = len > 0 ? categories : NULL;
-	struct before before;
+	static const struct property property = {
+		.kind = CHANGE_CATEGORIES,
+		.peek = "SELECT date_at, item_class, categories_seq,"
+			" categories IS NOT DISTINCT FROM $4 FROM items" AT_PLACE,
+		.update = "UPDATE items SET categories = $4, categories_seq = $5,"
+			  " changed_seq = $5" AT_PLACE,
+		.bind = bind_bytes,
+		.seq_at = 5,
+	};
+	struct value value = {.bytes = len > 0 ? categories : NULL, .len = len};
 
-	if (store_prepare_tx(tx,
-		    "SELECT date_at, item_class, categories_seq, categories IS NOT DISTINCT FROM $4"
-		    " FROM items WHERE owner = $1 AND folder = $2 AND id = $3",
-		    &peek, err) < 0)
-		return -1;
-	bind_place(peek, &at);
-	db_bind_blob(peek, 4, value, len);
-	if (look(peek, &at, &before, err) < 0)
-		return -1;
-	if (before.same)
-		return unchanged(&before, ret_seq);
-	if (store_prepare_tx(tx,
-		    "UPDATE items SET categories = $5, categories_seq = $4, changed_seq = $4"
-		    " WHERE owner = $1 AND folder = $2 AND id = $3",
-		    &st, err) < 0)
-		return -1;
-	db_bind_blob(st, 5, value, len);
-	return change(tx, st, &at, CHANGE_CATEGORIES, &before, ret_seq, err);
+	return set_property(
+		tx, &(struct place){owner, folder, id, device}, &property, &value, ret_seq, err);
+}
+
+static void bind_verb(struct db_stmt *st, const struct value *value)
+{
+	db_bind_i64(st, 4, value->number);
+	db_bind_i64(st, 5, value->time_at);
 }
 
 int store_item_set_verb(struct store_tx *tx, struct owner_id owner, struct folder_id folder,
 	struct item_id id, uint8_t verb, int64_t verb_at, struct device_id device, struct err *err)
 {
-	CLEANUP(db_done) struct db_stmt *peek = NULL, *st = NULL;
-	struct place at = {owner, folder, id, device};
-	struct before before;
+	static const struct property property = {
+		.kind = CHANGE_VERB,
+		.peek = "SELECT date_at, item_class, verb_seq,"
+			" last_verb = $4 AND last_verb_at = $5 FROM items" AT_PLACE,
+		.update = "UPDATE items SET last_verb = $4, last_verb_at = $5, verb_seq = $6,"
+			  " changed_seq = $6" AT_PLACE,
+		.bind = bind_verb,
+		.seq_at = 6,
+	};
 
-	if (store_prepare_tx(tx,
-		    "SELECT date_at, item_class, verb_seq, last_verb = $4 AND last_verb_at = $5"
-		    " FROM items WHERE owner = $1 AND folder = $2 AND id = $3",
-		    &peek, err) < 0)
-		return -1;
-	bind_place(peek, &at);
-	db_bind_u64(peek, 4, verb);
-	db_bind_i64(peek, 5, verb_at);
-	if (look(peek, &at, &before, err) < 0)
-		return -1;
-	if (before.same)
-		return 0;
-	if (store_prepare_tx(tx,
-		    "UPDATE items SET last_verb = $5, last_verb_at = $6, verb_seq = $4,"
-		    " changed_seq = $4 WHERE owner = $1 AND folder = $2 AND id = $3",
-		    &st, err) < 0)
-		return -1;
-	db_bind_u64(st, 5, verb);
-	db_bind_i64(st, 6, verb_at);
-	return change(tx, st, &at, CHANGE_VERB, &before, NULL, err);
+	return set_property(tx, &(struct place){owner, folder, id, device}, &property,
+		&(struct value){.number = verb, .time_at = verb_at}, NULL, err);
 }
 
 /* ---- coming ---- */

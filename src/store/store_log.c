@@ -4,11 +4,6 @@
 #include "base/mem.h"
 #include "store/store_internal.h"
 
-static const char *text_of(const char *text)
-{
-	return text != NULL ? text : "";
-}
-
 int store_log_add(struct store_tx *tx, const struct log_row *row, struct err *err)
 {
 	CLEANUP(db_done) struct db_stmt *st = NULL;
@@ -23,13 +18,13 @@ int store_log_add(struct store_tx *tx, const struct log_row *row, struct err *er
 		return -1;
 	db_bind_u64(st, 1, id);
 	db_bind_i64(st, 2, row->at);
-	db_bind_text(st, 3, text_of(row->actor));
-	db_bind_text(st, 4, text_of(row->user));
-	db_bind_text(st, 5, text_of(row->address));
-	db_bind_text(st, 6, text_of(row->device_id));
-	db_bind_text(st, 7, text_of(row->device_type));
-	db_bind_text(st, 8, text_of(row->action));
-	db_bind_text(st, 9, text_of(row->result));
+	db_bind_text(st, 3, store_text(row->actor));
+	db_bind_text(st, 4, store_text(row->user));
+	db_bind_text(st, 5, store_text(row->address));
+	db_bind_text(st, 6, store_text(row->device_id));
+	db_bind_text(st, 7, store_text(row->device_type));
+	db_bind_text(st, 8, store_text(row->action));
+	db_bind_text(st, 9, store_text(row->result));
 	return store_run(st, err);
 }
 

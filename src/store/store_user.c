@@ -213,28 +213,12 @@ int store_user_addresses(struct store_read *rd, struct owner_id id, struct arena
 	const char ***ret, size_t *ret_count, struct err *err)
 {
 	CLEANUP(db_done) struct db_stmt *st = NULL;
-	const char **addresses = NULL;
-	size_t count = 0, cap = 0;
-	int rc;
 
 	if (store_prepare(rd, "SELECT address FROM addresses WHERE owner = $1 ORDER BY position",
 		    &st, err) < 0)
 		return -1;
 	db_bind_u64(st, 1, id.v);
-	while ((rc = db_step(st, err)) > 0) {
-		struct store_row row = {.st = st, .arena = arena};
-
-		if (STORE_GROW(arena, &addresses, count, &cap, err) < 0)
-			return -1;
-		addresses[count++] = store_row_text(&row);
-		if (store_row_end(&row, err) < 0)
-			return -1;
-	}
-	if (rc < 0)
-		return -1;
-	*ret = addresses;
-	*ret_count = count;
-	return 0;
+	return store_read_texts(st, arena, ret, ret_count, err);
 }
 
 /* ---- creating ---- */
