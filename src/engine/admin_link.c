@@ -1,0 +1,253 @@
+/*
+ * The administrator's socket. A connection has one request at a time: while it runs nothing is
+ * read.
+ *
+ * Limits: CONNECTIONS_MAX, ADMIN_REQUEST_MAX bytes of a line, IDLE_MS between two lines. Threads:
+ * the loop's; admin_handle() on the pool. A connection with a job running is freed when the job is
+ * back.
+ */
+#include "engine/admin_link.h"
+
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "loop/worker.h"
+#include "net/listen.h"
+#include "net/stream.h"
+
+#define CONNECTIONS_MAX 32
+#define THREADS         2
+#define IDLE_MS         60000
+#define ANSWER_MAX      ((size_t)64 * 1024 * 1024)
+
+struct admin_link {
+	struct loop *loop;
+	struct admin *admin;
+	struct workers *workers;
+	int listen_fd;
+	struct loop_fd *watch;
+	struct list_node connections;
+	unsigned count;
+};
+
+struct connection {
+	struct job job; /* running while busy */
+	struct list_node node;
+	struct admin_link *link;
+	struct net_stream stream;
+	struct loop_fd *watch;
+	struct loop_timer idle;
+	uid_t peer;
+	struct buf in, out;
+	size_t line_len; /* of the request that runs */
+	size_t out_at;
+	bool busy, closing;
+};
+
+static void conn_free(struct connection *c)
+{
+	loop_timer_clear(&c->idle);
+	loop_fd_free(&c->watch);
+	net_stream_close(&c->stream);
+	list_remove(&c->node);
+	c->link->count--;
+	/* A request may hold a password. */
+	if (c->in.data != NULL)
+		secret_wipe(c->in.data, c->in.cap);
+	buf_deinit(&c->in);
+	buf_deinit(&c->out);
+	mem_free(c);
+}
+
+/* Freed now, or when its job is back. */
+static void conn_end(struct connection *c)
+{
+	c->closing = true;
+	if (!c->busy)
+		conn_free(c);
+}
+
+static void run_request(struct job *job, void *thread_state)
+{
+	struct connection *c = LIST_ENTRY(job, struct connection, job);
+
+	(void)thread_state;
+	admin_handle(c->link->admin, (const char *)c->in.data, c->line_len, c->peer, &c->out);
+}
+
+static void conn_go_on(struct connection *c);
+
+static void on_request_done(struct job *job, bool cancelled)
+{
+	struct connection *c = LIST_ENTRY(job, struct connection, job);
+
+	c->busy = false;
+	secret_wipe(c->in.data, c->line_len);
+	buf_drop(&c->in, MIN(c->line_len + 1, c->in.len));
+	if (c->closing || cancelled || c->out.failed)
+		conn_free(c);
+	else
+		conn_go_on(c);
+}
+
+/* True: everything is written. False: more later, or the connection is gone. */
+static bool conn_write(struct connection *c)
+{
+	while (c->out_at < c->out.len) {
+		int64_t n = net_stream_write(
+			&c->stream, c->out.data + c->out_at, c->out.len - c->out_at);
+
+		if (n == NET_AGAIN)
+			return false;
+		if (n < 0) {
+			conn_end(c);
+			return false;
+		}
+		c->out_at += (size_t)n;
+	}
+	c->out_at = 0;
+	buf_clear(&c->out);
+	return true;
+}
+
+/* Starts the next request when its line is whole. True: it runs. */
+static bool conn_start(struct connection *c)
+{
+	uint8_t *lf = c->in.len > 0 ? memchr(c->in.data, '\n', c->in.len) : NULL;
+
+	if (lf == NULL)
+		return false;
+	c->line_len = (size_t)(lf - c->in.data);
+	c->job = (struct job){.name = "admin", .run = run_request, .done = on_request_done};
+	c->busy = workers_submit(c->link->workers, &c->job);
+	if (!c->busy)
+		conn_end(c);
+	return true;
+}
+
+/* Writes, then runs or reads, as far as it goes. */
+static void conn_go_on(struct connection *c)
+{
+	for (;;) {
+		uint8_t bytes[4096];
+		int64_t n;
+
+		if (c->busy || !conn_write(c))
+			return;
+		loop_timer_set(&c->idle, clock_now_ms() + IDLE_MS);
+		if (conn_start(c))
+			return;
+		n = net_stream_read(&c->stream, bytes, sizeof(bytes));
+		if (n == NET_AGAIN)
+			return;
+		if (n > 0)
+			buf_add(&c->in, bytes, (size_t)n);
+		secret_wipe(bytes, sizeof(bytes));
+		if (n <= 0 || c->in.failed) {
+			conn_end(c);
+			return;
+		}
+	}
+}
+
+static void on_conn_event(void *owner, unsigned events)
+{
+	struct connection *c = owner;
+
+	(void)events;
+	if (!c->closing)
+		conn_go_on(c);
+}
+
+static void on_idle(void *owner)
+{
+	struct connection *c = owner;
+
+	/* While a request runs it may take its time. */
+	if (c->busy)
+		loop_timer_set(&c->idle, clock_now_ms() + IDLE_MS);
+	else
+		conn_end(c);
+}
+
+static void take_connection(struct admin_link *link, int fd)
+{
+	struct connection *c;
+	struct err err = ERR_INIT;
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+
+	if (link->count >= CONNECTIONS_MAX ||
+		getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0) {
+		fd_close(&fd);
+		return;
+	}
+	c = x_new(struct connection);
+	c->link = link;
+	c->peer = peer.uid;
+	link->count++;
+	list_append(&link->connections, &c->node);
+	buf_init(&c->in, ADMIN_REQUEST_MAX + 1);
+	buf_init(&c->out, ANSWER_MAX);
+	loop_timer_init(&c->idle, link->loop, "admin_idle", on_idle, c);
+	if (net_stream_init(&c->stream, fd, NULL, &err) < 0 ||
+		loop_fd_new(link->loop, fd, "admin_connection", on_conn_event, c, &c->watch, &err) <
+			0) {
+		log_error(NULL, "admin_refused", F_ERR(&err));
+		conn_free(c);
+		return;
+	}
+	conn_go_on(c);
+}
+
+static void on_listener(void *owner, unsigned events)
+{
+	struct admin_link *link = owner;
+	struct net_address from;
+	int fd;
+
+	(void)events;
+	while ((fd = net_accept(link->listen_fd, &from)) >= 0)
+		take_connection(link, fd);
+}
+
+int admin_link_start(struct loop *loop, struct admin *admin, const char *path,
+	struct admin_link **ret, struct err *err)
+{
+	const struct workers_options pool = {
+		.name = "admin", .threads = THREADS, .queue_max = CONNECTIONS_MAX, .loop = loop};
+	CLEANUP(admin_link_stop) struct admin_link *link = x_new(struct admin_link);
+
+	link->loop = loop;
+	link->admin = admin;
+	link->listen_fd = -1;
+	list_init(&link->connections);
+	if (workers_new(&pool, &link->workers, err) < 0 ||
+		net_listen_unix(path, 0600, &link->listen_fd, err) < 0 ||
+		loop_fd_new(loop, link->listen_fd, "admin_listener", on_listener, link,
+			&link->watch, err) < 0)
+		return err_wrap(err, "the administrator's socket");
+	*ret = TAKE(link);
+	return 0;
+}
+
+void admin_link_stop(struct admin_link **lp)
+{
+	struct admin_link *link = *lp;
+
+	if (link == NULL)
+		return;
+	loop_fd_free(&link->watch);
+	fd_close(&link->listen_fd);
+	workers_free(&link->workers); /* answers go out from done() */
+	LIST_FOREACH_SAFE(node, &link->connections)
+		conn_free(LIST_ENTRY(node, struct connection, node));
+	mem_free(link);
+	*lp = NULL;
+}

@@ -1,0 +1,338 @@
+/*
+ * The engine's process: opens the store, starts the threads, listens, runs the loop, and takes
+ * everything down again in the opposite order. What happens with requests is in link.c, request.c
+ * and push.c.
+ *
+ * Threads: the loop (this one), workers, two for the administrator, the store's writer, one for
+ * each LMTP connection. Killing the process at any moment loses nothing that was acknowledged: only
+ * the store keeps state.
+ */
+#include "engine/engine.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "engine/admin_link.h"
+#include "engine/engine_internal.h"
+#include "ingest/lmtp.h"
+#include "mime/mime.h"
+#include "net/listen.h"
+
+#define SWEEP_EVERY_MS 60000 /* when there was nothing left */
+#define SWEEP_AGAIN_MS 200   /* between two batches */
+#define SWEEP_BATCH    1000
+#define DAY_S          86400
+
+struct process {
+	const struct engine_options *options;
+	const struct settings *settings;
+	struct loop *loop;
+	struct store *store;
+	struct auth *auth;
+	struct admin *admin;
+	struct admin_link *admin_link;
+	struct lmtp_server *lmtp;
+	struct engine engine;
+	int listen_fd;
+	struct loop_fd *listen_watch, *control_watch;
+	struct loop_timer sweep_timer;
+};
+
+/* ---- settings ---- */
+
+static struct auth_options auth_options_of(const struct settings *s)
+{
+	return (struct auth_options){.cache_ttl_s = (uint32_t)s->auth_cache_ttl_s,
+		.cache_entries = (uint32_t)s->auth_cache_entries,
+		.fail_limit_user = (uint32_t)s->auth_fail_limit_user,
+		.fail_limit_address = (uint32_t)s->auth_fail_limit_address,
+		.fail_window_s = (uint32_t)s->auth_fail_window_s,
+		.default_domain = s->auth_default_domain};
+}
+
+static void set_log_level(const struct settings *s)
+{
+	int level = log_level_parse(s->server_log_level);
+
+	if (level >= 0)
+		log_set_level((enum log_level)level);
+}
+
+static void reload(struct process *p)
+{
+	const struct settings *next, *old = p->settings;
+	struct auth_options auth_options;
+	struct err err = ERR_INIT;
+
+	if (p->options->reload == NULL)
+		return;
+	if (p->options->reload(p->options->owner, &next, &err) < 0) {
+		log_error(NULL, "reload_finished", F_STR("result", err_code_to_str(err.code)),
+			F_ERR(&err));
+		return;
+	}
+	auth_options = auth_options_of(next);
+	auth_set_options(p->auth, &auth_options);
+	lmtp_server_set_settings(p->lmtp, next);
+	engine_set_settings(&p->engine, next);
+	set_log_level(next);
+	p->settings = next;
+	settings_unref(&old);
+	log_info(NULL, "reload_finished", F_STR("result", "ok"));
+}
+
+/* ---- the store's housekeeping ---- */
+
+struct sweep {
+	struct job job;
+	struct process *process;
+	int64_t before_at;
+	int rc;
+	struct err err;
+};
+
+static void run_sweep(struct job *job, void *thread_state)
+{
+	struct sweep *sweep = LIST_ENTRY(job, struct sweep, job);
+
+	(void)thread_state;
+	sweep->rc = store_sweep(sweep->process->store, sweep->before_at, SWEEP_BATCH, &sweep->err);
+}
+
+static void on_sweep_done(struct job *job, bool cancelled)
+{
+	struct sweep *sweep = LIST_ENTRY(job, struct sweep, job);
+	struct process *p = sweep->process;
+
+	if (!cancelled) {
+		if (sweep->rc < 0)
+			log_error(NULL, "sweep_finished",
+				F_STR("result", err_code_to_str(sweep->err.code)),
+				F_ERR(&sweep->err));
+		loop_timer_set(&p->sweep_timer,
+			clock_now_ms() + (sweep->rc == 1 ? SWEEP_AGAIN_MS : SWEEP_EVERY_MS));
+	}
+	mem_free(sweep);
+}
+
+static void on_sweep_timer(void *owner)
+{
+	struct process *p = owner;
+	struct sweep *sweep = x_new(struct sweep);
+
+	sweep->job = (struct job){.name = "sweep", .run = run_sweep, .done = on_sweep_done};
+	sweep->process = p;
+	sweep->before_at = clock_now_at() - (int64_t)p->settings->store_tombstone_days * DAY_S;
+	engine_submit(&p->engine, &sweep->job);
+}
+
+/* ---- the supervisor and signals ---- */
+
+static void stop(struct process *p, const char *why)
+{
+	if (!loop_stopping(p->loop))
+		log_info(NULL, "engine_stopping", F_STR("result", why));
+	loop_stop(p->loop);
+}
+
+static void on_control(void *owner, unsigned events)
+{
+	struct process *p = owner;
+	char byte;
+
+	(void)events;
+	for (;;) {
+		ssize_t n = recv(p->options->control_fd, &byte, 1, MSG_DONTWAIT);
+
+		if (n == 1 && byte == 'R')
+			reload(p);
+		if (n == 1 || (n < 0 && errno == EINTR))
+			continue;
+		if (n == 0 || errno != EAGAIN)
+			stop(p, "the supervisor says so");
+		return;
+	}
+}
+
+static void on_signal(void *owner, int signo)
+{
+	stop(owner, strsignal(signo));
+}
+
+static void on_front(void *owner, unsigned events)
+{
+	struct process *p = owner;
+	struct net_address from;
+	int fd;
+
+	(void)events;
+	while ((fd = net_accept(p->listen_fd, &from)) >= 0)
+		link_accept(&p->engine, fd);
+}
+
+/* ---- counters for the administrator; any thread ---- */
+
+static size_t add_counter(
+	struct admin_counter *out, size_t at, size_t max, const char *name, uint64_t value)
+{
+	if (at >= max)
+		return at;
+	(void)snprintf(out[at].name, sizeof(out[at].name), "%s", name);
+	out[at].value = value;
+	return at + 1;
+}
+
+static size_t counters(void *owner, struct admin_counter *out, size_t max)
+{
+	struct process *p = owner;
+	struct engine *e = &p->engine;
+	uint64_t parked, connections, fronts;
+	size_t n = 0;
+
+	(void)pthread_mutex_lock(&e->stats_lock);
+	parked = e->parked;
+	connections = e->connections;
+	fronts = e->front_count;
+	(void)pthread_mutex_unlock(&e->stats_lock);
+	n = add_counter(out, n, max, "parked", parked);
+	n = add_counter(out, n, max, "connections", connections);
+	n = add_counter(out, n, max, "fronts", fronts);
+	n = add_counter(out, n, max, "engine_pid", (uint64_t)getpid());
+	n = add_counter(out, n, max, "workers_busy", workers_running(e->workers));
+	n = add_counter(out, n, max, "workers_waiting", workers_waiting(e->workers));
+	n = add_counter(out, n, max, "watches", watches_count(e->watches));
+	n = add_counter(out, n, max, "lmtp_connections", lmtp_server_connections(p->lmtp));
+	return n;
+}
+
+/* ---- up and down ---- */
+
+static int open_store(struct process *p, struct err *err)
+{
+	const struct settings *s = p->settings;
+	const struct store_options o = {.data_dir = s->server_data_dir,
+		.readers_max = (uint32_t)s->store_readers,
+		.group_max = (uint32_t)s->store_group_max,
+		.body_inline_max = s->store_body_inline_max,
+		.cache_kib = s->store_cache_kib,
+		.mmap_bytes = s->store_mmap_bytes};
+
+	if (store_open(&o, &p->store, err) < 0)
+		return -1;
+	/* Nothing commits before engine_init() is done. */
+	store_set_publisher(p->store, push_publish, &p->engine);
+	return 0;
+}
+
+static int listen_for_fronts(struct process *p, struct err *err)
+{
+	CLEANUP(mem_freep) char *path = x_printf("%s/engine.sock", p->settings->server_runtime_dir);
+
+	if (net_listen_unix(path, 0600, &p->listen_fd, err) < 0)
+		return err_wrap(err, "the socket for the fronts");
+	return loop_fd_new(
+		p->loop, p->listen_fd, "engine_listener", on_front, p, &p->listen_watch, err);
+}
+
+static int start_admin(struct process *p, struct err *err)
+{
+	CLEANUP(mem_freep) char *path = x_printf("%s/admin.sock", p->settings->server_runtime_dir);
+	const struct admin_options o = {.store = p->store,
+		.config_path = p->options->config_path,
+		.control_fd = p->options->control_fd,
+		.counters = counters,
+		.owner = p};
+
+	p->admin = admin_new(&o);
+	return admin_link_start(p->loop, p->admin, path, &p->admin_link, err);
+}
+
+static int start_lmtp(struct process *p, struct err *err)
+{
+	const struct lmtp_server_options o = {.store = p->store,
+		.settings = p->settings,
+		.fds = p->options->lmtp_fds,
+		.fd_count = p->options->lmtp_fd_count};
+
+	return lmtp_server_start(&o, &p->lmtp, err);
+}
+
+static int start_watching(struct process *p, struct err *err)
+{
+	if (loop_signal_add(p->loop, SIGTERM, "sigterm", on_signal, p, err) < 0 ||
+		loop_signal_add(p->loop, SIGINT, "sigint", on_signal, p, err) < 0)
+		return -1;
+	if (p->options->control_fd < 0)
+		return 0;
+	return loop_fd_new(p->loop, p->options->control_fd, "supervisor", on_control, p,
+		&p->control_watch, err);
+}
+
+static int start(struct process *p, struct err *err)
+{
+	const struct auth_options auth_options = auth_options_of(p->settings);
+
+	mime_global_init();
+	net_setup();
+	if (loop_new(&p->loop, err) < 0 || start_watching(p, err) < 0 || open_store(p, err) < 0)
+		return -1;
+	p->auth = auth_new(p->store, &auth_options);
+	if (engine_init(&p->engine, p->loop, p->store, p->auth, p->settings, err) < 0 ||
+		start_lmtp(p, err) < 0 || start_admin(p, err) < 0 || listen_for_fronts(p, err) < 0)
+		return -1;
+	loop_timer_init(&p->sweep_timer, p->loop, "sweep", on_sweep_timer, p);
+	loop_timer_set(&p->sweep_timer, clock_now_ms() + SWEEP_EVERY_MS);
+	return 0;
+}
+
+/* Whatever start() got to. */
+static void take_down(struct process *p)
+{
+	loop_fd_free(&p->listen_watch);
+	fd_close(&p->listen_fd);
+	admin_link_stop(&p->admin_link);
+	lmtp_server_stop(&p->lmtp);
+	engine_deinit(&p->engine);
+	if (p->sweep_timer.loop != NULL)
+		loop_timer_clear(&p->sweep_timer);
+	admin_free(&p->admin);
+	auth_free(&p->auth);
+	if (p->store != NULL)
+		store_close(&p->store);
+	loop_fd_free(&p->control_watch);
+	if (p->loop != NULL)
+		loop_free(&p->loop);
+	settings_unref(&p->settings);
+}
+
+int engine_run(const struct engine_options *options, struct err *err)
+{
+	struct process *p = x_new(struct process);
+	int rc;
+
+	p->options = options;
+	p->settings = settings_ref(options->settings);
+	p->listen_fd = -1;
+	set_log_level(p->settings);
+	rc = start(p, err);
+	if (rc == 0) {
+		log_info(NULL, "engine_started", F_UINT("workers", p->settings->server_workers),
+			F_UINT("lmtp_listeners", options->lmtp_fd_count));
+		if (options->control_fd >= 0)
+			(void)send(options->control_fd, "r", 1, MSG_NOSIGNAL);
+		loop_run(p->loop);
+	}
+	take_down(p);
+	mem_free(p);
+	if (rc == 0)
+		log_info(NULL, "engine_stopped", F_STR("result", "ok"));
+	return rc;
+}
