@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "ingest/lmtp_internal.h"
+#include "mime/mime.h"
 
 #define ERRORS_MAX    20
 #define RATE_MIN      200 /* bytes a second of a message, from timeout_s on */
@@ -351,6 +352,16 @@ static void answer_all(struct session *s, const char *text)
 		reply(s, text);
 }
 
+/* What came before our own trace fields says when the site got it; never a time to come. */
+static int64_t received_at(const struct spool *sp)
+{
+	int64_t now_at = clock_now_at();
+	int64_t at =
+		mime_received_at(sp->bytes.data + sp->header_len, sp->bytes.len - sp->header_len);
+
+	return at > 0 && at < now_at ? at : now_at;
+}
+
 static void deliver(struct session *s, const struct spool *sp)
 {
 	enum lmtp_outcome *outcomes =
@@ -359,7 +370,7 @@ static void deliver(struct session *s, const struct spool *sp)
 		.recipient_count = s->recipient_count,
 		.raw = sp->bytes.data,
 		.len = sp->bytes.len,
-		.received_at = clock_now_at()};
+		.received_at = received_at(sp)};
 	int64_t start_ms = clock_now_ms();
 	struct err err = ERR_INIT;
 	size_t good = 0;

@@ -99,6 +99,9 @@ NODISCARD int mime_body_render(const struct mime_summary *s, const void *raw, si
 NODISCARD int mime_part_decode(const struct mime_summary *s, const void *raw, size_t len,
 	uint32_t part_index, struct buf *out, struct err *err);
 
+/* When the site took the message in: the date of its topmost Received field; 0 when it has none that can be read. */
+int64_t mime_received_at(const void *raw, size_t len);
+
 /* What SendMail needs of a message to be sent. Lists are in the arena; addresses are bare addr-specs. */
 struct mime_envelope {
 	const char **to; /* To, Cc and Bcc of the message, each address once (ASCII case ignored) */
