@@ -1,0 +1,253 @@
+/*
+ * Answers: the engine's, small ones and bulk ones, and the few that a front gives by itself.
+ *
+ * An answer is gathered in request.out and written as the client takes it. Of a bulk answer the
+ * engine may have IPC_BULK_CREDIT bytes under way, and gets CREDIT back for what the client has
+ * taken: so a slow reader costs that much and no more. Bulk bytes may overtake their RESPONSE,
+ * which comes on another socket: they wait in request.early.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "front/front_internal.h"
+
+#define COMPACT_BYTES  (64u * 1024)
+#define CREDIT_BYTES   (64u * 1024)
+#define RETRY_MIN_S    5
+#define RETRY_SPREAD_S 20
+
+/* [MS-ASCMD] 2.2.1.13: Ping { Status 1 }, "the heartbeat is over, nothing has changed". */
+static const uint8_t ping_expired[] = {
+	0x03, 0x01, 0x6A, 0x00, 0x00, 0x0D, 0x45, 0x47, 0x03, 0x31, 0x00, 0x01, 0x01};
+
+/* Status line and the front's own headers; the state is ANSWER then. */
+static struct request *answer_begin(
+	struct front *f, struct conn *c, int status, const char *reason, bool close)
+{
+	struct request *r = c->request;
+
+	r->keep_alive = r->keep_alive && !close && r->body_done && !c->half_closed && !f->stopping;
+	list_remove(&r->queued);
+	conn_enter(f, c, CONN_ANSWER);
+	r->answered = true;
+	buf_deinit(&r->in);
+	buf_deinit(&r->body);
+	r->moved = 0;
+	r->checked_ms = clock_now_ms();
+	http_response_begin(&r->out, status, reason, clock_now_at(), r->keep_alive);
+	return r;
+}
+
+static bool answer_end(struct front *f, struct conn *c, const void *body, size_t len)
+{
+	struct request *r = c->request;
+
+	http_response_end(&r->out, len);
+	if (!r->is_head)
+		buf_add(&r->out, body, len);
+	request_charge(f, r);
+	if (r->out.failed) {
+		conn_close(f, c);
+		return false;
+	}
+	conn_set_deadline(f, c, (int64_t)f->settings->http_request_timeout_s * 1000);
+	return answer_flush(f, c);
+}
+
+bool answer_local(struct front *f, struct conn *c, int status, bool close)
+{
+	struct request *r;
+	char text[80];
+
+	/* The engine must not go on with what is answered here. */
+	request_tell_gone(f, c);
+	(void)snprintf(text, sizeof(text), "%s\n", status == 200 ? "ok" : http_reason(status));
+	r = answer_begin(f, c, status, NULL, close);
+	if (status == 503) {
+		char after[16];
+
+		/* Spread, so that they do not all come back at once. */
+		(void)snprintf(after, sizeof(after), "%u",
+			RETRY_MIN_S + (unsigned)(random_u64() % RETRY_SPREAD_S));
+		http_response_header(&r->out, "Retry-After", after);
+		front_count(f, requests_503);
+	}
+	http_response_header(&r->out, "Content-Type", "text/plain");
+	return answer_end(f, c, text, strlen(text));
+}
+
+bool answer_unavailable(struct front *f, struct conn *c, bool close)
+{
+	return answer_local(f, c, 503, close);
+}
+
+/* A phone that was parked has no request object. */
+static bool revive(struct front *f, struct conn *c)
+{
+	if (c->request != NULL)
+		return true;
+	if (request_new(f, c) == NULL) {
+		conn_close(f, c);
+		return false;
+	}
+	c->request->keep_alive = c->keep_alive;
+	c->request->body_done = true;
+	return true;
+}
+
+static bool is_ours(const char *name)
+{
+	return str_eq_nocase(name, "Content-Length") || str_eq_nocase(name, "Date") ||
+	       str_eq_nocase(name, "Connection") || str_eq_nocase(name, "Transfer-Encoding");
+}
+
+bool answer_engine(struct front *f, struct conn *c, const struct ipc_response *response)
+{
+	struct request *r;
+
+	if (!revive(f, c))
+		return false;
+	r = answer_begin(f, c, response->status, response->reason, response->close);
+	for (size_t i = 0; i < response->header_count; i++) {
+		if (!is_ours(response->headers[i].name))
+			http_response_header(
+				&r->out, response->headers[i].name, response->headers[i].value);
+	}
+	if (!response->body_follows)
+		return answer_end(f, c, response->body, (size_t)response->body_len);
+	http_response_end(&r->out, response->body_len);
+	r->answer_left = response->body_len;
+	r->uncredited = -(int64_t)r->out.len;
+	conn_set_deadline(f, c, (int64_t)f->settings->http_request_timeout_s * 1000);
+	if (r->early.len > 0) {
+		struct buf early = r->early;
+		struct ipc_body body = {.bytes = early.data, .len = early.len};
+		bool alive;
+
+		r->early = (struct buf)BUF_INIT;
+		alive = answer_on_bulk(f, c, &body);
+		buf_deinit(&early);
+		return alive;
+	}
+	return answer_flush(f, c);
+}
+
+bool answer_expiry(struct front *f, struct conn *c)
+{
+	struct request *r;
+
+	if (!revive(f, c))
+		return false;
+	r = answer_begin(f, c, 200, NULL, false);
+	if (c->expiry == IPC_EXPIRY_SYNC)
+		return answer_end(f, c, NULL, 0);
+	http_response_header(&r->out, "Content-Type", "application/vnd.ms-sync.wbxml");
+	return answer_end(f, c, ping_expired, sizeof(ping_expired));
+}
+
+bool answer_on_bulk(struct front *f, struct conn *c, const struct ipc_body *body)
+{
+	struct request *r = c->request;
+
+	if (body->aborted || (r->answered && body->len > r->answer_left)) {
+		log_warn(&f->lc, "answer_cut",
+			F_STR("reason", body->aborted ? "aborted" : "too long"));
+		if (!r->answered)
+			return answer_local(f, c, 502, true);
+		conn_close(f, c);
+		return false;
+	}
+	if (!r->answered) {
+		buf_add(&r->early, body->bytes, body->len);
+	} else {
+		r->answer_left -= body->len;
+		if (r->is_head)
+			r->uncredited += (int64_t)body->len;
+		else
+			buf_add(&r->out, body->bytes, body->len);
+	}
+	request_charge(f, r);
+	if (r->early.failed || r->out.failed || front_short_of_memory(f, 0)) {
+		log_warn(&f->lc, "answer_cut", F_STR("reason", "memory"));
+		conn_close(f, c);
+		return false;
+	}
+	return r->answered ? answer_flush(f, c) : true;
+}
+
+/* ---- writing ---- */
+
+static void give_credit(struct front *f, struct conn *c)
+{
+	struct request *r = c->request;
+	struct ipc_frame frame = {.type = IPC_CREDIT};
+
+	if (r->answer_left == 0 || r->uncredited <= 0 ||
+		(r->uncredited < CREDIT_BYTES && r->out.len > 0))
+		return;
+	frame.amount = (struct ipc_amount){
+		conn_handle(f, c, r->number), (uint32_t)MIN(r->uncredited, (int64_t)UINT32_MAX)};
+	link_send(f, &frame);
+	r->uncredited -= frame.amount.bytes;
+}
+
+static bool answer_finish(struct front *f, struct conn *c)
+{
+	struct request *r = c->request;
+
+	if (!r->keep_alive) {
+		conn_linger(f, c);
+		return false;
+	}
+	conn_enter_idle(f, c);
+	if (r->rest.len > 0) {
+		buf_deinit(&r->out);
+		request_charge(f, r);
+		front_again(f, c);
+		return true;
+	}
+	request_free(f, c);
+	if (c->input_seen)
+		front_again(f, c);
+	return true;
+}
+
+bool answer_flush(struct front *f, struct conn *c)
+{
+	struct request *r = c->request;
+
+	while (r->out_at < r->out.len) {
+		int64_t n = net_stream_write(
+			&c->stream, r->out.data + r->out_at, r->out.len - r->out_at);
+
+		if (n == NET_AGAIN)
+			break;
+		if (n < 0) {
+			conn_close(f, c);
+			return false;
+		}
+		r->out_at += (size_t)n;
+		r->moved += (uint64_t)n;
+		if (r->answered)
+			r->uncredited += n;
+		f->counters[COUNT_bytes_out] += (uint64_t)n;
+	}
+	if (r->out_at == r->out.len || r->out_at >= COMPACT_BYTES) {
+		buf_drop(&r->out, r->out_at);
+		r->out_at = 0;
+	}
+	if (c->state != CONN_ANSWER)
+		return true;
+	give_credit(f, c);
+	return r->out.len == 0 && r->answer_left == 0 ? answer_finish(f, c) : true;
+}
+
+bool answer_interim(struct front *f, struct conn *c)
+{
+	buf_add_str(&c->request->out, "HTTP/1.1 100 Continue\r\n\r\n");
+	request_charge(f, c->request);
+	return answer_flush(f, c);
+}

@@ -1,0 +1,457 @@
+/*
+ * Connections: from accept to close, and the bytes in between.
+ *
+ * Owns: struct conn and its socket. conn_enter() is the only writer of the state and asserts the
+ * way. Every deadline of a connection is the one entry that it has in the wheel; what it means
+ * depends on the state (conn_on_deadline). conn_close() ends it on every path: it tells the engine,
+ * gives back request, socket, count and slot.
+ *
+ * The usual life: HANDSHAKE, IDLE, HEAD, BODY, ENGINE, PARKED, ANSWER, IDLE, ... until the phone
+ * leaves.
+ *
+ * Events are edge-triggered and a request is not read past its end, so that bytes may wait in the
+ * socket which no event will tell of again: `input_seen` remembers it, and front_again() comes back
+ * to it.
+ *
+ * Limits: connections_max, http_connections_per_address; DRAIN_ROUND bytes of one lingering
+ * connection per round.
+ */
+#include <assert.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "front/front_internal.h"
+
+#define LINGER_MS   10000
+#define DRAIN_ROUND (256u * 1024)
+
+/* What a connection may become. */
+#define TO(state) (1u << (state))
+static const struct {
+	const char *name;
+	unsigned next;
+} states[] = {
+	[CONN_HANDSHAKE] = {"handshake", TO(CONN_IDLE) | TO(CONN_LINGER)},
+	[CONN_IDLE] = {"idle", TO(CONN_HEAD) | TO(CONN_LINGER)},
+	[CONN_HEAD] = {"head", TO(CONN_IDLE) | TO(CONN_BODY) | TO(CONN_UPLOAD) | TO(CONN_ENGINE) |
+				       TO(CONN_PARKED) | TO(CONN_ANSWER) | TO(CONN_LINGER)},
+	[CONN_BODY] = {"body", TO(CONN_UPLOAD) | TO(CONN_ENGINE) | TO(CONN_PARKED) |
+				       TO(CONN_ANSWER) | TO(CONN_LINGER)},
+	[CONN_UPLOAD] = {"upload", TO(CONN_ENGINE) | TO(CONN_ANSWER) | TO(CONN_LINGER)},
+	[CONN_ENGINE] = {"engine", TO(CONN_PARKED) | TO(CONN_ANSWER) | TO(CONN_LINGER)},
+	[CONN_PARKED] = {"parked", TO(CONN_ANSWER) | TO(CONN_LINGER)},
+	[CONN_ANSWER] = {"answer", TO(CONN_IDLE) | TO(CONN_LINGER)},
+	[CONN_LINGER] = {"linger", 0},
+};
+
+const char *conn_state_to_str(enum conn_state state)
+{
+	return states[state].name;
+}
+
+struct log_context conn_log(
+	const struct front *f, const struct conn *c, char address[NET_ADDRESS_TEXT])
+{
+	struct log_context lc = f->lc;
+
+	lc.address = net_address_to_str(&c->address, address);
+	lc.connection = (uint64_t)c->generation << 32 | c->slot;
+	return lc;
+}
+
+/* Levels of two states are counters. */
+static void count_state(struct front *f, uint8_t state, int by)
+{
+	if (state == CONN_PARKED)
+		f->counters[COUNT_parked] += (uint64_t)by;
+	if (state == CONN_ENGINE || state == CONN_UPLOAD)
+		f->counters[COUNT_in_flight] += (uint64_t)by;
+}
+
+void conn_enter(struct front *f, struct conn *c, enum conn_state state)
+{
+	char address[NET_ADDRESS_TEXT];
+
+	assert((states[c->state].next & TO(state)) != 0);
+	if (log_enabled(LOG_LEVEL_DEBUG)) {
+		struct log_context lc = conn_log(f, c, address);
+
+		log_debug(&lc, "connection_entered", F_STR("state", states[state].name),
+			F_STR("from", states[c->state].name));
+	}
+	count_state(f, c->state, -1);
+	count_state(f, state, 1);
+	c->state = (uint8_t)state;
+}
+
+void conn_set_deadline(struct front *f, struct conn *c, int64_t from_now_ms)
+{
+	int64_t now_ms = clock_now_ms();
+
+	c->deadline_ms = now_ms + from_now_ms;
+	wheel_set(f->wheel, c->slot, now_ms, c->deadline_ms);
+	front_tick_set(f);
+}
+
+void conn_enter_idle(struct front *f, struct conn *c)
+{
+	conn_enter(f, c, CONN_IDLE);
+	conn_set_deadline(f, c,
+		(int64_t)(c->watch != 0 ? f->settings->http_renew_gap_s
+					: f->settings->http_keepalive_timeout_s) *
+			1000);
+}
+
+struct conn *conn_find(struct front *f, const struct ipc_handle *handle)
+{
+	if (handle->front != f->options.number)
+		return NULL;
+	return slab_find(f->conns, (struct slab_handle){handle->slot, handle->generation});
+}
+
+struct ipc_handle conn_handle(const struct front *f, const struct conn *c, uint32_t number)
+{
+	return (struct ipc_handle){f->options.number, c->slot, c->generation, number};
+}
+
+/* ---- connections per address ---- */
+
+/* One customer has a whole /64 of IPv6. */
+static const uint8_t *address_key(const struct net_address *a, size_t *ret_len)
+{
+	bool v4 = net_address_is_ipv4(a);
+
+	*ret_len = v4 ? 4 : 8;
+	return v4 ? a->bytes + 12 : a->bytes;
+}
+
+static bool address_enter(struct front *f, const struct net_address *a)
+{
+	size_t len;
+	const uint8_t *key = address_key(a, &len);
+	uintptr_t count = (uintptr_t)map_find(f->addresses, key, len);
+
+	if (count >= f->settings->http_connections_per_address)
+		return false;
+	(void)map_put(f->addresses, key, len, (void *)(count + 1));
+	return true;
+}
+
+static void address_leave(struct front *f, const struct net_address *a)
+{
+	size_t len;
+	const uint8_t *key = address_key(a, &len);
+	uintptr_t count = (uintptr_t)map_find(f->addresses, key, len);
+
+	if (count > 1)
+		(void)map_put(f->addresses, key, len, (void *)(count - 1));
+	else
+		(void)map_remove(f->addresses, key, len);
+}
+
+/* ---- beginning ---- */
+
+static void refuse(struct front *f, int fd, const struct net_address *address, const char *why)
+{
+	struct net_stream s = {fd, NULL};
+	struct log_context lc = f->lc;
+	char text[NET_ADDRESS_TEXT];
+
+	lc.address = net_address_to_str(address, text);
+	net_stream_close(&s);
+	front_count(f, refused);
+	log_warn(&lc, "connection_refused", F_STR("reason", why));
+}
+
+static void conn_handshake(struct front *f, struct conn *c)
+{
+	struct err err = ERR_INIT;
+	char address[NET_ADDRESS_TEXT];
+	struct log_context lc;
+
+	switch (net_stream_handshake(&c->stream, &err)) {
+	case 1:
+		front_count(f, tls_handshakes);
+		conn_enter_idle(f, c);
+		(void)conn_read(f, c);
+		return;
+	case NET_AGAIN:
+		return;
+	default:
+		front_count(f, tls_failed);
+		lc = conn_log(f, c, address);
+		log_debug(&lc, "handshake_failed", F_ERR(&err));
+		conn_linger(f, c);
+	}
+}
+
+static struct conn *new_conn(struct front *f, int fd, const struct net_address *address, bool tls)
+{
+	struct err err = ERR_INIT;
+	struct slab_handle handle;
+	struct conn *c = slab_take(f->conns, &handle);
+
+	if (c == NULL)
+		return NULL;
+	c->slot = handle.slot;
+	c->generation = handle.generation;
+	c->address = *address;
+	if (net_stream_init(&c->stream, fd, tls ? f->tls : NULL, &err) == 0 &&
+		loop_many_add(f->loop, f->conn_kind, fd, c->slot, c->generation, &err) == 0)
+		return c;
+	/* The caller closes fd; a stream that failed has done so already. */
+	if (c->stream.fd >= 0) {
+		c->stream.fd = -1;
+		net_stream_close(&c->stream);
+	}
+	slab_put(f->conns, handle.slot);
+	log_warn(&f->lc, "connection_failed", F_ERR(&err));
+	return NULL;
+}
+
+void conn_accepted(struct front *f, int fd, const struct net_address *address, bool tls)
+{
+	struct conn *c;
+
+	front_count(f, accepted);
+	if (slab_count(f->conns) >= f->connections_max) {
+		refuse(f, fd, address, "max_connections");
+		return;
+	}
+	if (!address_enter(f, address)) {
+		refuse(f, fd, address, "connections_per_address");
+		return;
+	}
+	c = new_conn(f, fd, address, tls);
+	if (c == NULL) {
+		address_leave(f, address);
+		refuse(f, fd, address, "memory");
+		return;
+	}
+	c->state = tls ? CONN_HANDSHAKE : CONN_IDLE;
+	conn_set_deadline(f, c,
+		(int64_t)(tls ? f->settings->tls_handshake_timeout_s
+			      : f->settings->http_keepalive_timeout_s) *
+			1000);
+}
+
+/* ---- bytes ---- */
+
+bool conn_read(struct front *f, struct conn *c)
+{
+	while (request_wants_input(f, c)) {
+		int64_t n = net_stream_read(&c->stream, f->scratch, SCRATCH_BYTES);
+
+		if (n == NET_AGAIN) {
+			c->input_seen = false;
+			return true;
+		}
+		if (n <= 0) {
+			conn_close(f, c);
+			return false;
+		}
+		/* A short read of a plain socket has emptied it; TLS may have another record
+		 * inside. */
+		c->input_seen = c->stream.ssl != NULL || n == SCRATCH_BYTES;
+		f->counters[COUNT_bytes_in] += (uint64_t)n;
+		if (!request_input(f, c, f->scratch, (size_t)n))
+			return false;
+	}
+	return true;
+}
+
+static void conn_drain(struct front *f, struct conn *c)
+{
+	int64_t n = net_stream_drain(&c->stream, DRAIN_ROUND);
+
+	if (n == NET_EOF || n == NET_FAILED)
+		conn_close(f, c);
+	else if (n == DRAIN_ROUND)
+		front_again(f, c);
+}
+
+void conn_on_event(void *owner, uint32_t slot, uint32_t tag, unsigned events)
+{
+	struct front *f = owner;
+	struct conn *c = slab_get(f->conns, slot);
+
+	if (c == NULL || (c->generation & LOOP_TAG_MASK) != tag)
+		return;
+	if ((events & LOOP_ERROR) != 0) {
+		conn_close(f, c);
+		return;
+	}
+	if ((events & (LOOP_READ | LOOP_HANGUP)) != 0)
+		c->input_seen = true;
+	if ((events & LOOP_HANGUP) != 0)
+		c->half_closed = true;
+	switch ((enum conn_state)c->state) {
+	case CONN_HANDSHAKE:
+		conn_handshake(f, c);
+		return;
+	case CONN_IDLE:
+	case CONN_HEAD:
+		if (c->input_seen)
+			(void)conn_read(f, c);
+		return;
+	case CONN_BODY:
+	case CONN_UPLOAD:
+		if (answer_flush(f, c) && c->input_seen)
+			(void)conn_read(f, c);
+		return;
+	case CONN_PARKED:
+		if (c->input_seen)
+			(void)park_on_input(f, c);
+		return;
+	case CONN_ENGINE:
+	case CONN_ANSWER:
+		(void)answer_flush(f, c);
+		return;
+	case CONN_LINGER:
+		conn_drain(f, c);
+		return;
+	}
+}
+
+void conn_look_again(struct front *f, struct conn *c)
+{
+	c->again = false;
+	switch ((enum conn_state)c->state) {
+	case CONN_IDLE:
+		if (c->request != NULL)
+			(void)request_resume(f, c);
+		else
+			(void)conn_read(f, c);
+		return;
+	case CONN_HEAD:
+	case CONN_BODY:
+		(void)conn_read(f, c);
+		return;
+	case CONN_UPLOAD:
+		(void)request_on_grant(f, c, 0);
+		return;
+	case CONN_LINGER:
+		conn_drain(f, c);
+		return;
+	case CONN_HANDSHAKE:
+	case CONN_ENGINE:
+	case CONN_PARKED:
+	case CONN_ANSWER:
+		return;
+	}
+}
+
+/* ---- deadlines ---- */
+
+/* Is it our side that has nothing for the peer to do? */
+static bool peer_is_not_to_blame(const struct front *f, const struct conn *c)
+{
+	const struct request *r = c->request;
+
+	if (c->state == CONN_UPLOAD)
+		return r->granted == 0 || !link_bulk_room(f);
+	return c->state == CONN_ANSWER && r->out_at == r->out.len;
+}
+
+static void check_rate(struct front *f, struct conn *c)
+{
+	struct request *r = c->request;
+	int64_t now_ms = clock_now_ms(), elapsed_ms = now_ms - r->checked_ms;
+	uint64_t wanted = f->settings->http_body_min_rate * (uint64_t)elapsed_ms / 1000;
+
+	if (r->moved >= wanted || peer_is_not_to_blame(f, c)) {
+		r->moved = 0;
+		r->checked_ms = now_ms;
+		conn_set_deadline(f, c, (int64_t)f->settings->http_request_timeout_s * 1000);
+		return;
+	}
+	front_count(f, timeouts);
+	if (c->state == CONN_ANSWER)
+		conn_close(f, c);
+	else
+		(void)answer_local(f, c, 408, true);
+}
+
+void conn_on_deadline(void *owner, uint32_t slot)
+{
+	struct front *f = owner;
+	struct conn *c = slab_get(f->conns, slot);
+	int64_t now_ms = clock_now_ms();
+
+	if (now_ms < c->deadline_ms) {
+		wheel_set(f->wheel, slot, now_ms, c->deadline_ms);
+		return;
+	}
+	switch ((enum conn_state)c->state) {
+	case CONN_HANDSHAKE:
+		front_count(f, tls_failed);
+		front_count(f, timeouts);
+		conn_close(f, c);
+		return;
+	case CONN_IDLE:
+		front_count(f, timeouts);
+		conn_linger(f, c);
+		return;
+	case CONN_HEAD:
+		front_count(f, timeouts);
+		(void)answer_local(f, c, 408, true);
+		return;
+	case CONN_UPLOAD:
+		if (!c->request->sent) {
+			(void)answer_unavailable(f, c, true);
+			return;
+		}
+		check_rate(f, c);
+		return;
+	case CONN_BODY:
+	case CONN_ANSWER:
+		check_rate(f, c);
+		return;
+	case CONN_ENGINE:
+		(void)answer_unavailable(f, c, false);
+		return;
+	case CONN_PARKED:
+		(void)park_on_expiry(f, c);
+		return;
+	case CONN_LINGER:
+		conn_close(f, c);
+		return;
+	}
+}
+
+/* ---- the end ---- */
+
+void conn_linger(struct front *f, struct conn *c)
+{
+	park_forget(f, c);
+	request_free(f, c);
+	net_stream_shut(&c->stream);
+	if (c->half_closed) {
+		conn_close(f, c);
+		return;
+	}
+	conn_enter(f, c, CONN_LINGER);
+	conn_set_deadline(f, c, LINGER_MS);
+	conn_drain(f, c);
+}
+
+void conn_close(struct front *f, struct conn *c)
+{
+	char address[NET_ADDRESS_TEXT];
+
+	if (log_enabled(LOG_LEVEL_DEBUG)) {
+		struct log_context lc = conn_log(f, c, address);
+
+		log_debug(&lc, "connection_finished", F_STR("state", states[c->state].name));
+	}
+	park_forget(f, c);
+	request_free(f, c);
+	count_state(f, c->state, -1);
+	wheel_clear(f->wheel, c->slot);
+	net_stream_close(&c->stream);
+	address_leave(f, &c->address);
+	slab_put(f->conns, c->slot);
+	if (f->stopping && slab_count(f->conns) == 0)
+		loop_stop(f->loop);
+}

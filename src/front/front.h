@@ -1,0 +1,61 @@
+#ifndef BELLHOP_FRONT_FRONT_H
+#define BELLHOP_FRONT_FRONT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "conf/settings.h"
+#include "net/tls.h"
+
+/*
+ * A front: one single-threaded process that keeps the phones' connections. It knows TLS, HTTP and
+ * waiting, and nothing of mail; everything else it asks the engine for (ipc/ipc.h).
+ *
+ * Settings used: http_*, tls_*, server_max_connections, server_fronts, server_log_level.
+ */
+struct front;
+struct loop;
+
+struct front_listener {
+	int fd; /* listening; taken by the front */
+	bool tls;
+};
+
+struct front_options {
+	uint32_t number;                 /* of this front, from 0; in every handle */
+	const struct settings *settings; /* the front takes a reference of its own */
+	/* Read again at a reload, when the supervisor has found it good. NULL: only the
+	 * certificates are read again. */
+	const char *config_path;
+	/* PEM files for when the settings name none (the self-signed ones). NULL: there must not be
+	 * TLS listeners then. */
+	const char *tls_certificate, *tls_key;
+	/* NET_TICKET_KEYS_BYTES that all fronts share, so that sessions resume at any of them;
+	 * NULL: own ones. */
+	const uint8_t *ticket_keys;
+	const struct front_listener *listeners;
+	size_t listener_count;
+	const char *engine_path; /* the engine's socket */
+	/*
+	 * From the supervisor: a byte 'R' means reload settings and certificates, end of file means
+	 * stop. Taken by the front. -1: none. On stop no more connections are taken, idle and
+	 * waiting ones are closed, requests in flight have five seconds to end.
+	 */
+	int control_fd;
+	uint32_t connections_max; /* of this front; 0: its share of server_max_connections */
+};
+
+/* Runs until it is told to stop. 0, or -1 when it could not start (logged). net_setup() has been
+ * called. */
+int front_run(const struct front_options *options);
+
+/* The same in steps, for tests: make it, drive its loop, free it. */
+NODISCARD int front_new(const struct front_options *options, struct front **ret, struct err *err);
+struct loop *front_loop(struct front *f);
+void front_free(struct front **f);
+/* A counter by the name it has in IPC_STATS; 0 for unknown names. */
+uint64_t front_counter(const struct front *f, const char *name);
+
+#endif

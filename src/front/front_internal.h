@@ -1,0 +1,260 @@
+#ifndef BELLHOP_FRONT_FRONT_INTERNAL_H
+#define BELLHOP_FRONT_FRONT_INTERNAL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "base/map.h"
+#include "base/slab.h"
+#include "base/wheel.h"
+#include "front/front.h"
+#include "http/http.h"
+#include "ipc/ipc.h"
+#include "loop/loop.h"
+#include "net/listen.h"
+#include "net/stream.h"
+
+/*
+ * The front's own structs. Two objects per phone: struct conn lives as long as the connection and
+ * is all that a parked phone has; struct request exists only while a request is being read, worked
+ * on or answered.
+ *
+ * conn.c moves bytes and ends connections, request.c reads requests and hands them over, answer.c
+ * writes responses, park.c waits, link.c talks to the engine, front.c holds it together. A function
+ * that may end the connection returns false then, and its caller must not touch the connection any
+ * more.
+ */
+
+enum conn_state {
+	CONN_HANDSHAKE, /* TLS is being set up */
+	CONN_IDLE,      /* between requests; perhaps with a watch that waits for its renewal */
+	CONN_HEAD,      /* a part of a request head is here */
+	CONN_BODY,      /* a body is gathered that goes to the engine whole */
+	CONN_UPLOAD,    /* a large body flows to the engine as it grants credit */
+	CONN_ENGINE,    /* the request is with the engine, or held until there is one */
+	CONN_PARKED,    /* the phone waits; no request object */
+	CONN_ANSWER,    /* a response is being written */
+	CONN_LINGER, /* our half is shut; what still comes is thrown away, so that the answer is not
+			lost to a reset */
+};
+
+/* A keyed hash of all bytes of a request. */
+struct print {
+	uint64_t a, b;
+};
+
+struct conn {
+	struct net_stream stream;
+	struct request *request; /* owned; NULL: none */
+	int64_t deadline_ms;     /* what it means depends on the state */
+	int64_t renew_until_ms;  /* the watch may be renewed from memory before this */
+	struct print print;      /* of the request that parked */
+	struct net_address address;
+	struct wheel_link link;
+	uint32_t slot, generation;
+	uint32_t watch; /* number of the request that parked; 0: no watch */
+	uint32_t heartbeat_s;
+	uint16_t watch_engine; /* the engine (front.engine_epoch) that knows the watch */
+	uint8_t state;         /* enum conn_state; conn_enter() is the only writer */
+	uint8_t expiry;        /* enum ipc_expiry */
+	bool stale : 1;        /* do not renew from memory */
+	bool keep_alive : 1;   /* the parked request wanted it */
+	bool half_closed : 1;  /* the peer has finished sending */
+	bool input_seen : 1;   /* bytes may wait that no event will tell of again */
+	bool again : 1;        /* is in front.again */
+	uint8_t cookie_len;
+	uint8_t cookie[IPC_COOKIE_MAX];
+};
+
+_Static_assert(sizeof(struct conn) <= 192, "all that a parked phone may cost, but for TLS");
+
+struct request {
+	struct list_node all;    /* front.requests */
+	struct list_node queued; /* front.held or front.paused, or alone */
+	uint32_t slot;           /* of its connection */
+	uint32_t number;         /* in its handle */
+	struct buf in;           /* the head */
+	size_t scan;             /* http_head_end()'s */
+	struct buf body;         /* gathered, or not granted yet */
+	struct buf rest;         /* bytes behind the request: the next one */
+	struct buf early;        /* bulk bytes which overtook their RESPONSE */
+	struct buf out;          /* to be written */
+	size_t out_at;
+	struct print head_print, print;
+	struct http_request http; /* borrows from `in` */
+	struct http_chunked chunked;
+	uint64_t wire_left;   /* bytes of a counted body still to come */
+	uint64_t body_seen;   /* bytes of the body so far, decoded */
+	uint64_t granted;     /* bytes that the engine still takes */
+	uint64_t answer_left; /* bulk bytes that the engine still owes */
+	int64_t uncredited; /* of them written, credit not given back yet; below zero while the head
+			       is written */
+	uint64_t moved;     /* bytes read or written since checked_ms: against slow peers */
+	int64_t checked_ms;
+	size_t charged; /* what front.buffered counts for it */
+	bool keep_alive, is_head, body_follows;
+	bool body_done;    /* the whole body was read */
+	bool sent;         /* the engine knows of it */
+	bool continue_due; /* 100 Continue has to go out before the body comes */
+	bool answered;     /* the response has begun, or the engine is told that none is wanted */
+};
+
+struct channel {
+	const char *name;
+	struct net_stream stream;
+	struct loop_fd *watch;
+	struct buf in, out;
+	size_t out_at;
+};
+
+struct engine_link {
+	bool up;
+	struct channel control, bulk;
+	struct loop_timer retry, pace;
+	int64_t backoff_ms;
+	int64_t lost_ms;        /* since when it is away */
+	uint32_t register_next; /* slot at which REGISTER goes on */
+};
+
+struct listener {
+	struct front *front;
+	struct loop_fd *watch;
+	int fd;
+	bool tls;
+};
+
+enum front_counter_id {
+#define COUNTER(name) COUNT_##name,
+#include "front/counters.def"
+#undef COUNTER
+	COUNT_MAX
+};
+
+#define SCRATCH_BYTES IPC_BULK_CHUNK
+
+struct front {
+	struct front_options options;
+	const struct settings *settings;
+	struct log_context lc;
+	char process_name[24];
+	char *config_path, *tls_certificate, *tls_key, *engine_path;
+	uint8_t ticket_keys[NET_TICKET_KEYS_BYTES];
+	struct ssl_ctx_st *tls;
+	struct loop *loop;
+	uint8_t conn_kind;
+	struct slab *conns;
+	struct map *addresses; /* address -> count of its connections */
+	struct wheel *wheel;
+	struct loop_timer tick, stats, accept_again, stop_timer;
+	struct listener *listeners;
+	size_t listener_count;
+	struct loop_fd *control;
+	int control_fd;
+	uint32_t connections_max;
+	struct engine_link link;
+	uint16_t engine_epoch; /* counts engines, from 1 */
+	uint32_t request_next;
+	struct list_node requests, held, paused;
+	struct buf again; /* handles of connections to be looked at once more */
+	struct loop_note again_note;
+	bool stopping;
+	size_t buffered; /* bytes held in requests */
+	uint8_t print_keys[2][16];
+	uint64_t counters[COUNT_MAX];
+	uint8_t scratch[SCRATCH_BYTES];
+};
+
+/* ---- front.c ---- */
+#define front_count(f, name) ((f)->counters[COUNT_##name]++)
+/* Looks at the connection once more in this round or the next: never from inside its own callbacks.
+ */
+void front_again(struct front *f, struct conn *c);
+void front_reload(struct front *f);
+void front_stop(struct front *f);
+/* The wheel must run at the next full second. */
+void front_tick_set(struct front *f);
+void front_send_stats(struct front *f);
+/* Would n more bytes in requests be too many? */
+bool front_short_of_memory(const struct front *f, size_t n);
+
+/* ---- conn.c ---- */
+void conn_accepted(struct front *f, int fd, const struct net_address *address, bool tls);
+void conn_on_event(void *owner, uint32_t slot, uint32_t tag, unsigned events);
+void conn_on_deadline(void *owner, uint32_t slot);
+void conn_look_again(struct front *f, struct conn *c);
+void conn_enter(struct front *f, struct conn *c, enum conn_state state);
+/* With the deadline that fits: the next request, or the renewal of the watch. */
+void conn_enter_idle(struct front *f, struct conn *c);
+void conn_set_deadline(struct front *f, struct conn *c, int64_t from_now_ms);
+/* Reads while the state wants input. */
+bool conn_read(struct front *f, struct conn *c);
+/* Tells the engine, gives everything back. */
+void conn_close(struct front *f, struct conn *c);
+void conn_linger(struct front *f, struct conn *c);
+struct conn *conn_find(struct front *f, const struct ipc_handle *handle);
+struct ipc_handle conn_handle(const struct front *f, const struct conn *c, uint32_t number);
+const char *conn_state_to_str(enum conn_state state);
+struct log_context conn_log(
+	const struct front *f, const struct conn *c, char address[NET_ADDRESS_TEXT]);
+
+/* ---- request.c ---- */
+/* Makes the object and puts the connection's pointer to it; NULL when memory is short. */
+struct request *request_new(struct front *f, struct conn *c);
+void request_free(struct front *f, struct conn *c);
+/* The engine knows of a request that has no use for an answer any more: GONE, once. */
+void request_tell_gone(struct front *f, struct conn *c);
+/* Counts what the request holds. */
+void request_charge(struct front *f, struct request *r);
+/* Bytes from the client, in a state that wants them. */
+bool request_input(struct front *f, struct conn *c, const uint8_t *bytes, size_t len);
+/* Would reading help now? */
+bool request_wants_input(const struct front *f, const struct conn *c);
+bool request_on_grant(struct front *f, struct conn *c, uint32_t bytes);
+/* The engine is there (again): hands over a request that was held. */
+bool request_hand_over(struct front *f, struct conn *c);
+/* Bytes that came behind the last request are the next one. */
+bool request_resume(struct front *f, struct conn *c);
+
+/* ---- answer.c ---- */
+/* An answer of the front's own: text/plain with the reason; the connection closes after it when
+ * `close`. */
+bool answer_local(struct front *f, struct conn *c, int status, bool close);
+/* 503 with Retry-After. */
+bool answer_unavailable(struct front *f, struct conn *c, bool close);
+/* RESPONSE, and WAKE. Makes the request object when there is none. */
+bool answer_engine(struct front *f, struct conn *c, const struct ipc_response *response);
+bool answer_expiry(struct front *f, struct conn *c);
+bool answer_on_bulk(struct front *f, struct conn *c, const struct ipc_body *body);
+/* Writes what is due; goes on to the next state when all is written. */
+bool answer_flush(struct front *f, struct conn *c);
+/* A few bytes before the answer: 100 Continue. */
+bool answer_interim(struct front *f, struct conn *c);
+
+/* ---- park.c ---- */
+void park_on_park(struct front *f, const struct ipc_park *park);
+void park_on_wake(struct front *f, const struct ipc_response *wake);
+void park_on_stale(struct front *f, const struct ipc_handle *handle);
+/* True: the request renews the watch of its connection and is parked; *ret_alive says whether the
+ * connection still is. */
+bool park_try_renew(struct front *f, struct conn *c, bool *ret_alive);
+/* The watch is over: GONE. Harmless without one. */
+void park_forget(struct front *f, struct conn *c);
+/* Something came from a phone that waits. */
+bool park_on_input(struct front *f, struct conn *c);
+bool park_on_expiry(struct front *f, struct conn *c);
+
+/* ---- link.c ---- */
+void link_start(struct front *f);
+void link_stop(struct front *f);
+void link_flush(struct front *f);
+void link_send(struct front *f, const struct ipc_frame *frame);
+void link_send_handle(struct front *f, enum ipc_type type, const struct conn *c, uint32_t number);
+/* Is the engine there and taking requests? */
+bool link_ready(const struct front *f);
+/* May more bulk bytes be queued? */
+bool link_bulk_room(const struct front *f);
+
+#endif

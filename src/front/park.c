@@ -1,0 +1,130 @@
+/*
+ * Waiting. A watch belongs to a connection and is named by the number of the request that parked it
+ * (conn.watch).
+ *
+ * One normal case: the engine answers a Ping with PARK; the request object is given back and the
+ * connection waits. Nothing happens for the heartbeat: the front answers by itself and keeps the
+ * watch. The phone sends the same bytes again within renew_gap: parked again, without a frame. Mail
+ * comes: WAKE carries the answer, the watch is over.
+ *
+ * A watch ends by WAKE, by GONE (park_forget), or with the connection; nothing else clears
+ * conn.watch. Between an expiry and the renewal a STALE or a WAKE makes the next Ping go to the
+ * engine: STALE marks, WAKE ends the watch.
+ */
+#include "base/clock.h"
+#include "front/front_internal.h"
+
+void park_forget(struct front *f, struct conn *c)
+{
+	if (c->watch == 0)
+		return;
+	link_send_handle(f, IPC_GONE, c, c->watch);
+	front_count(f, gone);
+	c->watch = 0;
+}
+
+bool park_on_input(struct front *f, struct conn *c)
+{
+	int64_t n = net_stream_read(&c->stream, f->scratch, SCRATCH_BYTES);
+
+	if (n == NET_AGAIN && !c->half_closed) {
+		c->input_seen = false;
+		return true;
+	}
+	conn_close(f, c);
+	return false;
+}
+
+/* The connection waits from now on; its request object is gone. */
+static bool enter_parked(struct front *f, struct conn *c)
+{
+	c->request->answered = true;
+	request_free(f, c);
+	conn_enter(f, c, CONN_PARKED);
+	conn_set_deadline(f, c, (int64_t)c->heartbeat_s * 1000);
+	/* What came while the request was with the engine ends the wait. */
+	return c->input_seen || c->half_closed ? park_on_input(f, c) : true;
+}
+
+static void take_terms(struct front *f, struct conn *c, const struct ipc_park *park)
+{
+	c->renew_until_ms =
+		park->renew_for_s > 0 ? clock_now_ms() + (int64_t)park->renew_for_s * 1000 : 0;
+	c->expiry = (uint8_t)park->expiry;
+	c->cookie_len = park->cookie_len;
+	for (uint8_t i = 0; i < park->cookie_len; i++)
+		c->cookie[i] = park->cookie[i];
+	c->watch_engine = f->engine_epoch;
+}
+
+void park_on_park(struct front *f, const struct ipc_park *park)
+{
+	struct conn *c = conn_find(f, &park->handle);
+	struct ipc_frame gone = {.type = IPC_GONE};
+
+	if (c != NULL && c->watch == park->handle.request) {
+		/* Registered with a new engine, or checked and found clean: the heartbeat goes on.
+		 */
+		take_terms(f, c, park);
+		return;
+	}
+	if (c != NULL && c->state == CONN_ENGINE && c->request->number == park->handle.request &&
+		c->request->sent) {
+		if (c->request->rest.len > 0 || f->stopping) {
+			conn_close(f, c);
+			return;
+		}
+		front_count(f, parks);
+		take_terms(f, c, park);
+		c->watch = park->handle.request;
+		c->heartbeat_s = park->heartbeat_s > 0 ? park->heartbeat_s : 1;
+		c->print = c->request->print;
+		c->keep_alive = c->request->keep_alive;
+		c->stale = false;
+		(void)enter_parked(f, c);
+		return;
+	}
+	/* The phone went away while this was under way. */
+	gone.handle = park->handle;
+	link_send(f, &gone);
+}
+
+void park_on_wake(struct front *f, const struct ipc_response *wake)
+{
+	struct conn *c = conn_find(f, &wake->handle);
+
+	if (c == NULL || c->watch != wake->handle.request)
+		return;
+	front_count(f, wakes);
+	c->watch = 0;
+	if (c->state == CONN_PARKED)
+		(void)answer_engine(f, c, wake);
+}
+
+void park_on_stale(struct front *f, const struct ipc_handle *handle)
+{
+	struct conn *c = conn_find(f, handle);
+
+	if (c == NULL || c->watch != handle->request)
+		return;
+	front_count(f, stale);
+	c->stale = true;
+}
+
+bool park_try_renew(struct front *f, struct conn *c, bool *ret_alive)
+{
+	struct request *r = c->request;
+
+	if (c->watch == 0 || c->stale || f->stopping || clock_now_ms() >= c->renew_until_ms ||
+		r->print.a != c->print.a || r->print.b != c->print.b)
+		return false;
+	front_count(f, renewals_memory);
+	*ret_alive = enter_parked(f, c);
+	return true;
+}
+
+bool park_on_expiry(struct front *f, struct conn *c)
+{
+	front_count(f, heartbeats_expired);
+	return answer_expiry(f, c);
+}

@@ -1,0 +1,561 @@
+/*
+ * Requests: from the first byte to the engine.
+ *
+ * Owns: struct request, which lives from the first byte of a request to the last of its answer. Its
+ * buffers: `in` until the head is handed over, `body` for what is gathered or waits for credit,
+ * `rest` for bytes behind the request.
+ *
+ * Three ways to the engine: no body, or one of at most IPC_INLINE_BODY_MAX: whole in the REQUEST. A
+ * larger one, or one of unknown length whose client waits for 100 Continue: REQUEST first, then
+ * BODY as the engine grants. A chunked one: gathered; when it grows too large it becomes an upload.
+ * While no engine is there requests are held for HOLD_MS.
+ *
+ * Limits: http_header_max_bytes, http_body_max_bytes, http_buffer_max_bytes over all requests; per
+ * request one head, IPC_INLINE_BODY_MAX and one scratch of body, one scratch of rest.
+ */
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "front/front_internal.h"
+
+#define HOLD_MS        5000
+#define ENGINE_WAIT_MS 600000
+
+_Static_assert(HTTP_HEADERS_MAX <= IPC_HEADERS_MAX, "every head fits into a frame");
+
+/* ---- the object ---- */
+
+struct request *request_new(struct front *f, struct conn *c)
+{
+	struct request *r = mem_try_alloc(sizeof(*r));
+
+	if (r == NULL)
+		return NULL;
+	list_init(&r->queued);
+	list_append(&f->requests, &r->all);
+	r->slot = c->slot;
+	r->body.max = IPC_INLINE_BODY_MAX + SCRATCH_BYTES;
+	r->rest.max = SCRATCH_BYTES;
+	r->early.max = IPC_BULK_CREDIT + IPC_BULK_CHUNK;
+	c->request = r;
+	request_charge(f, r);
+	return r;
+}
+
+void request_charge(struct front *f, struct request *r)
+{
+	size_t now = sizeof(*r) + r->in.cap + r->body.cap + r->rest.cap + r->early.cap + r->out.cap;
+
+	f->buffered += now - r->charged;
+	r->charged = now;
+}
+
+void request_tell_gone(struct front *f, struct conn *c)
+{
+	struct request *r = c->request;
+
+	if (!r->sent || r->answered)
+		return;
+	if (r->body_follows && c->state == CONN_UPLOAD) {
+		struct ipc_frame frame = {.type = IPC_BODY};
+
+		frame.body.handle = conn_handle(f, c, r->number);
+		frame.body.aborted = true;
+		link_send(f, &frame);
+	}
+	link_send_handle(f, IPC_GONE, c, r->number);
+	front_count(f, gone);
+	r->answered = true;
+}
+
+void request_free(struct front *f, struct conn *c)
+{
+	struct request *r = c->request;
+
+	if (r == NULL)
+		return;
+	request_tell_gone(f, c);
+	c->request = NULL;
+	list_remove(&r->all);
+	list_remove(&r->queued);
+	buf_deinit(&r->in);
+	buf_deinit(&r->body);
+	buf_deinit(&r->rest);
+	buf_deinit(&r->early);
+	buf_deinit(&r->out);
+	f->buffered -= r->charged;
+	mem_free(r);
+}
+
+static struct print print_of(struct front *f, const void *bytes, size_t len)
+{
+	return (struct print){
+		siphash(f->print_keys[0], bytes, len), siphash(f->print_keys[1], bytes, len)};
+}
+
+/* Head and body of the request as one number; the lengths keep their border apart. */
+static void seal_print(struct front *f, struct request *r)
+{
+	struct print body =
+		print_of(f, r->body.data != NULL ? r->body.data : f->scratch, r->body.len);
+	uint64_t parts[6] = {
+		r->head_print.a, r->head_print.b, body.a, body.b, r->in.len, r->body.len};
+
+	r->print = print_of(f, parts, sizeof(parts));
+}
+
+/* ---- to the engine ---- */
+
+static void send_request(struct front *f, struct conn *c)
+{
+	struct request *r = c->request;
+	struct ipc_frame frame = {.type = IPC_REQUEST};
+	struct ipc_request *q = &frame.request;
+	char address[NET_ADDRESS_TEXT];
+
+	q->handle = conn_handle(f, c, r->number);
+	q->method = r->http.method;
+	q->target = r->http.target;
+	q->address = net_address_to_str(&c->address, address);
+	q->tls = c->stream.ssl != NULL;
+	q->body_follows = r->body_follows;
+	q->content_length = r->http.content_length;
+	q->header_count = r->http.header_count;
+	for (size_t i = 0; i < r->http.header_count; i++) {
+		q->headers[i].name = r->http.headers[i].name;
+		q->headers[i].value = r->http.headers[i].value;
+	}
+	if (!r->body_follows) {
+		q->body = r->body.data;
+		q->body_len = r->body.len;
+	}
+	link_send(f, &frame);
+	r->sent = true;
+	buf_deinit(&r->in);
+	if (!r->body_follows)
+		buf_deinit(&r->body);
+	request_charge(f, r);
+}
+
+/* Now, or as soon as there is an engine. */
+static bool send_or_hold(struct front *f, struct conn *c)
+{
+	struct request *r = c->request;
+
+	if (link_ready(f)) {
+		send_request(f, c);
+		conn_set_deadline(f, c,
+			c->state == CONN_UPLOAD
+				? (int64_t)f->settings->http_request_timeout_s * 1000
+				: ENGINE_WAIT_MS);
+		return true;
+	}
+	if (f->stopping)
+		return answer_unavailable(f, c, true);
+	list_append(&f->held, &r->queued);
+	conn_set_deadline(f, c, HOLD_MS);
+	return true;
+}
+
+bool request_hand_over(struct front *f, struct conn *c)
+{
+	list_remove(&c->request->queued);
+	c->request->checked_ms = clock_now_ms();
+	return send_or_hold(f, c);
+}
+
+/* The request is here as a whole. */
+static bool request_complete(struct front *f, struct conn *c)
+{
+	bool alive;
+
+	c->request->body_done = true;
+	seal_print(f, c->request);
+	if (park_try_renew(f, c, &alive))
+		return alive;
+	park_forget(f, c);
+	conn_enter(f, c, CONN_ENGINE);
+	return send_or_hold(f, c);
+}
+
+/* ---- uploads ---- */
+
+static void send_body(struct front *f, struct conn *c, const uint8_t *bytes, size_t len, bool last)
+{
+	struct request *r = c->request;
+	struct ipc_frame frame = {.type = IPC_BODY};
+
+	frame.body = (struct ipc_body){
+		conn_handle(f, c, r->number), .last = last, .bytes = bytes, .len = len};
+	link_send(f, &frame);
+	r->granted -= len;
+}
+
+/* Sends what is gathered, as far as credit goes; ends the upload with its last byte. */
+static bool upload_flush(struct front *f, struct conn *c)
+{
+	struct request *r = c->request;
+	size_t at = 0;
+
+	while (at < r->body.len && r->granted > 0 && link_bulk_room(f)) {
+		size_t n = MIN(MIN(r->body.len - at, IPC_BULK_CHUNK), r->granted);
+		bool last = r->body_done && at + n == r->body.len;
+
+		send_body(f, c, r->body.data + at, n, last);
+		at += n;
+		if (last)
+			conn_enter(f, c, CONN_ENGINE);
+	}
+	buf_drop(&r->body, at);
+	if (c->state == CONN_UPLOAD && r->sent && r->body_done && r->body.len == 0) {
+		send_body(f, c, NULL, 0, true);
+		conn_enter(f, c, CONN_ENGINE);
+	}
+	if (c->state == CONN_ENGINE) {
+		buf_deinit(&r->body);
+		conn_set_deadline(f, c, ENGINE_WAIT_MS);
+	} else if (r->granted > 0 && !link_bulk_room(f)) {
+		list_remove(&r->queued);
+		list_append(&f->paused, &r->queued);
+	}
+	request_charge(f, r);
+	return true;
+}
+
+static bool upload_begin(struct front *f, struct conn *c)
+{
+	struct request *r = c->request;
+
+	park_forget(f, c);
+	if (front_short_of_memory(f, IPC_INLINE_BODY_MAX))
+		return answer_unavailable(f, c, true);
+	r->body_follows = true;
+	r->moved = 0;
+	r->checked_ms = clock_now_ms();
+	conn_enter(f, c, CONN_UPLOAD);
+	return send_or_hold(f, c);
+}
+
+bool request_on_grant(struct front *f, struct conn *c, uint32_t bytes)
+{
+	struct request *r = c->request;
+
+	if (c->state != CONN_UPLOAD || !r->sent)
+		return true;
+	if (r->granted == 0 && bytes > 0) {
+		/* The client's clock starts now. */
+		r->moved = 0;
+		r->checked_ms = clock_now_ms();
+		conn_set_deadline(f, c, (int64_t)f->settings->http_request_timeout_s * 1000);
+	}
+	r->granted += bytes;
+	if (r->continue_due && bytes > 0) {
+		r->continue_due = false;
+		if (!answer_interim(f, c))
+			return false;
+	}
+	if (!upload_flush(f, c))
+		return false;
+	return c->input_seen ? conn_read(f, c) : true;
+}
+
+/* ---- bodies ---- */
+
+static bool refuse_body(struct front *f, struct conn *c, int status)
+{
+	front_count(f, requests_bad);
+	return answer_local(f, c, status, true);
+}
+
+/* len decoded bytes of the body. */
+static bool take_body(struct front *f, struct conn *c, const uint8_t *bytes, size_t len)
+{
+	struct request *r = c->request;
+	size_t direct = 0;
+
+	r->body_seen += len;
+	if (r->body_seen > f->settings->http_body_max_bytes)
+		return refuse_body(f, c, 413);
+	if (c->state == CONN_BODY && r->body.len + len > IPC_INLINE_BODY_MAX) {
+		if (!upload_begin(f, c))
+			return false;
+		if (c->state != CONN_UPLOAD)
+			return true;
+	}
+	/* The usual upload: nothing waits, there is credit, the bytes go straight through. */
+	if (c->state == CONN_UPLOAD && r->body.len == 0 && r->granted > 0 && link_bulk_room(f)) {
+		direct = MIN(MIN(len, r->granted), IPC_BULK_CHUNK);
+		send_body(f, c, bytes, direct, false);
+	}
+	if (direct < len)
+		buf_add(&r->body, bytes + direct, len - direct);
+	if (r->body.failed)
+		return answer_unavailable(f, c, true);
+	return c->state == CONN_UPLOAD && r->body.len > 0 ? upload_flush(f, c) : true;
+}
+
+static bool body_end(struct front *f, struct conn *c)
+{
+	c->request->body_done = true;
+	return c->state == CONN_BODY ? request_complete(f, c) : upload_flush(f, c);
+}
+
+/* An answer may have come in between. */
+static bool still_taking(const struct conn *c)
+{
+	return c->state == CONN_BODY || c->state == CONN_UPLOAD;
+}
+
+static bool counted_input(
+	struct front *f, struct conn *c, const uint8_t *bytes, size_t len, size_t *ret_used)
+{
+	struct request *r = c->request;
+	size_t n = (size_t)MIN((uint64_t)len, r->wire_left);
+
+	*ret_used = n;
+	r->moved += n;
+	r->wire_left -= n;
+	if (!take_body(f, c, bytes, n))
+		return false;
+	if (still_taking(c) && r->wire_left == 0)
+		return body_end(f, c);
+	return true;
+}
+
+static bool chunked_input(
+	struct front *f, struct conn *c, const uint8_t *bytes, size_t len, size_t *ret_used)
+{
+	struct request *r = c->request;
+	const uint8_t *piece = NULL;
+	size_t used = 0, piece_len = 0;
+	enum http_chunked_result result =
+		http_chunked_next(&r->chunked, bytes, len, &used, &piece, &piece_len);
+
+	*ret_used = used;
+	r->moved += used;
+	switch (result) {
+	case HTTP_CHUNKED_PIECE:
+		return take_body(f, c, piece, piece_len);
+	case HTTP_CHUNKED_DONE:
+		return body_end(f, c);
+	case HTTP_CHUNKED_MORE:
+		return true;
+	case HTTP_CHUNKED_BAD:
+		break;
+	}
+	return refuse_body(f, c, 400);
+}
+
+/* ---- heads ---- */
+
+static bool begin(struct front *f, struct conn *c)
+{
+	if (front_short_of_memory(f, sizeof(struct request)) || request_new(f, c) == NULL) {
+		static const char busy[] = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 30\r\n"
+					   "Connection: close\r\nContent-Length: 0\r\n\r\n";
+
+		(void)net_stream_write(&c->stream, busy, sizeof(busy) - 1);
+		front_count(f, requests_503);
+		conn_linger(f, c);
+		return false;
+	}
+	conn_enter(f, c, CONN_HEAD);
+	conn_set_deadline(f, c, (int64_t)f->settings->http_request_timeout_s * 1000);
+	return true;
+}
+
+static bool is_healthz(const struct http_request *q)
+{
+	size_t len = strcspn(q->target, "?");
+
+	return len == 8 && memcmp(q->target, "/healthz", len) == 0 &&
+	       (str_eq(q->method, "GET") || str_eq(q->method, "HEAD"));
+}
+
+static bool gather_body(struct front *f, struct conn *c)
+{
+	struct request *r = c->request;
+	bool counted = !r->http.chunked;
+
+	if (counted && (front_short_of_memory(f, r->wire_left) ||
+			       !buf_reserve(&r->body, (size_t)r->wire_left)))
+		return answer_unavailable(f, c, true);
+	r->checked_ms = clock_now_ms();
+	conn_enter(f, c, CONN_BODY);
+	conn_set_deadline(f, c, (int64_t)f->settings->http_request_timeout_s * 1000);
+	request_charge(f, r);
+	if (r->continue_due) {
+		r->continue_due = false;
+		return answer_interim(f, c);
+	}
+	return true;
+}
+
+/* What to do with a good head. */
+static bool head_route(struct front *f, struct conn *c)
+{
+	struct request *r = c->request;
+	int64_t length = r->http.content_length;
+
+	r->keep_alive = r->http.keep_alive;
+	r->is_head = str_eq(r->http.method, "HEAD");
+	r->continue_due = r->http.expect_continue;
+	r->body_done = length == 0;
+	if (length > 0 && (uint64_t)length > f->settings->http_body_max_bytes)
+		return refuse_body(f, c, 413);
+	if (is_healthz(&r->http)) {
+		park_forget(f, c);
+		return answer_local(f, c, 200, length != 0);
+	}
+	if (length == 0)
+		return request_complete(f, c);
+	r->wire_left = length > 0 ? (uint64_t)length : 0;
+	if (length > (int64_t)IPC_INLINE_BODY_MAX || (length < 0 && r->continue_due))
+		return upload_begin(f, c);
+	return gather_body(f, c);
+}
+
+static bool head_complete(struct front *f, struct conn *c)
+{
+	struct request *r = c->request;
+	struct err err = ERR_INIT;
+	char address[NET_ADDRESS_TEXT];
+	int status = 400;
+
+	front_count(f, requests);
+	r->number = f->request_next++;
+	if (f->request_next == 0)
+		f->request_next = 1;
+	r->head_print = print_of(f, r->in.data, r->in.len);
+	if (http_head_parse(r->in.data, r->in.len, &r->http, &status, &err) < 0) {
+		struct log_context lc = conn_log(f, c, address);
+
+		front_count(f, requests_bad);
+		log_debug(&lc, "request_refused", F_INT("status", status), F_ERR(&err));
+		return answer_local(f, c, status, true);
+	}
+	return head_route(f, c);
+}
+
+static bool head_input(
+	struct front *f, struct conn *c, const uint8_t *bytes, size_t len, size_t *ret_used)
+{
+	struct request *r = c->request;
+	size_t limit = f->settings->http_header_max_bytes;
+	size_t n = MIN(len, limit + 1 - r->in.len), blank, head_len;
+
+	*ret_used = n;
+	buf_add(&r->in, bytes, n);
+	request_charge(f, r);
+	if (r->in.failed)
+		return answer_unavailable(f, c, true);
+	blank = http_head_blank(r->in.data, r->in.len);
+	if (blank > 0) {
+		buf_drop(&r->in, blank);
+		r->scan = 0;
+	}
+	if (r->in.len == 0) { /* nothing but empty lines: no request has begun */
+		request_free(f, c);
+		conn_enter_idle(f, c);
+		return true;
+	}
+	head_len = http_head_end(r->in.data, r->in.len, &r->scan);
+	if (head_len > limit || (head_len == 0 && r->in.len > limit)) {
+		front_count(f, requests_bad);
+		return answer_local(f, c, 431, true);
+	}
+	if (head_len == 0)
+		return true;
+	*ret_used = n - (r->in.len - head_len);
+	r->in.len = head_len;
+	return head_complete(f, c);
+}
+
+/* ---- input ---- */
+
+bool request_wants_input(const struct front *f, const struct conn *c)
+{
+	switch ((enum conn_state)c->state) {
+	case CONN_IDLE:
+		return c->request == NULL;
+	case CONN_HEAD:
+	case CONN_BODY:
+		return true;
+	case CONN_UPLOAD:
+		return c->request->granted > c->request->body.len && link_bulk_room(f) &&
+		       !c->request->body_done;
+	case CONN_HANDSHAKE:
+	case CONN_ENGINE:
+	case CONN_PARKED:
+	case CONN_ANSWER:
+	case CONN_LINGER:
+		break;
+	}
+	return false;
+}
+
+/* Bytes behind the request that is being worked on. */
+static bool keep_rest(struct front *f, struct conn *c, const uint8_t *bytes, size_t len)
+{
+	if (c->state == CONN_PARKED) { /* a phone that waits has nothing to say */
+		conn_close(f, c);
+		return false;
+	}
+	if (c->request == NULL || (c->request->answered && !c->request->keep_alive))
+		return true;
+	buf_add(&c->request->rest, bytes, len);
+	request_charge(f, c->request);
+	if (c->request->rest.failed) {
+		conn_close(f, c);
+		return false;
+	}
+	return true;
+}
+
+bool request_input(struct front *f, struct conn *c, const uint8_t *bytes, size_t len)
+{
+	bool alive = true;
+
+	while (alive && len > 0) {
+		size_t used = 0;
+
+		switch ((enum conn_state)c->state) {
+		case CONN_IDLE:
+			alive = begin(f, c);
+			break;
+		case CONN_HEAD:
+			alive = head_input(f, c, bytes, len, &used);
+			break;
+		case CONN_BODY:
+		case CONN_UPLOAD:
+			if (c->request->body_done)
+				return keep_rest(f, c, bytes, len);
+			alive = c->request->http.chunked ? chunked_input(f, c, bytes, len, &used)
+							 : counted_input(f, c, bytes, len, &used);
+			break;
+		case CONN_HANDSHAKE:
+		case CONN_ENGINE:
+		case CONN_PARKED:
+		case CONN_ANSWER:
+		case CONN_LINGER:
+			return keep_rest(f, c, bytes, len);
+		}
+		bytes += used;
+		len -= used;
+	}
+	return alive;
+}
+
+bool request_resume(struct front *f, struct conn *c)
+{
+	struct buf rest = c->request->rest;
+	bool alive;
+
+	c->request->rest = (struct buf)BUF_INIT;
+	request_free(f, c);
+	alive = request_input(f, c, rest.data, rest.len);
+	buf_deinit(&rest);
+	return alive && c->input_seen ? conn_read(f, c) : alive;
+}
