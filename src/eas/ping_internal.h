@@ -37,6 +37,7 @@ struct wait_subject {
 	const struct watch_folder *folders;
 	size_t folder_count;
 	bool provisioning_known; /* the phone was told already and goes on waiting */
+	struct watch_id watch;   /* is told what the look has seen; 0: not registered yet */
 };
 
 /* Reads everything from one snapshot. */

@@ -79,6 +79,20 @@ static int look_admin(struct store_read *rd, struct arena *arena, const struct s
 	return 0;
 }
 
+/* A change that is published only after this look wakes nobody when the look has seen it. */
+static int tell_watch(struct eas_server *server, struct store_read *rd,
+	const struct wait_subject *subject, struct err *err)
+{
+	uint64_t seq;
+
+	if (subject->watch.v == 0)
+		return 0;
+	if (store_owner_seq(rd, subject->user, &seq, err) < 0)
+		return -1;
+	watch_checked(server->watches, subject->watch, subject->user, seq);
+	return 0;
+}
+
 int eas_wait_look(struct eas_server *server, struct arena *arena,
 	const struct wait_subject *subject, struct wait_verdict *ret, struct err *err)
 {
@@ -94,6 +108,8 @@ int eas_wait_look(struct eas_server *server, struct arena *arena,
 		result = hierarchy_pending(rd, subject->device, subject->user, &v.hierarchy, err);
 	if (result == 0 && !eas_wait_verdict_any(&v))
 		result = look_folders(rd, arena, subject, now_at, &v, err);
+	if (result == 0 && !eas_wait_verdict_any(&v))
+		result = tell_watch(server, rd, subject, err);
 	store_read_end(&rd);
 	if (result == 0)
 		*ret = v;
@@ -144,6 +160,7 @@ bool eas_hold(struct eas_call *call, enum watch_kind kind, const struct watch_fo
 	struct wait_verdict verdict;
 	struct err err = ERR_INIT;
 
+	subject.watch = id;
 	if (eas_wait_look(call->server, call->arena, &subject, &verdict, &err) < 0) {
 		(void)watch_end(call->server->watches, id, NULL);
 		eas_reply_error(call, &err);
@@ -260,6 +277,7 @@ void eas_watch_check(struct eas_server *server, struct arena *arena, const struc
 		.user_epoch = view->spec.user_epoch,
 		.folders = view->spec.folders,
 		.folder_count = view->spec.folder_count,
+		.watch = view->id,
 	};
 	struct wait_verdict verdict;
 	struct err err = ERR_INIT;
@@ -387,6 +405,7 @@ static int restore(struct eas_call *call, const struct wait_cookie *cookie, stru
 	}
 	subject.folders = folders;
 	call->reply->watch = register_again(call, cookie, folders, subject.folder_count);
+	subject.watch = call->reply->watch;
 	call->reply->heartbeat_s = cookie->heartbeat_s;
 	call->reply->expiry = subject.kind == WATCH_PING ? IPC_EXPIRY_PING : IPC_EXPIRY_SYNC;
 	call->reply->no_renewal = subject.provisioning_known;
