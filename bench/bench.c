@@ -1,0 +1,426 @@
+/*
+ * The server under test, and the figures. One bellhopd at a time; it is stopped by its pid, also
+ * when a benchmark gives up.
+ */
+#include "bench.h"
+
+#include <arpa/inet.h>
+#include <crypt.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "account/account.h"
+#include "base/fd.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "phone/durable.h"
+
+#define READY_MS   30000
+#define STOP_MS    20000
+#define FILL_GROUP 64
+#define THREADS    8
+
+static struct bench *running; /* for bench_die() only */
+
+int64_t bench_now_us(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+void bench_die(const char *fmt, ...)
+{
+	va_list ap;
+
+	(void)fflush(stdout);
+	va_start(ap, fmt);
+	(void)fprintf(stderr, "bench: ");
+	(void)vfprintf(stderr, fmt, ap);
+	(void)fprintf(stderr, "\n");
+	va_end(ap);
+	if (running != NULL && running->pid > 0)
+		(void)kill(running->pid, SIGTERM);
+	if (running != NULL)
+		(void)fprintf(stderr, "bench: %s is left as it is; bellhopd's words are in it\n",
+			running->folder);
+	_exit(1);
+}
+
+static uint16_t free_port(void)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+	socklen_t len = sizeof(a);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 ||
+		getsockname(fd, (struct sockaddr *)&a, &len) < 0)
+		bench_die("no free port: %s", strerror(errno));
+	fd_close(&fd);
+	return ntohs(a.sin_port);
+}
+
+static void find_bellhopd(struct bench *b, const char *build)
+{
+	static const char *const folders[] = {"src/daemon", "src", "."};
+
+	for (size_t i = 0; i < ARRAY_LEN(folders); i++) {
+		(void)snprintf(
+			b->bellhopd, sizeof(b->bellhopd), "%s/%s/bellhopd", build, folders[i]);
+		if (access(b->bellhopd, X_OK) == 0)
+			return;
+	}
+	bench_die("there is no bellhopd in %s", build);
+}
+
+void bench_init(struct bench *b, const char *name, int argc, char **argv)
+{
+	const char *build = "build", *where = getenv("BENCH_FOLDER");
+	struct store_options options = {.readers_max = 2,
+		.group_max = FILL_GROUP,
+		.body_inline_max = 131072,
+		.cache_kib = 65536,
+		.mmap_bytes = 1u << 28};
+	CLEANUP(mem_freep) char *data_dir = NULL;
+	struct err err = ERR_INIT;
+
+	for (int i = 1; i + 1 < argc; i++) {
+		if (strcmp(argv[i], "--build-dir") == 0)
+			build = argv[i + 1];
+	}
+	*b = (struct bench){.name = name, .notify_fd = -1};
+	running = b;
+	(void)signal(SIGPIPE, SIG_IGN);
+	find_bellhopd(b, build);
+	/* Not /tmp, which may be memory: commits shall be as durable as they are in real life. */
+	(void)snprintf(b->folder, sizeof(b->folder), "%s/bellhop-bench-XXXXXX",
+		where != NULL ? where : "/var/tmp");
+	if (mkdtemp(b->folder) == NULL)
+		bench_die("%s: %s", b->folder, strerror(errno));
+	data_dir = x_printf("%s/data", b->folder);
+	BENCH_OK(durable_mkdirs(data_dir, &err), &err);
+	options.data_dir = data_dir;
+	b->http_port = free_port();
+	b->lmtp_port = free_port();
+	BENCH_OK(store_open(&options, &b->store, &err), &err);
+}
+
+static void write_config(const struct bench *b)
+{
+	CLEANUP(buf_deinit) struct buf text = BUF_INIT;
+	CLEANUP(mem_freep) char *path = x_printf("%s/bellhop.conf", b->folder);
+	struct err err = ERR_INIT;
+
+	buf_addf(&text,
+		"[server]\ndata_dir = %s/data\nruntime_dir = %s/run\nfronts = 2\n"
+		"[listen]\nhttps =\nhttp = 127.0.0.1:%u\nlmtp = 127.0.0.1:%u\n"
+		"[http]\nconnections_per_address = 100000\n"
+		"[auth]\ndefault_domain = bench.example\nfail_limit_address = 100000\n%s",
+		b->folder, b->folder, b->http_port, b->lmtp_port,
+		b->settings != NULL ? b->settings : "");
+	BENCH_OK(durable_write(b->folder, path, text.data, text.len, &err), &err);
+}
+
+static void open_notify(struct bench *b, struct sockaddr_un *a)
+{
+	*a = (struct sockaddr_un){.sun_family = AF_UNIX};
+	(void)snprintf(a->sun_path, sizeof(a->sun_path), "%.90s/notify", b->folder);
+	b->notify_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (b->notify_fd < 0 || bind(b->notify_fd, (struct sockaddr *)a, sizeof(*a)) < 0)
+		bench_die("%s: %s", a->sun_path, strerror(errno));
+}
+
+static void run_server(const struct bench *b, const char *notify)
+{
+	CLEANUP(mem_freep) char *config = x_printf("%s/bellhop.conf", b->folder);
+	CLEANUP(mem_freep) char *log = x_printf("%s/log", b->folder);
+	int fd = open(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
+
+	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+	(void)setenv("NOTIFY_SOCKET", notify, 1);
+	if (fd >= 0)
+		(void)dup2(fd, 2);
+	(void)execl(b->bellhopd, b->bellhopd, "-c", config, (char *)NULL);
+	_exit(127);
+}
+
+static void wait_ready(struct bench *b)
+{
+	int64_t end_us = bench_now_us() + READY_MS * 1000LL;
+	struct pollfd pfd = {.fd = b->notify_fd, .events = POLLIN};
+	char state[4096];
+	ssize_t n;
+
+	while (bench_now_us() < end_us) {
+		if (waitpid(b->pid, NULL, WNOHANG) == b->pid) {
+			b->pid = 0;
+			bench_die("bellhopd ended at once; see %s/log", b->folder);
+		}
+		if (poll(&pfd, 1, 200) <= 0)
+			continue;
+		n = recv(b->notify_fd, state, sizeof(state) - 1, 0);
+		state[n > 0 ? n : 0] = 0;
+		if (strstr(state, "READY=1") != NULL)
+			return;
+	}
+	bench_die("bellhopd was not ready in time; see %s/log", b->folder);
+}
+
+void bench_start(struct bench *b)
+{
+	struct sockaddr_un notify;
+	CLEANUP(mem_freep) char *run_dir = x_printf("%s/run", b->folder);
+	struct err err = ERR_INIT;
+
+	store_close(&b->store);
+	BENCH_OK(durable_mkdirs(run_dir, &err), &err);
+	write_config(b);
+	open_notify(b, &notify);
+	(void)fflush(stdout);
+	b->pid = fork();
+	if (b->pid < 0)
+		bench_die("fork: %s", strerror(errno));
+	if (b->pid == 0)
+		run_server(b, notify.sun_path);
+	wait_ready(b);
+}
+
+void bench_finish(struct bench *b)
+{
+	struct err err = ERR_INIT;
+	int status = 0;
+
+	store_close(&b->store);
+	if (b->pid > 0) {
+		int64_t end_us = bench_now_us() + STOP_MS * 1000LL;
+		pid_t ended = 0;
+
+		(void)kill(b->pid, SIGTERM);
+		while (ended == 0 && bench_now_us() < end_us) {
+			ended = waitpid(b->pid, &status, WNOHANG);
+			if (ended == 0)
+				(void)poll(NULL, 0, 20);
+		}
+		if (ended == 0)
+			bench_die("bellhopd did not stop");
+		b->pid = 0;
+		if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+			bench_die("bellhopd stopped with status %x; see %s/log", status, b->folder);
+	}
+	fd_close(&b->notify_fd);
+	BENCH_OK(durable_remove_tree(b->folder, &err), &err);
+	running = NULL;
+}
+
+void bench_figure(const struct bench *b, const char *figure, double value, const char *unit,
+	const char *aim, const char *conditions)
+{
+	(void)printf("%-8s %-22s %12.2f %-12s %s%s\n", b->name, figure, value, unit,
+		aim != NULL ? "aim: " : "", aim != NULL ? aim : "");
+	(void)printf("{\"bench\":\"%s\",\"figure\":\"%s\",\"value\":%.3f,\"unit\":\"%s\","
+		     "\"conditions\":\"%s\"}\n",
+		b->name, figure, value, unit, conditions);
+	(void)fflush(stdout);
+}
+
+static int compare_doubles(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+double bench_percentile(double *values, size_t count, double p)
+{
+	if (count == 0)
+		bench_die("no values to take a percentile of");
+	qsort(values, count, sizeof(*values), compare_doubles);
+	return values[MIN(count - 1, (size_t)(p * (double)count))];
+}
+
+/* ---- CPU of the process tree ---- */
+
+/* The whole of a small /proc file; "" when it is gone. */
+static void read_proc(const char *path, char *text, size_t size)
+{
+	FILE *f = fopen(path, "re");
+	size_t n = 0;
+
+	if (f != NULL) {
+		n = fread(text, 1, size - 1, f);
+		(void)fclose(f);
+	}
+	text[n] = 0;
+}
+
+static double process_cpu_us(pid_t pid)
+{
+	char path[600], text[4096];
+	struct dirent *task;
+	double sum_us = 0;
+	DIR *tasks;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+	tasks = opendir(path);
+	if (tasks == NULL)
+		return 0;
+	while ((task = readdir(tasks)) != NULL) {
+		if (task->d_name[0] == '.')
+			continue;
+		(void)snprintf(
+			path, sizeof(path), "/proc/%d/task/%s/schedstat", (int)pid, task->d_name);
+		read_proc(path, text, sizeof(text));
+		sum_us += strtod(text, NULL) / 1000; /* nanoseconds on a CPU */
+		(void)snprintf(
+			path, sizeof(path), "/proc/%d/task/%s/children", (int)pid, task->d_name);
+		read_proc(path, text, sizeof(text));
+		for (char *p = text, *end; *p != 0; p = end) {
+			long child = strtol(p, &end, 10);
+
+			if (end == p)
+				break;
+			sum_us += process_cpu_us((pid_t)child);
+		}
+	}
+	(void)closedir(tasks);
+	return sum_us;
+}
+
+double bench_server_cpu_us(const struct bench *b)
+{
+	/* A thread that is about to sleep is counted once it does. */
+	(void)poll(NULL, 0, 3);
+	return process_cpu_us(b->pid);
+}
+
+/* ---- users and mail ---- */
+
+struct new_user {
+	unsigned n;
+	const char *hash;
+	struct owner_id id;
+};
+
+static int add_user(struct store_tx *tx, void *owner, struct err *err)
+{
+	struct new_user *u = owner;
+	char login[32];
+
+	(void)snprintf(login, sizeof(login), "user%u", u->n);
+	if (u->n == 0 && store_domain_add(tx, "bench.example", err) < 0)
+		return -1;
+	return store_user_add(tx, login, "bench.example", login, u->hash, 1700000000, &u->id, err);
+}
+
+struct owner_id bench_add_user(struct bench *b, unsigned n)
+{
+	struct crypt_data crypt = {0};
+	char password[32];
+	struct new_user u = {.n = n};
+	struct err err = ERR_INIT;
+
+	(void)snprintf(password, sizeof(password), "secret%u", n);
+	u.hash = crypt_r(password, "$5$rounds=1000$benchbench", &crypt);
+	if (u.hash == NULL || u.hash[0] == '*')
+		bench_die("crypt cannot do sha256crypt");
+	BENCH_OK(store_transact(b->store, add_user, &u, &err), &err);
+	return u.id;
+}
+
+struct fill {
+	struct owner_id owner;
+	struct account_mail mails[FILL_GROUP];
+	unsigned first, count;
+};
+
+static int add_mails(struct store_tx *tx, void *owner, struct err *err)
+{
+	struct fill *f = owner;
+
+	for (unsigned i = 0; i < f->count; i++) {
+		struct item_id ignored;
+
+		if (account_mail_add(tx, f->owner, FOLDER_INBOX, &f->mails[i],
+			    1700000000 + 60 * (int64_t)(f->first + i), false, (struct device_id){0},
+			    &ignored, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+void bench_fill(struct bench *b, struct owner_id owner, unsigned count,
+	void (*make)(unsigned i, struct buf *out))
+{
+	static const struct mime_limits limits = {
+		.parts = 1000, .depth = 50, .header_bytes = 1u << 20};
+	CLEANUP(mem_freep) struct fill *f = x_new(struct fill);
+	struct buf raw[FILL_GROUP] = {0};
+	struct err err = ERR_INIT;
+
+	f->owner = owner;
+	for (; f->first < count; f->first += f->count) {
+		f->count = MIN(count - f->first, FILL_GROUP);
+		for (unsigned i = 0; i < f->count; i++) {
+			buf_clear(&raw[i]);
+			make(f->first + i, &raw[i]);
+			BENCH_OK(account_mail_prepare(b->store, raw[i].data, raw[i].len, &limits,
+					 &f->mails[i], &err),
+				&err);
+		}
+		BENCH_OK(store_transact(b->store, add_mails, f, &err), &err);
+		for (unsigned i = 0; i < f->count; i++)
+			account_mail_release(&f->mails[i]);
+	}
+	for (unsigned i = 0; i < FILL_GROUP; i++)
+		buf_deinit(&raw[i]);
+}
+
+/* ---- threads for setting up ---- */
+
+struct parallel {
+	unsigned count;
+	void (*fn)(void *owner, unsigned i);
+	void *owner;
+	_Atomic unsigned next;
+};
+
+static void *parallel_thread(void *owner)
+{
+	struct parallel *p = owner;
+	unsigned i;
+
+	while ((i = atomic_fetch_add(&p->next, 1)) < p->count)
+		p->fn(p->owner, i);
+	return NULL;
+}
+
+void bench_parallel(unsigned count, void (*fn)(void *owner, unsigned i), void *owner)
+{
+	struct parallel p = {.count = count, .fn = fn, .owner = owner};
+	pthread_t threads[THREADS];
+
+	for (unsigned i = 0; i < THREADS; i++) {
+		if (pthread_create(&threads[i], NULL, parallel_thread, &p) != 0)
+			bench_die("no thread");
+	}
+	for (unsigned i = 0; i < THREADS; i++)
+		(void)pthread_join(threads[i], NULL);
+}
