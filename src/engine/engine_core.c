@@ -6,7 +6,8 @@
 #include "base/mem.h"
 #include "engine/engine_internal.h"
 
-#define FLUSH_MS 2000 /* at the end: for answers which are still in our buffers */
+#define LANE_WAITING_MAX 100  /* requests of one user that wait */
+#define FLUSH_MS         2000 /* at the end: for answers which are still in our buffers */
 
 int engine_init(struct engine *e, struct loop *loop, struct store *store, struct auth *auth,
 	const struct settings *settings, struct err *err)
@@ -31,6 +32,7 @@ int engine_init(struct engine *e, struct loop *loop, struct store *store, struct
 	list_init(&e->dirty);
 	list_init(&e->fronts);
 	e->requests = map_new();
+	e->lanes = lanes_new(MAX(pool.threads / 2, 1), LANE_WAITING_MAX, request_start);
 	(void)pthread_mutex_init(&e->stats_lock, NULL);
 	e->push = push_new(e);
 	e->watches = watches_new(&watch_options);
@@ -57,6 +59,7 @@ void engine_deinit(struct engine *e)
 	push_free(&e->push);
 	watches_free(&e->watches);
 	map_free(&e->requests);
+	lanes_free(&e->lanes);
 	settings_unref(&e->settings);
 	(void)pthread_mutex_destroy(&e->stats_lock);
 }

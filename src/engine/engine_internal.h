@@ -9,6 +9,7 @@
 #include "base/map.h"
 #include "conf/settings.h"
 #include "eas/eas.h"
+#include "engine/lane.h"
 #include "engine/spool.h"
 #include "ipc/ipc.h"
 #include "loop/loop.h"
@@ -52,18 +53,20 @@ struct front {
 /* ---- requests (request.c) ---- */
 
 enum request_state {
-	REQUEST_ADMITTING =
-		1,         /* a worker checks the credentials; the body has not been asked for */
-	REQUEST_RECEIVING, /* the body comes in by credit */
-	REQUEST_SPOOLING,  /* a worker writes what is there to a file */
-	REQUEST_RUNNING,   /* a worker runs the command, or a check before the parking */
-	REQUEST_SENDING,   /* the answer goes out by credit */
+	REQUEST_QUEUED = 1, /* its user has enough running (lane.h) */
+	REQUEST_ADMITTING,  /* a worker checks the credentials; the body has not been asked for */
+	REQUEST_RECEIVING,  /* the body comes in by credit */
+	REQUEST_SPOOLING,   /* a worker writes what is there to a file */
+	REQUEST_RUNNING,    /* a worker runs the command, or a check before the parking */
+	REQUEST_SENDING,    /* the answer goes out by credit */
 };
 
 struct request {
 	struct job job;
 	struct list_node node; /* in front.requests */
 	struct list_node sending_node;
+	struct lane_member lane;
+	void (*start)(struct request *r); /* when its turn comes */
 	struct engine *engine;
 	struct front *front; /* NULL: lost */
 	struct ipc_handle handle;
@@ -94,6 +97,7 @@ struct engine {
 	struct list_node links, dirty, fronts;
 	struct map *requests; /* handle -> struct request */
 	uint32_t uploads;     /* requests with a body that came or comes by credit */
+	struct lanes *lanes;
 	struct push *push;
 	bool stopping;
 
@@ -115,6 +119,8 @@ void links_free(struct engine *e);
 bool links_idle(const struct engine *e);
 
 /* Frames. */
+/* A queued one's turn has come. */
+void request_start(struct lane_member *member);
 void request_begin(struct engine *e, struct front *front, const struct ipc_request *frame);
 void request_body(struct engine *e, const struct ipc_body *body);
 void request_credit(struct engine *e, const struct ipc_amount *amount);

@@ -57,6 +57,7 @@ void request_free(struct request **rp)
 		(void)map_remove(r->engine->requests, &r->handle, sizeof(r->handle));
 	if (r->http.body_follows)
 		r->engine->uploads--;
+	lane_leave(r->engine->lanes, &r->lane);
 	list_remove(&r->node);
 	list_remove(&r->sending_node);
 	spool_deinit(&r->spool);
@@ -165,12 +166,39 @@ static bool still_wanted(struct request **rp)
 {
 	struct request *r = *rp;
 
+	lane_leave(r->engine->lanes, &r->lane);
 	if (!r->gone && r->front != NULL)
 		return true;
 	if (r->reply.kind == EAS_REPLY_WAIT)
 		(void)watch_end(r->engine->watches, r->reply.watch, NULL);
 	request_free(rp);
 	return false;
+}
+
+/* One user's requests take half of the workers at most. */
+static void wait_turn(struct request *r, void (*start)(struct request *r))
+{
+	const char *key = ipc_header_find(r->http.headers, r->http.header_count, "authorization");
+
+	r->start = start;
+	switch (lane_enter(r->engine->lanes, &r->lane, key)) {
+	case LANE_RUN:
+		start(r);
+		return;
+	case LANE_WAIT:
+		r->state = REQUEST_QUEUED;
+		return;
+	case LANE_FULL:
+		refuse_busy(&r);
+		return;
+	}
+}
+
+void request_start(struct lane_member *member)
+{
+	struct request *r = LIST_ENTRY(member, struct request, lane);
+
+	r->start(r);
 }
 
 /* ---- the command ---- */
@@ -218,10 +246,15 @@ static void on_command_done(struct job *job, bool cancelled)
 	}
 }
 
+static void submit_command(struct request *r)
+{
+	submit(r, REQUEST_RUNNING, "command", run_command, on_command_done);
+}
+
 static void start_command(struct request *r)
 {
 	r->body_complete = true;
-	submit(r, REQUEST_RUNNING, "command", run_command, on_command_done);
+	wait_turn(r, submit_command);
 }
 
 /* ---- large bodies ---- */
@@ -256,6 +289,11 @@ static void on_admission_done(struct job *job, bool cancelled)
 		refuse_busy(&r);
 	else if (check_auth_result(&r))
 		grant(r);
+}
+
+static void submit_admission(struct request *r)
+{
+	submit(r, REQUEST_ADMITTING, "admission", run_admission, on_admission_done);
 }
 
 static void run_spooling(struct job *job, void *thread_state)
@@ -376,7 +414,7 @@ void request_begin(struct engine *e, struct front *front, const struct ipc_reque
 	if (refuse_at_once(&r))
 		return;
 	if (r->http.body_follows) {
-		submit(r, REQUEST_ADMITTING, "admission", run_admission, on_admission_done);
+		wait_turn(r, submit_admission);
 		return;
 	}
 	spool_add(&r->spool, frame->body, frame->body_len);

@@ -440,7 +440,7 @@ static void test_front_lost_with_commands_running(void)
 	for (uint32_t i = 1; i <= 8; i++)
 		world_request(i, i % 2 == 0 ? EAS "?Ping=5" : EAS "?Len", "Basic good", "");
 	announce_upload(20, "Basic good", 100000);
-	while (atomic_load(&world.commands) < 4)
+	while (atomic_load(&world.commands) < 2)
 		(void)loop_run_once(world.loop, 10);
 	world_reconnect();
 	world_request(1, EAS "?Len", "Basic good", "new"); /* the same handle again */
@@ -451,6 +451,32 @@ static void test_front_lost_with_commands_running(void)
 	CHECK_INT(watches_count(world.engine.watches), 0);
 	CHECK_INT(map_count(world.engine.requests), 0);
 	CHECK_INT(world.engine.uploads, 0);
+	world_close();
+}
+
+/* One user's slow commands leave workers for the others, and wait in a bounded line. */
+static void test_one_user_does_not_take_all_workers(void)
+{
+	world_open();
+	atomic_store(&world.block, true);
+	for (uint32_t i = 1; i <= 110; i++)
+		world_request(i, EAS "?Len", "Basic good", "");
+	for (uint32_t i = 103; i <= 110; i++) /* 2 run, 100 wait */
+		expect_response(IPC_RESPONSE, i, 503, "");
+	world_request(900, EAS "?Len", "Basic bad", "");
+	expect_response(IPC_RESPONSE, 900, 401, "");
+	CHECK_INT(workers_running(world.engine.workers), 2);
+	send_handle(IPC_GONE, 50);
+	atomic_store(&world.block, false);
+	for (uint32_t i = 1; i <= 101; i++) {
+		const struct ipc_frame *f = world_next();
+
+		REQUIRE(f != NULL);
+		CHECK_INT(f->response.status, 200);
+		CHECK(f->response.handle.request != 50);
+	}
+	CHECK(world_quiet());
+	CHECK_INT(map_count(world.engine.requests), 0);
 	world_close();
 }
 
@@ -487,4 +513,5 @@ TEST_MAIN(TEST(test_paths), TEST(test_small_request), TEST(test_refusals),
 	TEST(test_park_and_wake), TEST(test_check_finds_nothing), TEST(test_admin_mark),
 	TEST(test_newer_ping_ends_the_older), TEST(test_flags_wake_after_their_delay),
 	TEST(test_front_comes_back), TEST(test_front_lost_with_commands_running),
-	TEST(test_garbage_ends_the_link), TEST(test_stop_answers_what_runs))
+	TEST(test_one_user_does_not_take_all_workers), TEST(test_garbage_ends_the_link),
+	TEST(test_stop_answers_what_runs))
