@@ -410,20 +410,20 @@ static void test_recipients_and_certificates(void)
 static void test_limits(void)
 {
 	check_count(EAS_CMD_Sync, 141, "Sync{Collections{Collection{" KEYS "Commands{",
-		"Fetch{ServerId=%u} ", "}}}}", 200, 4);
-	check_count(EAS_CMD_Sync, 141, "Sync{Collections{",
-		"Collection{SyncKey=1 CollectionId=%u} ", "}}", 1000, 15);
-	check_count(EAS_CMD_Sync, 25, "Sync{Collections{", "Collection{SyncKey=1 CollectionId=%u} ",
+		"Fetch{ServerId=@} ", "}}}}", 200, 4);
+	check_count(EAS_CMD_Sync, 141, "Sync{Collections{", "Collection{SyncKey=1 CollectionId=@} ",
+		"}}", 1000, 15);
+	check_count(EAS_CMD_Sync, 25, "Sync{Collections{", "Collection{SyncKey=1 CollectionId=@} ",
 		"}}", 1000, 4);
 	check_count(EAS_CMD_GetItemEstimate, 141, "GetItemEstimate{Collections{",
-		"Collection{AirSync:SyncKey=1 CollectionId=%u} ", "}}", 1000, 103);
+		"Collection{AirSync:SyncKey=1 CollectionId=@} ", "}}", 1000, 103);
 	check_count(EAS_CMD_ItemOperations, 141, "ItemOperations{",
-		"Fetch{Store=Mailbox AirSyncBase:FileReference=%u} ", "}", 100, 11);
-	check_count(EAS_CMD_MoveItems, 141, "MoveItems{",
-		"Move{SrcMsgId=%u SrcFldId=1 DstFldId=2} ", "}", 1000, 103);
+		"Fetch{Store=Mailbox AirSyncBase:FileReference=@} ", "}", 100, 11);
+	check_count(EAS_CMD_MoveItems, 141, "MoveItems{", "Move{SrcMsgId=@ SrcFldId=1 DstFldId=2} ",
+		"}", 1000, 103);
 	check_count(EAS_CMD_MeetingResponse, 141, "MeetingResponse{",
-		"Request{UserResponse=1 RequestId=%u} ", "}", 100, 103);
-	check_count(EAS_CMD_ResolveRecipients, 141, "ResolveRecipients{", "To=%u ", "}", 100, 5);
+		"Request{UserResponse=1 RequestId=@} ", "}", 100, 103);
+	check_count(EAS_CMD_ResolveRecipients, 141, "ResolveRecipients{", "To=@ ", "}", 100, 5);
 	check_count(EAS_CMD_ValidateCert, 141, "ValidateCert{Certificates{", "Certificate=AAAA ",
 		"}}", 100, 2);
 }

@@ -145,7 +145,7 @@ static inline void check_rows(enum eas_command command, const struct row *rows, 
 
 #define CHECK_ROWS(command, rows) check_rows(EAS_CMD_##command, rows, ARRAY_LEN(rows))
 
-/* Many of one element, and what is over the limit. */
+/* Many of one element (@: its number), and what is over the limit. */
 static inline void check_count(enum eas_command command, unsigned version, const char *before,
 	const char *each, const char *after, unsigned limit, unsigned status)
 {
@@ -157,8 +157,13 @@ static inline void check_count(enum eas_command command, unsigned version, const
 		struct checked r;
 
 		buf_add_str(&text, before);
-		for (unsigned i = 0; i < n; i++)
-			buf_addf(&text, each, i);
+		for (unsigned i = 0; i < n; i++) {
+			const char *number = strchr(each, '@');
+
+			buf_add(&text, each, strcspn(each, "@"));
+			if (number != NULL)
+				buf_addf(&text, "%u%s", i, number + 1);
+		}
 		buf_add_str(&text, after);
 		wbxml_writer_init(&w, &bytes);
 		(void)write_elements(&w, buf_cstr(&text), eas_command_info(command)->root >> 8);
