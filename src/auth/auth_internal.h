@@ -1,0 +1,81 @@
+#ifndef BELLHOP_AUTH_AUTH_INTERNAL_H
+#define BELLHOP_AUTH_AUTH_INTERNAL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "auth/auth.h"
+#include "store/ids.h"
+
+/* What the files of this room share. */
+
+/* ---- auth_basic.c: the header ---- */
+struct auth_basic {
+	const char *name, *password; /* UTF-8, in the arena */
+};
+
+enum auth_parse {
+	AUTH_PARSE_NONE /* no header, or another scheme */,
+	AUTH_PARSE_BAD,
+	AUTH_PARSE_GOOD
+};
+
+enum auth_parse auth_basic_parse(
+	struct arena *arena, const char *authorization, struct auth_basic *ret);
+
+/* ---- auth_cache.c: good credentials ---- */
+/*
+ * A set-associative table of fixed size: a tag belongs to one set of eight entries, the least
+ * recently used of which makes room. Threads: any.
+ */
+struct auth_cache;
+
+struct auth_tag {
+	uint64_t a, b; /* two SipHashes with keys of their own */
+};
+
+struct auth_cache_entry {
+	struct auth_tag tag; /* of the header's bytes */
+	struct owner_id owner;
+	uint64_t epoch; /* of the user when the password was checked */
+	int64_t expires_at;
+	uint64_t address; /* hash of the address that logged in last */
+	uint64_t used;    /* order of use; 0: free */
+};
+
+struct auth_cache *auth_cache_new(uint32_t entries);
+void auth_cache_free(struct auth_cache **cache);
+/* Copies the entry out; false when there is none that is good at now_at. */
+bool auth_cache_find(struct auth_cache *cache, const struct auth_tag *tag, int64_t now_at,
+	struct auth_cache_entry *ret);
+/* Puts or replaces; `used` is the cache's own. */
+void auth_cache_put(struct auth_cache *cache, const struct auth_cache_entry *entry, int64_t now_at);
+
+/* ---- auth_throttle.c: failures in a sliding window ---- */
+/*
+ * Counters in a table of fixed size (about 1 MB); when a set is full, the counter with the fewest
+ * failures makes room, so a flood of other names cannot wash out one that is at its limit. Threads:
+ * any.
+ */
+struct auth_throttle;
+
+struct auth_throttle *auth_throttle_new(void);
+void auth_throttle_free(struct auth_throttle **throttle);
+/* Failures of that key in the window that ends now. */
+uint32_t auth_throttle_count(
+	struct auth_throttle *throttle, uint64_t key, int64_t now_ms, uint32_t window_s);
+/* One more; returns the count before it. */
+uint32_t auth_throttle_add(
+	struct auth_throttle *throttle, uint64_t key, int64_t now_ms, uint32_t window_s);
+/* True once per key and window: for saying that it is over the limit. */
+bool auth_throttle_tell(
+	struct auth_throttle *throttle, uint64_t key, int64_t now_ms, uint32_t window_s);
+
+/* ---- auth_password.c: crypt(3) ---- */
+/*
+ * True when the password fits the hash. Slow by purpose, and hungry (16 MB for yescrypt). An empty
+ * or locked hash fits nothing.
+ */
+bool auth_password_fits(const char *password, const char *hash);
+
+#endif
