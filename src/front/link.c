@@ -124,12 +124,23 @@ static bool channel_flush(struct channel *ch)
 	return true;
 }
 
+/* Requests that waited for an engine, or for this one to read. */
+static void hand_over(struct front *f)
+{
+	while (link_ready(f) && !list_empty(&f->held)) {
+		struct request *r = LIST_ENTRY(f->held.next, struct request, queued);
+
+		(void)request_hand_over(f, slab_get(f->conns, r->slot));
+	}
+}
+
 void link_flush(struct front *f)
 {
 	struct engine_link *l = &f->link;
 
 	if (!l->up)
 		return;
+	hand_over(f);
 	if (l->control.out.failed || l->bulk.out.failed) {
 		link_lost(f, "memory");
 		return;
@@ -344,11 +355,6 @@ static void link_found(struct front *f)
 	log_info(&f->lc, "engine_connected", F_UINT("parked", f->counters[COUNT_parked]),
 		F_INT("away_ms", f->engine_epoch > 1 ? now_ms - l->lost_ms : 0));
 	loop_timer_set(&l->pace, now_ms);
-	LIST_FOREACH_SAFE(node, &f->held) {
-		struct request *r = LIST_ENTRY(node, struct request, queued);
-
-		(void)request_hand_over(f, slab_get(f->conns, r->slot));
-	}
 }
 
 static void on_retry(void *owner)

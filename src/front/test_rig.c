@@ -110,6 +110,7 @@ void rig_start(struct rig *r, const char *conf, bool tls)
 		REQUIRE_OK(net_tls_self_signed(r->cert, r->key, "localhost", &err), &err);
 		o.tls_certificate = r->cert;
 		o.tls_key = r->key;
+		REQUIRE_OK(net_tls_client_new(&r->client_tls, &err), &err);
 	}
 	o.settings = settings;
 	o.config_path = r->conf_path;
@@ -130,6 +131,7 @@ static void shut(int *fd)
 void rig_stop(struct rig *r)
 {
 	front_free(&r->front);
+	net_tls_free(&r->client_tls);
 	shut(&r->control);
 	shut(&r->bulk);
 	shut(&r->engine_listener);
@@ -299,7 +301,7 @@ void engine_answer(
 
 /* ---- phones ---- */
 
-void phone_connect(struct rig *r, struct phone *p)
+void phone_connect_raw(struct rig *r, struct phone *p)
 {
 	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(r->port)};
 	struct err err = ERR_INIT;
@@ -312,6 +314,23 @@ void phone_connect(struct rig *r, struct phone *p)
 	REQUIRE(fcntl(fd, F_SETFL, O_NONBLOCK) == 0);
 	REQUIRE_OK(net_stream_init(&p->stream, fd, NULL, &err), &err);
 	(void)loop_run_once(front_loop(r->front), 0);
+}
+
+void phone_connect(struct rig *r, struct phone *p)
+{
+	struct err err = ERR_INIT;
+	int fd, rc = NET_AGAIN;
+
+	phone_connect_raw(r, p);
+	if (r->client_tls == NULL)
+		return;
+	fd = p->stream.fd;
+	REQUIRE_OK(net_stream_init_client(&p->stream, fd, r->client_tls, &err), &err);
+	for (int i = 0; i < PATIENCE_ROUNDS && rc == NET_AGAIN; i++) {
+		rc = net_stream_handshake(&p->stream, &err);
+		one_round(r);
+	}
+	CHECK_INT(rc, 1);
 }
 
 void phone_close(struct phone *p)

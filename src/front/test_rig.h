@@ -18,6 +18,7 @@ struct rig {
 	struct front *front;
 	char folder[64], engine_path[96], conf_path[96], cert[96], key[96];
 	uint16_t port;
+	struct ssl_ctx_st *client_tls; /* phones speak TLS; NULL: plain */
 	int engine_listener;
 	int control, bulk; /* the engine's ends; -1: not connected */
 	struct buf control_in, bulk_in;
@@ -60,6 +61,8 @@ void engine_answer(struct rig *r, enum ipc_type type, const struct ipc_handle *h
 	const char *body);
 
 void phone_connect(struct rig *r, struct phone *p);
+/* Only the TCP connection, whatever the listener speaks. */
+void phone_connect_raw(struct rig *r, struct phone *p);
 void phone_close(struct phone *p);
 void phone_send(struct rig *r, struct phone *p, const char *text);
 void phone_send_bytes(struct rig *r, struct phone *p, const void *bytes, size_t len);
