@@ -4,6 +4,7 @@
 #include "base/arena.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -70,7 +71,8 @@ void arena_clear(struct arena *a)
 	c->used = 0;
 }
 
-void *arena_try_alloc(struct arena *a, size_t size)
+/* may_fail: NULL when memory is short; else aborts then, as the x_ functions do. */
+static void *alloc(struct arena *a, size_t size, bool may_fail)
 {
 	struct chunk *c = a->chunks;
 	size_t room = POOLS_ARE_MALLOC ? size : (size + ALIGN_BYTES - 1) & ~(ALIGN_BYTES - 1);
@@ -81,7 +83,8 @@ void *arena_try_alloc(struct arena *a, size_t size)
 	if (POOLS_ARE_MALLOC || c == NULL || c->size - c->used < room) {
 		size_t chunk_size = POOLS_ARE_MALLOC ? room : MAX(room, CHUNK_BYTES);
 
-		c = mem_try_alloc(sizeof(*c) + chunk_size);
+		c = may_fail ? mem_try_alloc(sizeof(*c) + chunk_size)
+			     : x_calloc(1, sizeof(*c) + chunk_size);
 		if (c == NULL)
 			return NULL;
 		c->size = chunk_size;
@@ -101,9 +104,14 @@ void *arena_try_alloc(struct arena *a, size_t size)
 	return p;
 }
 
+void *arena_try_alloc(struct arena *a, size_t size)
+{
+	return alloc(a, size, true);
+}
+
 void *arena_x_alloc(struct arena *a, size_t size)
 {
-	void *p = arena_try_alloc(a, size);
+	void *p = alloc(a, size, false);
 
 	if (p == NULL) {
 		(void)fputs("bellhop: arena exhausted\n", stderr);
