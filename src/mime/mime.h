@@ -89,8 +89,9 @@ struct mime_body {
  * Renders the body of a message as type 1, 2 or 4, at most max_bytes of UTF-8 (UINT64_MAX: all), never
  * cutting a character. Text from HTML by libxml2 (links, lists, tables readable; scripts and styles left out); HTML from
  * text by escaping. Line ends are CRLF. Charset: as declared, else detected (UTF-8 valid, else windows-1252).
- * Type 4 is the raw message; bytes that are not clean UTF-8 are replaced (see classes.md 2.1) only then.
- * At most `work_bytes` of input are converted; beyond that the body counts as truncated.
+ * Type 4 is the raw message; when it holds bytes that are not clean UTF-8, its 8-bit parts are made quoted-printable or
+ * base64 and its headers UTF-8 (classes.md 2.1), and what is still not clean is replaced by U+FFFD.
+ * At most 64 MB of a text and 8 MB of an HTML part that becomes text are converted; beyond that the body counts as truncated.
  */
 NODISCARD int mime_body_render(const struct mime_summary *s, const void *raw, size_t len,
 	enum mime_body_type type, uint64_t max_bytes, struct mime_body *ret, struct err *err);

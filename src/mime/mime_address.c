@@ -2,7 +2,7 @@
  * Address lists. The plain forms (addr, Name <addr>, "Name" <addr>) are read here; a field with
  * anything else (comments, groups, routes, encoded words) goes to GMime as a whole.
  *
- * Limits: MIME_VALUE_MAX bytes of a field; ADDRESSES_MAX addresses. Pure; any thread.
+ * Limits: MIME_VALUE_MAX bytes of a field; MIME_ADDRESSES_MAX addresses. Pure; any thread.
  */
 #include "mime/mime_internal.h"
 
@@ -13,12 +13,12 @@
 #include "base/mem.h"
 #include "base/str.h"
 
-enum { ADDRESSES_MAX = 10000 };
+enum { PIECE_WANTED = 1024, PIECE_MAX = 2048 };
 
 static void add(
 	struct arena *arena, struct mime_addresses *list, const char *name, const char *addr)
 {
-	if (list->count >= ADDRESSES_MAX)
+	if (list->count >= MIME_ADDRESSES_MAX)
 		return;
 	if (list->count == list->cap) {
 		size_t cap = MAX(list->cap * 2, (size_t)4);
@@ -59,7 +59,7 @@ static char *cut_quoted(char *p, const char **ret)
 /* `<addr>` at p is cut; behind it, or NULL. */
 static char *cut_angle(char *p, const char **ret)
 {
-	size_t n = strcspn(++p, "> \t<\"(),:;\\[]");
+	size_t n = strcspn(++p, "> \t<\"(),:;\\");
 
 	if (p[n] != '>' || n == 0)
 		return NULL;
@@ -81,7 +81,7 @@ static char *cut_one(char *p, const char **name, const char **addr)
 		p = cut_angle(p, addr);
 		return p != NULL ? skip_blank(p) : NULL;
 	}
-	stop = p + strcspn(p, ",<>()\";:\\[]");
+	stop = p + strcspn(p, ",<>()\";:\\");
 	if (*stop == '<') {
 		char *angle = cut_angle(stop, addr);
 
@@ -170,33 +170,76 @@ static void take_list(
 	}
 }
 
-/* GMime reads nested groups by recursion; no real mail nests them. */
-static bool is_nested_deep(const char *s)
+/* Outlook's habit, where no group explains the ';'. */
+static void semicolons_to_commas(char *s)
 {
-	size_t colons = 0, comments = 0;
+	bool quoted = false;
 
+	if (strchr(s, ':') != NULL)
+		return;
 	for (; *s != 0; s++) {
-		colons += *s == ':';
-		comments += *s == '(';
+		if (*s == '\\' && s[1] != 0)
+			s++;
+		else if (*s == '"')
+			quoted = !quoted;
+		else if (*s == ';' && !quoted)
+			*s = ',';
 	}
-	return colons > 200 || comments > 5000;
+}
+
+/* GMime's reader recurses into groups and looks ahead from each bad address, so it is given the
+ * list in pieces: where the piece that begins at s ends, at a comma if there is one. */
+static size_t piece_len(const char *s)
+{
+	size_t comma = 0, i = 0;
+	unsigned comments = 0;
+	bool quoted = false;
+
+	for (; s[i] != 0 && i < PIECE_MAX; i++) {
+		if (s[i] == ',' && !quoted && comments == 0)
+			comma = i;
+		if (comma > 0 && i >= PIECE_WANTED)
+			return comma;
+		if (s[i] == '\\' && s[i + 1] != 0)
+			i++;
+		else if (s[i] == '"')
+			quoted = !quoted;
+		else if (!quoted && s[i] == '(')
+			comments++;
+		else if (!quoted && s[i] == ')' && comments > 0)
+			comments--;
+	}
+	return s[i] != 0 && comma > 0 ? comma : i;
+}
+
+static void parse_piece(struct arena *arena, const char *s, size_t len, struct mime_addresses *list)
+{
+	InternetAddressList *parsed;
+
+	if (parse_plain(arena, arena_x_strndup(arena, s, len), list))
+		return;
+	parsed = internet_address_list_parse(mime_init_options(), arena_x_strndup(arena, s, len));
+	if (parsed == NULL)
+		return;
+	take_list(arena, parsed, list, false);
+	g_object_unref(parsed);
 }
 
 void mime_address_parse(struct arena *arena, struct mime_slice value, struct mime_addresses *list)
 {
-	char *s = mime_header_utf8(arena, value);
+	char *s = list->count < MIME_ADDRESSES_MAX ? mime_header_utf8(arena, value) : NULL;
 	size_t before = list->count;
-	InternetAddressList *parsed;
 
-	if (*s == 0 || parse_plain(arena, s, list))
+	if (s == NULL || *s == 0 || parse_plain(arena, s, list))
 		return;
 	s = mime_header_utf8(arena, value);
-	if (!is_nested_deep(s)) {
-		parsed = internet_address_list_parse(mime_init_options(), s);
-		if (parsed != NULL) {
-			take_list(arena, parsed, list, false);
-			g_object_unref(parsed);
-		}
+	semicolons_to_commas(s);
+	while (*s != 0) {
+		size_t n = piece_len(s);
+
+		parse_piece(arena, s, n, list);
+		s += n;
+		s += *s == ',';
 	}
 	/* Nobody can read it: keep what the sender wrote. */
 	if (list->count == before)

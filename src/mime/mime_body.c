@@ -16,6 +16,8 @@
 #include "base/str.h"
 
 #define WHOLE_BYTES ((size_t)256 * 1024)
+/* Of a larger message, unclean bytes become U+FFFD. */
+#define RECODE_BYTES ((size_t)32 * 1024 * 1024)
 
 /* Bytes on their way through the steps: borrowed, or in own. */
 struct flow {
@@ -38,6 +40,8 @@ static void flow_take(struct flow *f, struct buf *made)
 static void flow_open(struct flow *f, const struct mime_part *p, const char *raw, size_t window)
 {
 	struct buf made = BUF_INIT;
+	const char *charset = p->charset;
+	char named[64];
 
 	*f = (struct flow){raw + p->offset, MIN((size_t)p->length, window), BUF_INIT};
 	if (!mime_transfer_is_identity(p->encoding)) {
@@ -47,8 +51,12 @@ static void flow_open(struct flow *f, const struct mime_part *p, const char *raw
 	if (f->len >= 3 && memcmp(f->p, "\xef\xbb\xbf", 3) == 0) {
 		f->p += 3;
 		f->len -= 3;
-	} else if (!mime_charset_is_utf8(p->charset, f->p, f->len)) {
-		mime_charset_add(&made, p->charset, f->p, f->len);
+	} else if (!mime_charset_is_utf8(charset, f->p, f->len)) {
+		if (*charset == 0 && strcmp(p->content_type, "text/html") == 0) {
+			mime_html_charset(f->p, f->len, named, sizeof(named));
+			charset = str_starts_nocase(named, "utf") ? "" : named;
+		}
+		mime_charset_add(&made, charset, f->p, f->len);
 		flow_take(f, &made);
 	}
 }
@@ -148,15 +156,26 @@ static void render_part(const struct mime_part *p, bool is_html, const char *raw
 	}
 }
 
-/* The message itself. */
+/* The message itself. When what is wanted of it holds bytes that no string can carry, that much is
+ * made anew. */
 static void render_mime(const char *raw, size_t len, struct mime_out *o, struct mime_body *ret)
 {
 	/* Lines only grow: no more than max bytes of input can be needed. */
-	size_t window = MAX(WHOLE_BYTES, (size_t)MIN(o->max, (uint64_t)len));
+	size_t window = MIN(len, MAX(WHOLE_BYTES, (size_t)MIN(o->max, (uint64_t)len)));
+	size_t behind = len - window;
+	struct buf recoded = BUF_INIT;
 
-	mime_text_add_lines(o, raw, MIN(len, window));
-	ret->estimated_bytes = o->total + (len - MIN(len, window));
-	ret->truncated = o->cut || window < len;
+	if (window <= RECODE_BYTES && !mime_text_is_clean(raw, window)) {
+		mime_recode(&recoded, raw, window);
+		if (!recoded.failed) {
+			raw = (const char *)recoded.data;
+			window = recoded.len;
+		}
+	}
+	mime_text_add_lines(o, raw, window);
+	ret->estimated_bytes = o->total + behind;
+	ret->truncated = o->cut || behind > 0;
+	buf_deinit(&recoded);
 }
 
 int mime_body_render(const struct mime_summary *s, const void *raw, size_t len,
@@ -164,6 +183,7 @@ int mime_body_render(const struct mime_summary *s, const void *raw, size_t len,
 {
 	struct mime_body body = {.type = type};
 	struct mime_out o = {.buf = &body.data, .max = max_bytes};
+	const char *bytes = mime_bytes(raw, len);
 	const struct mime_part *p;
 	bool is_html = false;
 
@@ -171,11 +191,11 @@ int mime_body_render(const struct mime_summary *s, const void *raw, size_t len,
 		return err_set(err, ERR_BAD_INPUT, "body type %d cannot be made", (int)type);
 	p = source_part(s, type, &is_html);
 	if (type == MIME_BODY_MIME) {
-		render_mime(raw, len, &o, &body);
+		render_mime(bytes, len, &o, &body);
 	} else if (p != NULL) {
 		if (!part_fits(p, len))
 			return err_set(err, ERR_BAD_INPUT, "summary and message do not match");
-		render_part(p, is_html, raw, type, &o, &body);
+		render_part(p, is_html, bytes, type, &o, &body);
 	}
 	if (body.data.failed) {
 		buf_deinit(&body.data);
@@ -195,6 +215,6 @@ int mime_part_decode(const struct mime_summary *s, const void *raw, size_t len, 
 	p = &s->parts[part_index];
 	if (!part_fits(p, len))
 		return err_set(err, ERR_BAD_INPUT, "summary and message do not match");
-	mime_transfer_add(out, p->encoding, (const char *)raw + p->offset, p->length);
+	mime_transfer_add(out, p->encoding, mime_bytes(raw, len) + p->offset, p->length);
 	return out->failed ? err_set(err, ERR_INTERNAL, "no memory for a part") : 0;
 }

@@ -152,8 +152,9 @@ static void single_fill(struct single *table, const char *iconv_name)
 		char byte = (char)(0x80 + i), *in = &byte, *out = &table->upper[i][1];
 		size_t in_left = 1, out_left = 3;
 
+		/* Some hold a letter back, to see whether an accent follows: the second call. */
 		if (cd == (iconv_t)-1 || iconv(cd, &in, &in_left, &out, &out_left) != 0 ||
-			out_left == 3) {
+			iconv(cd, NULL, NULL, &out, &out_left) != 0 || out_left == 3) {
 			memcpy(&table->upper[i][1], "\xef\xbf\xbd", 3);
 			out_left = 0;
 		}

@@ -123,9 +123,10 @@ char *mime_header_clean(struct arena *arena, const char *s, size_t len, size_t m
 	struct buf clean = BUF_INIT;
 	char *copy;
 
-	utf8_add_clean(&clean, s, len);
-	if (clean.failed)
-		clean.len = 0;
+	if (len > 0)
+		utf8_add_clean(&clean, s, len);
+	if (clean.failed || clean.len == 0)
+		return arena_x_strdup(arena, "");
 	len = utf8_floor((const char *)clean.data, clean.len, max);
 	copy = arena_x_strndup(arena, (const char *)clean.data, len);
 	buf_deinit(&clean);

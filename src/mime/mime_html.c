@@ -1,6 +1,7 @@
 /*
- * HTML without taking it apart: text made HTML, the charset named in a head made utf-8, cid: links.
- * All in one pass over the bytes. Any thread; pure.
+ * HTML without taking it apart: text made HTML (links are left to the clients, which all find
+ * them), the charset named in a head made utf-8, cid: links. All in one pass over the bytes. Any
+ * thread; pure.
  */
 #include "mime/mime_internal.h"
 
@@ -13,79 +14,70 @@
 /* A charset named behind this many bytes is not looked for by clients either. */
 #define HEAD_BYTES ((size_t)16 * 1024)
 
-static void add_escaped(struct buf *out, const char *s, size_t len)
+typedef uint8_t bytes16 __attribute__((vector_size(16)));
+
+/* Sixteen bytes from p; 0xff in each place that mime_html_from_text() has to look at: markup,
+ * blanks that are not single, line ends, what may begin "http". next holds the bytes from p + 1. */
+static bytes16 special16(bytes16 v, bytes16 next)
 {
-	size_t start = 0;
+	return (bytes16)((v == '&') | (v == '<') | (v == '>') | (v == '"') | (v == '\n') |
+			 (v == '\r') | (v == '\t') |
+			 ((v == ' ') & ((next == ' ') | (next == '\t'))));
+}
 
-	for (size_t i = 0; i < len; i++) {
-		const char *entity = NULL;
+static bool is_special(const char *p, const char *end)
+{
+	char next = p + 1 < end ? p[1] : 0;
 
-		switch (s[i]) {
-		case '&':
-			entity = "&amp;";
-			break;
-		case '<':
-			entity = "&lt;";
-			break;
-		case '>':
-			entity = "&gt;";
-			break;
-		case '"':
-			entity = "&quot;";
-			break;
-		default:
-			continue;
-		}
-		buf_add(out, s + start, i - start);
-		buf_add_str(out, entity);
-		start = i + 1;
+	switch (*p) {
+	case '&':
+	case '<':
+	case '>':
+	case '"':
+	case '\n':
+	case '\r':
+	case '\t':
+		return true;
+	case ' ':
+		return next == ' ' || next == '\t';
+	default:
+		return false;
 	}
-	buf_add(out, s + start, len - start);
 }
 
-/* Length of a web address at p, or 0. */
-static size_t link_len(const char *p, size_t left)
+/* The next special byte at or behind p, or end. */
+static const char *find_special(const char *p, const char *end)
 {
-	size_t n = 0;
+	while (end - p >= 17) {
+		bytes16 v, next, hit;
+		uint64_t half[2];
 
-	if (!(left > 8 && memcmp(p, "https://", 8) == 0) &&
-		!(left > 7 && memcmp(p, "http://", 7) == 0))
-		return 0;
-	while (n < left && (uint8_t)p[n] > ' ' && strchr("<>\"'`{}|\\^", p[n]) == NULL)
-		n++;
-	while (n > 0 && strchr(".,;:!?)]", p[n - 1]) != NULL)
-		n--;
-	return n > 8 ? n : 0;
+		memcpy(&v, p, sizeof(v));
+		memcpy(&next, p + 1, sizeof(next));
+		hit = special16(v, next);
+		memcpy(half, &hit, sizeof(half));
+		if ((half[0] | half[1]) != 0)
+			break;
+		p += 16;
+	}
+	while (p < end && !is_special(p, end))
+		p++;
+	return p;
 }
 
-static void add_link(struct buf *out, const char *url, size_t len)
+static const char *entity_of(char c)
 {
-	buf_add_str(out, "<a href=\"");
-	add_escaped(out, url, len);
-	buf_add_str(out, "\">");
-	add_escaped(out, url, len);
-	buf_add_str(out, "</a>");
-}
-
-/* A stretch of a line without runs of blanks. */
-static void add_line(struct buf *out, const char *s, size_t len)
-{
-	while (len > 0) {
-		const char *h = memmem(s, len, "http", 4);
-		size_t n = h != NULL ? (size_t)(h - s) : len, url = 0;
-
-		add_escaped(out, s, n);
-		s += n;
-		len -= n;
-		if (len == 0)
-			return;
-		url = link_len(s, len);
-		if (url > 0)
-			add_link(out, s, url);
-		else
-			add_escaped(out, s, url = 1);
-		s += url;
-		len -= url;
+	switch (c) {
+	case '&':
+		return "&amp;";
+	case '<':
+		return "&lt;";
+	case '>':
+		return "&gt;";
+	case '"':
+		return "&quot;";
+	default:
+		return NULL;
 	}
 }
 
@@ -108,37 +100,40 @@ static size_t add_blanks(struct buf *out, const char *s, size_t len, bool at_sta
 	return n;
 }
 
-static void add_text_line(struct buf *out, const char *s, size_t len)
+/* Writes what stands for the special byte at p; how many bytes that were. */
+static size_t add_special(struct buf *out, const char *p, const char *end)
 {
-	size_t i = add_blanks(out, s, len, true), start = i;
+	const char *entity = entity_of(*p);
+	size_t n = 1;
 
-	for (; i < len; i++) {
-		if (s[i] != '\t' && !(s[i] == ' ' && i + 1 < len && s[i + 1] == ' '))
-			continue;
-		add_line(out, s + start, i - start);
-		i += add_blanks(out, s + i, len - i, false);
-		start = i--;
+	if (entity != NULL) {
+		buf_add_str(out, entity);
+	} else if (*p == '\n' || *p == '\r') {
+		buf_add(out, "<br>\r\n", 6);
+		n = *p == '\r' && end - p > 1 && p[1] == '\n' ? 2 : 1;
+		n += add_blanks(out, p + n, (size_t)(end - p) - n, true);
+	} else {
+		n = add_blanks(out, p, (size_t)(end - p), false);
 	}
-	add_line(out, s + start, len - start);
+	return n;
 }
 
 void mime_html_from_text(struct buf *out, const char *text, size_t len)
 {
 	const char *p = text, *end = text + len;
 
+	if (!buf_reserve(out, len + len / 8 + 256))
+		return;
 	buf_add_str(out, "<html><head><meta http-equiv=\"Content-Type\" content=\"text/html; "
 			 "charset=utf-8\"></head><body>\r\n");
+	p += add_blanks(out, p, len, true);
 	while (p < end) {
-		size_t n = 0;
+		const char *special = find_special(p, end);
 
-		while (p + n < end && p[n] != '\n' && p[n] != '\r')
-			n++;
-		add_text_line(out, p, n);
-		p += n;
-		if (p == end)
-			break;
-		p += *p == '\r' && end - p > 1 && p[1] == '\n' ? 2 : 1;
-		buf_add_str(out, "<br>\r\n");
+		buf_add(out, p, (size_t)(special - p));
+		p = special;
+		if (p < end)
+			p += add_special(out, p, end);
 	}
 	buf_add_str(out, "</body></html>\r\n");
 }
@@ -167,31 +162,54 @@ static size_t charset_value(const char *tag, size_t len, const char **ret)
 	return 0;
 }
 
+/* The next charset that the head names at or behind *p; moves *p behind its tag. NULL: no more. */
+static const char *next_charset(
+	const char **p, const char *html_end, const char *head_end, size_t *ret_len)
+{
+	while ((*p = memchr(*p, '<', (size_t)(head_end - *p))) != NULL && head_end - *p > 5) {
+		const char *gt, *value;
+
+		if (strncasecmp(*p, "<body", 5) == 0)
+			return NULL;
+		(*p)++;
+		if (strncasecmp(*p, "meta", 4) != 0 && strncasecmp(*p, "?xml", 4) != 0)
+			continue;
+		gt = memchr(*p, '>', (size_t)(html_end - *p));
+		if (gt == NULL)
+			return NULL;
+		*ret_len = charset_value(*p, (size_t)(gt - *p), &value);
+		*p = gt < head_end ? gt : head_end;
+		if (*ret_len > 0)
+			return value;
+	}
+	return NULL;
+}
+
+void mime_html_charset(const char *html, size_t len, char *ret, size_t ret_size)
+{
+	const char *p = html;
+	size_t n = 0;
+	const char *value = next_charset(&p, html + len, html + MIN(len, HEAD_BYTES), &n);
+
+	n = value != NULL && n < ret_size ? n : 0;
+	if (n > 0)
+		memcpy(ret, value, n);
+	ret[n] = 0;
+}
+
 void mime_html_add_as_utf8(struct buf *out, const char *html, size_t len)
 {
-	const char *p = html, *done = html, *head_end = html + MIN(len, HEAD_BYTES);
+	const char *p = html, *done = html, *value;
+	size_t n;
 
 	if (!buf_reserve(out, len))
 		return;
-	while ((p = memchr(p, '<', (size_t)(head_end - p))) != NULL && head_end - p > 5) {
-		const char *gt, *value;
-		size_t n;
-
-		if (strncasecmp(p, "<body", 5) == 0)
-			break;
-		p++;
-		if (strncasecmp(p, "meta", 4) != 0 && strncasecmp(p, "?xml", 4) != 0)
+	while ((value = next_charset(&p, html + len, html + MIN(len, HEAD_BYTES), &n)) != NULL) {
+		if (n == 5 && strncasecmp(value, "utf-8", 5) == 0)
 			continue;
-		gt = memchr(p, '>', (size_t)(html + len - p));
-		if (gt == NULL)
-			break;
-		n = charset_value(p, (size_t)(gt - p), &value);
-		if (n > 0 && !(n == 5 && strncasecmp(value, "utf-8", 5) == 0)) {
-			buf_add(out, done, (size_t)(value - done));
-			buf_add_str(out, "utf-8");
-			done = value + n;
-		}
-		p = gt < head_end ? gt : head_end;
+		buf_add(out, done, (size_t)(value - done));
+		buf_add_str(out, "utf-8");
+		done = value + n;
 	}
 	buf_add(out, done, (size_t)(html + len - done));
 }

@@ -1,6 +1,6 @@
 /*
  * HTML to readable text, over libxml2's HTML parser in SAX mode: no tree is built. Blocks become
- * lines, quotes "> ", list items "* " or "1. ", links "text <url>", table rows lines; what is not
+ * lines, quotes "> ", list items "* " or "1. ", links "text (url)", table rows lines; what is not
  * shown (head, scripts, styles) is left out.
  *
  * One normal case: `<p>Hi <a href=u>x</a></p>`: the start of p asks for an empty line before the
@@ -98,10 +98,11 @@ struct html_text {
 	size_t parsed; /* bytes of the input behind which the parser gave up */
 	htmlParserCtxtPtr parser;
 	unsigned depth, hidden, pre, quotes;
-	unsigned breaks;  /* line ends due before the next text */
-	unsigned written; /* line ends at the end of the output */
-	bool blank;       /* a blank is due before the next text */
-	bool bullet;      /* the next text is that of a list item */
+	unsigned text_quotes; /* depth of the text last written */
+	unsigned breaks;      /* line ends due before the next text */
+	unsigned written;     /* line ends at the end of the output */
+	bool blank;           /* a blank is due before the next text */
+	bool bullet;          /* the next text is that of a list item */
 	unsigned lists;
 	unsigned numbers[LISTS_MAX]; /* 0: bullets */
 	struct link open_links[LINKS_MAX];
@@ -161,7 +162,7 @@ static void settle(struct html_text *h)
 
 	while (!fresh && h->written < h->breaks) {
 		/* The empty line inside a quote carries its mark. */
-		if (h->written > 0 && h->quotes > 0)
+		if (h->written > 0 && MIN(h->quotes, h->text_quotes) > 0)
 			buf_add_byte(h->out, '>');
 		buf_add_byte(h->out, '\n');
 		h->written++;
@@ -176,6 +177,7 @@ static void settle(struct html_text *h)
 		buf_add_byte(h->out, ' ');
 	h->breaks = h->written = 0;
 	h->blank = false;
+	h->text_quotes = h->quotes;
 }
 
 /* A line end that the author asked for. */
@@ -304,12 +306,12 @@ static void close_link(struct html_text *h)
 
 		if (h->written == 0)
 			buf_add_byte(h->out, ' ');
-		buf_add_byte(h->out, '<');
+		buf_add_byte(h->out, '(');
 		for (; *shown != 0; shown++) {
 			if ((uint8_t)*shown > ' ')
 				buf_add_byte(h->out, (uint8_t)*shown);
 		}
-		buf_add_byte(h->out, '>');
+		buf_add_byte(h->out, ')');
 		h->written = 0;
 	}
 	mem_free(l->url);

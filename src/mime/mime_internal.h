@@ -17,6 +17,8 @@
 #define MIME_PARTS_DEFAULT        ((size_t)1000)
 #define MIME_DEPTH_DEFAULT        ((size_t)50)
 #define MIME_HEADER_BYTES_DEFAULT ((size_t)256 * 1024)
+/* Addresses of one kind. */
+#define MIME_ADDRESSES_MAX ((size_t)10000)
 /* One field's value is looked at up to here. */
 #define MIME_VALUE_MAX ((size_t)64 * 1024)
 /* Address lists and other decoded fields are kept up to here (classes.md 3: 32768). */
@@ -30,6 +32,12 @@ struct mime_slice {
 	const char *p; /* NULL: absent */
 	size_t len;
 };
+
+/* A caller may have no bytes at no address. */
+static inline const char *mime_bytes(const void *raw, size_t len)
+{
+	return len > 0 ? raw : "";
+}
 
 /* --- mime_init.c: GMime's options for header decoding, good after mime_global_init(). */
 void *mime_init_options(void);
@@ -62,14 +70,15 @@ char *mime_header_clean(struct arena *arena, const char *s, size_t len, size_t m
 /* --- mime_param.c: Content-Type and Content-Disposition --- */
 struct mime_content_type {
 	const char *type; /* "text/plain", lower case; "" when absent or broken */
-	const char *charset, *boundary, *name, *method, *report_type, *protocol, *smime_type;
+	const char *charset, *boundary, *name, *method, *protocol, *smime_type;
 	bool format_flowed, delsp;
 };
-void mime_param_content_type(
-	struct arena *arena, struct mime_slice value, struct mime_content_type *ret);
+/* What is kept goes to the arena, the rest to scratch. */
+void mime_param_content_type(struct arena *arena, struct arena *scratch, struct mime_slice value,
+	struct mime_content_type *ret);
 /* disposition: lower case or "". */
-void mime_param_disposition(struct arena *arena, struct mime_slice value, const char **disposition,
-	const char **filename);
+void mime_param_disposition(struct arena *arena, struct arena *scratch, struct mime_slice value,
+	const char **disposition, const char **filename);
 enum mime_encoding mime_param_encoding(struct mime_slice value);
 
 /* --- mime_address.c --- */
@@ -99,7 +108,7 @@ struct mime_node {
 	uint32_t index_in_parent;
 	struct mime_content_type type; /* type.type is never "" */
 	const char *disposition, *filename;
-	struct mime_slice id, location, description;
+	struct mime_slice id, location;
 	enum mime_encoding encoding;
 	bool has_type; /* a Content-Type was there */
 	bool is_rest;  /* what lies behind the last part that the limits allow */
@@ -146,6 +155,8 @@ struct mime_out {
 void mime_out_add(struct mime_out *o, const char *s, size_t len);
 /* CR, LF, CRLF become CRLF, the rest is cleaned (utf8_add_clean's rules). */
 void mime_text_add_lines(struct mime_out *o, const char *s, size_t len);
+/* mime_text_add_lines() would change nothing but line ends. */
+bool mime_text_is_clean(const char *s, size_t len);
 /* RFC 3676: paragraphs joined, stuffing removed. In and out UTF-8; out has LF or CRLF as it comes.
  */
 void mime_text_unflow(struct buf *out, const char *s, size_t len, bool delsp);
@@ -153,13 +164,15 @@ void mime_text_unflow(struct buf *out, const char *s, size_t len, bool delsp);
 char *mime_text_preview(struct arena *arena, const char *s, size_t len, size_t max);
 
 /* --- mime_html.c, mime_html_text.c --- */
-/* HTML (clean UTF-8) to text with LF line ends. stop_bytes: enough output. links: "text <url>". */
+/* HTML (clean UTF-8) to text with LF line ends. stop_bytes: enough output. links: "text (url)". */
 void mime_html_to_text(
 	struct buf *out, const char *html, size_t len, size_t stop_bytes, bool links);
 /* Text (UTF-8) to a small HTML document. */
 void mime_html_from_text(struct buf *out, const char *text, size_t len);
 /* Appends html with the charsets that its head names made utf-8. */
 void mime_html_add_as_utf8(struct buf *out, const char *html, size_t len);
+/* The charset that the head of the HTML names, or "". */
+void mime_html_charset(const char *html, size_t len, char *ret, size_t ret_size);
 /* The next cid: link at or behind p, percent-decoded and cut to ret_size - 1; where to go on, or
  * NULL. p must stand at least three bytes behind the start of the HTML. */
 const char *mime_html_next_cid(const char *p, const char *end, char *ret, size_t ret_size);
@@ -176,6 +189,10 @@ struct mime_slice mime_parts_encoded(const struct mime_part *p, const char *raw)
  * charset, looked at when none is named. */
 void mime_body_start(struct buf *out, const struct mime_part *p, const char *raw, size_t max,
 	uint32_t *ret_cpid);
+
+/* --- mime_recode.c --- */
+/* The message in UTF-8 headers and 7-bit contents. */
+void mime_recode(struct buf *out, const char *raw, size_t len);
 
 /* --- mime_thread.c: conversations --- */
 /* The subject without Re:, Fwd: and their like in other languages; points into subject. */

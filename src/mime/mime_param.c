@@ -3,7 +3,7 @@
  * name=value or name="value", is taken apart here; everything else (RFC 2231 pieces, encoded words,
  * comments, 8-bit bytes) by GMime.
  *
- * Pure; any thread.
+ * Limits: PARAMS_MAX parameters of a field, PARAM_MAX bytes of each are kept. Pure; any thread.
  */
 #include "mime/mime_internal.h"
 
@@ -14,7 +14,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 
-enum { PARAMS_MAX = 16 };
+enum { PARAMS_MAX = 16, PARAM_MAX = 1000, CHARSET_MAX = 60 };
 
 struct param {
 	const char *name, *value;
@@ -129,6 +129,7 @@ static void take_list(struct arena *arena, GMimeParamList *list, struct params *
 
 		if (value == NULL)
 			continue;
+		value += *value == '"'; /* whose other end is missing */
 		ret->v[ret->count].name =
 			str_lower(arena_x_strdup(arena, g_mime_param_get_name(param)));
 		ret->v[ret->count].value =
@@ -139,12 +140,12 @@ static void take_list(struct arena *arena, GMimeParamList *list, struct params *
 
 static void content_type_params(struct arena *arena, struct mime_slice value, struct params *ret)
 {
-	char *copy = mime_header_unfold(arena, value);
+	char *copy = mime_header_utf8(arena, value);
 	GMimeContentType *type;
 
 	if (cut(copy, ret))
 		return;
-	copy = mime_header_unfold(arena, value);
+	copy = mime_header_utf8(arena, value);
 	type = g_mime_content_type_parse(mime_init_options(), copy);
 	take_list(arena, g_mime_content_type_get_parameters(type), ret);
 	copy[strcspn(copy, "; \t(")] = 0;
@@ -161,50 +162,69 @@ static bool is_type(const char *s)
 	       s[strcspn(s, " \t\"<>@,:[]?=")] == 0 && strchr(slash + 1, '/') == NULL;
 }
 
-void mime_param_content_type(
-	struct arena *arena, struct mime_slice value, struct mime_content_type *ret)
+/* A copy in the arena, of a length that many parts may have. */
+static const char *keep(struct arena *arena, const char *s)
+{
+	size_t len = strlen(s);
+
+	return len > 0 ? arena_x_strndup(arena, s, utf8_floor(s, len, PARAM_MAX)) : "";
+}
+
+void mime_param_content_type(struct arena *arena, struct arena *scratch, struct mime_slice value,
+	struct mime_content_type *ret)
 {
 	struct params params = {.head = ""};
+	const char *charset;
 
 	if (value.p != NULL)
-		content_type_params(arena, value, &params);
+		content_type_params(scratch, value, &params);
+	charset = param_find(&params, "charset");
 	*ret = (struct mime_content_type){
-		.type = is_type(params.head) ? params.head : "",
-		.charset = str_lower(arena_x_strdup(arena, param_find(&params, "charset"))),
-		.boundary = param_find(&params, "boundary"),
-		.name = param_find(&params, "name"),
-		.method = param_find(&params, "method"),
-		.report_type = param_find(&params, "report-type"),
-		.protocol = param_find(&params, "protocol"),
-		.smime_type = param_find(&params, "smime-type"),
+		.type = is_type(params.head) ? keep(arena, params.head) : "",
+		.charset = *charset != 0 && strlen(charset) <= CHARSET_MAX
+				   ? str_lower(arena_x_strdup(arena, charset))
+				   : "",
+		.boundary = keep(arena, param_find(&params, "boundary")),
+		.name = keep(arena, param_find(&params, "name")),
+		.method = keep(arena, param_find(&params, "method")),
+		.protocol = keep(arena, param_find(&params, "protocol")),
+		.smime_type = keep(arena, param_find(&params, "smime-type")),
 		.format_flowed = str_eq_nocase(param_find(&params, "format"), "flowed"),
 		.delsp = str_eq_nocase(param_find(&params, "delsp"), "yes"),
 	};
-	if (strlen(ret->charset) > 60)
-		ret->charset = "";
 }
 
-void mime_param_disposition(struct arena *arena, struct mime_slice value, const char **disposition,
-	const char **filename)
+static void disposition_params(struct arena *arena, const char *field, struct params *ret)
+{
+	char *copy = arena_x_strdup(arena, field);
+	GMimeContentDisposition *parsed;
+
+	if (cut(copy, ret))
+		return;
+	copy = arena_x_strdup(arena, field);
+	parsed = g_mime_content_disposition_parse(mime_init_options(), copy);
+	take_list(arena, g_mime_content_disposition_get_parameters(parsed), ret);
+	copy[strcspn(copy, "; \t(")] = 0;
+	ret->head = str_lower(mime_header_clean(arena, copy, strlen(copy), 200));
+	g_object_unref(parsed);
+}
+
+void mime_param_disposition(struct arena *arena, struct arena *scratch, struct mime_slice value,
+	const char **disposition, const char **filename)
 {
 	struct params params = {.head = ""};
-	char *copy;
-	GMimeContentDisposition *parsed;
+	char *field;
 
 	*disposition = *filename = "";
 	if (value.p == NULL)
 		return;
-	copy = mime_header_unfold(arena, value);
-	if (!cut(copy, &params)) {
-		copy = mime_header_unfold(arena, value);
-		parsed = g_mime_content_disposition_parse(mime_init_options(), copy);
-		take_list(arena, g_mime_content_disposition_get_parameters(parsed), &params);
-		copy[strcspn(copy, "; \t(")] = 0;
-		params.head = str_lower(mime_header_clean(arena, copy, strlen(copy), 200));
-		g_object_unref(parsed);
-	}
-	*disposition = params.head;
-	*filename = param_find(&params, "filename");
+	field = mime_header_utf8(scratch, value);
+	/* Some forget to say what it is. */
+	if (str_starts_nocase(field, "filename"))
+		field = arena_x_printf(scratch, "attachment; %s", field);
+	disposition_params(scratch, field, &params);
+	*disposition = keep(arena, params.head);
+	*filename = keep(arena, param_find(&params, "filename"));
 }
 
 enum mime_encoding mime_param_encoding(struct mime_slice value)

@@ -205,10 +205,10 @@ static char *embedded_subject(struct arena *arena, const struct mime_node *n, co
 	return subject != NULL ? subject : arena_x_strdup(arena, "");
 }
 
-static const char *attachment_name(
+static char *attachment_name(
 	struct arena *arena, const struct mime_node *n, const char *raw, unsigned number)
 {
-	const char *name = tidy_name(arena, n->filename, NAME_MAX_BYTES);
+	char *name = tidy_name(arena, n->filename, NAME_MAX_BYTES);
 
 	if (*name == 0)
 		name = tidy_name(arena, n->type.name, NAME_MAX_BYTES);
@@ -235,7 +235,7 @@ static char *content_id(struct arena *arena, struct mime_slice value)
 }
 
 static void fill_part(
-	struct arena *arena, const struct mime_node *n, const char *raw, struct mime_part *p)
+	struct arena *scratch, const struct mime_node *n, const char *raw, struct mime_part *p)
 {
 	*p = (struct mime_part){
 		.offset = n->body,
@@ -246,18 +246,27 @@ static void fill_part(
 		.content_type = n->type.type,
 		.charset = n->type.charset,
 		.name = "",
-		.content_id = content_id(arena, n->id),
+		.content_id = content_id(scratch, n->id),
 		.content_location = "",
 		.is_inline = strcmp(n->disposition, "inline") == 0,
 		.format_flowed = n->type.format_flowed,
 		.delsp = n->type.delsp,
 	};
 	if (n->location.p != NULL) {
-		char *location = mime_header_text(arena, n->location);
+		char *location = mime_header_text(scratch, n->location);
 
 		p->content_location =
-			mime_header_clean(arena, location, strlen(location), LOCATION_MAX_BYTES);
+			mime_header_clean(scratch, location, strlen(location), LOCATION_MAX_BYTES);
 	}
+}
+
+/* What fill_part() and attachment_name() left in scratch. */
+static void keep_strings(struct arena *arena, struct mime_part *p)
+{
+	p->name = *p->name != 0 ? arena_x_strdup(arena, p->name) : "";
+	p->content_id = *p->content_id != 0 ? arena_x_strdup(arena, p->content_id) : "";
+	p->content_location =
+		*p->content_location != 0 ? arena_x_strdup(arena, p->content_location) : "";
 }
 
 /* Parts that the HTML shows by cid: are inline. */
@@ -305,6 +314,7 @@ struct mime_slice mime_parts_encoded(const struct mime_part *p, const char *raw)
 void mime_parts_map(
 	struct arena *arena, const char *raw, struct mime_tree *tree, struct mime_summary *s)
 {
+	CLEANUP(arena_free) struct arena *scratch = arena_new(0);
 	struct body_choice body = {0};
 	struct mime_part *parts = arena_x_alloc(arena, tree->count * sizeof(*parts));
 	unsigned attachments = 0;
@@ -319,7 +329,7 @@ void mime_parts_map(
 
 		if (n->kind == MIME_NODE_MULTIPART)
 			continue;
-		fill_part(arena, n, raw, p);
+		fill_part(scratch, n, raw, p);
 		n->part = (int32_t)s->part_count;
 		if (n == body.text)
 			s->text_part = n->part;
@@ -328,7 +338,9 @@ void mime_parts_map(
 		else
 			p->is_attachment = !is_unused_alternative(tree, n);
 		if (p->is_attachment)
-			p->name = attachment_name(arena, n, raw, ++attachments);
+			p->name = attachment_name(scratch, n, raw, ++attachments);
+		keep_strings(arena, p);
+		arena_clear(scratch);
 		s->part_count++;
 	}
 	s->parts = parts;

@@ -30,7 +30,7 @@ struct open_multipart {
 };
 
 struct scan {
-	struct arena *arena;
+	struct arena *arena, *scratch; /* scratch: cleared after each header */
 	const char *raw, *end;
 	const struct mime_limits *limits;
 	struct mime_tree *tree;
@@ -92,7 +92,7 @@ static int find_boundary(
 
 		if (len != o->boundary_len && len != o->boundary_len + 2)
 			continue;
-		if (memcmp(p, o->boundary, o->boundary_len) != 0)
+		if (*p != *o->boundary || memcmp(p, o->boundary, o->boundary_len) != 0)
 			continue;
 		*ret_closing = len != o->boundary_len;
 		if (*ret_closing && memcmp(line_end - 2, "--", 2) != 0)
@@ -115,17 +115,16 @@ static void take_field(struct scan *s, struct mime_node *n, const struct mime_fi
 		return;
 	if (mime_header_is(f, "content-type") && !n->has_type) {
 		n->has_type = true;
-		mime_param_content_type(s->arena, f->value, &n->type);
+		mime_param_content_type(s->arena, s->scratch, f->value, &n->type);
 	} else if (mime_header_is(f, "content-transfer-encoding")) {
 		n->encoding = mime_param_encoding(f->value);
 	} else if (mime_header_is(f, "content-disposition") && *n->disposition == 0) {
-		mime_param_disposition(s->arena, f->value, &n->disposition, &n->filename);
+		mime_param_disposition(
+			s->arena, s->scratch, f->value, &n->disposition, &n->filename);
 	} else if (mime_header_is(f, "content-id") && n->id.p == NULL) {
 		n->id = f->value;
 	} else if (mime_header_is(f, "content-location") && n->location.p == NULL) {
 		n->location = f->value;
-	} else if (mime_header_is(f, "content-description") && n->description.p == NULL) {
-		n->description = f->value;
 	}
 }
 
@@ -166,7 +165,8 @@ static void settle_kind(struct scan *s, struct mime_node *n)
 		const char *type = in_digest && !n->has_type ? "message/rfc822" : "text/plain";
 
 		if (n->type.type == NULL)
-			mime_param_content_type(s->arena, (struct mime_slice){NULL, 0}, &n->type);
+			mime_param_content_type(
+				s->arena, s->scratch, (struct mime_slice){NULL, 0}, &n->type);
 		n->type.type = type;
 	}
 	n->kind = MIME_NODE_LEAF;
@@ -186,6 +186,7 @@ static const char *begin_node(struct scan *s, const char *p)
 	if (n == NULL)
 		return NULL;
 	p = read_fields(s, n, p);
+	arena_clear(s->scratch);
 	n->body = offset_of(s, p);
 	settle_kind(s, n);
 	if (n->kind == MIME_NODE_MULTIPART) {
@@ -231,7 +232,7 @@ static void add_rest(struct scan *s, const char *p)
 
 	if (n == NULL)
 		return;
-	mime_param_content_type(s->arena, (struct mime_slice){NULL, 0}, &n->type);
+	mime_param_content_type(s->arena, s->scratch, (struct mime_slice){NULL, 0}, &n->type);
 	n->type.type = "text/plain";
 	n->encoding = MIME_ENC_8BIT;
 	n->is_rest = true;
@@ -275,7 +276,9 @@ static void scan_bodies(struct scan *s, const char *p)
 void mime_scan(struct arena *arena, const char *raw, size_t len, const struct mime_limits *limits,
 	struct mime_tree *ret)
 {
+	CLEANUP(arena_free) struct arena *scratch = arena_new(0);
 	struct scan s = {.arena = arena,
+		.scratch = scratch,
 		.raw = raw,
 		.end = raw + MIN(len, (size_t)UINT32_MAX),
 		.limits = limits,

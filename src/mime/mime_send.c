@@ -67,29 +67,41 @@ static int envelope_fill(struct arena *arena, const struct mime_addresses *lists
 	return 0;
 }
 
+/* No recipient may be dropped in silence: what is beyond the bounds of the reader is refused. */
+static bool take_addresses(
+	struct arena *arena, struct mime_slice value, struct mime_addresses *list)
+{
+	if (value.len > MIME_VALUE_MAX)
+		return false;
+	mime_address_parse(arena, value, list);
+	return list->count < MIME_ADDRESSES_MAX;
+}
+
 int mime_envelope_read(struct arena *arena, const void *raw, size_t len, struct mime_envelope **ret,
 	struct err *err)
 {
 	CLEANUP(arena_free) struct arena *scratch = arena_new(0);
-	struct mime_header_reader r = {raw, (const char *)raw + len};
+	struct mime_header_reader r = {mime_bytes(raw, len), mime_bytes(raw, len) + len};
 	struct mime_addresses lists[3] = {0}, from = {0};
 	struct mime_slice message_id = {0};
 	struct mime_field f;
-	bool any = false;
+	bool any = false, fits = true;
 
-	while (mime_header_next(&r, &f) == 1) {
+	while (fits && mime_header_next(&r, &f) == 1) {
 		any = true;
 		if (mime_header_is(&f, "to"))
-			mime_address_parse(scratch, f.value, &lists[0]);
+			fits = take_addresses(scratch, f.value, &lists[0]);
 		else if (mime_header_is(&f, "cc"))
-			mime_address_parse(scratch, f.value, &lists[1]);
+			fits = take_addresses(scratch, f.value, &lists[1]);
 		else if (mime_header_is(&f, "bcc"))
-			mime_address_parse(scratch, f.value, &lists[2]);
-		else if (mime_header_is(&f, "from"))
+			fits = take_addresses(scratch, f.value, &lists[2]);
+		else if (mime_header_is(&f, "from") && from.count == 0)
 			mime_address_parse(scratch, f.value, &from);
 		else if (mime_header_is(&f, "message-id") && message_id.p == NULL)
 			message_id = f.value;
 	}
+	if (!fits)
+		return err_set(err, ERR_BAD_INPUT, "a message to more recipients than can be read");
 	if (!any)
 		return err_set(err, ERR_BAD_INPUT, "not a message: it has no header");
 	if (envelope_fill(arena, lists, from.count > 0 ? from.v[0].addr : "",
@@ -202,7 +214,7 @@ int mime_prepare_send(const void *raw, size_t len, const char *from, const char 
 	int64_t now_at, struct buf *out, struct err *err)
 {
 	CLEANUP(arena_free) struct arena *scratch = arena_new(0);
-	struct mime_header_reader r = {raw, (const char *)raw + len};
+	struct mime_header_reader r = {mime_bytes(raw, len), mime_bytes(raw, len) + len};
 	struct had had = {0};
 	struct mime_field f;
 	bool any = false;

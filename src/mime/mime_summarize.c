@@ -170,11 +170,12 @@ static struct mime_limits with_defaults(const struct mime_limits *limits)
 	return l;
 }
 
-int mime_summarize(struct arena *arena, const void *raw, size_t len,
+int mime_summarize(struct arena *arena, const void *bytes, size_t len,
 	const struct mime_limits *limits, struct mime_summary **ret, struct err *err)
 {
 	CLEANUP(arena_free) struct arena *scratch = arena_new(0);
 	struct mime_limits bounds = with_defaults(limits);
+	const char *raw = mime_bytes(bytes, len);
 	struct mime_summary s = {0};
 	struct header h = {0};
 	struct mime_tree tree;

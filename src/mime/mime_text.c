@@ -101,6 +101,24 @@ void mime_text_add_lines(struct mime_out *o, const char *s, size_t len)
 	mime_out_add(o, s + start, i - start);
 }
 
+bool mime_text_is_clean(const char *s, size_t len)
+{
+	size_t i = 0;
+
+	while ((i += plain_span(s + i, len - i)) < len) {
+		size_t n = 1;
+
+		if ((uint8_t)s[i] >= 0x80)
+			n = good_utf8((const uint8_t *)s + i, len - i);
+		else if (s[i] != '\t' && s[i] != '\n' && s[i] != '\r')
+			return false;
+		if (n == 0)
+			return false;
+		i += n;
+	}
+	return true;
+}
+
 /* One line of flowed text. */
 struct flowed_line {
 	size_t depth;

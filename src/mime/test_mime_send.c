@@ -1,0 +1,92 @@
+/*
+ * Envelopes and messages on their way out.
+ */
+#include "mime/mime.h"
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "base/test.h"
+
+static void check_send(const char *raw, const char *from, const char *want)
+{
+	struct buf out = BUF_INIT;
+	struct err err = ERR_INIT;
+
+	REQUIRE_OK(mime_prepare_send(raw, strlen(raw), from, "example.org", 987809702, &out, &err),
+		&err);
+	CHECK_STR(buf_cstr(&out), want);
+	buf_deinit(&out);
+}
+
+#define COMPLETE "Date: x\r\nMessage-ID: <1@x>\r\nMIME-Version: 1.0\r\n"
+
+static void test_prepare(void)
+{
+	check_send("From: A <A@b.c>\n" COMPLETE "Subject: folded\n line\n\na\nb\r\n\xfc", "a@b.c",
+		"From: A <A@b.c>\r\n" COMPLETE "Subject: folded\r\n line\r\n\r\na\r\nb\r\n\xfc");
+	check_send("From: other@b.c\n" COMPLETE "Bcc: x@y,\n z@y\nTo: t@u\n\n", "\"A\" <a@b.c>",
+		"From: A <a@b.c>\r\n" COMPLETE "To: t@u\r\n\r\n");
+	check_send(COMPLETE "From: a@b.c, x@y\nFrom: two@b.c\n\nx", "J\xc3\xbc <a@b.c>",
+		COMPLETE "From: =?iso-8859-1?b?Svw=?= <a@b.c>\r\n\r\nx");
+	check_send(COMPLETE "To: t@u\n\n", "a@b.c", COMPLETE "To: t@u\r\nFrom: a@b.c\r\n\r\n");
+	check_send("From: a@b.c\n" COMPLETE "bcc : x@y\nno header", "a@b.c",
+		"From: a@b.c\r\n" COMPLETE "\r\nno header");
+	check_send(COMPLETE "From: a@b.c", "a@b.c", COMPLETE "From: a@b.c\r\n\r\n");
+}
+
+static void test_missing(void)
+{
+	struct buf out = BUF_INIT;
+	struct err err = ERR_INIT;
+	const char *text, *id;
+
+	REQUIRE_OK(mime_prepare_send(
+			   "To: x@y\n\nz", 10, "a@b.c", "example.org", 987809702, &out, &err),
+		&err);
+	text = buf_cstr(&out);
+	CHECK(str_starts(text, "To: x@y\r\nFrom: a@b.c\r\n"));
+	CHECK(strstr(text, "\r\nDate: Fri, 20 Apr 2001 23:35:02 +0000\r\n") != NULL);
+	CHECK(strstr(text, "\r\nMIME-Version: 1.0\r\n\r\nz") != NULL);
+	id = strstr(text, "\r\nMessage-ID: <");
+	REQUIRE(id != NULL);
+	CHECK_INT(strcspn(id + 15, "@"), 32);
+	CHECK(str_starts(id + 15 + 32, "@example.org>\r\n"));
+	CHECK_INT(mime_prepare_send("", 0, "a@b.c", "x", 1, &out, &err), -1);
+	CHECK_INT(err.code, ERR_BAD_INPUT);
+	CHECK_INT(mime_prepare_send("hello\n", 6, "a@b.c", "x", 1, &out, &err), -1);
+	buf_deinit(&out);
+}
+
+static void test_envelope(void)
+{
+	static const char raw[] = "From: \"A\" <a@b.c>\nTo: x@y, \"Z\" <Z@y>,\n group: g@y;\n"
+				  "Cc: X@Y\nBcc: =?utf-8?q?b?= <b@y>, x@y\nTo: second@y\n"
+				  "Message-ID: <1@x>\n\nTo: body@y\n";
+	static const char *const want[] = {"x@y", "Z@y", "g@y", "second@y", "b@y"};
+	struct arena *arena = arena_new(0);
+	struct mime_envelope *e = NULL;
+	struct buf flood = BUF_INIT;
+	struct err err = ERR_INIT;
+
+	REQUIRE_OK(mime_envelope_read(arena, raw, strlen(raw), &e, &err), &err);
+	CHECK_STR(e->from, "a@b.c");
+	CHECK_STR(e->message_id, "1@x");
+	REQUIRE(e->to_count == ARRAY_LEN(want));
+	for (size_t i = 0; i < ARRAY_LEN(want); i++)
+		CHECK_STR(e->to[i], want[i]);
+	REQUIRE_OK(mime_envelope_read(arena, "Subject: x\n\n", 12, &e, &err), &err);
+	CHECK_INT(e->to_count, 0);
+	CHECK_STR(e->from, "");
+	CHECK_INT(mime_envelope_read(arena, "\nx", 2, &e, &err), -1);
+	CHECK_INT(err.code, ERR_BAD_INPUT);
+	CHECK_INT(mime_envelope_read(arena, NULL, 0, &e, &err), -1);
+	/* Nobody is left out in silence. */
+	for (unsigned i = 0; i < 11000; i++)
+		buf_addf(&flood, "To: u%u@example.org\n", i);
+	CHECK_INT(mime_envelope_read(arena, flood.data, flood.len, &e, &err), -1);
+	CHECK_INT(err.code, ERR_BAD_INPUT);
+	buf_deinit(&flood);
+	arena_free(&arena);
+}
+
+TEST_MAIN(TEST(test_prepare), TEST(test_missing), TEST(test_envelope))
