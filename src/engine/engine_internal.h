@@ -108,7 +108,7 @@ struct engine {
 /* A connection on engine.sock; takes fd. */
 void link_accept(struct engine *e, int fd);
 /* Encodes into the link; written at the end of the round. */
-void link_send(struct link *link, const struct ipc_frame *frame);
+void engine_link_send(struct link *link, const struct ipc_frame *frame);
 /* To the front's control link; dropped when it is not there. */
 void engine_send(struct engine *e, uint32_t front, const struct ipc_frame *frame);
 struct front *engine_front(struct engine *e, uint32_t number);
@@ -130,8 +130,9 @@ void request_front_lost(struct engine *e, struct front *front);
 /* Moves bytes of large answers to the bulk link. */
 void request_pump(struct engine *e, struct front *front);
 /* One that only names a handle, so that GONE finds it (REGISTER). */
-struct request *request_new(struct engine *e, struct front *front, const struct ipc_handle *handle);
-void request_free(struct request **r);
+struct request *engine_request_new(
+	struct engine *e, struct front *front, const struct ipc_handle *handle);
+void engine_request_free(struct request **r);
 /* Answers with r->reply and frees it when nothing is left to send. */
 void request_answer(struct request **r);
 /* The same with nothing but a status; header_name may be NULL. */

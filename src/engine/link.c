@@ -248,7 +248,7 @@ static void on_readable(struct link *link)
 	}
 }
 
-void link_send(struct link *link, const struct ipc_frame *frame)
+void engine_link_send(struct link *link, const struct ipc_frame *frame)
 {
 	if (link->dead)
 		return;
@@ -264,7 +264,7 @@ void engine_send(struct engine *e, uint32_t front_number, const struct ipc_frame
 	struct front *front = engine_front(e, front_number);
 
 	if (front != NULL && front->control != NULL)
-		link_send(front->control, frame);
+		engine_link_send(front->control, frame);
 }
 
 static void link_free(struct link *link)

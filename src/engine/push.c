@@ -244,7 +244,7 @@ static void on_check_done(struct job *job, bool cancelled)
 	} else {
 		park(c->engine, &c->parking, &c->request);
 	}
-	request_free(&c->request);
+	engine_request_free(&c->request);
 	check_free(c);
 }
 
@@ -322,7 +322,7 @@ static void park(struct engine *e, const struct parking *p, struct request **req
 	check = check_new(e, p, TAKE(*request));
 	if (!watch_check_again(e->watches, p->watch, check->arena, &check->view)) {
 		answer_superseded(e, p, &check->request);
-		request_free(&check->request);
+		engine_request_free(&check->request);
 		check_free(check);
 		return;
 	}
@@ -355,7 +355,7 @@ void push_wait(struct request **rp)
 
 	memcpy(p.cookie, r->reply.cookie, sizeof(p.cookie));
 	park(r->engine, &p, rp);
-	request_free(rp);
+	engine_request_free(rp);
 }
 
 void push_register(struct engine *e, struct front *front, const struct ipc_register *reg)
@@ -366,7 +366,7 @@ void push_register(struct engine *e, struct front *front, const struct ipc_regis
 	if (map_find(e->requests, &reg->handle, sizeof(reg->handle)) != NULL)
 		return;
 	/* Stands for the phone, so that GONE finds it. */
-	check = check_new(e, &p, request_new(e, front, &reg->handle));
+	check = check_new(e, &p, engine_request_new(e, front, &reg->handle));
 	check->request->state = REQUEST_RUNNING;
 	check->restore = true;
 	check->reg = *reg;

@@ -31,7 +31,8 @@ static void on_command_done(struct job *job, bool cancelled);
 
 /* ---- life ---- */
 
-struct request *request_new(struct engine *e, struct front *front, const struct ipc_handle *handle)
+struct request *engine_request_new(
+	struct engine *e, struct front *front, const struct ipc_handle *handle)
 {
 	struct request *r = x_new(struct request);
 
@@ -47,7 +48,7 @@ struct request *request_new(struct engine *e, struct front *front, const struct 
 	return r;
 }
 
-void request_free(struct request **rp)
+void engine_request_free(struct request **rp)
 {
 	struct request *r = *rp;
 
@@ -104,7 +105,7 @@ void request_answer(struct request **rp)
 		response->body = r->reply.body.data;
 	engine_send(r->engine, r->handle.front, &frame);
 	if (!response->body_follows || r->front == NULL || r->front->bulk == NULL) {
-		request_free(rp);
+		engine_request_free(rp);
 		return;
 	}
 	r->state = REQUEST_SENDING;
@@ -171,7 +172,7 @@ static bool still_wanted(struct request **rp)
 		return true;
 	if (r->reply.kind == EAS_REPLY_WAIT)
 		(void)watch_end(r->engine->watches, r->reply.watch, NULL);
-	request_free(rp);
+	engine_request_free(rp);
 	return false;
 }
 
@@ -330,7 +331,7 @@ void request_body(struct engine *e, const struct ipc_body *body)
 	if (r == NULL || r->state != REQUEST_RECEIVING)
 		return;
 	if (body->aborted) {
-		request_free(&r);
+		engine_request_free(&r);
 		return;
 	}
 	if (body->len > r->granted || r->spool.len + body->len > r->settings->http_body_max_bytes) {
@@ -408,7 +409,7 @@ void request_begin(struct engine *e, struct front *front, const struct ipc_reque
 		log_error(NULL, "request_refused", F_STR("result", "its handle is in use"));
 		return;
 	}
-	r = request_new(e, front, &frame->handle);
+	r = engine_request_new(e, front, &frame->handle);
 	copy_head(r, frame);
 	e->uploads += r->http.body_follows;
 	if (refuse_at_once(&r))
@@ -428,7 +429,7 @@ static void abandon(struct request *r)
 {
 	r->gone = true;
 	if (!has_job(r))
-		request_free(&r);
+		engine_request_free(&r);
 }
 
 void request_gone(struct engine *e, const struct ipc_handle *handle)
@@ -474,11 +475,11 @@ static bool send_chunk(struct link *bulk, struct request *r)
 		.last = r->sent + len == r->reply.body.len,
 		.bytes = r->reply.body.data + r->sent,
 		.len = len};
-	link_send(bulk, &frame);
+	engine_link_send(bulk, &frame);
 	r->sent += len;
 	r->credit -= len;
 	if (frame.body.last)
-		request_free(&r);
+		engine_request_free(&r);
 	return !frame.body.last;
 }
 
