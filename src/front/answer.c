@@ -84,7 +84,8 @@ bool answer_unavailable(struct front *f, struct conn *c, bool close)
 	return answer_local(f, c, 503, close);
 }
 
-/* A phone that was parked has no request object. */
+/* A phone that was parked has no request object. It gets one under the name of its watch, for bulk
+ * bytes find it by that. */
 static bool revive(struct front *f, struct conn *c)
 {
 	if (c->request != NULL)
@@ -93,6 +94,8 @@ static bool revive(struct front *f, struct conn *c)
 		conn_close(f, c);
 		return false;
 	}
+	c->request->number = c->watch;
+	c->request->sent = true;
 	c->request->keep_alive = c->keep_alive;
 	c->request->body_done = true;
 	return true;
@@ -110,6 +113,7 @@ bool answer_engine(struct front *f, struct conn *c, const struct ipc_response *r
 
 	if (!revive(f, c))
 		return false;
+	c->watch = 0; /* its answer is here */
 	r = answer_begin(f, c, response->status, response->reason, response->close);
 	for (size_t i = 0; i < response->header_count; i++) {
 		if (!is_ours(response->headers[i].name))

@@ -207,8 +207,9 @@ static bool on_control_frame(struct front *f, const struct ipc_frame *frame)
 		park_on_park(f, &frame->park);
 		return true;
 	case IPC_WAKE:
+		/* Before its PARK it is an answer like any other. */
 		c = in_flight(f, &frame->response.handle);
-		if (c != NULL)
+		if (c != NULL && !c->request->answered)
 			on_response(f, &frame->response);
 		else
 			park_on_wake(f, &frame->response);

@@ -96,9 +96,14 @@ void park_on_wake(struct front *f, const struct ipc_response *wake)
 	if (c == NULL || c->watch != wake->handle.request)
 		return;
 	front_count(f, wakes);
-	c->watch = 0;
-	if (c->state == CONN_PARKED)
+	if (c->state == CONN_PARKED) {
 		(void)answer_engine(f, c, wake);
+		return;
+	}
+	c->watch = 0;
+	/* Its next request has the time that any other has. */
+	if (c->state == CONN_IDLE && c->request == NULL)
+		conn_set_deadline(f, c, (int64_t)f->settings->http_keepalive_timeout_s * 1000);
 }
 
 void park_on_stale(struct front *f, const struct ipc_handle *handle)

@@ -238,6 +238,55 @@ static void test_wake_between_expiry_and_renewal(void)
 	rig_stop(&rig);
 }
 
+/* The heartbeat ends in the round in which the wake comes: one answer, and it tells of the change.
+ */
+static void test_wake_and_expiry_in_one_round(void)
+{
+	struct ipc_frame wake = {.type = IPC_WAKE};
+	struct buf out = BUF_INIT;
+	struct phone p;
+
+	begin("");
+	wake.response = (struct ipc_response){.handle = parked_phone(&p, 60, 3600),
+		.status = 200,
+		.reason = "",
+		.body = (const uint8_t *)"changed",
+		.body_len = 7};
+	ipc_encode(&wake, &out);
+	clock_fake_advance_ms(61000);
+	REQUIRE(send(rig.control, out.data, out.len, 0) == (ssize_t)out.len);
+	CHECK(str_ends(phone_answer(&rig, &p, NULL), "changed"));
+	CHECK(phone_silent(&rig, &p));
+	phone_send(&rig, &p, PING);
+	(void)engine_next(&rig, IPC_REQUEST);
+	CHECK_INT(rig_count(&rig, "heartbeats_expired"), 0);
+	buf_deinit(&out);
+	phone_close(&p);
+	rig_stop(&rig);
+}
+
+/* A held Sync is woken with more than fits into one frame. */
+static void test_wake_with_bulk_body(void)
+{
+	struct ipc_frame frame = {.type = IPC_WAKE};
+	struct phone p;
+	struct ipc_handle h;
+	size_t len = 0;
+
+	begin("");
+	h = parked_phone(&p, 900, 3600);
+	frame.response = (struct ipc_response){
+		.handle = h, .status = 200, .reason = "", .body_follows = true, .body_len = 10};
+	engine_send(&rig, &frame);
+	frame = (struct ipc_frame){
+		.type = IPC_BODY, .body = {h, true, false, (const uint8_t *)"0123456789", 10}};
+	engine_send(&rig, &frame);
+	CHECK(str_ends(phone_answer(&rig, &p, &len), "\r\n\r\n0123456789"));
+	CHECK(engine_poll(&rig) == NULL);
+	phone_close(&p);
+	rig_stop(&rig);
+}
+
 /* The engine takes PARK back while the phone comes again: a wait that is parked anew is renewed
  * anew. */
 static void test_parked_again_after_stale(void)
@@ -597,7 +646,8 @@ static void test_stop(void)
 TEST_MAIN(TEST(test_request_as_the_engine_sees_it), TEST(test_park_and_wake),
 	TEST(test_expiry_and_renewal_from_memory), TEST(test_renewal_lease_ends),
 	TEST(test_other_bytes_do_not_renew), TEST(test_never_from_memory), TEST(test_stale),
-	TEST(test_wake_between_expiry_and_renewal), TEST(test_parked_again_after_stale),
+	TEST(test_wake_between_expiry_and_renewal), TEST(test_wake_and_expiry_in_one_round),
+	TEST(test_wake_with_bulk_body), TEST(test_parked_again_after_stale),
 	TEST(test_held_sync_expires_empty), TEST(test_gone), TEST(test_gone_before_park),
 	TEST(test_connection_close_ends_the_watch), TEST(test_drop),
 	TEST(test_engine_dies_and_returns), TEST(test_heartbeat_without_engine),

@@ -122,7 +122,7 @@ struct ipc_park {
 	uint8_t cookie[IPC_COOKIE_MAX]; /* opaque to the front; given back in REGISTER */
 };
 
-/* WAKE and RESPONSE have the same shape: ipc_wake is an ipc_response (inline body only). */
+/* WAKE and RESPONSE have the same shape: a WAKE is an ipc_response; its body, too, may follow on the bulk connection. */
 
 struct ipc_register {
 	struct ipc_handle handle;

@@ -16,7 +16,7 @@
 
 #include "base/mem.h"
 
-#define DRAIN_CHUNK (16u * 1024)
+#define DRAIN_CHUNK (64u * 1024)
 
 void net_setup(void)
 {
@@ -104,10 +104,10 @@ int net_stream_handshake(struct net_stream *s, struct err *err)
 	return NET_FAILED;
 }
 
-static int64_t read_raw(int fd, void *bytes, size_t max)
+static int64_t read_raw(int fd, void *bytes, size_t max, int flags)
 {
 	for (;;) {
-		ssize_t n = recv(fd, bytes, max, 0);
+		ssize_t n = recv(fd, bytes, max, flags);
 
 		if (n >= 0)
 			return n;
@@ -126,7 +126,7 @@ int64_t net_stream_read(struct net_stream *s, void *bytes, size_t max)
 	if (s->fd < 0)
 		return NET_FAILED;
 	if (s->ssl == NULL)
-		return read_raw(s->fd, bytes, max);
+		return read_raw(s->fd, bytes, max, 0);
 	ERR_clear_error();
 	rc = SSL_read_ex(s->ssl, bytes, max, &got);
 	return rc == 1 ? (int64_t)got : tls_result(s, rc);
@@ -177,7 +177,8 @@ int64_t net_stream_drain(struct net_stream *s, size_t max)
 	if (s->fd < 0)
 		return NET_FAILED;
 	while (taken < max) {
-		int64_t n = read_raw(s->fd, bin, MIN(sizeof(bin), max - taken));
+		/* MSG_TRUNC: TCP throws it away without a copy. */
+		int64_t n = read_raw(s->fd, bin, MIN(sizeof(bin), max - taken), MSG_TRUNC);
 
 		if (n <= 0)
 			return taken > 0 && n == NET_AGAIN ? (int64_t)taken : n;
