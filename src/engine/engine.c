@@ -175,7 +175,7 @@ static void on_front(void *owner, unsigned events)
 
 	(void)events;
 	while ((fd = net_accept(p->listen_fd, &from)) >= 0)
-		link_accept(&p->engine, fd);
+		fronts_accept(&p->engine, fd);
 }
 
 /* ---- counters for the administrator; any thread ---- */

@@ -31,13 +31,13 @@ int engine_init(struct engine *e, struct loop *loop, struct store *store, struct
 	list_init(&e->links);
 	list_init(&e->dirty);
 	list_init(&e->fronts);
-	e->requests = map_new();
-	e->lanes = lanes_new(MAX(pool.threads / 2, 1), LANE_WAITING_MAX, request_start);
+	e->errands = map_new();
+	e->lanes = lanes_new(MAX(pool.threads / 2, 1), LANE_WAITING_MAX, errand_start);
 	(void)pthread_mutex_init(&e->stats_lock, NULL);
 	e->push = push_new(e);
 	e->watches = watches_new(&watch_options);
 	eas_server_init(&e->eas, store, e->watches, settings);
-	loop_set_round_end(loop, "engine_round_end", links_round_end, e);
+	loop_set_round_end(loop, "engine_round_end", fronts_round_end, e);
 	return 0;
 }
 
@@ -50,15 +50,15 @@ void engine_deinit(struct engine *e)
 	e->stopping = true;
 	workers_free(&e->workers);
 	do {
-		links_round_end(e);
+		fronts_round_end(e);
 		(void)loop_run_once(e->loop, 10);
-	} while (!links_idle(e) && clock_now_ms() < until_ms);
-	links_free(e);
+	} while (!fronts_idle(e) && clock_now_ms() < until_ms);
+	fronts_free(e);
 	loop_set_round_end(e->loop, "none", NULL, NULL);
 	eas_server_deinit(&e->eas);
 	push_free(&e->push);
 	watches_free(&e->watches);
-	map_free(&e->requests);
+	map_free(&e->errands);
 	lanes_free(&e->lanes);
 	settings_unref(&e->settings);
 	(void)pthread_mutex_destroy(&e->stats_lock);

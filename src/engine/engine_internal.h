@@ -22,7 +22,7 @@
  * jobs, which own their data.
  */
 
-/* ---- the links of the fronts (link.c) ---- */
+/* ---- the links of the fronts (fronts.c) ---- */
 
 /* One connection of a front. */
 struct link {
@@ -45,32 +45,32 @@ struct front {
 	struct list_node node; /* in engine.fronts */
 	uint32_t number;
 	struct link *control, *bulk;  /* NULL: not connected (yet) */
-	struct list_node requests;    /* all of its requests */
+	struct list_node errands;     /* all of its requests */
 	struct list_node sending;     /* of those, whose answers go out on the bulk link */
 	uint64_t parked, connections; /* from its last STATS */
 };
 
-/* ---- requests (request.c) ---- */
+/* ---- requests of phones: errands (errand.c) ---- */
 
-enum request_state {
-	REQUEST_QUEUED = 1, /* its user has enough running (lane.h) */
-	REQUEST_ADMITTING,  /* a worker checks the credentials; the body has not been asked for */
-	REQUEST_RECEIVING,  /* the body comes in by credit */
-	REQUEST_SPOOLING,   /* a worker writes what is there to a file */
-	REQUEST_RUNNING,    /* a worker runs the command, or a check before the parking */
-	REQUEST_SENDING,    /* the answer goes out by credit */
+enum errand_state {
+	ERRAND_QUEUED = 1, /* its user has enough running (lane.h) */
+	ERRAND_ADMITTING,  /* a worker checks the credentials; the body has not been asked for */
+	ERRAND_RECEIVING,  /* the body comes in by credit */
+	ERRAND_SPOOLING,   /* a worker writes what is there to a file */
+	ERRAND_RUNNING,    /* a worker runs the command, or a check before the parking */
+	ERRAND_SENDING,    /* the answer goes out by credit */
 };
 
-struct request {
+struct errand {
 	struct job job;
-	struct list_node node; /* in front.requests */
+	struct list_node node; /* in front.errands */
 	struct list_node sending_node;
 	struct lane_member lane;
-	void (*start)(struct request *r); /* when its turn comes */
+	void (*start)(struct errand *r); /* when its turn comes */
 	struct engine *engine;
 	struct front *front; /* NULL: lost */
 	struct ipc_handle handle;
-	enum request_state state;
+	enum errand_state state;
 	bool gone; /* the phone is: nobody waits for the answer */
 	struct arena *arena;
 	struct ipc_request http; /* in the arena, without the body */
@@ -95,8 +95,8 @@ struct engine {
 	struct eas_server eas;   /* its settings are not used: engine_eas() */
 	const struct settings *settings;
 	struct list_node links, dirty, fronts;
-	struct map *requests; /* handle -> struct request */
-	uint32_t uploads;     /* requests with a body that came or comes by credit */
+	struct map *errands; /* handle -> struct errand */
+	uint32_t uploads;    /* requests with a body that came or comes by credit */
 	struct lanes *lanes;
 	struct push *push;
 	bool stopping;
@@ -106,38 +106,37 @@ struct engine {
 };
 
 /* A connection on engine.sock; takes fd. */
-void link_accept(struct engine *e, int fd);
+void fronts_accept(struct engine *e, int fd);
 /* Encodes into the link; written at the end of the round. */
-void engine_link_send(struct link *link, const struct ipc_frame *frame);
+void fronts_send(struct link *link, const struct ipc_frame *frame);
 /* To the front's control link; dropped when it is not there. */
 void engine_send(struct engine *e, uint32_t front, const struct ipc_frame *frame);
 struct front *engine_front(struct engine *e, uint32_t number);
 /* The end of each round of the loop: pumps answers, writes, frees dead links. */
-void links_round_end(void *engine);
+void fronts_round_end(void *engine);
 /* At the end: everything is closed. */
-void links_free(struct engine *e);
-bool links_idle(const struct engine *e);
+void fronts_free(struct engine *e);
+bool fronts_idle(const struct engine *e);
 
 /* Frames. */
 /* A queued one's turn has come. */
-void request_start(struct lane_member *member);
-void request_begin(struct engine *e, struct front *front, const struct ipc_request *frame);
-void request_body(struct engine *e, const struct ipc_body *body);
-void request_credit(struct engine *e, const struct ipc_amount *amount);
+void errand_start(struct lane_member *member);
+void errand_begin(struct engine *e, struct front *front, const struct ipc_request *frame);
+void errand_body(struct engine *e, const struct ipc_body *body);
+void errand_credit(struct engine *e, const struct ipc_amount *amount);
 /* GONE: also ends a watch under this handle. */
-void request_gone(struct engine *e, const struct ipc_handle *handle);
-void request_front_lost(struct engine *e, struct front *front);
+void errand_gone(struct engine *e, const struct ipc_handle *handle);
+void errand_front_lost(struct engine *e, struct front *front);
 /* Moves bytes of large answers to the bulk link. */
-void request_pump(struct engine *e, struct front *front);
+void errand_pump(struct engine *e, struct front *front);
 /* One that only names a handle, so that GONE finds it (REGISTER). */
-struct request *engine_request_new(
-	struct engine *e, struct front *front, const struct ipc_handle *handle);
-void engine_request_free(struct request **r);
+struct errand *errand_new(struct engine *e, struct front *front, const struct ipc_handle *handle);
+void errand_free(struct errand **r);
 /* Answers with r->reply and frees it when nothing is left to send. */
-void request_answer(struct request **r);
+void errand_answer(struct errand **r);
 /* The same with nothing but a status; header_name may be NULL. */
-void request_refuse(
-	struct request **r, int status, const char *header_name, const char *header_value);
+void errand_refuse(
+	struct errand **r, int status, const char *header_name, const char *header_value);
 
 /* ---- waiting phones (push.c) ---- */
 
@@ -150,7 +149,7 @@ void push_on_stale(const struct ipc_handle *handle, void *owner);
 /* The store's publisher; any thread. */
 void push_publish(const struct change_event *events, size_t count, void *owner);
 /* The request's reply says WAIT: parks it, or checks again; takes the request. */
-void push_wait(struct request **r);
+void push_wait(struct errand **r);
 void push_register(struct engine *e, struct front *front, const struct ipc_register *reg);
 
 /* ---- the rest ---- */

@@ -52,8 +52,8 @@ struct check {
 	struct engine *engine;
 	struct arena *arena;
 	const struct settings *settings;
-	struct request *request; /* that is not parked yet; NULL: a parked one */
-	bool restore; /* eas_watch_restore() with reg, else eas_watch_check() with view */
+	struct errand *request; /* that is not parked yet; NULL: a parked one */
+	bool restore;           /* eas_watch_restore() with reg, else eas_watch_check() with view */
 	struct watch_view view;
 	struct ipc_register reg;
 	struct parking parking;
@@ -63,7 +63,7 @@ struct check {
 static void on_events(struct loop_note *note);
 static void on_arm_timer(struct loop_note *note);
 static void on_flag_timer(void *owner);
-static void park(struct engine *e, const struct parking *p, struct request **request);
+static void park(struct engine *e, const struct parking *p, struct errand **request);
 
 struct push *push_new(struct engine *e)
 {
@@ -225,7 +225,7 @@ static void answer_check(struct check *c)
 	c->request->reply = c->reply;
 	c->reply.body = (struct buf)BUF_INIT;
 	/* Its strings live in the check's arena, which ends after the frame is made. */
-	request_answer(&c->request);
+	errand_answer(&c->request);
 }
 
 static void on_check_done(struct job *job, bool cancelled)
@@ -244,11 +244,11 @@ static void on_check_done(struct job *job, bool cancelled)
 	} else {
 		park(c->engine, &c->parking, &c->request);
 	}
-	engine_request_free(&c->request);
+	errand_free(&c->request);
 	check_free(c);
 }
 
-static struct check *check_new(struct engine *e, const struct parking *p, struct request *request)
+static struct check *check_new(struct engine *e, const struct parking *p, struct errand *request)
 {
 	struct check *c = x_new(struct check);
 
@@ -288,7 +288,7 @@ static void send_park(void *arg)
 
 /* Its device began another watch while this one was being checked: one that was parked was told by
  * on_ended. */
-static void answer_superseded(struct engine *e, const struct parking *p, struct request **request)
+static void answer_superseded(struct engine *e, const struct parking *p, struct errand **request)
 {
 	struct eas_reply reply;
 
@@ -302,12 +302,12 @@ static void answer_superseded(struct engine *e, const struct parking *p, struct 
 	}
 	buf_deinit(&(*request)->reply.body);
 	(*request)->reply = reply;
-	request_answer(request);
+	errand_answer(request);
 }
 
 /* request: of a watch that was not parked before, else NULL inside; taken when it goes on to a
  * check or is answered. */
-static void park(struct engine *e, const struct parking *p, struct request **request)
+static void park(struct engine *e, const struct parking *p, struct errand **request)
 {
 	struct park_call call = {e, p};
 	struct check *check;
@@ -322,18 +322,18 @@ static void park(struct engine *e, const struct parking *p, struct request **req
 	check = check_new(e, p, TAKE(*request));
 	if (!watch_check_again(e->watches, p->watch, check->arena, &check->view)) {
 		answer_superseded(e, p, &check->request);
-		engine_request_free(&check->request);
+		errand_free(&check->request);
 		check_free(check);
 		return;
 	}
 	check->view.marks |= marks;
 	check->view.handle = p->handle;
 	if (check->request != NULL)
-		check->request->state = REQUEST_RUNNING;
+		check->request->state = ERRAND_RUNNING;
 	engine_submit(e, &check->job);
 }
 
-static uint32_t renewal_time(const struct request *r)
+static uint32_t renewal_time(const struct errand *r)
 {
 	int64_t left = r->auth_until_at - clock_now_at();
 
@@ -342,9 +342,9 @@ static uint32_t renewal_time(const struct request *r)
 	return (uint32_t)MIN((uint64_t)left, r->settings->push_renew_lease_s);
 }
 
-void push_wait(struct request **rp)
+void push_wait(struct errand **rp)
 {
-	struct request *r = *rp;
+	struct errand *r = *rp;
 	struct parking p = {.watch = r->reply.watch,
 		.handle = r->handle,
 		.send_park = true,
@@ -355,7 +355,7 @@ void push_wait(struct request **rp)
 
 	memcpy(p.cookie, r->reply.cookie, sizeof(p.cookie));
 	park(r->engine, &p, rp);
-	engine_request_free(rp);
+	errand_free(rp);
 }
 
 void push_register(struct engine *e, struct front *front, const struct ipc_register *reg)
@@ -363,11 +363,11 @@ void push_register(struct engine *e, struct front *front, const struct ipc_regis
 	struct parking p = {.handle = reg->handle, .send_park = true, .restored = true};
 	struct check *check;
 
-	if (map_find(e->requests, &reg->handle, sizeof(reg->handle)) != NULL)
+	if (map_find(e->errands, &reg->handle, sizeof(reg->handle)) != NULL)
 		return;
 	/* Stands for the phone, so that GONE finds it. */
-	check = check_new(e, &p, engine_request_new(e, front, &reg->handle));
-	check->request->state = REQUEST_RUNNING;
+	check = check_new(e, &p, errand_new(e, front, &reg->handle));
+	check->request->state = ERRAND_RUNNING;
 	check->restore = true;
 	check->reg = *reg;
 	engine_submit(e, &check->job);

@@ -211,7 +211,7 @@ static void test_upload_misbehaves(void)
 	world_send_bulk(&f);
 	CHECK(world_quiet());
 	CHECK_INT(world.engine.uploads, 0);
-	CHECK_INT(map_count(world.engine.requests), 0);
+	CHECK_INT(map_count(world.engine.errands), 0);
 	world_close();
 }
 
@@ -248,13 +248,13 @@ static void test_large_answer_by_credit(void)
 	}
 	CHECK_INT(got, len);
 	CHECK(world_quiet());
-	CHECK_INT(map_count(world.engine.requests), 0);
+	CHECK_INT(map_count(world.engine.errands), 0);
 	/* One whose client goes away in the middle. */
 	world_request(2, EAS "?Big=1000000", "Basic good", "");
 	REQUIRE(world_next() != NULL);
 	send_handle(IPC_GONE, 2);
 	CHECK(world_quiet());
-	CHECK_INT(map_count(world.engine.requests), 0);
+	CHECK_INT(map_count(world.engine.errands), 0);
 	world_close();
 }
 
@@ -270,7 +270,7 @@ static void test_client_goes_while_its_command_runs(void)
 	atomic_store(&world.block, false);
 	CHECK(world_quiet());
 	CHECK_INT(watches_count(world.engine.watches), 0);
-	CHECK_INT(map_count(world.engine.requests), 0);
+	CHECK_INT(map_count(world.engine.errands), 0);
 	world_close();
 }
 
@@ -286,7 +286,7 @@ static void test_park_and_wake(void)
 	CHECK_INT(f->park.renew_for_s, 3600);
 	CHECK_INT(f->park.expiry, IPC_EXPIRY_PING);
 	CHECK_INT(f->park.cookie_len, 1);
-	CHECK_INT(map_count(world.engine.requests), 0);
+	CHECK_INT(map_count(world.engine.errands), 0);
 	world_deliver(6);
 	CHECK(world_quiet());
 	world_deliver(5);
@@ -430,7 +430,7 @@ static void test_front_comes_back(void)
 	send_handle(IPC_GONE, 3);
 	(void)world_quiet();
 	CHECK_INT(watches_count(world.engine.watches), 0);
-	CHECK_INT(map_count(world.engine.requests), 0);
+	CHECK_INT(map_count(world.engine.errands), 0);
 	world_close();
 }
 
@@ -450,7 +450,7 @@ static void test_front_lost_with_commands_running(void)
 	expect_response(IPC_RESPONSE, 1, 200, "3 bytes, last w");
 	CHECK(world_quiet());
 	CHECK_INT(watches_count(world.engine.watches), 0);
-	CHECK_INT(map_count(world.engine.requests), 0);
+	CHECK_INT(map_count(world.engine.errands), 0);
 	CHECK_INT(world.engine.uploads, 0);
 	world_close();
 }
@@ -478,7 +478,7 @@ static void test_one_user_does_not_take_all_workers(void)
 		CHECK(f->response.handle.request != 50);
 	}
 	CHECK(world_quiet());
-	CHECK_INT(map_count(world.engine.requests), 0);
+	CHECK_INT(map_count(world.engine.errands), 0);
 	world_close();
 }
 

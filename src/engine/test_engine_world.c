@@ -202,7 +202,7 @@ static void connect_one(int *ret_fd, enum ipc_channel channel)
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) < 0)
 		die("socketpair");
 	*ret_fd = fds[0];
-	link_accept(&world.engine, fds[1]);
+	fronts_accept(&world.engine, fds[1]);
 	write_frame(fds[0], &hello);
 }
 

@@ -7,7 +7,7 @@
  * upload costs nothing; a large answer goes out by credit (SENDING), so that the worker never waits
  * for a slow client.
  *
- * Invariants: a request is in engine.requests and, unless its front is lost, in front.requests.
+ * Invariants: a request is in engine.errands and, unless its front is lost, in front.errands.
  * While a job runs (ADMITTING, SPOOLING, RUNNING) the loop touches nothing but `gone` and `front`,
  * and nobody frees it. Threads: the loop's, jobs on workers. Limits: UPLOADS_MAX bodies by credit
  * at once, SPOOL_MEMORY of memory each; WAITING_MAX requests waiting for a worker.
@@ -31,10 +31,9 @@ static void on_command_done(struct job *job, bool cancelled);
 
 /* ---- life ---- */
 
-struct request *engine_request_new(
-	struct engine *e, struct front *front, const struct ipc_handle *handle)
+struct errand *errand_new(struct engine *e, struct front *front, const struct ipc_handle *handle)
 {
-	struct request *r = x_new(struct request);
+	struct errand *r = x_new(struct errand);
 
 	r->engine = e;
 	r->front = front;
@@ -43,19 +42,19 @@ struct request *engine_request_new(
 	r->settings = settings_ref(e->settings);
 	spool_init(&r->spool);
 	list_init(&r->sending_node);
-	list_append(&front->requests, &r->node);
-	(void)map_put(e->requests, &r->handle, sizeof(r->handle), r);
+	list_append(&front->errands, &r->node);
+	(void)map_put(e->errands, &r->handle, sizeof(r->handle), r);
 	return r;
 }
 
-void engine_request_free(struct request **rp)
+void errand_free(struct errand **rp)
 {
-	struct request *r = *rp;
+	struct errand *r = *rp;
 
 	if (r == NULL)
 		return;
-	if (map_find(r->engine->requests, &r->handle, sizeof(r->handle)) == r)
-		(void)map_remove(r->engine->requests, &r->handle, sizeof(r->handle));
+	if (map_find(r->engine->errands, &r->handle, sizeof(r->handle)) == r)
+		(void)map_remove(r->engine->errands, &r->handle, sizeof(r->handle));
 	if (r->http.body_follows)
 		r->engine->uploads--;
 	lane_leave(r->engine->lanes, &r->lane);
@@ -69,13 +68,13 @@ void engine_request_free(struct request **rp)
 	*rp = NULL;
 }
 
-static bool has_job(const struct request *r)
+static bool has_job(const struct errand *r)
 {
-	return r->state == REQUEST_ADMITTING || r->state == REQUEST_SPOOLING ||
-	       r->state == REQUEST_RUNNING;
+	return r->state == ERRAND_ADMITTING || r->state == ERRAND_SPOOLING ||
+	       r->state == ERRAND_RUNNING;
 }
 
-static void submit(struct request *r, enum request_state state, const char *name,
+static void submit(struct errand *r, enum errand_state state, const char *name,
 	void (*run)(struct job *, void *), void (*done)(struct job *, bool))
 {
 	r->state = state;
@@ -85,9 +84,9 @@ static void submit(struct request *r, enum request_state state, const char *name
 
 /* ---- answering ---- */
 
-void request_answer(struct request **rp)
+void errand_answer(struct errand **rp)
 {
-	struct request *r = *rp;
+	struct errand *r = *rp;
 	struct ipc_frame frame = {.type = IPC_RESPONSE};
 	struct ipc_response *response = &frame.response;
 
@@ -105,43 +104,43 @@ void request_answer(struct request **rp)
 		response->body = r->reply.body.data;
 	engine_send(r->engine, r->handle.front, &frame);
 	if (!response->body_follows || r->front == NULL || r->front->bulk == NULL) {
-		engine_request_free(rp);
+		errand_free(rp);
 		return;
 	}
-	r->state = REQUEST_SENDING;
+	r->state = ERRAND_SENDING;
 	r->credit = IPC_BULK_CREDIT;
 	list_append(&r->front->sending, &r->sending_node);
 	*rp = NULL;
 }
 
-void request_refuse(
-	struct request **rp, int status, const char *header_name, const char *header_value)
+void errand_refuse(
+	struct errand **rp, int status, const char *header_name, const char *header_value)
 {
-	struct request *r = *rp;
+	struct errand *r = *rp;
 
 	buf_deinit(&r->reply.body);
 	r->reply = (struct eas_reply){.kind = EAS_REPLY_ANSWER, .status = status, .reason = ""};
 	if (header_name != NULL)
 		r->reply.headers[r->reply.header_count++] =
 			(struct ipc_header){header_name, header_value};
-	request_answer(rp);
+	errand_answer(rp);
 }
 
-static void refuse_busy(struct request **rp)
+static void refuse_busy(struct errand **rp)
 {
-	request_refuse(rp, 503, "Retry-After", RETRY_AFTER_S);
+	errand_refuse(rp, 503, "Retry-After", RETRY_AFTER_S);
 }
 
 /* True: the credentials are good. False: answered, r is gone. */
-static bool check_auth_result(struct request **rp)
+static bool check_auth_result(struct errand **rp)
 {
-	struct request *r = *rp;
+	struct errand *r = *rp;
 
 	switch (r->auth) {
 	case AUTH_OK:
 		return true;
 	case AUTH_WRONG:
-		request_refuse(rp, 401, "WWW-Authenticate",
+		errand_refuse(rp, 401, "WWW-Authenticate",
 			arena_x_printf(r->arena, "Basic realm=\"%s\"", r->settings->auth_realm));
 		return false;
 	case AUTH_THROTTLED:
@@ -151,7 +150,7 @@ static bool check_auth_result(struct request **rp)
 		r->reply.headers[1] = (struct ipc_header){"X-MS-ASThrottle", "FailedLogins"};
 		r->reply.header_count = 2;
 		r->reply.status = 503;
-		request_answer(rp);
+		errand_answer(rp);
 		return false;
 	case AUTH_FAILED:
 		break;
@@ -163,21 +162,21 @@ static bool check_auth_result(struct request **rp)
 }
 
 /* A job came back: true when its client still waits. False: r is gone, with its watch. */
-static bool still_wanted(struct request **rp)
+static bool still_wanted(struct errand **rp)
 {
-	struct request *r = *rp;
+	struct errand *r = *rp;
 
 	lane_leave(r->engine->lanes, &r->lane);
 	if (!r->gone && r->front != NULL)
 		return true;
 	if (r->reply.kind == EAS_REPLY_WAIT)
 		(void)watch_end(r->engine->watches, r->reply.watch, NULL);
-	engine_request_free(rp);
+	errand_free(rp);
 	return false;
 }
 
 /* One user's requests take half of the workers at most. */
-static void wait_turn(struct request *r, void (*start)(struct request *r))
+static void wait_turn(struct errand *r, void (*start)(struct errand *r))
 {
 	const char *key = ipc_header_find(r->http.headers, r->http.header_count, "authorization");
 
@@ -187,7 +186,7 @@ static void wait_turn(struct request *r, void (*start)(struct request *r))
 		start(r);
 		return;
 	case LANE_WAIT:
-		r->state = REQUEST_QUEUED;
+		r->state = ERRAND_QUEUED;
 		return;
 	case LANE_FULL:
 		refuse_busy(&r);
@@ -195,9 +194,9 @@ static void wait_turn(struct request *r, void (*start)(struct request *r))
 	}
 }
 
-void request_start(struct lane_member *member)
+void errand_start(struct lane_member *member)
 {
-	struct request *r = LIST_ENTRY(member, struct request, lane);
+	struct errand *r = LIST_ENTRY(member, struct errand, lane);
 
 	r->start(r);
 }
@@ -205,7 +204,7 @@ void request_start(struct lane_member *member)
 /* ---- the command ---- */
 
 /* Also again after a long upload: the user may have been disabled since. */
-static bool authenticate(struct request *r, struct user **ret_user)
+static bool authenticate(struct errand *r, struct user **ret_user)
 {
 	r->auth = auth_check_basic(r->engine->auth,
 		ipc_header_find(r->http.headers, r->http.header_count, "authorization"),
@@ -215,7 +214,7 @@ static bool authenticate(struct request *r, struct user **ret_user)
 
 static void run_command(struct job *job, void *thread_state)
 {
-	struct request *r = LIST_ENTRY(job, struct request, job);
+	struct errand *r = LIST_ENTRY(job, struct errand, job);
 	struct eas_server server = engine_eas(r->engine, r->settings);
 	struct eas_request request = {.arena = r->arena, .http = &r->http};
 	struct user *user = NULL;
@@ -233,7 +232,7 @@ static void run_command(struct job *job, void *thread_state)
 
 static void on_command_done(struct job *job, bool cancelled)
 {
-	struct request *r = LIST_ENTRY(job, struct request, job);
+	struct errand *r = LIST_ENTRY(job, struct errand, job);
 
 	if (!still_wanted(&r))
 		return;
@@ -243,16 +242,16 @@ static void on_command_done(struct job *job, bool cancelled)
 		if (r->reply.kind == EAS_REPLY_WAIT)
 			push_wait(&r);
 		else
-			request_answer(&r);
+			errand_answer(&r);
 	}
 }
 
-static void submit_command(struct request *r)
+static void submit_command(struct errand *r)
 {
-	submit(r, REQUEST_RUNNING, "command", run_command, on_command_done);
+	submit(r, ERRAND_RUNNING, "command", run_command, on_command_done);
 }
 
-static void start_command(struct request *r)
+static void start_command(struct errand *r)
 {
 	r->body_complete = true;
 	wait_turn(r, submit_command);
@@ -260,12 +259,12 @@ static void start_command(struct request *r)
 
 /* ---- large bodies ---- */
 
-static void grant(struct request *r)
+static void grant(struct errand *r)
 {
 	struct ipc_frame frame = {.type = IPC_GRANT};
 	size_t bytes = SPOOL_MEMORY - MIN(r->spool.memory.len, SPOOL_MEMORY);
 
-	r->state = REQUEST_RECEIVING;
+	r->state = ERRAND_RECEIVING;
 	r->granted = bytes;
 	frame.amount = (struct ipc_amount){r->handle, (uint32_t)bytes};
 	engine_send(r->engine, r->handle.front, &frame);
@@ -273,7 +272,7 @@ static void grant(struct request *r)
 
 static void run_admission(struct job *job, void *thread_state)
 {
-	struct request *r = LIST_ENTRY(job, struct request, job);
+	struct errand *r = LIST_ENTRY(job, struct errand, job);
 	struct user *user;
 
 	(void)thread_state;
@@ -282,7 +281,7 @@ static void run_admission(struct job *job, void *thread_state)
 
 static void on_admission_done(struct job *job, bool cancelled)
 {
-	struct request *r = LIST_ENTRY(job, struct request, job);
+	struct errand *r = LIST_ENTRY(job, struct errand, job);
 
 	if (!still_wanted(&r))
 		return;
@@ -292,14 +291,14 @@ static void on_admission_done(struct job *job, bool cancelled)
 		grant(r);
 }
 
-static void submit_admission(struct request *r)
+static void submit_admission(struct errand *r)
 {
-	submit(r, REQUEST_ADMITTING, "admission", run_admission, on_admission_done);
+	submit(r, ERRAND_ADMITTING, "admission", run_admission, on_admission_done);
 }
 
 static void run_spooling(struct job *job, void *thread_state)
 {
-	struct request *r = LIST_ENTRY(job, struct request, job);
+	struct errand *r = LIST_ENTRY(job, struct errand, job);
 
 	(void)thread_state;
 	if (spool_flush(&r->spool, r->settings->server_data_dir, &r->err) < 0)
@@ -308,7 +307,7 @@ static void run_spooling(struct job *job, void *thread_state)
 
 static void on_spooling_done(struct job *job, bool cancelled)
 {
-	struct request *r = LIST_ENTRY(job, struct request, job);
+	struct errand *r = LIST_ENTRY(job, struct errand, job);
 
 	if (!still_wanted(&r))
 		return;
@@ -318,24 +317,24 @@ static void on_spooling_done(struct job *job, bool cancelled)
 		grant(r);
 }
 
-static struct request *find(struct engine *e, const struct ipc_handle *handle)
+static struct errand *find(struct engine *e, const struct ipc_handle *handle)
 {
-	return map_find(e->requests, handle, sizeof(*handle));
+	return map_find(e->errands, handle, sizeof(*handle));
 }
 
-void request_body(struct engine *e, const struct ipc_body *body)
+void errand_body(struct engine *e, const struct ipc_body *body)
 {
-	struct request *r = find(e, &body->handle);
+	struct errand *r = find(e, &body->handle);
 
 	/* Answered early, or gone: what was under way is dropped. */
-	if (r == NULL || r->state != REQUEST_RECEIVING)
+	if (r == NULL || r->state != ERRAND_RECEIVING)
 		return;
 	if (body->aborted) {
-		engine_request_free(&r);
+		errand_free(&r);
 		return;
 	}
 	if (body->len > r->granted || r->spool.len + body->len > r->settings->http_body_max_bytes) {
-		request_refuse(&r, 413, NULL, NULL);
+		errand_refuse(&r, 413, NULL, NULL);
 		return;
 	}
 	r->granted -= body->len;
@@ -343,7 +342,7 @@ void request_body(struct engine *e, const struct ipc_body *body)
 	if (body->last)
 		start_command(r);
 	else if (spool_full(&r->spool))
-		submit(r, REQUEST_SPOOLING, "spooling", run_spooling, on_spooling_done);
+		submit(r, ERRAND_SPOOLING, "spooling", run_spooling, on_spooling_done);
 }
 
 /* ---- the beginning ---- */
@@ -365,7 +364,7 @@ bool engine_is_eas_path(const char *target)
 	return target[len] == '\0' || target[len] == '?';
 }
 
-static void copy_head(struct request *r, const struct ipc_request *frame)
+static void copy_head(struct errand *r, const struct ipc_request *frame)
 {
 	r->http = *frame;
 	r->http.method = arena_x_strdup(r->arena, frame->method);
@@ -380,16 +379,16 @@ static void copy_head(struct request *r, const struct ipc_request *frame)
 }
 
 /* What can be answered without a worker. True: answered. */
-static bool refuse_at_once(struct request **rp)
+static bool refuse_at_once(struct errand **rp)
 {
-	struct request *r = *rp;
+	struct errand *r = *rp;
 	struct engine *e = r->engine;
 
 	if (!engine_is_eas_path(r->http.target)) {
-		request_refuse(rp, 404, NULL, NULL);
+		errand_refuse(rp, 404, NULL, NULL);
 	} else if (r->http.content_length > 0 &&
 		   (uint64_t)r->http.content_length > r->settings->http_body_max_bytes) {
-		request_refuse(rp, 413, NULL, NULL);
+		errand_refuse(rp, 413, NULL, NULL);
 	} else if (ipc_header_find(r->http.headers, r->http.header_count, "authorization") ==
 		   NULL) {
 		r->auth = AUTH_WRONG;
@@ -401,15 +400,15 @@ static bool refuse_at_once(struct request **rp)
 	return *rp == NULL;
 }
 
-void request_begin(struct engine *e, struct front *front, const struct ipc_request *frame)
+void errand_begin(struct engine *e, struct front *front, const struct ipc_request *frame)
 {
-	struct request *r = find(e, &frame->handle);
+	struct errand *r = find(e, &frame->handle);
 
 	if (r != NULL) { /* the front's bug; two under one name cannot be */
 		log_error(NULL, "request_refused", F_STR("result", "its handle is in use"));
 		return;
 	}
-	r = engine_request_new(e, front, &frame->handle);
+	r = errand_new(e, front, &frame->handle);
 	copy_head(r, frame);
 	e->uploads += r->http.body_follows;
 	if (refuse_at_once(&r))
@@ -425,47 +424,47 @@ void request_begin(struct engine *e, struct front *front, const struct ipc_reque
 /* ---- the end ---- */
 
 /* Nobody waits for the answer. Freed now, or when its job is back. */
-static void abandon(struct request *r)
+static void abandon(struct errand *r)
 {
 	r->gone = true;
 	if (!has_job(r))
-		engine_request_free(&r);
+		errand_free(&r);
 }
 
-void request_gone(struct engine *e, const struct ipc_handle *handle)
+void errand_gone(struct engine *e, const struct ipc_handle *handle)
 {
-	struct request *r = find(e, handle);
+	struct errand *r = find(e, handle);
 
 	if (r != NULL)
 		abandon(r);
 	watch_gone(e->watches, handle);
 }
 
-void request_front_lost(struct engine *e, struct front *front)
+void errand_front_lost(struct engine *e, struct front *front)
 {
 	(void)e;
-	LIST_FOREACH_SAFE(node, &front->requests) {
-		struct request *r = LIST_ENTRY(node, struct request, node);
+	LIST_FOREACH_SAFE(node, &front->errands) {
+		struct errand *r = LIST_ENTRY(node, struct errand, node);
 
 		list_remove(&r->node);
 		list_remove(&r->sending_node);
 		r->front = NULL;
 		/* The front may come back and use the handle again. */
-		(void)map_remove(e->requests, &r->handle, sizeof(r->handle));
+		(void)map_remove(e->errands, &r->handle, sizeof(r->handle));
 		abandon(r);
 	}
 }
 
-void request_credit(struct engine *e, const struct ipc_amount *amount)
+void errand_credit(struct engine *e, const struct ipc_amount *amount)
 {
-	struct request *r = find(e, &amount->handle);
+	struct errand *r = find(e, &amount->handle);
 
-	if (r != NULL && r->state == REQUEST_SENDING)
+	if (r != NULL && r->state == ERRAND_SENDING)
 		r->credit += amount->bytes;
 }
 
 /* One chunk; true when the request has more that may go. */
-static bool send_chunk(struct link *bulk, struct request *r)
+static bool send_chunk(struct link *bulk, struct errand *r)
 {
 	struct ipc_frame frame = {.type = IPC_BODY};
 	size_t len = MIN(r->reply.body.len - r->sent, IPC_BULK_CHUNK);
@@ -475,15 +474,15 @@ static bool send_chunk(struct link *bulk, struct request *r)
 		.last = r->sent + len == r->reply.body.len,
 		.bytes = r->reply.body.data + r->sent,
 		.len = len};
-	engine_link_send(bulk, &frame);
+	fronts_send(bulk, &frame);
 	r->sent += len;
 	r->credit -= len;
 	if (frame.body.last)
-		engine_request_free(&r);
+		errand_free(&r);
 	return !frame.body.last;
 }
 
-void request_pump(struct engine *e, struct front *front)
+void errand_pump(struct engine *e, struct front *front)
 {
 	bool moved = true;
 
@@ -495,7 +494,7 @@ void request_pump(struct engine *e, struct front *front)
 		/* Each gets a chunk in turn, so that one large answer does not hold up the others.
 		 */
 		LIST_FOREACH_SAFE(node, &front->sending) {
-			struct request *r = LIST_ENTRY(node, struct request, sending_node);
+			struct errand *r = LIST_ENTRY(node, struct errand, sending_node);
 
 			if (r->credit == 0)
 				continue;

@@ -77,7 +77,7 @@ static void on_more(struct loop_note *note)
 		on_readable(link);
 }
 
-void link_accept(struct engine *e, int fd)
+void fronts_accept(struct engine *e, int fd)
 {
 	struct link *link = x_new(struct link);
 	struct err err = ERR_INIT;
@@ -109,7 +109,7 @@ struct front *engine_front(struct engine *e, uint32_t number)
 /* Everything of a front ends; its links, too. */
 static void front_lost(struct engine *e, struct front *front)
 {
-	request_front_lost(e, front);
+	errand_front_lost(e, front);
 	watch_front_gone(e->watches, front->number);
 	if (front->control != NULL) {
 		link_end(front->control, "lost");
@@ -143,7 +143,7 @@ static void on_hello(struct link *link, const struct ipc_hello *hello)
 	if (front == NULL) {
 		front = x_new(struct front);
 		front->number = hello->front;
-		list_init(&front->requests);
+		list_init(&front->errands);
 		list_init(&front->sending);
 		list_append(&e->fronts, &front->node);
 	}
@@ -181,16 +181,16 @@ static void on_frame(struct link *link, const struct ipc_frame *frame)
 			on_hello(link, &frame->hello);
 		return;
 	case IPC_REQUEST:
-		request_begin(e, link->front, &frame->request);
+		errand_begin(e, link->front, &frame->request);
 		return;
 	case IPC_BODY:
-		request_body(e, &frame->body);
+		errand_body(e, &frame->body);
 		return;
 	case IPC_CREDIT:
-		request_credit(e, &frame->amount);
+		errand_credit(e, &frame->amount);
 		return;
 	case IPC_GONE:
-		request_gone(e, &frame->handle);
+		errand_gone(e, &frame->handle);
 		return;
 	case IPC_REGISTER:
 		push_register(e, link->front, &frame->reg);
@@ -248,7 +248,7 @@ static void on_readable(struct link *link)
 	}
 }
 
-void engine_link_send(struct link *link, const struct ipc_frame *frame)
+void fronts_send(struct link *link, const struct ipc_frame *frame)
 {
 	if (link->dead)
 		return;
@@ -264,7 +264,7 @@ void engine_send(struct engine *e, uint32_t front_number, const struct ipc_frame
 	struct front *front = engine_front(e, front_number);
 
 	if (front != NULL && front->control != NULL)
-		engine_link_send(front->control, frame);
+		fronts_send(front->control, frame);
 }
 
 static void link_free(struct link *link)
@@ -307,13 +307,13 @@ static void sum_stats(struct engine *e)
 	(void)pthread_mutex_unlock(&e->stats_lock);
 }
 
-void links_round_end(void *owner)
+void fronts_round_end(void *owner)
 {
 	struct engine *e = owner;
 	bool again;
 
 	LIST_FOREACH(node, &e->fronts)
-		request_pump(e, LIST_ENTRY(node, struct front, node));
+		errand_pump(e, LIST_ENTRY(node, struct front, node));
 	LIST_FOREACH_SAFE(node, &e->dirty) {
 		struct link *link = LIST_ENTRY(node, struct link, dirty_node);
 
@@ -322,7 +322,7 @@ void links_round_end(void *owner)
 		/* More of a large answer may go at once. */
 		if (link->channel == IPC_CHANNEL_BULK && link->out.len == 0 &&
 			link->front != NULL && !list_empty(&link->front->sending)) {
-			request_pump(e, link->front);
+			errand_pump(e, link->front);
 			link_write(link);
 		}
 	}
@@ -341,7 +341,7 @@ void links_round_end(void *owner)
 	sum_stats(e);
 }
 
-bool links_idle(const struct engine *e)
+bool fronts_idle(const struct engine *e)
 {
 	LIST_FOREACH(node, &e->links) {
 		const struct link *link = LIST_ENTRY(node, const struct link, node);
@@ -352,9 +352,9 @@ bool links_idle(const struct engine *e)
 	return true;
 }
 
-void links_free(struct engine *e)
+void fronts_free(struct engine *e)
 {
 	LIST_FOREACH(node, &e->links)
 		LIST_ENTRY(node, struct link, node)->dead = true;
-	links_round_end(e);
+	fronts_round_end(e);
 }
