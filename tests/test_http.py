@@ -142,7 +142,7 @@ class Login(ServerCase):
             device = user.device(version)
             answer = device.post("FolderSync", E("FolderHierarchy:FolderSync", E("SyncKey", "0")))
             self.assertIn((answer.code, answer.status), (expected, (401, None), (403, None)), version)
-        self.server.bellhop("user", "del", user.address)
+        self.server.bellhop("user", "del", user.address, "--yes")
         self.assertEqual(self.options(basic(user.address, "new one")).status, 401)
 
     def test_good_password_is_remembered(self):
