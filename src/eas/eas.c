@@ -384,8 +384,11 @@ static void run_command(struct eas_call *call)
 {
 	struct buf scratch = BUF_INIT;
 
-	if (read_body(call, &scratch))
+	if (read_body(call, &scratch)) {
+		/* Whatever a command has to say is in the document; it sets another one where not. */
+		call->reply->status = 200;
 		commands[call->query->command](call);
+	}
 	buf_deinit(&scratch);
 }
 
