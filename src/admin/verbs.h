@@ -58,11 +58,19 @@ struct admin_arg {
 
 #define ADMIN_ARGS_MAX 4
 
+/* For what cannot be taken back. */
+enum admin_confirm {
+	ADMIN_CONFIRM_NONE,
+	ADMIN_CONFIRM_ASK, /* the command line asks when it has a terminal and no --yes */
+	ADMIN_CONFIRM_YES, /* refused without "yes": true */
+};
+
 struct admin_verb {
 	const char *name; /* "user add" */
 	const char *help;
 	bool changes; /* leaves an event-log row */
-	bool confirm; /* cannot be taken back: refused without "yes": true */
+	bool outside; /* does I/O, which no transaction may: runs before the one of its log row */
+	enum admin_confirm confirm;
 	struct admin_arg args[ADMIN_ARGS_MAX]; /* name NULL ends them */
 	const char *
 		columns; /* of the table for people: "address name ..."; "": result is one object */

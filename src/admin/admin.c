@@ -1,0 +1,301 @@
+/*
+ * One request: who may, which verb, its arguments, the transaction with its row in the event log,
+ * the answer.
+ *
+ * The normal case: admin_handle() parses the line; admin_check_args(); a password is hashed before
+ * the transaction, because that is slow; the verb runs inside store_transact() (it may run twice:
+ * the result is made anew each time), the log row with it; the result becomes one line.
+ *
+ * Threads: any worker; a struct admin never changes after admin_new(). Limits: ADMIN_REQUEST_MAX.
+ */
+#include "admin/admin.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "admin/admin_internal.h"
+#include "auth/auth.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/str.h"
+
+#define ARENA_MAX_BYTES (256u << 20) /* lists of very many users */
+
+static const admin_verb_fn verb_functions[ADMIN_VERB_COUNT] = {
+	[ADMIN_USER_ADD] = admin_user_add,
+	[ADMIN_USER_PASSWD] = admin_user_passwd,
+	[ADMIN_USER_LIST] = admin_user_list,
+	[ADMIN_USER_SHOW] = admin_user_show,
+	[ADMIN_USER_DISABLE] = admin_user_disable,
+	[ADMIN_USER_ENABLE] = admin_user_enable,
+	[ADMIN_USER_DEL] = admin_user_del,
+	[ADMIN_ALIAS_ADD] = admin_alias_add,
+	[ADMIN_ALIAS_DEL] = admin_alias_del,
+	[ADMIN_ALIAS_LIST] = admin_alias_list,
+	[ADMIN_DOMAIN_ADD] = admin_domain_add,
+	[ADMIN_DOMAIN_DEL] = admin_domain_del,
+	[ADMIN_DOMAIN_LIST] = admin_domain_list,
+	[ADMIN_DEVICE_LIST] = admin_device_list,
+	[ADMIN_DEVICE_SHOW] = admin_device_show,
+	[ADMIN_DEVICE_WIPE] = admin_device_wipe,
+	[ADMIN_DEVICE_BLOCK] = admin_device_block,
+	[ADMIN_DEVICE_UNBLOCK] = admin_device_unblock,
+	[ADMIN_DEVICE_DEL] = admin_device_del,
+	[ADMIN_POLICY_SHOW] = admin_policy_show,
+	[ADMIN_POLICY_SET] = admin_policy_set,
+	[ADMIN_LOG_LIST] = admin_log_list,
+	[ADMIN_STATUS] = admin_status,
+	[ADMIN_STATS] = admin_stats,
+	[ADMIN_RELOAD] = admin_reload,
+	[ADMIN_RESTART] = admin_restart,
+};
+
+struct admin *admin_new(const struct admin_options *options)
+{
+	struct admin *admin = x_new(struct admin);
+
+	admin->options = *options;
+	if (options->config_path != NULL)
+		admin->config_path = x_strdup(options->config_path);
+	return admin;
+}
+
+void admin_free(struct admin **admin)
+{
+	if (*admin == NULL)
+		return;
+	mem_free((*admin)->config_path);
+	mem_free(*admin);
+	*admin = NULL;
+}
+
+/* ---- for the verbs ---- */
+
+const char *admin_text(const struct admin_call *call, const char *name)
+{
+	return json_string_value(json_object_get(call->args, name));
+}
+
+uint64_t admin_number(const struct admin_call *call, const char *name, uint64_t fallback)
+{
+	const json_t *value = json_object_get(call->args, name);
+
+	return value != NULL ? (uint64_t)json_integer_value(value) : fallback;
+}
+
+void admin_put(json_t *object, const char *key, const char *text)
+{
+	struct buf clean = BUF_INIT;
+
+	if (text == NULL)
+		text = "";
+	utf8_add_clean(&clean, text, strlen(text)); /* some of it comes from phones */
+	(void)json_object_set_new(object, key, json_string(buf_cstr(&clean)));
+	buf_deinit(&clean);
+}
+
+void admin_put_number(json_t *object, const char *key, uint64_t number)
+{
+	(void)json_object_set_new(object, key, json_integer((json_int_t)number));
+}
+
+void admin_put_bool(json_t *object, const char *key, bool value)
+{
+	(void)json_object_set_new(object, key, json_boolean(value));
+}
+
+int admin_user(struct admin_call *call, struct user **ret, struct err *err)
+{
+	const char *address = admin_text(call, "address");
+
+	if (store_user_find_address(call->rd, address, call->arena, ret, err) == 0)
+		return 0;
+	if (err->code == ERR_NOT_FOUND)
+		return err_set(err, ERR_NOT_FOUND, "there is no user %.200s", address);
+	return -1;
+}
+
+const char *admin_user_address(struct admin_call *call, const struct user *user)
+{
+	return arena_x_printf(call->arena, "%s@%s", user->login, user->domain);
+}
+
+/* ---- running a verb ---- */
+
+static void new_result(struct admin_call *call)
+{
+	json_decref(call->result);
+	call->result = call->verb->columns[0] != '\0' ? json_array() : json_object();
+}
+
+/* What a change leaves in the event log. */
+static int log_change(struct admin_call *call, uid_t peer, struct err *err)
+{
+	struct log_row row = {.at = call->now_at,
+		.actor = arena_x_printf(call->arena, "admin:uid=%u", (unsigned)peer),
+		.action = call->verb->name,
+		.result = "ok"};
+
+	row.user = admin_text(call, "address");
+	row.device_id = admin_text(call, "device");
+	if (row.user == NULL)
+		row.user = admin_text(call, "alias") != NULL ? admin_text(call, "alias") : "";
+	if (row.device_id == NULL)
+		row.device_id = "";
+	row.address = row.device_type = "";
+	return store_log_add(call->tx, &row, err);
+}
+
+struct change {
+	struct admin_call *call;
+	admin_verb_fn fn;
+	uid_t peer;
+};
+
+/* fn NULL: the change was made elsewhere, only the row is wanted. */
+static int run_change(struct store_tx *tx, void *owner, struct err *err)
+{
+	struct change *change = owner;
+
+	change->call->tx = tx;
+	change->call->rd = store_tx_read(tx);
+	if (change->fn != NULL) {
+		new_result(change->call);
+		if (change->fn(change->call, err) < 0)
+			return -1;
+	}
+	return log_change(change->call, change->peer, err);
+}
+
+static int run_verb(struct admin_call *call, admin_verb_fn fn, uid_t peer, struct err *err)
+{
+	struct change change = {call, fn, peer};
+	const char *password = admin_text(call, "password");
+	char *hash = NULL;
+	int status;
+
+	if (password != NULL) {
+		if (auth_hash_password(password, &hash, err) < 0)
+			return -1;
+		call->password_hash = arena_x_strdup(call->arena, hash);
+		mem_free(hash);
+	}
+	if (call->verb->outside) {
+		new_result(call);
+		if (fn(call, err) < 0)
+			return -1;
+		change.fn = NULL;
+	}
+	if (call->verb->changes)
+		return store_transact(call->admin->options.store, run_change, &change, err);
+	new_result(call);
+	if (store_read_begin(call->admin->options.store, &call->rd, err) < 0)
+		return -1;
+	status = fn(call, err);
+	store_read_end(&call->rd);
+	return status;
+}
+
+static bool may(uid_t peer)
+{
+	return peer == 0 || peer == geteuid();
+}
+
+static int handle_parsed(
+	struct admin *admin, json_t *request, uid_t peer, struct admin_call *call, struct err *err)
+{
+	const char *name = json_string_value(json_object_get(request, "verb"));
+	enum admin_verb_id id;
+
+	if (name == NULL)
+		return err_set(
+			err, ERR_BAD_INPUT, "a request is {\"verb\": \"...\", \"args\": {...}}");
+	id = admin_verb_find(name);
+	if (id == ADMIN_VERB_COUNT)
+		return err_set(err, ERR_NOT_FOUND, "there is no verb \"%.60s\"", name);
+	call->verb = &admin_verbs[id];
+	if (!may(peer))
+		return err_set(err, ERR_DENIED,
+			"user %u may not administer this server; root and user %u may",
+			(unsigned)peer, (unsigned)geteuid());
+	call->args = json_object_get(request, "args");
+	if (call->args == NULL)
+		(void)json_object_set_new(request, "args", call->args = json_object());
+	if (!json_is_object(call->args))
+		return err_set(err, ERR_BAD_INPUT, "\"args\" must be an object");
+	if (admin_check_args(call->verb, call->args, err) < 0)
+		return -1;
+	return run_verb(call, verb_functions[id], peer, err);
+}
+
+/* ---- the answer ---- */
+
+static int dump_into(const char *bytes, size_t len, void *owner)
+{
+	struct buf *out = owner;
+
+	buf_add(out, bytes, len);
+	return out->failed ? -1 : 0;
+}
+
+static void add_answer(struct buf *out, json_t *result, const struct err *err)
+{
+	json_t *answer = json_object();
+
+	(void)json_object_set_new(answer, "ok", json_boolean(result != NULL));
+	if (result != NULL) {
+		(void)json_object_set(answer, "result", result);
+	} else {
+		json_t *error = json_object();
+
+		admin_put(error, "code", err_code_to_str(err->code));
+		admin_put(error, "text", err->text);
+		(void)json_object_set_new(answer, "error", error);
+	}
+	(void)json_dump_callback(answer, dump_into, out, JSON_COMPACT);
+	buf_add_byte(out, '\n');
+	json_decref(answer);
+}
+
+static void log_answer(const struct admin_call *call, uid_t peer, int status, const struct err *err)
+{
+	const char *verb = call->verb != NULL ? call->verb->name : NULL;
+
+	if (status < 0 && err->code == ERR_DENIED)
+		log_warn(NULL, "admin_finished", F_STR("verb", verb), F_UINT("uid", peer),
+			F_STR("result", "denied"));
+	else if (status < 0)
+		log_info(NULL, "admin_finished", F_STR("verb", verb), F_UINT("uid", peer),
+			F_STR("result", err_code_to_str(err->code)), F_ERR(err));
+	else if (call->verb->changes)
+		log_info(NULL, "admin_finished", F_STR("verb", verb), F_UINT("uid", peer),
+			F_STR("user", admin_text(call, "address")),
+			F_STR("device", admin_text(call, "device")), F_STR("result", "ok"));
+}
+
+void admin_handle(struct admin *admin, const char *line, size_t len, uid_t peer, struct buf *out)
+{
+	struct err err = ERR_INIT;
+	json_error_t where;
+	json_t *request = NULL;
+	struct admin_call call = {.admin = admin, .now_at = clock_now_at()};
+	int status;
+
+	call.arena = arena_new(ARENA_MAX_BYTES);
+	if (len <= ADMIN_REQUEST_MAX)
+		request = json_loadb(line, len, JSON_REJECT_DUPLICATES, &where);
+	if (len > ADMIN_REQUEST_MAX)
+		status = err_set(
+			&err, ERR_BAD_INPUT, "a request has at most %u bytes", ADMIN_REQUEST_MAX);
+	else if (request == NULL)
+		status = err_set(
+			&err, ERR_BAD_INPUT, "not JSON: column %d: %s", where.column, where.text);
+	else
+		status = handle_parsed(admin, request, peer, &call, &err);
+	log_answer(&call, peer, status, &err);
+	add_answer(out, status == 0 ? call.result : NULL, &err);
+	json_decref(call.result);
+	json_decref(request);
+	arena_free(&call.arena);
+}

@@ -1,0 +1,215 @@
+/* Verbs about phones and the policy that they must follow. Threads and transactions: see admin.c.
+ */
+#include "admin/admin_internal.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "policy/policy.h"
+
+static const char *state_of(const struct device *device)
+{
+	switch (device->wipe) {
+	case WIPE_ORDERED:
+		return "wipe ordered";
+	case WIPE_SENT:
+		return "wipe sent";
+	case WIPE_DONE:
+		return "wiped";
+	case WIPE_FAILED:
+		return "wipe failed";
+	case WIPE_NONE:
+		break;
+	}
+	if (device->blocked)
+		return "blocked";
+	return device->policy_key != 0 ? "provisioned" : "not provisioned";
+}
+
+static json_t *device_to_json(
+	struct admin_call *call, const struct device *device, const char *address)
+{
+	json_t *object = json_object();
+
+	admin_put(object, "address", address);
+	admin_put(object, "device", device->device_id);
+	admin_put(object, "type", device->device_type);
+	admin_put(object, "model", device->model);
+	admin_put(object, "version",
+		device->protocol_version == 0
+			? ""
+			: arena_x_printf(call->arena, "%u.%u", device->protocol_version / 10u,
+				  device->protocol_version % 10u));
+	admin_put_number(object, "last_seen_at", (uint64_t)device->last_seen_at);
+	admin_put(object, "state", state_of(device));
+	return object;
+}
+
+static int list_of(struct admin_call *call, const struct user *user, struct err *err)
+{
+	const char *address = admin_user_address(call, user);
+	struct device *devices;
+	size_t count;
+
+	if (store_device_list(call->rd, user->id, call->arena, &devices, &count, err) < 0)
+		return -1;
+	for (size_t i = 0; i < count; i++)
+		(void)json_array_append_new(
+			call->result, device_to_json(call, &devices[i], address));
+	return 0;
+}
+
+int admin_device_list(struct admin_call *call, struct err *err)
+{
+	struct user *users;
+	size_t count = 1;
+
+	if (admin_text(call, "address") != NULL
+			? admin_user(call, &users, err) < 0
+			: store_user_list(call->rd, call->arena, &users, &count, err) < 0)
+		return -1;
+	for (size_t i = 0; i < count; i++) {
+		if (list_of(call, &users[i], err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int find_device(
+	struct admin_call *call, struct user **ret_user, struct device **ret, struct err *err)
+{
+	const char *name = admin_text(call, "device");
+
+	if (admin_user(call, ret_user, err) < 0)
+		return -1;
+	if (store_device_find(call->rd, (*ret_user)->id, name, call->arena, ret, err) < 0)
+		return err->code == ERR_NOT_FOUND
+			       ? err_set(err, ERR_NOT_FOUND, "%s has no phone \"%.80s\"",
+					 admin_user_address(call, *ret_user), name)
+			       : -1;
+	return 0;
+}
+
+int admin_device_show(struct admin_call *call, struct err *err)
+{
+	struct user *user;
+	struct device *d;
+
+	if (find_device(call, &user, &d, err) < 0)
+		return -1;
+	json_decref(call->result);
+	call->result = device_to_json(call, d, admin_user_address(call, user));
+	admin_put(call->result, "user_agent", d->user_agent);
+	admin_put(call->result, "os", d->os);
+	admin_put(call->result, "friendly_name", d->friendly_name);
+	admin_put(call->result, "phone_number", d->phone_number);
+	admin_put(call->result, "imei", d->imei);
+	admin_put(call->result, "language", d->language);
+	admin_put(call->result, "operator", d->operator_name);
+	admin_put_number(call->result, "first_seen_at", (uint64_t)d->first_seen_at);
+	admin_put_number(call->result, "provisioned_at", (uint64_t)d->provisioned_at);
+	admin_put_number(call->result, "policy_version", d->policy_version);
+	admin_put_number(call->result, "policy_status", d->policy_status);
+	admin_put_number(call->result, "heartbeat_s", d->ping_heartbeat_s);
+	admin_put_number(call->result, "wipe_at", (uint64_t)d->wipe_at);
+	admin_put_bool(call->result, "blocked", d->blocked);
+	return 0;
+}
+
+/* The device after a change, as the answer. */
+static int answer_device(
+	struct admin_call *call, const struct user *user, struct device_id id, struct err *err)
+{
+	struct device *device;
+
+	if (store_device_load(call->rd, id, call->arena, &device, err) < 0)
+		return -1;
+	json_decref(call->result);
+	call->result = device_to_json(call, device, admin_user_address(call, user));
+	return 0;
+}
+
+int admin_device_wipe(struct admin_call *call, struct err *err)
+{
+	struct user *user;
+	struct device *device;
+
+	if (find_device(call, &user, &device, err) < 0 ||
+		store_device_set_wipe(call->tx, device->id, WIPE_ORDERED, call->now_at, err) < 0)
+		return -1;
+	return answer_device(call, user, device->id, err);
+}
+
+int admin_device_block(struct admin_call *call, struct err *err)
+{
+	struct user *user;
+	struct device *device;
+
+	if (find_device(call, &user, &device, err) < 0 ||
+		store_device_set_blocked(call->tx, device->id, true, err) < 0)
+		return -1;
+	return answer_device(call, user, device->id, err);
+}
+
+int admin_device_unblock(struct admin_call *call, struct err *err)
+{
+	struct user *user;
+	struct device *device;
+
+	if (find_device(call, &user, &device, err) < 0 ||
+		store_device_set_blocked(call->tx, device->id, false, err) < 0)
+		return -1;
+	/* Only what the phone has not met yet can be taken back. */
+	if (device->wipe == WIPE_ORDERED &&
+		store_device_set_wipe(call->tx, device->id, WIPE_NONE, call->now_at, err) < 0)
+		return -1;
+	return answer_device(call, user, device->id, err);
+}
+
+int admin_device_del(struct admin_call *call, struct err *err)
+{
+	struct user *user;
+	struct device *device;
+
+	if (find_device(call, &user, &device, err) < 0)
+		return -1;
+	admin_put(call->result, "device", device->device_id);
+	return store_device_delete(call->tx, device->id, err);
+}
+
+/* ---- the policy ---- */
+
+int admin_policy_show(struct admin_call *call, struct err *err)
+{
+	struct policy *policy;
+	json_t *settings = json_object();
+
+	if (policy_load(call->rd, call->arena, &policy, err) < 0) {
+		json_decref(settings);
+		return -1;
+	}
+	admin_put_number(call->result, "version", policy->version);
+	for (size_t i = 0; i < policy->count; i++)
+		(void)json_object_set_new(settings, policy->settings[i].name,
+			policy->settings[i].empty
+				? json_null()
+				: json_integer((json_int_t)policy->settings[i].value));
+	(void)json_object_set_new(call->result, "settings", settings);
+	return 0;
+}
+
+int admin_policy_set(struct admin_call *call, struct err *err)
+{
+	const json_t *settings = json_object_get(call->args, "settings");
+	struct policy_row *row;
+	struct policy *policy;
+	char *text = json_dumps(settings, JSON_COMPACT);
+	const char *json = arena_x_strdup(call->arena, text != NULL ? text : "{}");
+
+	mem_free(text);
+	/* Parsed for its errors: they name the setting and what is allowed. */
+	if (policy_parse(json, call->arena, &policy, err) < 0 ||
+		store_policy_save(call->tx, json, err) < 0 ||
+		store_policy_load(call->rd, call->arena, &row, err) < 0)
+		return -1;
+	admin_put_number(call->result, "version", row->version);
+	return 0;
+}

@@ -1,0 +1,75 @@
+#ifndef BELLHOP_ADMIN_ADMIN_INTERNAL_H
+#define BELLHOP_ADMIN_ADMIN_INTERNAL_H
+
+#include <jansson.h>
+
+#include "admin/admin.h"
+#include "admin/verbs.h"
+#include "base/arena.h"
+
+struct admin {
+	struct admin_options options;
+	char *config_path; /* owned; NULL: none */
+};
+
+/* One request on its way through a verb. */
+struct admin_call {
+	const struct admin *admin;
+	const struct admin_verb *verb;
+	json_t *args; /* checked against the verb */
+	struct arena *arena;
+	struct store_read *rd;     /* the snapshot; inside a change that of the transaction */
+	struct store_tx *tx;       /* NULL: a reading verb */
+	const char *password_hash; /* for verbs with a password */
+	int64_t now_at;
+	json_t *result; /* an object or, for verbs with columns, an array; filled by the verb. Owned
+			 */
+};
+
+typedef int (*admin_verb_fn)(struct admin_call *call, struct err *err);
+
+/* An argument; NULL when it was not given. */
+const char *admin_text(const struct admin_call *call, const char *name);
+/* fallback when it was not given. */
+uint64_t admin_number(const struct admin_call *call, const char *name, uint64_t fallback);
+/* The user of the argument "address"; ERR_NOT_FOUND says so. */
+NODISCARD int admin_user(struct admin_call *call, struct user **ret, struct err *err);
+/* "anna@example.org", in the arena. */
+const char *admin_user_address(struct admin_call *call, const struct user *user);
+/* Puts text or a number into an object; NULL text becomes "". Text that is no UTF-8 is cleaned. */
+void admin_put(json_t *object, const char *key, const char *text);
+void admin_put_number(json_t *object, const char *key, uint64_t number);
+void admin_put_bool(json_t *object, const char *key, bool value);
+
+/* The verbs, by file. */
+int admin_user_add(struct admin_call *call, struct err *err);
+int admin_user_passwd(struct admin_call *call, struct err *err);
+int admin_user_list(struct admin_call *call, struct err *err);
+int admin_user_show(struct admin_call *call, struct err *err);
+int admin_user_disable(struct admin_call *call, struct err *err);
+int admin_user_enable(struct admin_call *call, struct err *err);
+int admin_user_del(struct admin_call *call, struct err *err);
+int admin_alias_add(struct admin_call *call, struct err *err);
+int admin_alias_del(struct admin_call *call, struct err *err);
+int admin_alias_list(struct admin_call *call, struct err *err);
+int admin_domain_add(struct admin_call *call, struct err *err);
+int admin_domain_del(struct admin_call *call, struct err *err);
+int admin_domain_list(struct admin_call *call, struct err *err);
+int admin_device_list(struct admin_call *call, struct err *err);
+int admin_device_show(struct admin_call *call, struct err *err);
+int admin_device_wipe(struct admin_call *call, struct err *err);
+int admin_device_block(struct admin_call *call, struct err *err);
+int admin_device_unblock(struct admin_call *call, struct err *err);
+int admin_device_del(struct admin_call *call, struct err *err);
+int admin_policy_show(struct admin_call *call, struct err *err);
+int admin_policy_set(struct admin_call *call, struct err *err);
+int admin_log_list(struct admin_call *call, struct err *err);
+int admin_status(struct admin_call *call, struct err *err);
+int admin_stats(struct admin_call *call, struct err *err);
+int admin_reload(struct admin_call *call, struct err *err);
+int admin_restart(struct admin_call *call, struct err *err);
+
+/* Checks "args" of a request against its verb, puts addresses and domains into lower case. */
+NODISCARD int admin_check_args(const struct admin_verb *verb, json_t *args, struct err *err);
+
+#endif

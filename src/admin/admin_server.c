@@ -1,0 +1,137 @@
+/* Verbs about the server itself. Threads and transactions: see admin.c. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "admin/admin_internal.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "conf/settings.h"
+
+#define COUNTERS_MAX      512
+#define LOG_LIMIT_DEFAULT 100
+#define LOG_LIMIT_MAX     10000
+
+int admin_log_list(struct admin_call *call, struct err *err)
+{
+	const char *user = admin_text(call, "user");
+	uint64_t limit = MIN(admin_number(call, "limit", LOG_LIMIT_DEFAULT), LOG_LIMIT_MAX);
+	struct log_row *rows;
+	size_t count;
+
+	if (store_log_list(call->rd, user != NULL ? user : "", admin_number(call, "before", 0),
+		    limit, call->arena, &rows, &count, err) < 0)
+		return -1;
+	for (size_t i = 0; i < count; i++) {
+		json_t *row = json_object();
+
+		admin_put_number(row, "id", rows[i].id);
+		admin_put_number(row, "at", (uint64_t)rows[i].at);
+		admin_put(row, "actor", rows[i].actor);
+		admin_put(row, "action", rows[i].action);
+		admin_put(row, "result", rows[i].result);
+		admin_put(row, "user", rows[i].user);
+		admin_put(row, "device", rows[i].device_id);
+		admin_put(row, "device_type", rows[i].device_type);
+		admin_put(row, "address", rows[i].address);
+		(void)json_array_append_new(call->result, row);
+	}
+	return 0;
+}
+
+/* ---- counters ---- */
+
+static size_t read_counters(struct admin_call *call, struct admin_counter **ret)
+{
+	const struct admin_options *options = &call->admin->options;
+
+	*ret = arena_x_alloc(call->arena, COUNTERS_MAX * sizeof(**ret));
+	return options->counters != NULL ? options->counters(options->owner, *ret, COUNTERS_MAX)
+					 : 0;
+}
+
+int admin_stats(struct admin_call *call, struct err *err)
+{
+	struct admin_counter *counters;
+	size_t count = read_counters(call, &counters);
+
+	(void)err;
+	for (size_t i = 0; i < count; i++)
+		admin_put_number(call->result, counters[i].name, counters[i].value);
+	return 0;
+}
+
+int admin_status(struct admin_call *call, struct err *err)
+{
+	static const char *const shown[] = {
+		"parked", "connections", "fronts", "engine_pid", "workers_busy"};
+	struct owner_id everybody = {0};
+	struct admin_counter *counters;
+	struct policy_row *policy;
+	struct user *users;
+	struct device *devices;
+	const char **domains;
+	size_t user_count, device_count, domain_count, count;
+
+	if (store_user_list(call->rd, call->arena, &users, &user_count, err) < 0 ||
+		store_device_list(call->rd, everybody, call->arena, &devices, &device_count, err) <
+			0 ||
+		store_domain_list(call->rd, call->arena, &domains, &domain_count, err) < 0 ||
+		store_policy_load(call->rd, call->arena, &policy, err) < 0)
+		return -1;
+	admin_put(call->result, "version", BELLHOP_VERSION);
+	admin_put_number(call->result, "users", user_count);
+	admin_put_number(call->result, "domains", domain_count);
+	admin_put_number(call->result, "devices", device_count);
+	admin_put_number(call->result, "policy_version", policy->version);
+	count = read_counters(call, &counters);
+	for (size_t i = 0; i < count; i++) {
+		for (size_t k = 0; k < ARRAY_LEN(shown); k++) {
+			if (str_eq(counters[i].name, shown[k]))
+				admin_put_number(call->result, shown[k], counters[i].value);
+		}
+	}
+	return 0;
+}
+
+/* ---- what the supervisor does for us ---- */
+
+static int ask_supervisor(struct admin_call *call, char what, struct err *err)
+{
+	if (call->admin->options.control_fd < 0)
+		return err_set(err, ERR_BUSY, "this engine has no supervisor");
+	if (send(call->admin->options.control_fd, &what, 1, MSG_NOSIGNAL) != 1)
+		return err_set_errno(err, errno, "asking the supervisor");
+	return 0;
+}
+
+/* The supervisor checks again; we do so that whoever asks sees what is wrong. */
+int admin_reload(struct admin_call *call, struct err *err)
+{
+	const struct settings *settings = NULL;
+	struct settings_report report = SETTINGS_REPORT_INIT;
+	int status;
+
+	if (call->admin->config_path == NULL)
+		return err_set(err, ERR_BUSY, "this engine has no configuration file");
+	status = settings_parse_file(call->admin->config_path, &settings, &report, err);
+	if (status < 0 && report.errors > 1)
+		(void)err_wrap(err, "%u errors, the first", report.errors);
+	if (status == 0)
+		admin_put(call->result, "warnings", buf_cstr(&report.text));
+	settings_report_deinit(&report);
+	settings_unref(&settings);
+	return status < 0 ? -1 : ask_supervisor(call, 'R', err);
+}
+
+int admin_restart(struct admin_call *call, struct err *err)
+{
+	const char *part = admin_text(call, "part");
+
+	if (!str_eq(part, "engine"))
+		return err_set(err, ERR_BAD_INPUT,
+			"\"%.40s\" cannot be restarted; what can: engine", part);
+	admin_put(call->result, "part", part);
+	return ask_supervisor(call, 'E', err);
+}

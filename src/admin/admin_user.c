@@ -1,0 +1,242 @@
+/* Verbs about users, aliases and domains. Threads and transactions: see admin.c. */
+#include <string.h>
+
+#include "admin/admin_internal.h"
+#include "base/str.h"
+
+static json_t *user_to_json(struct admin_call *call, const struct user *user)
+{
+	json_t *object = json_object();
+
+	admin_put(object, "address", admin_user_address(call, user));
+	admin_put(object, "name", user->display_name);
+	admin_put_bool(object, "enabled", !user->disabled);
+	admin_put_number(object, "used_bytes", user->used_bytes);
+	admin_put_number(object, "created_at", (uint64_t)user->created_at);
+	return object;
+}
+
+static int ensure_domain(struct admin_call *call, const char *domain, struct err *err)
+{
+	bool exists = false;
+
+	if (store_domain_exists(call->rd, domain, &exists, err) < 0)
+		return -1;
+	if (exists)
+		return 0;
+	admin_put(call->result, "domain_added", domain);
+	return store_domain_add(call->tx, domain, err);
+}
+
+int admin_user_add(struct admin_call *call, struct err *err)
+{
+	const char *address = admin_text(call, "address"), *name = admin_text(call, "name");
+	const char *at = strchr(address, '@');
+	const char *login = arena_x_strndup(call->arena, address, (size_t)(at - address));
+	struct owner_id id;
+
+	if (ensure_domain(call, at + 1, err) < 0)
+		return -1;
+	if (store_user_add(call->tx, login, at + 1, name != NULL ? name : "", call->password_hash,
+		    call->now_at, &id, err) < 0) {
+		if (err->code == ERR_CONFLICT)
+			return err_set(err, ERR_CONFLICT, "the address %.200s is taken", address);
+		return -1;
+	}
+	admin_put(call->result, "address", address);
+	return 0;
+}
+
+int admin_user_passwd(struct admin_call *call, struct err *err)
+{
+	struct user *user;
+
+	if (admin_user(call, &user, err) < 0)
+		return -1;
+	admin_put(call->result, "address", admin_user_address(call, user));
+	return store_user_set_password(call->tx, user->id, call->password_hash, err);
+}
+
+int admin_user_list(struct admin_call *call, struct err *err)
+{
+	struct user *users;
+	size_t count;
+
+	if (store_user_list(call->rd, call->arena, &users, &count, err) < 0)
+		return -1;
+	for (size_t i = 0; i < count; i++)
+		(void)json_array_append_new(call->result, user_to_json(call, &users[i]));
+	return 0;
+}
+
+int admin_user_show(struct admin_call *call, struct err *err)
+{
+	struct user *user;
+	const char **addresses;
+	struct device *devices;
+	size_t count;
+	json_t *list = json_array();
+
+	if (admin_user(call, &user, err) < 0 || store_user_addresses(call->rd, user->id,
+							call->arena, &addresses, &count, err) < 0) {
+		json_decref(list);
+		return -1;
+	}
+	for (size_t i = 1; i < count; i++)
+		(void)json_array_append_new(list, json_string(addresses[i]));
+	json_decref(call->result);
+	call->result = user_to_json(call, user);
+	(void)json_object_set_new(call->result, "aliases", list);
+	admin_put_number(call->result, "quota_bytes", user->quota_bytes);
+	if (store_device_list(call->rd, user->id, call->arena, &devices, &count, err) < 0)
+		return -1;
+	(void)json_object_set_new(call->result, "devices", list = json_array());
+	for (size_t i = 0; i < count; i++)
+		(void)json_array_append_new(list, json_string(devices[i].device_id));
+	return 0;
+}
+
+static int set_disabled(struct admin_call *call, bool disabled, struct err *err)
+{
+	struct user *user;
+
+	if (admin_user(call, &user, err) < 0)
+		return -1;
+	admin_put(call->result, "address", admin_user_address(call, user));
+	admin_put_bool(call->result, "enabled", !disabled);
+	return store_user_set_disabled(call->tx, user->id, disabled, err);
+}
+
+int admin_user_disable(struct admin_call *call, struct err *err)
+{
+	return set_disabled(call, true, err);
+}
+
+int admin_user_enable(struct admin_call *call, struct err *err)
+{
+	return set_disabled(call, false, err);
+}
+
+int admin_user_del(struct admin_call *call, struct err *err)
+{
+	struct user *user;
+	const char *address = admin_text(call, "address"), *own;
+
+	if (admin_user(call, &user, err) < 0)
+		return -1;
+	own = admin_user_address(call, user);
+	if (!str_eq(own, address))
+		return err_set(err, ERR_CONFLICT,
+			"%.100s is an alias of %.100s; name the user itself", address, own);
+	admin_put(call->result, "address", own);
+	return store_user_delete(call->tx, user->id, err);
+}
+
+/* ---- aliases ---- */
+
+int admin_alias_add(struct admin_call *call, struct err *err)
+{
+	const char *alias = admin_text(call, "alias");
+	struct user *user;
+
+	if (admin_user(call, &user, err) < 0 ||
+		ensure_domain(call, strchr(alias, '@') + 1, err) < 0)
+		return -1;
+	if (store_alias_add(call->tx, user->id, alias, err) < 0)
+		return err->code == ERR_CONFLICT
+			       ? err_set(err, ERR_CONFLICT, "the address %.200s is taken", alias)
+			       : -1;
+	admin_put(call->result, "alias", alias);
+	admin_put(call->result, "address", admin_user_address(call, user));
+	return 0;
+}
+
+int admin_alias_del(struct admin_call *call, struct err *err)
+{
+	const char *alias = admin_text(call, "alias");
+
+	admin_put(call->result, "alias", alias);
+	if (store_alias_delete(call->tx, alias, err) < 0)
+		return err->code == ERR_NOT_FOUND
+			       ? err_set(err, ERR_NOT_FOUND, "there is no alias %.200s", alias)
+			       : -1;
+	return 0;
+}
+
+static int add_aliases(struct admin_call *call, const struct user *user, struct err *err)
+{
+	const char **addresses;
+	size_t count;
+
+	if (store_user_addresses(call->rd, user->id, call->arena, &addresses, &count, err) < 0)
+		return -1;
+	for (size_t i = 1; i < count; i++) {
+		json_t *row = json_object();
+
+		admin_put(row, "alias", addresses[i]);
+		admin_put(row, "address", addresses[0]);
+		(void)json_array_append_new(call->result, row);
+	}
+	return 0;
+}
+
+int admin_alias_list(struct admin_call *call, struct err *err)
+{
+	struct user *users;
+	size_t count = 1;
+
+	if (admin_text(call, "address") != NULL
+			? admin_user(call, &users, err) < 0
+			: store_user_list(call->rd, call->arena, &users, &count, err) < 0)
+		return -1;
+	for (size_t i = 0; i < count; i++) {
+		if (add_aliases(call, &users[i], err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* ---- domains ---- */
+
+int admin_domain_add(struct admin_call *call, struct err *err)
+{
+	const char *domain = admin_text(call, "domain");
+
+	admin_put(call->result, "domain", domain);
+	if (store_domain_add(call->tx, domain, err) < 0)
+		return err->code == ERR_CONFLICT
+			       ? err_set(err, ERR_CONFLICT, "the domain %.200s exists already",
+					 domain)
+			       : -1;
+	return 0;
+}
+
+int admin_domain_del(struct admin_call *call, struct err *err)
+{
+	const char *domain = admin_text(call, "domain");
+
+	admin_put(call->result, "domain", domain);
+	if (store_domain_delete(call->tx, domain, err) == 0)
+		return 0;
+	if (err->code == ERR_CONFLICT)
+		return err_set(err, ERR_CONFLICT, "users or aliases are still in %.200s", domain);
+	return err->code == ERR_NOT_FOUND
+		       ? err_set(err, ERR_NOT_FOUND, "there is no domain %.200s", domain)
+		       : -1;
+}
+
+int admin_domain_list(struct admin_call *call, struct err *err)
+{
+	const char **domains;
+	size_t count;
+
+	if (store_domain_list(call->rd, call->arena, &domains, &count, err) < 0)
+		return -1;
+	for (size_t i = 0; i < count; i++) {
+		json_t *row = json_object();
+
+		admin_put(row, "domain", domains[i]);
+		(void)json_array_append_new(call->result, row);
+	}
+	return 0;
+}

@@ -1,0 +1,378 @@
+#include <jansson.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "admin/admin.h"
+#include "admin/verbs.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "base/test.h"
+
+static struct store *store;
+static struct admin *admin;
+static char folder[64];
+static int line[2];
+
+static size_t counters(void *owner, struct admin_counter *out, size_t max)
+{
+	(void)owner;
+	if (max < 2)
+		return 0;
+	(void)snprintf(out[0].name, sizeof(out[0].name), "parked");
+	out[0].value = 42;
+	(void)snprintf(out[1].name, sizeof(out[1].name), "front_1_wakes");
+	out[1].value = 7;
+	return 2;
+}
+
+static char config_path[128];
+
+static void write_config(const char *text)
+{
+	FILE *f = fopen(config_path, "w");
+
+	REQUIRE(f != NULL);
+	(void)fputs(text, f);
+	(void)fclose(f);
+}
+
+static void set_up(void)
+{
+	struct store_options options = {.data_dir = folder,
+		.readers_max = 2,
+		.group_max = 8,
+		.body_inline_max = 131072,
+		.cache_kib = 1024};
+	struct err err = ERR_INIT;
+
+	(void)snprintf(folder, sizeof(folder), "/tmp/bellhop-admin-XXXXXX");
+	REQUIRE(mkdtemp(folder) != NULL);
+	(void)snprintf(config_path, sizeof(config_path), "%s/b.conf", folder);
+	write_config("");
+	REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, line) == 0);
+	REQUIRE_OK(store_open(&options, &store, &err), &err);
+	admin = admin_new(&(struct admin_options){.store = store,
+		.config_path = config_path,
+		.control_fd = line[0],
+		.counters = counters});
+}
+
+static void tear_down(void)
+{
+	char command[5][96];
+
+	admin_free(&admin);
+	store_close(&store);
+	(void)close(line[0]);
+	(void)close(line[1]);
+	(void)snprintf(command[0], 96, "%s/b.conf", folder);
+	(void)snprintf(command[1], 96, "%s/bellhop.db", folder);
+	(void)snprintf(command[2], 96, "%s/bellhop.db-wal", folder);
+	(void)snprintf(command[3], 96, "%s/bellhop.db-shm", folder);
+	(void)snprintf(command[4], 96, "%s/bodies", folder);
+	for (int i = 0; i < 5; i++)
+		(void)remove(command[i]);
+	(void)remove(folder);
+}
+
+/* The answer, to be json_decref()ed. */
+static json_t *ask_as(uid_t peer, const char *request)
+{
+	struct buf out = BUF_INIT;
+	json_error_t where;
+	json_t *answer;
+
+	admin_handle(admin, request, strlen(request), peer, &out);
+	CHECK(out.len > 1 && out.data[out.len - 1] == '\n');
+	CHECK(memchr(out.data, '\n', out.len - 1) == NULL);
+	answer = json_loadb((const char *)out.data, out.len, 0, &where);
+	REQUIRE(answer != NULL);
+	buf_deinit(&out);
+	return answer;
+}
+
+/* The result as compact JSON with sorted keys; "code: text" of an error. Static storage. */
+static const char *ask(const char *request)
+{
+	static char text[8192];
+	json_t *answer = ask_as(0, request), *error = json_object_get(answer, "error");
+
+	if (error != NULL) {
+		(void)snprintf(text, sizeof(text), "%s: %s",
+			json_string_value(json_object_get(error, "code")),
+			json_string_value(json_object_get(error, "text")));
+	} else {
+		char *dump = json_dumps(
+			json_object_get(answer, "result"), JSON_COMPACT | JSON_SORT_KEYS);
+
+		(void)snprintf(text, sizeof(text), "%s", dump != NULL ? dump : "(none)");
+		free(dump);
+	}
+	json_decref(answer);
+	return text;
+}
+
+#define CHECK_HAS(got, part)                                                                       \
+	do {                                                                                       \
+		const char *has_ = (got);                                                          \
+		if (strstr(has_, (part)) == NULL)                                                  \
+			test_fail_(__FILE__, __LINE__, "\"%s\" lacks \"%s\"", has_, (part));       \
+	} while (0)
+
+static void test_table(void)
+{
+	for (int i = 0; i < ADMIN_VERB_COUNT; i++) {
+		const struct admin_verb *verb = &admin_verbs[i];
+
+		REQUIRE(verb->name != NULL && verb->help != NULL && verb->columns != NULL);
+		CHECK(str_ends(verb->help, "."));
+		CHECK_INT(admin_verb_find(verb->name), i);
+		for (size_t k = 0; k < admin_verb_arg_count(verb); k++)
+			CHECK(verb->args[k].help != NULL);
+	}
+	CHECK_INT(admin_verb_find("user"), ADMIN_VERB_COUNT);
+}
+
+static void test_users(void)
+{
+	set_up();
+	CHECK_STR(ask("{\"verb\":\"user list\"}"), "[]");
+	CHECK_STR(ask("{\"verb\":\"user "
+		      "add\",\"args\":{\"address\":\"Anna@Example.org\",\"password\":\"geheim\","
+		      "\"name\":\"Anna\"}}"),
+		"{\"address\":\"anna@example.org\",\"domain_added\":\"example.org\"}");
+	CHECK_STR(ask("{\"verb\":\"user "
+		      "add\",\"args\":{\"address\":\"bert@example.org\",\"password\":\"x\"}}"),
+		"{\"address\":\"bert@example.org\"}");
+	CHECK_STR(ask("{\"verb\":\"user "
+		      "add\",\"args\":{\"address\":\"bert@example.org\",\"password\":\"x\"}}"),
+		"conflict: the address bert@example.org is taken");
+	CHECK_HAS(ask("{\"verb\":\"user list\"}"),
+		"{\"address\":\"anna@example.org\",\"created_at\":");
+	CHECK_STR(ask("{\"verb\":\"user disable\",\"args\":{\"address\":\"bert@example.org\"}}"),
+		"{\"address\":\"bert@example.org\",\"enabled\":false}");
+	CHECK_HAS(ask("{\"verb\":\"user show\",\"args\":{\"address\":\"bert@example.org\"}}"),
+		"\"enabled\":false");
+	CHECK_STR(ask("{\"verb\":\"user enable\",\"args\":{\"address\":\"bert@example.org\"}}"),
+		"{\"address\":\"bert@example.org\",\"enabled\":true}");
+	CHECK_STR(ask("{\"verb\":\"user "
+		      "passwd\",\"args\":{\"address\":\"nobody@example.org\",\"password\":\"x\"}}"),
+		"not_found: there is no user nobody@example.org");
+	CHECK_STR(ask("{\"verb\":\"user "
+		      "passwd\",\"args\":{\"address\":\"anna@example.org\",\"password\":\"neu\"}}"),
+		"{\"address\":\"anna@example.org\"}");
+	CHECK_STR(ask("{\"verb\":\"user "
+		      "del\",\"args\":{\"address\":\"bert@example.org\",\"yes\":true}}"),
+		"{\"address\":\"bert@example.org\"}");
+	CHECK_HAS(ask("{\"verb\":\"user show\",\"args\":{\"address\":\"bert@example.org\"}}"),
+		"not_found: ");
+	/* What changed something is in the event log, with who did it, and without any password. */
+	CHECK_HAS(ask("{\"verb\":\"log list\"}"),
+		"\"action\":\"user del\",\"actor\":\"admin:uid=0\"");
+	CHECK(strstr(ask("{\"verb\":\"log list\"}"), "geheim") == NULL);
+	CHECK(strstr(ask("{\"verb\":\"log list\"}"), "user show") == NULL);
+	CHECK_HAS(ask("{\"verb\":\"log list\",\"args\":{\"limit\":1}}"), "user del");
+	tear_down();
+}
+
+static void test_aliases_and_domains(void)
+{
+	set_up();
+	(void)ask("{\"verb\":\"user "
+		  "add\",\"args\":{\"address\":\"anna@example.org\",\"password\":\"x\"}}");
+	CHECK_STR(ask("{\"verb\":\"alias "
+		      "add\",\"args\":{\"alias\":\"info@example.org\",\"address\":\"anna@example."
+		      "org\"}}"),
+		"{\"address\":\"anna@example.org\",\"alias\":\"info@example.org\"}");
+	CHECK_STR(ask("{\"verb\":\"alias "
+		      "add\",\"args\":{\"alias\":\"info@example.org\",\"address\":\"anna@example."
+		      "org\"}}"),
+		"conflict: the address info@example.org is taken");
+	CHECK_STR(ask("{\"verb\":\"alias list\"}"),
+		"[{\"address\":\"anna@example.org\",\"alias\":\"info@example.org\"}]");
+	CHECK_STR(ask("{\"verb\":\"alias list\",\"args\":{\"address\":\"info@example.org\"}}"),
+		"[{\"address\":\"anna@example.org\",\"alias\":\"info@example.org\"}]");
+	CHECK_HAS(ask("{\"verb\":\"user del\",\"args\":{\"address\":\"info@example.org\"}}"),
+		"conflict: ");
+	CHECK_STR(ask("{\"verb\":\"alias del\",\"args\":{\"alias\":\"info@example.org\"}}"),
+		"{\"alias\":\"info@example.org\"}");
+	CHECK_HAS(ask("{\"verb\":\"alias del\",\"args\":{\"alias\":\"info@example.org\"}}"),
+		"not_found: there is no alias");
+	CHECK_STR(ask("{\"verb\":\"domain add\",\"args\":{\"domain\":\"Two.example\"}}"),
+		"{\"domain\":\"two.example\"}");
+	CHECK_HAS(ask("{\"verb\":\"domain add\",\"args\":{\"domain\":\"two.example\"}}"),
+		"conflict: ");
+	CHECK_STR(ask("{\"verb\":\"domain list\"}"),
+		"[{\"domain\":\"example.org\"},{\"domain\":\"two.example\"}]");
+	CHECK_STR(ask("{\"verb\":\"domain del\",\"args\":{\"domain\":\"two.example\"}}"),
+		"{\"domain\":\"two.example\"}");
+	CHECK_HAS(ask("{\"verb\":\"domain del\",\"args\":{\"domain\":\"example.org\"}}"),
+		"conflict: ");
+	CHECK_HAS(ask("{\"verb\":\"domain del\",\"args\":{\"domain\":\"two.example\"}}"),
+		"not_found: ");
+	tear_down();
+}
+
+static int add_device(struct store_tx *tx, void *owner, struct err *err)
+{
+	struct device *device = owner;
+	struct device copy = *device;
+
+	return store_device_save(tx, &copy, err);
+}
+
+static void test_devices(void)
+{
+	struct device device = {
+		.device_id = "ABC123", .device_type = "SP", .protocol_version = 141};
+	struct err err = ERR_INIT;
+
+	set_up();
+	(void)ask("{\"verb\":\"user "
+		  "add\",\"args\":{\"address\":\"anna@example.org\",\"password\":\"x\"}}");
+	device.owner = (struct owner_id){1};
+	REQUIRE_OK(store_transact(store, add_device, &device, &err), &err);
+	CHECK_HAS(ask("{\"verb\":\"device list\"}"), "\"device\":\"ABC123\"");
+	CHECK_HAS(ask("{\"verb\":\"device list\",\"args\":{\"address\":\"anna@example.org\"}}"),
+		"\"version\":\"14.1\"");
+	CHECK_HAS(ask("{\"verb\":\"device "
+		      "show\",\"args\":{\"address\":\"anna@example.org\",\"device\":\"nope\"}}"),
+		"not_found: anna@example.org has no phone \"nope\"");
+	CHECK_HAS(ask("{\"verb\":\"device "
+		      "wipe\",\"args\":{\"address\":\"anna@example.org\",\"device\":\"ABC123\"}}"),
+		"bad_input: ");
+	CHECK_HAS(ask("{\"verb\":\"device "
+		      "wipe\",\"args\":{\"address\":\"anna@example.org\",\"device\":\"ABC123\","
+		      "\"yes\":true}}"),
+		"\"state\":\"wipe ordered\"");
+	CHECK_HAS(
+		ask("{\"verb\":\"device "
+		    "unblock\",\"args\":{\"address\":\"anna@example.org\",\"device\":\"ABC123\"}}"),
+		"\"state\":\"not provisioned\"");
+	CHECK_HAS(ask("{\"verb\":\"device "
+		      "block\",\"args\":{\"address\":\"anna@example.org\",\"device\":\"ABC123\"}}"),
+		"\"state\":\"blocked\"");
+	CHECK_HAS(ask("{\"verb\":\"log list\"}"), "\"device\":\"ABC123\"");
+	CHECK_HAS(ask("{\"verb\":\"device "
+		      "del\",\"args\":{\"address\":\"anna@example.org\",\"device\":\"ABC123\","
+		      "\"yes\":true}}"),
+		"{\"device\":\"ABC123\"}");
+	CHECK_STR(ask("{\"verb\":\"device list\"}"), "[]");
+	tear_down();
+}
+
+static void test_policy(void)
+{
+	set_up();
+	CHECK_HAS(ask("{\"verb\":\"policy show\"}"), "\"version\":1");
+	CHECK_STR(ask("{\"verb\":\"policy "
+		      "set\",\"args\":{\"settings\":{\"DevicePasswordEnabled\":1}}}"),
+		"{\"version\":2}");
+	CHECK_HAS(ask("{\"verb\":\"policy show\"}"), "\"DevicePasswordEnabled\":1");
+	CHECK_HAS(ask("{\"verb\":\"policy set\",\"args\":{\"settings\":{\"Nonsense\":1}}}"),
+		"bad_input: ");
+	CHECK_HAS(ask("{\"verb\":\"policy "
+		      "set\",\"args\":{\"settings\":{\"MinDevicePasswordLength\":99}}}"),
+		"16");
+	CHECK_HAS(ask("{\"verb\":\"policy set\",\"args\":{\"settings\":3}}"),
+		"bad_input: settings must be a JSON object");
+	CHECK_HAS(ask("{\"verb\":\"policy show\"}"), "\"version\":2");
+	tear_down();
+}
+
+static char line_byte(void)
+{
+	char byte = '-';
+
+	return recv(line[1], &byte, 1, 0) == 1 ? byte : '-';
+}
+
+static void test_server(void)
+{
+	set_up();
+	CHECK_HAS(ask("{\"verb\":\"status\"}"), "\"parked\":42");
+	CHECK(strstr(ask("{\"verb\":\"status\"}"), "front_1_wakes") == NULL);
+	CHECK_HAS(ask("{\"verb\":\"stats\"}"), "\"front_1_wakes\":7");
+	CHECK_STR(ask("{\"verb\":\"reload\"}"), "{\"warnings\":\"\"}");
+	CHECK_INT(line_byte(), 'R');
+	write_config("[push]\nheartbeat_min_s = x\n");
+	CHECK_HAS(ask("{\"verb\":\"reload\"}"),
+		"b.conf:2: push.heartbeat_min_s: \"x\" is not allowed");
+	CHECK_INT(line_byte(), '-');
+	CHECK_HAS(ask("{\"verb\":\"restart\",\"args\":{\"part\":\"moon\"}}"), "bad_input: ");
+	CHECK_STR(ask("{\"verb\":\"restart\",\"args\":{\"part\":\"engine\"}}"),
+		"{\"part\":\"engine\"}");
+	CHECK_INT(line_byte(), 'E');
+	CHECK_HAS(ask("{\"verb\":\"log list\"}"), "\"action\":\"restart\"");
+	tear_down();
+}
+
+static const struct {
+	const char *request, *error;
+} bad[] = {
+	{"", "bad_input: not JSON"},
+	{"nonsense", "bad_input: not JSON"},
+	{"[]", "bad_input: a request is"},
+	{"{}", "bad_input: a request is"},
+	{"{\"verb\":1}", "bad_input: a request is"},
+	{"{\"verb\":\"user\"}", "not_found: there is no verb \"user\""},
+	{"{\"verb\":\"user list\",\"args\":[]}", "bad_input: \"args\" must be an object"},
+	{"{\"verb\":\"user list\",\"args\":{\"a\":1}}",
+		"bad_input: user list has no argument \"a\""},
+	{"{\"verb\":\"user add\"}", "bad_input: user add needs address: "},
+	{"{\"verb\":\"user add\",\"args\":{\"address\":\"a@b.c\"}}",
+		"bad_input: user add needs password: "},
+	{"{\"verb\":\"user add\",\"args\":{\"address\":1,\"password\":\"x\"}}",
+		"address must be text"},
+	{"{\"verb\":\"user add\",\"args\":{\"address\":\"nodomain\",\"password\":\"x\"}}",
+		"not a mail address"},
+	{"{\"verb\":\"user add\",\"args\":{\"address\":\"@\",\"password\":\"x\"}}",
+		"not a mail address"},
+	{"{\"verb\":\"user add\",\"args\":{\"address\":\"a b@c.de\",\"password\":\"x\"}}",
+		"not a mail address"},
+	{"{\"verb\":\"user add\",\"args\":{\"address\":\"a@c..de\",\"password\":\"x\"}}",
+		"not a mail address"},
+	{"{\"verb\":\"user add\",\"args\":{\"address\":\"a@-c.de\",\"password\":\"x\"}}",
+		"not a mail address"},
+	{"{\"verb\":\"user add\",\"args\":{\"address\":\"a@b@c.de\",\"password\":\"x\"}}",
+		"not a mail address"},
+	{"{\"verb\":\"user add\",\"args\":{\"address\":\"a@c.de\",\"password\":\"\"}}",
+		"a password has 1 to"},
+	{"{\"verb\":\"user add\",\"args\":{\"address\":\"a@c.de\",\"password\":\"a\\nb\"}}",
+		"a password has 1 to"},
+	{"{\"verb\":\"domain add\",\"args\":{\"domain\":\"a b\"}}", "not a domain"},
+	{"{\"verb\":\"log list\",\"args\":{\"limit\":-1}}", "limit must be a number"},
+	{"{\"verb\":\"user del\",\"args\":{\"address\":\"a@c.de\",\"yes\":1}}",
+		"yes must be true or false"},
+	{"{\"verb\":\"user list\",\"verb\":\"user list\"}", "bad_input: not JSON"},
+};
+
+static void test_bad_requests(void)
+{
+	set_up();
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		CHECK_HAS(ask(bad[i].request), bad[i].error);
+	CHECK_STR(ask("{\"verb\":\"user list\"}"), "[]");
+	CHECK_STR(ask("{\"verb\":\"log list\"}"), "[]");
+	tear_down();
+}
+
+static void test_only_administrators(void)
+{
+	json_t *answer;
+
+	set_up();
+	answer = ask_as(geteuid() == 0 ? 4711 : geteuid() + 1, "{\"verb\":\"user list\"}");
+	CHECK(json_is_false(json_object_get(answer, "ok")));
+	CHECK_STR(json_string_value(json_object_get(json_object_get(answer, "error"), "code")),
+		"denied");
+	json_decref(answer);
+	answer = ask_as(geteuid(), "{\"verb\":\"user list\"}");
+	CHECK(json_is_true(json_object_get(answer, "ok")));
+	json_decref(answer);
+	tear_down();
+}
+
+TEST_MAIN(TEST(test_table), TEST(test_users), TEST(test_aliases_and_domains), TEST(test_devices),
+	TEST(test_policy), TEST(test_server), TEST(test_bad_requests),
+	TEST(test_only_administrators))
