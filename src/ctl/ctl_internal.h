@@ -1,0 +1,61 @@
+#ifndef BELLHOP_CTL_CTL_INTERNAL_H
+#define BELLHOP_CTL_CTL_INTERNAL_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "admin/verbs.h"
+#include "base/buf.h"
+#include "base/err.h"
+
+/* What `bellhop` ends with; bellhop(1) lists them. */
+enum ctl_exit {
+	CTL_DONE = 0,
+	CTL_REFUSED = 1,     /* the server said no, or something failed */
+	CTL_USAGE = 2,       /* the command line is wrong */
+	CTL_UNREACHABLE = 3, /* no server answers on the socket */
+	CTL_CONFIG = 4,      /* the configuration has errors */
+};
+
+/* A command line taken apart; the texts are those of argv. */
+struct ctl_command {
+	const char *config;        /* -c; NULL: not given */
+	const char *socket;        /* --socket; NULL: from the configuration */
+	const char *password_file; /* NULL: prompt or standard input; "-": standard input */
+	bool json, help, version, changed_only;
+	char **words; /* everything that is no option; owned array */
+	size_t word_count;
+	struct {
+		const char *name, *value; /* value NULL: given alone */
+	} options[ADMIN_ARGS_MAX];
+	size_t option_count;
+};
+
+/* ctl_command.c: ERR_BAD_INPUT says what is wrong. */
+NODISCARD int ctl_command_parse(int argc, char **argv, struct ctl_command *ret, struct err *err);
+void ctl_command_deinit(struct ctl_command *command);
+/* The verb that the words begin with, and how many words name it. NULL: none. */
+const struct admin_verb *ctl_command_verb(const struct ctl_command *command, size_t *ret_words);
+/* "args" of a request from the words after the verb and the options; passwords are not in it yet.
+ */
+NODISCARD int ctl_command_args(const struct ctl_command *command, const struct admin_verb *verb,
+	size_t verb_words, json_t **ret, struct err *err);
+
+/* ctl_help.c */
+void ctl_help_all(struct buf *out);
+/* Of every verb that begins with these words; false when there is none. */
+bool ctl_help_verbs(const char *prefix, struct buf *out);
+
+/* ctl_password.c: from a file, a terminal (twice, unseen) or standard input. Heap; the caller wipes
+ * it. */
+NODISCARD int ctl_password_read(const char *file, char **ret, struct err *err);
+
+/* ctl_client.c: sends one request, gives the answer's "result". ERR_TIMEOUT: no server there; other
+ * codes: its refusal. */
+NODISCARD int ctl_client_ask(const char *socket_path, const char *verb, json_t *args,
+	json_t **ret_result, struct err *err);
+
+/* ctl_render.c: a result for people. columns: of the verb, "" for one object. */
+void ctl_render(const json_t *result, const char *columns, struct buf *out);
+
+#endif

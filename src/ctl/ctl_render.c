@@ -1,0 +1,178 @@
+/*
+ * Results for people: tables and lists of fields. Some texts come from phones: nothing that a
+ * terminal obeys gets through.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "ctl/ctl_internal.h"
+
+#define COLUMNS_MAX 16
+
+static void add_visible(struct buf *out, const char *text)
+{
+	for (const unsigned char *p = (const unsigned char *)text; *p != '\0'; p++) {
+		/* C0 is one byte, C1 is C2 80 to C2 9F. */
+		if (*p < 0x20 || *p == 0x7f) {
+			buf_add_byte(out, ' ');
+		} else if (*p == 0xc2 && p[1] >= 0x80 && p[1] <= 0x9f) {
+			buf_add_byte(out, '?');
+			p++;
+		} else {
+			buf_add_byte(out, *p);
+		}
+	}
+}
+
+static void add_time(struct buf *out, json_int_t at)
+{
+	time_t t = (time_t)at;
+	struct tm tm;
+	char text[32] = "-";
+
+	if (at != 0 && gmtime_r(&t, &tm) != NULL)
+		(void)strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	buf_add_str(out, text);
+}
+
+static void add_value(struct buf *out, const char *key, const json_t *value)
+{
+	size_t len = strlen(key);
+	bool is_time = str_eq(key, "at") || (len > 3 && str_ends(key, "_at"));
+
+	if (json_is_integer(value) && is_time)
+		add_time(out, json_integer_value(value));
+	else if (json_is_integer(value))
+		buf_addf(out, "%lld", (long long)json_integer_value(value));
+	else if (json_is_boolean(value))
+		buf_add_str(out, json_is_true(value) ? "yes" : "no");
+	else if (json_is_string(value) && json_string_value(value)[0] != '\0')
+		add_visible(out, json_string_value(value));
+	else
+		buf_add_byte(out, '-');
+	for (size_t i = 0; i < json_array_size(value); i++) {
+		if (i == 0)
+			out->len--; /* the "-" */
+		buf_add_str(out, i > 0 ? ", " : "");
+		add_value(out, "", json_array_get(value, i));
+	}
+}
+
+/* Characters, not bytes. */
+static size_t width_of(const char *text)
+{
+	size_t n = 0;
+
+	for (const unsigned char *p = (const unsigned char *)text; *p != '\0'; p++)
+		n += (*p & 0xc0) != 0x80;
+	return n;
+}
+
+/* "last_seen_at" -> "LAST SEEN". */
+static void add_title(struct buf *out, const char *column)
+{
+	size_t len = strlen(column);
+
+	if (len > 3 && str_ends(column, "_at"))
+		len -= 3;
+	for (size_t i = 0; i < len; i++) {
+		char c = column[i];
+
+		buf_add_byte(out, (uint8_t)(c == '_' ? ' ' : c >= 'a' && c <= 'z' ? c - 32 : c));
+	}
+}
+
+static char *cell(const json_t *row, const char *column)
+{
+	struct buf text = BUF_INIT;
+	char *copy;
+
+	if (row == NULL)
+		add_title(&text, column);
+	else
+		add_value(&text, column, json_object_get(row, column));
+	copy = x_strdup(buf_cstr(&text));
+	buf_deinit(&text);
+	return copy;
+}
+
+/* row NULL: the titles. out NULL: only measures. */
+static void table_row(
+	const json_t *row, char **columns, size_t count, size_t *widths, struct buf *out)
+{
+	for (size_t c = 0; c < count; c++) {
+		char *text = cell(row, columns[c]);
+		size_t width = width_of(text);
+
+		widths[c] = MAX(widths[c], width);
+		if (out != NULL) {
+			buf_add_str(out, text);
+			for (size_t pad = width; c + 1 < count && pad < widths[c] + 2; pad++)
+				buf_add_byte(out, ' ');
+		}
+		mem_free(text);
+	}
+	if (out != NULL)
+		buf_add_byte(out, '\n');
+}
+
+static void render_table(const json_t *rows, const char *columns, struct buf *out)
+{
+	char *copy = x_strdup(columns), *names[COLUMNS_MAX];
+	size_t widths[COLUMNS_MAX] = {0}, count = 0;
+
+	for (char *p = copy; *p != '\0' && count < COLUMNS_MAX;) {
+		size_t n = strcspn(p, " ");
+
+		names[count++] = p;
+		p += n;
+		if (*p == ' ')
+			*p++ = '\0';
+	}
+	table_row(NULL, names, count, widths, NULL);
+	for (size_t i = 0; i < json_array_size(rows); i++)
+		table_row(json_array_get(rows, i), names, count, widths, NULL);
+	table_row(NULL, names, count, widths, out);
+	for (size_t i = 0; i < json_array_size(rows); i++)
+		table_row(json_array_get(rows, i), names, count, widths, out);
+	mem_free(copy);
+}
+
+static void render_object(const json_t *object, unsigned depth, struct buf *out)
+{
+	size_t width = 0;
+	void *it;
+
+	for (it = json_object_iter((json_t *)(uintptr_t)object); it != NULL;
+		it = json_object_iter_next((json_t *)(uintptr_t)object, it))
+		width = MAX(width, strlen(json_object_iter_key(it)));
+	for (it = json_object_iter((json_t *)(uintptr_t)object); it != NULL;
+		it = json_object_iter_next((json_t *)(uintptr_t)object, it)) {
+		const char *key = json_object_iter_key(it);
+		const json_t *value = json_object_iter_value(it);
+
+		if (json_is_string(value) && json_string_value(value)[0] == '\0' && depth == 0 &&
+			json_object_size(object) == 1)
+			continue; /* an answer that has nothing to say */
+		buf_addf(out, "%*s%s", (int)(2 * depth), "", key);
+		if (json_is_object(value) && depth < 4) {
+			buf_add_str(out, ":\n");
+			render_object(value, depth + 1, out);
+			continue;
+		}
+		buf_addf(out, ":%*s", (int)(width - strlen(key) + 1), "");
+		add_value(out, key, value);
+		buf_add_byte(out, '\n');
+	}
+}
+
+void ctl_render(const json_t *result, const char *columns, struct buf *out)
+{
+	if (json_is_array(result))
+		render_table(result, columns, out);
+	else
+		render_object(result, 0, out);
+}

@@ -1,0 +1,241 @@
+/*
+ * bellhop: the administrator's command. Builds one request from the command line, asks the server,
+ * shows the answer. The verbs come from admin/verbs.h; only `config` is at home here, because it
+ * needs no server.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "conf/settings.h"
+#include "ctl/ctl_internal.h"
+
+#define DEFAULT_CONFIG "/etc/bellhop/bellhop.conf"
+
+static void print(FILE *to, struct buf *text)
+{
+	(void)fputs(buf_cstr(text), to);
+	buf_deinit(text);
+}
+
+static int complain(int status, const struct err *err)
+{
+	(void)fprintf(stderr, "bellhop: %s\n", err->text);
+	return status;
+}
+
+/* Without -c a missing file means: all defaults. Everything that is wrong goes to standard error.
+ */
+static int load_config(const struct ctl_command *c, const struct settings **ret, struct err *err)
+{
+	struct settings_report report = SETTINGS_REPORT_INIT;
+	int status;
+
+	if (c->config == NULL && access(DEFAULT_CONFIG, F_OK) < 0 && errno == ENOENT) {
+		*ret = settings_default();
+		return 0;
+	}
+	status = settings_parse_file(
+		c->config != NULL ? c->config : DEFAULT_CONFIG, ret, &report, err);
+	if (status < 0 && report.errors == 0)
+		(void)complain(0, err);
+	print(stderr, &report.text);
+	return status;
+}
+
+/* ---- config ---- */
+
+static int run_config(const struct ctl_command *c)
+{
+	const char *what = c->word_count == 2 ? c->words[1] : "";
+	const struct settings *settings = NULL;
+	struct err err = ERR_INIT;
+	struct buf text = BUF_INIT;
+
+	if (!str_eq(what, "check") && !str_eq(what, "dump")) {
+		(void)fputs("Usage: bellhop [-c FILE] config check\n       bellhop [-c FILE] "
+			    "config dump [--changed]\n",
+			stderr);
+		return CTL_USAGE;
+	}
+	if (load_config(c, &settings, &err) < 0)
+		return CTL_CONFIG;
+	if (str_eq(what, "dump"))
+		settings_dump(settings, c->changed_only, &text);
+	else
+		buf_addf(&text, "%s: no errors\n", c->config != NULL ? c->config : DEFAULT_CONFIG);
+	print(stdout, &text);
+	settings_unref(&settings);
+	return CTL_DONE;
+}
+
+/* ---- verbs ---- */
+
+static bool wants(const struct admin_verb *verb, enum admin_arg_type type)
+{
+	for (size_t i = 0; i < admin_verb_arg_count(verb); i++) {
+		if (verb->args[i].type == type)
+			return true;
+	}
+	return false;
+}
+
+static int add_password(
+	const struct ctl_command *c, const struct admin_verb *verb, json_t *args, struct err *err)
+{
+	char *password = NULL;
+	json_t *value;
+
+	if (!wants(verb, ADMIN_ARG_SECRET))
+		return c->password_file == NULL
+			       ? 0
+			       : err_set(err, ERR_BAD_INPUT, "%s takes no password", verb->name);
+	if (ctl_password_read(c->password_file, &password, err) < 0)
+		return -1;
+	value = json_string(password);
+	secret_wipe(password, strlen(password));
+	mem_free(password);
+	if (value == NULL)
+		return err_set(err, ERR_BAD_INPUT, "the password is not UTF-8");
+	(void)json_object_set_new(args, "password", value);
+	return 0;
+}
+
+/* For verbs that only a person should think twice about. */
+static int confirm(
+	const struct ctl_command *c, const struct admin_verb *verb, json_t *args, struct err *err)
+{
+	char answer[16] = "";
+
+	if (verb->confirm != ADMIN_CONFIRM_ASK || json_is_true(json_object_get(args, "yes")) ||
+		!isatty(STDIN_FILENO))
+		return 0;
+	(void)fprintf(stderr, "%s %s: this cannot be taken back. Go on? [y/N] ", verb->name,
+		c->words[c->word_count - 1]);
+	if (fgets(answer, sizeof(answer), stdin) == NULL || (answer[0] != 'y' && answer[0] != 'Y'))
+		return err_set(err, ERR_BAD_INPUT, "nothing was done");
+	return 0;
+}
+
+static void show(const struct ctl_command *c, const struct admin_verb *verb, const json_t *result)
+{
+	struct buf text = BUF_INIT;
+
+	if (c->json) {
+		char *dump = json_dumps(result, JSON_INDENT(2));
+
+		(void)puts(dump != NULL ? dump : "null");
+		mem_free(dump);
+		return;
+	}
+	ctl_render(result, verb->columns, &text);
+	print(stdout, &text);
+}
+
+static int ask(const struct ctl_command *c, const struct admin_verb *verb, json_t *args)
+{
+	const struct settings *settings = NULL;
+	struct err err = ERR_INIT;
+	json_t *result = NULL;
+	char *path;
+	int status;
+
+	if (c->socket != NULL) {
+		path = x_strdup(c->socket);
+	} else {
+		if (load_config(c, &settings, &err) < 0)
+			return CTL_CONFIG;
+		path = x_printf("%s/admin.sock", settings->server_runtime_dir);
+	}
+	settings_unref(&settings);
+	status = ctl_client_ask(path, verb->name, args, &result, &err);
+	mem_free(path);
+	if (status < 0)
+		return complain(err.code == ERR_TIMEOUT ? CTL_UNREACHABLE : CTL_REFUSED, &err);
+	show(c, verb, result);
+	json_decref(result);
+	return CTL_DONE;
+}
+
+static int run_verb(const struct ctl_command *c, const struct admin_verb *verb, size_t verb_words)
+{
+	struct err err = ERR_INIT;
+	json_t *args = NULL;
+	int status;
+
+	if (ctl_command_args(c, verb, verb_words, &args, &err) < 0) {
+		struct buf text = BUF_INIT;
+
+		(void)complain(0, &err);
+		(void)ctl_help_verbs(verb->name, &text);
+		print(stderr, &text);
+		return CTL_USAGE;
+	}
+	if (confirm(c, verb, args, &err) < 0 || add_password(c, verb, args, &err) < 0)
+		status = complain(CTL_USAGE, &err);
+	else
+		status = ask(c, verb, args);
+	json_decref(args);
+	return status;
+}
+
+/* ---- main ---- */
+
+static int no_such_verb(const struct ctl_command *c)
+{
+	struct buf text = BUF_INIT;
+
+	if (c->word_count == 0)
+		ctl_help_all(&text);
+	else if (ctl_help_verbs(c->words[0], &text))
+		(void)fprintf(stderr,
+			c->word_count > 1 ? "bellhop: %s cannot %s\n" : "bellhop: %s what?\n",
+			c->words[0], c->word_count > 1 ? c->words[1] : "");
+	else
+		buf_addf(&text, "bellhop: there is no \"%s\"; bellhop --help shows what there is\n",
+			c->words[0]);
+	print(stderr, &text);
+	return CTL_USAGE;
+}
+
+static int help(const struct ctl_command *c, const struct admin_verb *verb)
+{
+	struct buf text = BUF_INIT;
+
+	if (c->word_count == 0 || (verb == NULL && !ctl_help_verbs(c->words[0], &text)))
+		ctl_help_all(&text);
+	else if (verb != NULL)
+		(void)ctl_help_verbs(verb->name, &text);
+	print(stdout, &text);
+	return CTL_DONE;
+}
+
+int main(int argc, char **argv)
+{
+	struct ctl_command c;
+	struct err err = ERR_INIT;
+	const struct admin_verb *verb;
+	size_t verb_words = 0;
+	int status;
+
+	if (ctl_command_parse(argc, argv, &c, &err) < 0)
+		return complain(CTL_USAGE, &err);
+	verb = ctl_command_verb(&c, &verb_words);
+	if (c.version) {
+		printf("bellhop %s\n", BELLHOP_VERSION);
+		status = CTL_DONE;
+	} else if (c.help) {
+		status = help(&c, verb);
+	} else if (c.word_count > 0 && str_eq(c.words[0], "config")) {
+		status = run_config(&c);
+	} else if (verb == NULL) {
+		status = no_such_verb(&c);
+	} else {
+		status = run_verb(&c, verb, verb_words);
+	}
+	ctl_command_deinit(&c);
+	return status;
+}

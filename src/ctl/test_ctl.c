@@ -1,0 +1,157 @@
+#include "base/mem.h"
+#include "base/str.h"
+#include "base/test.h"
+#include "ctl/ctl_internal.h"
+
+static const struct {
+	const char *line; /* words separated by blanks */
+	const char *verb; /* NULL: no verb */
+	const char *args; /* sorted compact JSON; NULL: an error */
+	const char *error;
+} commands[] = {
+	{"user list", "user list", "{}", NULL},
+	{"-c x.conf user list --json", "user list", "{}", NULL},
+	{"user --config=x.conf add a@b.c --name Anna", "user add",
+		"{\"address\":\"a@b.c\",\"name\":\"Anna\"}", NULL},
+	{"user add a@b.c --name=Anna=B --password-file f", "user add",
+		"{\"address\":\"a@b.c\",\"name\":\"Anna=B\"}", NULL},
+	{"device wipe a@b.c ABC --yes", "device wipe",
+		"{\"address\":\"a@b.c\",\"device\":\"ABC\",\"yes\":true}", NULL},
+	{"log list --limit 5", "log list", "{\"limit\":5}", NULL},
+	{"policy set {\"AllowCamera\":0}", "policy set", "{\"settings\":{\"AllowCamera\":0}}",
+		NULL},
+	{"restart engine", "restart", "{\"part\":\"engine\"}", NULL},
+	{"user add -- -x@b.c", "user add", "{\"address\":\"-x@b.c\"}", NULL},
+	{"alias list", "alias list", "{}", NULL},
+	{"user", NULL, NULL, NULL},
+	{"nonsense", NULL, NULL, NULL},
+	{"", NULL, NULL, NULL},
+	{"user add", "user add", NULL, "user add needs address"},
+	{"user add a@b.c extra", "user add", NULL, "\"extra\" is one argument too many"},
+	{"user list --yes", "user list", NULL, "user list has no option --yes"},
+	{"log list --limit x", "log list", NULL, "not a number"},
+	{"policy set {", "policy set", NULL, "not JSON"},
+};
+
+static const struct {
+	const char *line, *error;
+} wrong[] = {
+	{"user list --nonsense", "there is no option --nonsense"},
+	{"user list -x", "there is no option -x"},
+	{"user add a@b.c --name", "--name needs a value"},
+	{"user del a@b.c --yes=1", "--yes takes no value"},
+	{"-c", "-c needs a value"},
+	{"user add a@b.c --password geheim", "there is no option --password"},
+	{"user del a --yes --yes --yes --yes --yes", "one option too many"},
+};
+
+/* Splits a copy of the line into argv. */
+static int split(char *copy, char **argv)
+{
+	int argc = 0;
+
+	argv[argc++] = copy;
+	for (char *p = copy; *p != '\0';) {
+		size_t n = strcspn(p, " ");
+
+		argv[argc++] = p;
+		p += n;
+		if (*p == ' ')
+			*p++ = '\0';
+	}
+	return argc;
+}
+
+static void test_commands(void)
+{
+	for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+		char *copy = x_strdup(commands[i].line), *argv[32];
+		int argc = split(copy, argv);
+		struct ctl_command c;
+		struct err err = ERR_INIT;
+		const struct admin_verb *verb;
+		size_t words = 0;
+		json_t *args = NULL;
+
+		REQUIRE_OK(ctl_command_parse(argc, argv, &c, &err), &err);
+		verb = ctl_command_verb(&c, &words);
+		CHECK_STR(verb != NULL ? verb->name : NULL, commands[i].verb);
+		if (verb != NULL && ctl_command_args(&c, verb, words, &args, &err) == 0) {
+			char *dump = json_dumps(args, JSON_COMPACT | JSON_SORT_KEYS);
+
+			CHECK_STR(dump, commands[i].args);
+			free(dump);
+			json_decref(args);
+		} else if (verb != NULL) {
+			CHECK(commands[i].error != NULL &&
+				strstr(err.text, commands[i].error) != NULL);
+		}
+		ctl_command_deinit(&c);
+		free(copy);
+	}
+}
+
+static void test_wrong_options(void)
+{
+	for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+		char *copy = x_strdup(wrong[i].line), *argv[32];
+		int argc = split(copy, argv);
+		struct ctl_command c;
+		struct err err = ERR_INIT;
+
+		CHECK(ctl_command_parse(argc, argv, &c, &err) < 0);
+		if (strstr(err.text, wrong[i].error) == NULL)
+			test_fail_(__FILE__, __LINE__, "\"%s\" lacks \"%s\"", err.text,
+				wrong[i].error);
+		free(copy);
+	}
+}
+
+static void test_help_names_every_verb(void)
+{
+	struct buf text = BUF_INIT;
+
+	ctl_help_all(&text);
+	for (int i = 0; i < ADMIN_VERB_COUNT; i++)
+		CHECK(strstr(buf_cstr(&text), admin_verbs[i].name) != NULL);
+	buf_clear(&text);
+	CHECK(ctl_help_verbs("user", &text));
+	CHECK(strstr(buf_cstr(&text),
+		      "bellhop user add address [--password-file FILE] [--name TEXT]") != NULL);
+	CHECK(strstr(buf_cstr(&text), "alias") == NULL);
+	CHECK(!ctl_help_verbs("use", &text));
+	buf_deinit(&text);
+}
+
+static void check_render(const char *json, const char *columns, const char *want)
+{
+	json_error_t where;
+	json_t *value = json_loads(json, 0, &where);
+	struct buf text = BUF_INIT;
+
+	REQUIRE(value != NULL);
+	ctl_render(value, columns, &text);
+	CHECK_STR(buf_cstr(&text), want);
+	buf_deinit(&text);
+	json_decref(value);
+}
+
+static void test_render(void)
+{
+	check_render("[{\"address\":\"a@b.c\",\"enabled\":true,\"created_at\":86400},{\"address\":"
+		     "\"\\u00e4rger@b.c\",\"enabled\":false}]",
+		"address enabled created_at",
+		"ADDRESS    ENABLED  CREATED\n"
+		"a@b.c      yes      1970-01-02T00:00:00Z\n"
+		"\xc3\xa4rger@b.c  no       -\n");
+	check_render("[]", "domain", "DOMAIN\n");
+	check_render("{\"version\":\"1\",\"users\":3,\"aliases\":[\"x\",\"y\"],\"none\":[],"
+		     "\"settings\":{\"A\":1}}",
+		"", "version:  1\nusers:    3\naliases:  x, y\nnone:     -\nsettings:\n  A: 1\n");
+	check_render("{\"warnings\":\"\"}", "", "");
+	/* Nothing that a phone says reaches the terminal as a command. */
+	check_render("[{\"model\":\"a\\u001b[31m\\u009bb\\nc\"}]", "model", "MODEL\na [31m?b c\n");
+}
+
+TEST_MAIN(TEST(test_commands), TEST(test_wrong_options), TEST(test_help_names_every_verb),
+	TEST(test_render))
