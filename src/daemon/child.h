@@ -26,7 +26,7 @@ struct child_spec {
 	const char *config_path; /* active.conf */
 	const char *source_path; /* the administrator's file */
 	enum child_role role;
-	unsigned number;                           /* of a front, from 1 */
+	unsigned number;                           /* of a front, from 0 */
 	const struct fd_list *https, *http, *lmtp; /* NULL: none */
 	int ticket_fd; /* key material that all fronts share; -1: none */
 };

@@ -21,6 +21,7 @@
 #include "conf/settings.h"
 #include "daemon/config.h"
 #include "daemon/listeners.h"
+#include "daemon/notify.h"
 #include "daemon/privileges.h"
 #include "daemon/role.h"
 #include "daemon/supervisor.h"
@@ -96,6 +97,7 @@ static int serve(const char *source_path, const struct settings *settings, struc
 	if (own_program(program, err) < 0 || privileges_make_dirs(settings, &lock_fd, err) < 0)
 		return -1;
 	options.program = program;
+	notify_open();
 	descriptors = privileges_raise_descriptors(settings);
 	status = listeners_open(
 		settings, privileges_front_count(settings, descriptors), &options.listeners, err);

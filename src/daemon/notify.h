@@ -8,9 +8,12 @@
  * when nobody reads the socket, and the supervisor must go on keeping the house alive. Without
  * NOTIFY_SOCKET nothing happens.
  *
- * important: waits up to half a second for room (READY, RELOADING, STOPPING); others are dropped
- * when there is none.
+ * notify_systemd(): important ones wait up to half a second for room (READY, RELOADING, STOPPING);
+ * others are dropped when there is none.
  */
+/* Connects to NOTIFY_SOCKET; before privileges are dropped, because it may belong to another user.
+ */
+void notify_open(void);
 void notify_systemd(bool important, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

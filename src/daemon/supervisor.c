@@ -1,10 +1,11 @@
 /*
  * The supervisor: a loop over signals, the lines of the children, and timers.
  *
- * Phases: STARTING (until every child has said 'r') -> SERVING -> STOPPING_FRONTS ->
- * STOPPING_ENGINE -> the end. A child that dies while STARTING ends the house with an error; while
- * SERVING it is started again: at once when it had lived QUICK_MS, else after a pause that doubles
- * with each quick death. A child's exit is always seen as SIGCHLD; its line only carries wishes.
+ * Phases: STARTING (the engine first, the fronts when it has said 'r', until all have) -> SERVING
+ * -> STOPPING_FRONTS -> STOPPING_ENGINE -> the end. A child that dies while STARTING ends the house
+ * with an error; while SERVING it is started again: at once when it had lived QUICK_MS, else after
+ * a pause that doubles with each quick death. A child's exit is always seen as SIGCHLD; its line
+ * only carries wishes.
  *
  * The normal case of a restart: `bellhop restart engine` writes 'E' up the engine's line; the
  * supervisor closes that line; the engine finishes what it is doing and exits; SIGCHLD;
@@ -160,6 +161,11 @@ static void advance(struct supervisor *s)
 	for (size_t i = 0; i < s->child_count; i++) {
 		fronts_running += i > 0 && s->children[i].pid != 0;
 		serving += s->children[i].serving;
+	}
+	/* A front that is up before the engine would answer the first phones with 503. */
+	for (size_t i = 1; s->phase == PHASE_STARTING && serving == 1 && i < s->child_count; i++) {
+		if (s->children[i].pid == 0)
+			start_child(&s->children[i]);
 	}
 	if (s->phase == PHASE_STARTING && serving == s->child_count)
 		enter_phase(s, PHASE_SERVING);
@@ -329,8 +335,8 @@ static void start_child(struct child *c)
 	if (c->role == CHILD_ENGINE) {
 		spec.lmtp = &l->lmtp;
 	} else {
-		spec.https = &l->https[c->number - 1];
-		spec.http = &l->http[c->number - 1];
+		spec.https = &l->https[c->number];
+		spec.http = &l->http[c->number];
 		spec.ticket_fd = s->ticket_fd;
 	}
 	c->started_ms = clock_now_ms();
@@ -434,9 +440,9 @@ static void make_children(struct supervisor *s)
 
 		c->supervisor = s;
 		c->role = i == 0 ? CHILD_ENGINE : CHILD_FRONT;
-		c->number = (unsigned)i;
+		c->number = i == 0 ? 0 : (unsigned)(i - 1);
 		c->control_fd = -1;
-		(void)snprintf(c->name, sizeof(c->name), i == 0 ? "engine" : "front %zu", i);
+		(void)snprintf(c->name, sizeof(c->name), i == 0 ? "engine" : "front %u", c->number);
 		loop_timer_init(&c->restart_timer, s->loop, "child_restart", on_restart, c);
 		loop_timer_init(&c->kill_timer, s->loop, "child_kill", on_kill, c);
 	}
@@ -472,8 +478,7 @@ int supervisor_run(const struct supervisor_options *options, struct err *err)
 	int status = set_up(&s, err);
 
 	if (status == 0) {
-		for (size_t i = 0; i < s.child_count && s.phase == PHASE_STARTING; i++)
-			start_child(&s.children[i]);
+		start_child(&s.children[0]);
 		loop_run(s.loop);
 		if (s.failed) {
 			*err = s.failure;
