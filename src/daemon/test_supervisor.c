@@ -162,9 +162,11 @@ static pid_t start_supervisor(void)
 		_exit(9);
 	options.program = program;
 	if (supervisor_run(&options, &err) < 0) {
-		report("failed", strstr(err.text, "engine ended before it served") != NULL
-					 ? "engine"
-					 : err.text);
+		char *name = err.text, *end = strstr(err.text, " ended before it served");
+
+		if (end != NULL)
+			*end = '\0';
+		report("failed", str_eq(name, "front 1") ? "front1" : name);
 		_exit(1);
 	}
 	settings_unref(&options.settings);
