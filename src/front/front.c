@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fd.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "front/front_internal.h"
@@ -184,7 +185,7 @@ static void close_listeners(struct front *f)
 {
 	for (size_t i = 0; i < f->listener_count; i++) {
 		loop_fd_free(&f->listeners[i].watch);
-		(void)close(f->listeners[i].fd);
+		fd_close(&f->listeners[i].fd);
 	}
 	f->listener_count = 0;
 	loop_timer_clear(&f->accept_again);
@@ -398,8 +399,7 @@ void front_free(struct front **fp)
 	link_stop(f);
 	close_listeners(f);
 	loop_fd_free(&f->control);
-	if (f->control_fd >= 0)
-		(void)close(f->control_fd);
+	fd_close(&f->control_fd);
 	loop_free(&f->loop);
 	slab_free(&f->conns);
 	map_free(&f->addresses);

@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fd.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/slab.h"
@@ -135,12 +136,6 @@ int loop_new(struct loop **ret, struct err *err)
 	return 0;
 }
 
-static void close_own(int fd)
-{
-	if (fd >= 0)
-		(void)close(fd);
-}
-
 void loop_free(struct loop **lp)
 {
 	struct loop *l = *lp;
@@ -148,9 +143,9 @@ void loop_free(struct loop **lp)
 	*lp = NULL;
 	if (l == NULL)
 		return;
-	close_own(l->epoll_fd);
-	close_own(l->event_fd);
-	close_own(l->signal_fd);
+	fd_close(&l->epoll_fd);
+	fd_close(&l->event_fd);
+	fd_close(&l->signal_fd);
 	(void)pthread_mutex_destroy(&l->post_lock);
 	slab_free(&l->fds);
 	mem_free(l->heap);
