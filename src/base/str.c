@@ -152,6 +152,23 @@ static size_t utf8_one(const uint8_t *p, size_t left, uint32_t *ret)
 	return n;
 }
 
+/* Bytes from p on that are surely printable ASCII, counted in steps of eight: most text is. */
+static size_t plain_run(const uint8_t *p, size_t left)
+{
+	const uint64_t high = UINT64_C(0x8080808080808080), blanks = UINT64_C(0x2020202020202020);
+	size_t n = 0;
+
+	for (; n + 8 <= left; n += 8) {
+		uint64_t v;
+
+		memcpy(&v, p + n, 8);
+		/* No byte from 0x80 on, none below 0x20. */
+		if ((v & high) != 0 || ((v - blanks) & high) != 0)
+			break;
+	}
+	return n;
+}
+
 bool utf8_valid(const void *bytes, size_t len)
 {
 	const uint8_t *p = bytes, *end;
@@ -161,8 +178,10 @@ bool utf8_valid(const void *bytes, size_t len)
 	end = p + len;
 	while (p < end) {
 		uint32_t c;
-		size_t n = utf8_one(p, (size_t)(end - p), &c);
+		size_t n = plain_run(p, (size_t)(end - p));
 
+		if (n == 0)
+			n = utf8_one(p, (size_t)(end - p), &c);
 		if (n == 0)
 			return false;
 		p += n;
@@ -196,7 +215,8 @@ void utf8_add_clean(struct buf *out, const char *s, size_t len)
 		size_t n;
 
 		if (*p >= 0x20 && *p < 0x80) { /* the usual case */
-			p++;
+			n = plain_run(p, (size_t)(end - p));
+			p += n != 0 ? n : 1;
 			continue;
 		}
 		n = utf8_one(p, (size_t)(end - p), &c);

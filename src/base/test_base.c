@@ -103,6 +103,27 @@ static void test_base64(void)
 	buf_deinit(&b);
 }
 
+/* Runs of eight are skipped at once: a bad byte must be seen at each place in them. */
+static void test_utf8_in_long_text(void)
+{
+	for (size_t at = 0; at < 26; at++) {
+		char text[] = "abcdefghijklmnopqrstuvwxyz~ \x7f";
+		struct buf b = BUF_INIT;
+
+		CHECK(utf8_valid(text, sizeof(text) - 1));
+		text[at] = (char)0x80;
+		CHECK(!utf8_valid(text, sizeof(text) - 1));
+		text[at] = 0x1f;
+		CHECK(utf8_valid(text, sizeof(text) - 1));
+		utf8_add_clean(&b, text, sizeof(text) - 1);
+		CHECK_INT(b.len, sizeof(text) + 1);
+		CHECK_MEM(b.data, at, "abcdefghijklmnopqrstuvwxyz", at);
+		CHECK_MEM(b.data + at, 3, "\xef\xbf\xbd", 3);
+		CHECK_MEM(b.data + at + 3, b.len - at - 3, text + at + 1, sizeof(text) - at - 2);
+		buf_deinit(&b);
+	}
+}
+
 static void test_utf8(void)
 {
 	struct buf b = BUF_INIT;
@@ -200,5 +221,5 @@ static void test_list(void)
 
 TEST_MAIN(TEST(test_err_wraps), TEST(test_buf_bound), TEST(test_buf_add_byte_keeps_bound),
 	TEST(test_reader), TEST(test_arena_bound), TEST(test_base64), TEST(test_utf8),
-	TEST(test_numbers), TEST(test_map), TEST(test_siphash_vector), TEST(test_log_quotes),
-	TEST(test_list))
+	TEST(test_utf8_in_long_text), TEST(test_numbers), TEST(test_map), TEST(test_siphash_vector),
+	TEST(test_log_quotes), TEST(test_list))
