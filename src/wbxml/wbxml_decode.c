@@ -130,8 +130,6 @@ static int read_run(struct decoder *d, const uint8_t **ret_bytes, size_t *ret_le
 		*ret_bytes = d->p;
 		*ret_len = (size_t)(nul - d->p);
 		*ret_opaque = false;
-		if (d->skipping == 0 && !utf8_valid(d->p, *ret_len))
-			return bad(d, "string is not UTF-8");
 		d->p = nul + 1;
 	}
 	return 0;
@@ -153,6 +151,8 @@ static int read_text(struct decoder *d)
 			return -1;
 		total += len; /* no overflow: the runs lie in the input */
 		any_opaque = any_opaque || opaque;
+		if (!opaque && d->skipping == 0 && !utf8_valid(bytes, len))
+			return bad(d, "string is not UTF-8");
 		if (total > d->limits->text_bytes || total > UINT32_MAX)
 			return bad(d, "text too long");
 	}
