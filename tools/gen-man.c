@@ -96,10 +96,12 @@ static const char *metavariable(const struct admin_arg *arg)
 	return "TEXT";
 }
 
-static void put_argument(const struct admin_arg *arg)
+static void put_argument(const struct admin_verb *verb, const struct admin_arg *arg)
 {
-	/* A password is asked for when no file is named. */
-	bool optional = !arg->required || arg->type == ADMIN_ARG_SECRET;
+	/* A password is asked for when no file is named; so is the word of somebody at a terminal.
+	 */
+	bool optional = !arg->required || arg->type == ADMIN_ARG_SECRET ||
+			(arg->type == ADMIN_ARG_FLAG && verb->confirm != ADMIN_CONFIRM_YES);
 
 	if (arg->positional) {
 		printf(optional ? " [\\fI" : " \\fI");
@@ -118,23 +120,30 @@ static void put_argument(const struct admin_arg *arg)
 		printf("]");
 }
 
-static void put_argument_help(const struct admin_arg *arg, bool first)
+/* What each argument is; that of passwords is told once, at the top of the page. */
+static void put_arguments_help(const struct admin_verb *verb)
 {
-	printf(first ? "\n.br\n" : ";\n");
-	if (arg->positional) {
-		printf("\\fI");
-		put_upper(arg->name);
-	} else {
-		printf("\\fB\\-\\-");
-		put_text(arg->name);
+	bool first = true;
+
+	for (size_t i = 0; i < admin_verb_arg_count(verb); i++) {
+		const struct admin_arg *arg = &verb->args[i];
+
 		if (arg->type == ADMIN_ARG_SECRET)
-			printf("\\-file");
-	}
-	printf("\\fR: ");
-	if (arg->type == ADMIN_ARG_SECRET)
-		printf("a file whose first line is the password");
-	else
+			continue;
+		printf(first ? ".br\n" : ";\n");
+		first = false;
+		if (arg->positional) {
+			printf("\\fI");
+			put_upper(arg->name);
+		} else {
+			printf("\\fB\\-\\-");
+			put_text(arg->name);
+		}
+		printf("\\fR: ");
 		put_text(arg->help);
+	}
+	if (!first)
+		printf(".\n");
 }
 
 static void put_verb(const struct admin_verb *verb)
@@ -145,12 +154,11 @@ static void put_verb(const struct admin_verb *verb)
 	put_text(verb->name);
 	printf("\\fR");
 	for (size_t i = 0; i < count; i++)
-		put_argument(&verb->args[i]);
+		put_argument(verb, &verb->args[i]);
 	printf("\n");
 	put_text(verb->help);
-	for (size_t i = 0; i < count; i++)
-		put_argument_help(&verb->args[i], i == 0);
-	printf(count > 0 ? ".\n" : "\n");
+	printf("\n");
+	put_arguments_help(verb);
 }
 
 /* ---- the page ---- */
