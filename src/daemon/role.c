@@ -184,6 +184,11 @@ static int run_front(struct role *r, struct err *err)
 		status = front_new(&options, &front, err);
 	secret_wipe(keys, sizeof(keys));
 	if (status == 0) {
+		/* Serving means more than listening: without its engine a front can only say 503.
+		 */
+		while (front_counter(front, "engine_connects") == 0 &&
+			loop_run_once(front_loop(front), -1))
+			;
 		(void)send(r->control_fd, "r", 1, MSG_NOSIGNAL);
 		loop_run(front_loop(front));
 		front_free(&front);
