@@ -23,8 +23,9 @@
 #include "base/mem.h"
 #include "front/front_internal.h"
 
-#define LINGER_MS   10000
-#define DRAIN_ROUND (256u * 1024)
+#define LINGER_IDLE_MS 5000   /* of silence */
+#define LINGER_MS      120000 /* in all: a client that first sends 50 MB and then looks for its 401 */
+#define DRAIN_ROUND    (64u * 1024)
 
 /* What a connection may become. */
 #define TO(state) (1u << (state))
@@ -264,10 +265,15 @@ bool conn_read(struct front *f, struct conn *c)
 static void conn_drain(struct front *f, struct conn *c)
 {
 	int64_t n = net_stream_drain(&c->stream, DRAIN_ROUND);
+	int64_t left_ms = c->linger_until_ms - clock_now_ms();
 
-	if (n == NET_EOF || n == NET_FAILED)
+	if (n == NET_EOF || n == NET_FAILED || left_ms <= 0) {
 		conn_close(f, c);
-	else if (n == DRAIN_ROUND)
+		return;
+	}
+	if (n > 0)
+		conn_set_deadline(f, c, MIN(left_ms, (int64_t)LINGER_IDLE_MS));
+	if (n == DRAIN_ROUND)
 		front_again(f, c);
 }
 
@@ -432,7 +438,8 @@ void conn_linger(struct front *f, struct conn *c)
 		return;
 	}
 	conn_enter(f, c, CONN_LINGER);
-	conn_set_deadline(f, c, LINGER_MS);
+	c->linger_until_ms = clock_now_ms() + LINGER_MS;
+	conn_set_deadline(f, c, LINGER_IDLE_MS);
 	conn_drain(f, c);
 }
 

@@ -50,8 +50,11 @@ struct conn {
 	struct net_stream stream;
 	struct request *request; /* owned; NULL: none */
 	int64_t deadline_ms;     /* what it means depends on the state */
-	int64_t renew_until_ms;  /* the watch may be renewed from memory before this */
-	struct print print;      /* of the request that parked */
+	union {
+		int64_t renew_until_ms;  /* the watch may be renewed from memory before this */
+		int64_t linger_until_ms; /* LINGER: the end of all patience */
+	};
+	struct print print; /* of the request that parked */
 	struct net_address address;
 	struct wheel_link link;
 	uint32_t slot, generation;

@@ -75,6 +75,35 @@ static void test_unauthenticated_uploads(void)
 	rig_stop(&rig);
 }
 
+/* A client that looks for its answer only when it has sent everything, long after it was refused.
+ */
+static void test_refused_and_still_sending(void)
+{
+	static char piece[50001];
+	struct phone p;
+	struct ipc_handle h;
+
+	begin("");
+	memset(piece, 'x', sizeof(piece) - 1);
+	for (int silent = 0; silent < 2; silent++) {
+		phone_connect(&rig, &p);
+		phone_send(&rig, &p, POST "Content-Length: 1000000\r\n\r\n");
+		h = engine_next(&rig, IPC_REQUEST)->request.handle;
+		engine_answer(&rig, IPC_RESPONSE, &h, 401, "no");
+		for (int s = 0; s < 20 && !silent; s++) {
+			phone_send(&rig, &p, piece);
+			rig_pass(&rig, 1000);
+		}
+		CHECK_INT(rig_count(&rig, "connections"), 1);
+		CHECK_INT(rig_count(&rig, "buffered_bytes"), 0);
+		expect_status(&p, 401);
+		rig_pass(&rig, 6000);
+		CHECK_INT(rig_count(&rig, "connections"), 0);
+		phone_close(&p);
+	}
+	rig_stop(&rig);
+}
+
 /* ---- uploads ---- */
 
 static void grant(const struct ipc_handle *h, uint32_t bytes)
@@ -482,7 +511,7 @@ static void test_tls_bulk(void)
 	rig_stop(&rig);
 }
 
-TEST_MAIN(TEST(test_unauthenticated_uploads), TEST(test_large_upload), TEST(test_chunked),
-	TEST(test_chunked_too_large), TEST(test_expect), TEST(test_upload_ends_early),
-	TEST(test_bulk_answer_with_credit), TEST(test_slow_reader), TEST(test_bulk_answer_breaks),
-	TEST(test_tls_bulk))
+TEST_MAIN(TEST(test_unauthenticated_uploads), TEST(test_refused_and_still_sending),
+	TEST(test_large_upload), TEST(test_chunked), TEST(test_chunked_too_large),
+	TEST(test_expect), TEST(test_upload_ends_early), TEST(test_bulk_answer_with_credit),
+	TEST(test_slow_reader), TEST(test_bulk_answer_breaks), TEST(test_tls_bulk))
