@@ -109,8 +109,10 @@ static bool parse_plain(struct arena *arena, char *s, struct mime_addresses *lis
 {
 	size_t before = list->count;
 
-	if (strstr(s, "=?") != NULL)
-		return false;
+	for (const char *p = s; *p != 0; p++) {
+		if (((uint8_t)*p < ' ' && *p != '\t') || (*p == '=' && p[1] == '?'))
+			return false;
+	}
 	for (char *p = s; *(p = skip_blank(p)) != 0;) {
 		const char *name, *addr;
 

@@ -48,6 +48,8 @@ static void flow_open(struct flow *f, const struct mime_part *p, const char *raw
 		mime_transfer_add(&made, p->encoding, f->p, f->len);
 		flow_take(f, &made);
 	}
+	if (window < p->length)
+		f->len = mime_text_whole(f->p, f->len);
 	if (f->len >= 3 && memcmp(f->p, "\xef\xbb\xbf", 3) == 0) {
 		f->p += 3;
 		f->len -= 3;
@@ -162,8 +164,12 @@ static void render_mime(const char *raw, size_t len, struct mime_out *o, struct 
 {
 	/* Lines only grow: no more than max bytes of input can be needed. */
 	size_t window = MIN(len, MAX(WHOLE_BYTES, (size_t)MIN(o->max, (uint64_t)len)));
-	size_t behind = len - window;
+	size_t behind;
 	struct buf recoded = BUF_INIT;
+
+	if (window < len)
+		window = mime_text_whole(raw, window);
+	behind = len - window;
 
 	if (window <= RECODE_BYTES && !mime_text_is_clean(raw, window)) {
 		mime_recode(&recoded, raw, window);

@@ -108,11 +108,11 @@ char *mime_header_unfold(struct arena *arena, struct mime_slice value)
 	while (end > p && is_blank(end[-1]))
 		end--;
 	to = copy = arena_x_strndup(arena, p, (size_t)(end - p));
-	if (memchr(p, '\n', (size_t)(end - p)) == NULL && memchr(p, 0, (size_t)(end - p)) == NULL)
+	if (strcspn(copy, "\r\n") == (size_t)(end - p))
 		return copy;
 	for (; p < end; p++) {
 		if (*p != 0 && *p != '\n' && !(*p == '\r' && end - p > 1 && p[1] == '\n'))
-			*to++ = *p;
+			*to++ = *p == '\r' ? ' ' : *p;
 	}
 	*to = 0;
 	return copy;

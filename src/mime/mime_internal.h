@@ -54,7 +54,7 @@ struct mime_header_reader {
 /* 1: a field. 0: the block is over and p stands at the body. */
 int mime_header_next(struct mime_header_reader *r, struct mime_field *ret);
 bool mime_header_is(const struct mime_field *f, const char *name);
-/* Unfolded, trimmed, NUL bytes dropped; raw bytes otherwise. */
+/* Unfolded, trimmed, NUL bytes dropped, a lone CR made a blank; raw bytes otherwise. */
 char *mime_header_unfold(struct arena *arena, struct mime_slice value);
 /* Unfolded and made UTF-8 (valid as it is, else windows-1252), RFC 2047 not yet decoded. */
 char *mime_header_utf8(struct arena *arena, struct mime_slice value);
@@ -155,6 +155,8 @@ struct mime_out {
 void mime_out_add(struct mime_out *o, const char *s, size_t len);
 /* CR, LF, CRLF become CRLF, the rest is cleaned (utf8_add_clean's rules). */
 void mime_text_add_lines(struct mime_out *o, const char *s, size_t len);
+/* The length without half a UTF-8 character at the end, where the bytes were cut off. */
+size_t mime_text_whole(const char *s, size_t len);
 /* mime_text_add_lines() would change nothing but line ends. */
 bool mime_text_is_clean(const char *s, size_t len);
 /* RFC 3676: paragraphs joined, stuffing removed. In and out UTF-8; out has LF or CRLF as it comes.

@@ -83,10 +83,11 @@ static bool cut(char *s, struct params *ret)
 
 	if (!is_simple(s))
 		return false;
-	stop = s + strcspn(s, ";");
-	p = *stop == ';' ? stop + 1 : stop;
+	s = skip_blank(s);
+	stop = s + strcspn(s, "; \t"); /* some forget the first ';' */
+	p = *stop != 0 ? stop + 1 : stop;
 	*stop = 0;
-	ret->head = str_lower(str_trim(s));
+	ret->head = str_lower(s);
 	ret->count = 0;
 	while (*(p = skip_blank(p)) != 0) {
 		char *name = p;

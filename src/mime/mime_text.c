@@ -119,6 +119,19 @@ bool mime_text_is_clean(const char *s, size_t len)
 	return true;
 }
 
+size_t mime_text_whole(const char *s, size_t len)
+{
+	size_t i = len, need;
+
+	while (i > 0 && len - i < 3 && ((uint8_t)s[i - 1] & 0xc0) == 0x80)
+		i--;
+	if (i == 0 || (uint8_t)s[i - 1] < 0xc2)
+		return len;
+	i--;
+	need = (uint8_t)s[i] < 0xe0 ? 2 : (uint8_t)s[i] < 0xf0 ? 3 : 4;
+	return len - i < need ? i : len;
+}
+
 /* One line of flowed text. */
 struct flowed_line {
 	size_t depth;

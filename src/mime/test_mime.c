@@ -98,14 +98,20 @@ static void test_addresses(void)
 		{"To: [x] <a@b.c>", "\"[x]\" <a@b.c>"},
 		{"To: <@x,@y:a@b.c>", "a@b.c"},
 		{"To: a@b.c,\n d@e.f\nTo: g@h.i", "a@b.c, d@e.f, g@h.i"},
+		{"To: a@b.c\rd, e@f.g\x01h", NULL},
 		{"To: root", "root"},
 		{"To: <<<>>>", "<<<>>>"},
 		{"To: ,,,", ""},
 		{"To:", ""},
 	};
 
-	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
-		CHECK_STR(summarize_field(cases[i].field)->to, cases[i].want);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		const char *to = summarize_field(cases[i].field)->to;
+
+		if (cases[i].want != NULL)
+			CHECK_STR(to, cases[i].want);
+		CHECK(strpbrk(to, "\r\n\x01") == NULL);
+	}
 	CHECK_STR(summarize_field("To: A <a@b.c>, d@e.f")->display_to, "A;d@e.f");
 	CHECK_STR(summarize_field("Reply-To: A <a@b.c>, d@e.f")->reply_to, "\"A\" <a@b.c>;d@e.f");
 }
@@ -232,6 +238,7 @@ static void test_bodies(void)
 	check_parts("X: y\n\ntext", "t");
 	check_parts("Content-Type: text\n\ntext", "t");
 	check_parts(HTML "\n\ntext", "h");
+	check_parts("Content-Type: text/html charset=utf-8\n\ntext", "h");
 	check_parts("Content-Type: text/enriched\n\ntext", "t");
 	check_parts("Content-Type: image/png\n\nx", "image-1.png");
 	check_parts("Content-Type: text/calendar\n\nx", "invite-1.ics");
@@ -309,6 +316,7 @@ static void test_names(void)
 		{"attachment; filename=\"../../etc/passwd\"", ".._.._etc_passwd"},
 		{"attachment; filename=\"..\"", "attachment-1.bin"},
 		{"attachment; filename=", "attachment-1.bin"},
+		{"attachment filename=X.txt", "X.txt"},
 		{"filename=\"X.txt\"", "X.txt"},
 		{"ATTACHMENT;FILENAME=X.txt;", "X.txt"},
 		{"", "attachment-1.bin"},

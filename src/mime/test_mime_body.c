@@ -297,6 +297,26 @@ static void test_long(void)
 	buf_deinit(&raw);
 }
 
+/* A character that stands across the end of what is looked at does not make the text another
+ * charset. */
+static void test_long_utf8(void)
+{
+	for (size_t shift = 0; shift < 4; shift++) {
+		struct buf raw = BUF_INIT, got;
+
+		buf_addf(&raw, "X: y\n\n%.*s", (int)shift, "abc");
+		while (raw.len < 400000)
+			buf_add_str(&raw, "\xf0\x9f\x98\x80");
+		got = render_bytes((const char *)raw.data, raw.len, MIME_BODY_TEXT, 100, NULL);
+		CHECK(got.len > 90 && memcmp(got.data + shift, "\xf0\x9f\x98\x80", 4) == 0);
+		buf_deinit(&got);
+		got = render_bytes((const char *)raw.data, raw.len, MIME_BODY_MIME, 100, NULL);
+		CHECK(got.len > 90 && memcmp(got.data + 8 + shift, "\xf0\x9f\x98\x80", 4) == 0);
+		buf_deinit(&got);
+		buf_deinit(&raw);
+	}
+}
+
 static void test_mime_of_8bit(void)
 {
 #define HEAD "Subject: \xfc\nContent-Type: multipart/mixed; boundary=b\n\n--b\n"
@@ -319,4 +339,5 @@ static void test_mime_of_8bit(void)
 
 TEST_MAIN(TEST(test_lines), TEST(test_transfer), TEST(test_charsets), TEST(test_flowed),
 	TEST(test_html_to_text), TEST(test_html_bombs), TEST(test_text_to_html),
-	TEST(test_html_charset), TEST(test_truncation), TEST(test_long), TEST(test_mime_of_8bit))
+	TEST(test_html_charset), TEST(test_truncation), TEST(test_long), TEST(test_long_utf8),
+	TEST(test_mime_of_8bit))
