@@ -102,11 +102,13 @@ void bench_init(struct bench *b, const char *name, int argc, char **argv)
 	CLEANUP(mem_freep) char *data_dir = NULL;
 	struct err err = ERR_INIT;
 
+	*b = (struct bench){.name = name, .notify_fd = -1};
 	for (int i = 1; i + 1 < argc; i++) {
 		if (strcmp(argv[i], "--build-dir") == 0)
 			build = argv[i + 1];
+		else if (strcmp(argv[i], "--only") == 0)
+			b->only = argv[i + 1];
 	}
-	*b = (struct bench){.name = name, .notify_fd = -1};
 	running = b;
 	(void)signal(SIGPIPE, SIG_IGN);
 	find_bellhopd(b, build);
@@ -121,6 +123,11 @@ void bench_init(struct bench *b, const char *name, int argc, char **argv)
 	b->http_port = free_port();
 	b->lmtp_port = free_port();
 	BENCH_OK(store_open(&options, &b->store, &err), &err);
+}
+
+bool bench_wants(const struct bench *b, const char *part)
+{
+	return b->only == NULL || strcmp(b->only, part) == 0;
 }
 
 static void write_config(const struct bench *b)

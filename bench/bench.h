@@ -23,6 +23,7 @@
  */
 struct bench {
 	const char *name; /* "push" */
+	const char *only; /* NULL: all parts */
 	char folder[256];
 	char bellhopd[4096];
 	uint16_t http_port, lmtp_port;
@@ -40,8 +41,10 @@ _Noreturn void bench_die(const char *fmt, ...) __attribute__((format(printf, 1, 
 			bench_die("%s: %s", #call, (err)->text);                                   \
 	} while (0)
 
-/* argv: --build-dir DIR. Makes the folder and opens the store. */
+/* argv: --build-dir DIR, --only PART. Makes the folder and opens the store. */
 void bench_init(struct bench *b, const char *name, int argc, char **argv);
+/* False: --only names another part (for profiling one). */
+bool bench_wants(const struct bench *b, const char *part);
 /* Closes the store, writes the configuration, starts bellhopd, waits until it is ready. */
 void bench_start(struct bench *b);
 /* Stops it and removes the folder. */
@@ -94,8 +97,9 @@ struct bench_phone {
 	unsigned body_type;
 	int64_t truncation;
 	unsigned window;
-	struct buf in;   /* bytes of the answer under way */
-	struct buf ping; /* the whole Ping request, built once */
+	uint64_t body_bytes; /* of all messages that came */
+	struct buf in;       /* bytes of the answer under way */
+	struct buf ping;     /* the whole Ping request, built once */
 };
 void bench_phone_init(
 	const struct bench *b, struct bench_phone *p, unsigned user, const char *device);

@@ -230,6 +230,12 @@ unsigned bench_phone_take_sync(
 		bench_die("Sync: Status %u, collection Status %u", sync.status,
 			c == NULL ? 0 : c->status);
 	(void)snprintf(p->sync_key, sizeof(p->sync_key), "%s", c->sync_key);
+	for (size_t i = 0; i < c->item_count; i++) {
+		if (c->items[i].kind != ANSWER_ADD || c->items[i].mail.body_type != p->body_type ||
+			c->items[i].mail.data_len == 0)
+			bench_die("message %s came without its body", c->items[i].server_id);
+		p->body_bytes += c->items[i].mail.data_len;
+	}
 	*ret_more = c->more;
 	return (unsigned)c->item_count;
 }

@@ -31,7 +31,7 @@ static void list(struct bench *b, const char *device, unsigned body_type, const 
 	struct bench_phone p;
 	double before_us, used_us;
 	int64_t began_us;
-	char conditions[300];
+	char conditions[400];
 
 	bench_phone_init(b, &p, 0, device);
 	p.body_type = body_type;
@@ -45,8 +45,11 @@ static void list(struct bench *b, const char *device, unsigned body_type, const 
 	(void)snprintf(conditions, sizeof(conditions),
 		"first Sync of %u messages, %.0f MB, body type %u, 32 KB truncation, window 512, "
 		"14.1, "
-		"no gzip; messages per second of server CPU; wall clock %.2f s",
-		MESSAGES, (double)total_bytes / 1e6, body_type, (double)began_us / 1e6);
+		"no gzip, %.0f MB of bodies in the answers; messages per second of server CPU; "
+		"wall "
+		"clock %.2f s",
+		MESSAGES, (double)total_bytes / 1e6, body_type, (double)p.body_bytes / 1e6,
+		(double)began_us / 1e6);
 	bench_figure(b, figure, MESSAGES / (used_us / 1e6), "messages/s", aim, conditions);
 	bench_phone_clear(&p);
 }

@@ -144,41 +144,54 @@ static void renewal(struct bench *b)
 	mem_free(r);
 }
 
+static void list_all(struct bench *b, struct bench_phone *p, unsigned user, unsigned count)
+{
+	bench_phone_init(b, p, user, "LISTS");
+	bench_phone_set_up(p);
+	if (bench_phone_sync_all(p) != count)
+		bench_die("the first listing was not complete");
+}
+
+static void deltas(struct bench *b, struct bench_phone *small)
+{
+	struct bench_phone large;
+	double small_us, large_us;
+
+	list_all(b, &large, USER_100K, 100000);
+	small_us = delta(b, small);
+	large_us = delta(b, &large);
+	bench_figure(b, "delta_10k_cpu", small_us, "us", "under 1000",
+		"Sync of one new 4 KB message in a folder of 10000, 300 times; CPU of all "
+		"processes");
+	bench_figure(b, "delta_100k_cpu", large_us, "us", "under 1000, 1.2 times the former",
+		"Sync of one new 4 KB message in a folder of 100000, 300 times; CPU of all "
+		"processes");
+	bench_figure(b, "delta_ratio", large_us / small_us, "times", "at most 1.2",
+		"delta_100k_cpu / delta_10k_cpu");
+	bench_phone_clear(&large);
+}
+
 int main(int argc, char **argv)
 {
 	struct bench b;
-	struct bench_phone small, large;
-	double small_us, large_us;
+	struct bench_phone small;
 
 	bench_init(&b, "sync", argc, argv);
 	b.settings = "[push]\nheartbeat_min_s = 1\n";
 	bench_fill(&b, bench_add_user(&b, USER_10K), 10000, make_small);
-	bench_fill(&b, bench_add_user(&b, USER_100K), 100000, make_small);
+	if (bench_wants(&b, "delta"))
+		bench_fill(&b, bench_add_user(&b, USER_100K), 100000, make_small);
 	for (unsigned i = 0; i < RENEWAL_PHONES; i++)
 		(void)bench_add_user(&b, USER_RENEWAL + i);
 	bench_start(&b);
-	bench_phone_init(&b, &small, USER_10K, "SMALL");
-	bench_phone_set_up(&small);
-	if (bench_phone_sync_all(&small) != 10000)
-		bench_die("the first listing was not complete");
-	bench_phone_init(&b, &large, USER_100K, "LARGE");
-	bench_phone_set_up(&large);
-	if (bench_phone_sync_all(&large) != 100000)
-		bench_die("the first listing was not complete");
-	empty_sync(&b, &small);
-	small_us = delta(&b, &small);
-	large_us = delta(&b, &large);
-	bench_figure(&b, "delta_10k_cpu", small_us, "us", "under 1000",
-		"Sync of one new 4 KB message in a folder of 10000, 300 times; CPU of all "
-		"processes");
-	bench_figure(&b, "delta_100k_cpu", large_us, "us", "under 1000, 1.2 times the former",
-		"Sync of one new 4 KB message in a folder of 100000, 300 times; CPU of all "
-		"processes");
-	bench_figure(&b, "delta_ratio", large_us / small_us, "times", "at most 1.2",
-		"delta_100k_cpu / delta_10k_cpu");
-	renewal(&b);
+	list_all(&b, &small, USER_10K, 10000);
+	if (bench_wants(&b, "empty"))
+		empty_sync(&b, &small);
+	if (bench_wants(&b, "delta"))
+		deltas(&b, &small);
+	if (bench_wants(&b, "renewal"))
+		renewal(&b);
 	bench_phone_clear(&small);
-	bench_phone_clear(&large);
 	bench_finish(&b);
 	return 0;
 }
