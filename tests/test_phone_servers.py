@@ -380,14 +380,15 @@ class Pushes(FakeCase):
                        ping(E("Status", "6"), E("MaxFolders", "1")), ping(E("Status", "7")),
                        ping(E("Status", "8")))
         self.start()
-        self.wait("ping_parked", heartbeat_s=480)
-        self.wait("ping_parked", heartbeat_s=100)
+        self.wait("ping_answered", status=5)
         self.wait("ping_answered", status=6)
         self.wait("ping_answered", status=7)
         self.wait("folders")
         self.wait("error")
         self.wait("ping_parked", heartbeat_s=100)
-        last = [d for c, d, _ in self.server.requests if c == "Ping"][-1]
+        pings = [d for c, d, _ in self.server.requests if c == "Ping"]
+        self.assertEqual([p.get("HeartbeatInterval") for p in pings], ["480"] + ["100"] * (len(pings) - 1))
+        last = pings[-1]
         self.assertEqual([f.get("Id") for f in last.all("Folders/Folder")], ["1"])
 
     def test_changes_at_home_go_up_while_parked(self):
@@ -403,8 +404,8 @@ class Pushes(FakeCase):
         """A kept connection that is dead at once was closed while idle: nobody need know."""
         self.server.on("Ping", lambda s, d: "cut")
         self.start()
-        self.wait("ping_parked")
         self.wait("ping_parked", heartbeat_s=480)
+        self.assertEqual(self.server.commands().count("Ping"), 2)
         self.add("one")
         self.wait("pushed", changes=1)
 

@@ -57,7 +57,7 @@ static int send_once(
 		.body_len = x->body_len,
 		.timeout_ms = x->timeout_ms != 0 ? x->timeout_ms : 300000,
 		.wake_fd = x->held ? p->inotify_fd : -1,
-		.on_sent = x->on_sent,
+		.on_held = x->on_held,
 		.owner = x->owner};
 	int rc;
 

@@ -27,6 +27,7 @@ struct http {
 	CURL *easy;
 	char message[CURL_ERROR_SIZE];
 	struct http_answer *answer; /* of the exchange under way */
+	bool told_held;             /* its caller knows that it is held */
 };
 
 struct http *http_new(const struct http_options *options)
@@ -180,21 +181,27 @@ static void set_up(struct http *h, const struct http_request *r, struct curl_sli
 	set_tls(h);
 }
 
-/* Tells the caller once that the request is on its way completely. */
-static void note_sent(struct http *h, const struct http_request *r)
+/* Notes when the request has left completely, and tells the caller once that it is being held. */
+static void note_progress(struct http *h, const struct http_request *r, bool running)
 {
-	curl_off_t uploaded = 0;
-	curl_off_t ready_us = 0;
+	curl_off_t uploaded = 0, ready_us = 0;
 
-	if (h->answer->sent_us != 0)
-		return;
-	(void)curl_easy_getinfo(h->easy, CURLINFO_SIZE_UPLOAD_T, &uploaded);
-	(void)curl_easy_getinfo(h->easy, CURLINFO_PRETRANSFER_TIME_T, &ready_us);
-	if (ready_us == 0 || (size_t)uploaded < r->body_len)
-		return;
-	h->answer->sent_us = events_now_us();
-	if (r->on_sent != NULL)
-		r->on_sent(r->owner);
+	if (h->answer->sent_us == 0) {
+		(void)curl_easy_getinfo(h->easy, CURLINFO_SIZE_UPLOAD_T, &uploaded);
+		(void)curl_easy_getinfo(h->easy, CURLINFO_PRETRANSFER_TIME_T, &ready_us);
+		if (ready_us != 0 && (size_t)uploaded >= r->body_len)
+			h->answer->sent_us = events_now_us();
+	} else if (running && !h->told_held && r->on_held != NULL &&
+		   events_now_us() - h->answer->sent_us >= HTTP_HELD_MS * 1000) {
+		h->told_held = true;
+		r->on_held(r->owner);
+	}
+}
+
+/* Soon, while there is still something to tell. */
+static int poll_ms(const struct http *h, const struct http_request *r)
+{
+	return r->on_held != NULL && !h->told_held ? HTTP_HELD_MS / 3 : POLL_MS;
 }
 
 /* 1 done, 0 given up because a descriptor became readable, -1 error. */
@@ -210,11 +217,11 @@ static int drive(struct http *h, const struct http_request *r, struct err *err)
 	for (;;) {
 		CURLMcode rc = curl_multi_perform(h->multi, &running);
 
-		note_sent(h, r);
+		note_progress(h, r, running > 0);
 		if (rc == CURLM_OK && running == 0)
 			return 1;
 		if (rc == CURLM_OK)
-			rc = curl_multi_poll(h->multi, extra, extra_count, POLL_MS, NULL);
+			rc = curl_multi_poll(h->multi, extra, extra_count, poll_ms(h, r), NULL);
 		if (rc != CURLM_OK)
 			return err_set(err, ERR_INTERNAL, "libcurl: %s", curl_multi_strerror(rc));
 		if (extra[0].revents != 0 || (extra_count > 1 && extra[1].revents != 0))
@@ -263,6 +270,7 @@ int http_exchange(struct http *h, const struct http_request *request, struct htt
 	*ret = (struct http_answer){.body = {.max = BODY_MAX}};
 	h->answer = ret;
 	h->message[0] = 0;
+	h->told_held = false;
 	set_up(h, request, headers);
 	(void)curl_multi_add_handle(h->multi, h->easy);
 	rc = drive(h, request, err);

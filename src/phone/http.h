@@ -15,6 +15,8 @@
  */
 struct http;
 
+#define HTTP_HELD_MS 150
+
 struct http_options {
 	const char *user, *password; /* kept, must outlive */
 	bool insecure;               /* no certificate check */
@@ -32,8 +34,9 @@ struct http_request {
 	size_t body_len;
 	int64_t timeout_ms; /* for all of it */
 	int wake_fd;        /* readable: give up; -1: none */
-	/* Called once, when the request has left completely. May be NULL. */
-	void (*on_sent)(void *owner);
+	/* Called once, when the request is out for HTTP_HELD_MS without an answer: it is being
+	 * held. May be NULL. */
+	void (*on_held)(void *owner);
 	void *owner;
 };
 

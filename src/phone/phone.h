@@ -50,7 +50,7 @@ struct exchange {
 	bool save_in_sent;        /* SendMail before 14.0 */
 	int64_t timeout_ms;
 	bool held; /* a Ping: gives up when the Maildir changes; no policy key */
-	void (*on_sent)(void *owner);
+	void (*on_held)(void *owner);
 	void *owner;
 	int64_t sent_us, answered_us; /* filled in, also on failure */
 	bool interrupted;             /* given up because of a signal or a change of the Maildir */

@@ -100,7 +100,7 @@ static int settle_local(struct phone *p, struct err *err)
 	return 0;
 }
 
-static void on_sent(void *owner)
+static void on_held(void *owner)
 {
 	const struct ping *ping = owner;
 	CLEANUP(mem_freep)
@@ -145,7 +145,7 @@ static int send_ping(struct ping *ping, struct err *err)
 	struct exchange x = {.command = REQUEST_PING,
 		.held = true,
 		.timeout_ms = ((int64_t)ping->heartbeat_s + SLACK_S) * 1000,
-		.on_sent = on_sent,
+		.on_held = on_held,
 		.owner = ping};
 	struct wbxml_node *root = NULL;
 	int rc;
