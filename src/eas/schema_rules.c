@@ -160,7 +160,11 @@ SCHEMA_RULE(provision)
 {
 	const struct wbxml_node *policy =
 		wbxml_find(wbxml_find(node, TAG_Provision_Policies), TAG_Provision_Policy);
+	struct wbxml_node *stray = wbxml_find(node, TAG_Provision_Status);
 
+	if (stray != NULL && !eas_has(node, TAG_Provision_RemoteWipe) &&
+		!eas_has(node, TAG_Provision_AccountOnlyRemoteWipe))
+		return schema_raise(c, stray, 0, "stands without a wipe");
 	if (c->version >= 141 && policy != NULL && !eas_has(policy, TAG_Provision_Status) &&
 		!eas_has(node, TAG_Settings_DeviceInformation))
 		return schema_raise(

@@ -45,7 +45,9 @@ static uint16_t http_of(enum eas_command command, unsigned status, bool policy_k
 struct eas_outcome eas_status_outcome(
 	enum eas_command command, unsigned version, unsigned status, bool policy_key_sent)
 {
-	bool has_root = eas_command_info(command)->root != 0;
+	/* A root that came with a later version is nothing that this client could read. */
+	bool has_root = eas_command_info(command)->root != 0 &&
+			(version == 0 || eas_command_in_version(command, version));
 
 	if (has_root && (status < COMMON_FIRST || version >= 140))
 		return (struct eas_outcome){.wbxml = true, .http = 200, .status = (uint16_t)status};

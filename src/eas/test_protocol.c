@@ -121,6 +121,8 @@ static void test_outcomes(void)
 		{EAS_CMD_NONE, 141, 137, true, false, 501},
 		{EAS_CMD_GetAttachment, 141, 138, true, false, 400},
 		{EAS_CMD_Sync, 0, 138, true, false, 400},
+		{EAS_CMD_Find, 141, 137, true, false, 501},
+		{EAS_CMD_Find, 161, 137, true, true, 200},
 		{EAS_CMD_Sync, 25, 199, true, false, 500},
 	};
 

@@ -84,6 +84,7 @@ static void test_provision(void)
 		{141, "Provision{" DEVICE POLICY("PolicyType=x Data=x") "}", 2, "cannot stand", 0},
 		{25, "Provision{RemoteWipe{Status=1}}", 0, NULL, 0},
 		{141, "Provision{Status=1 RemoteWipe{Status=2}}", 0, NULL, 0},
+		{141, "Provision{Status=1}", 2, "without a wipe", 0},
 		{141, "Provision{RemoteWipe}", 2, "Status is missing", 0},
 		{141, "Provision{RemoteWipe{Status=3}}", 2, "range", 0},
 		{161, "Provision{AccountOnlyRemoteWipe{Status=1}}", 0, NULL, 0},
