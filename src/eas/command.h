@@ -79,8 +79,10 @@ bool eas_hold(struct eas_call *call, enum watch_kind kind, const struct watch_fo
 /* One Sync at a time per device; released with the other. Blocks. */
 void eas_device_lock(struct eas_server *server, struct device_id device);
 void eas_device_unlock(struct eas_server *server, struct device_id device);
-/* How often in a row a phone with something pending pinged all the same; counts this one. */
+/* How often in a row a phone was told to provision; counts this one. */
 unsigned eas_pending_count(struct eas_server *server, struct device_id device);
+/* The same without counting. */
+unsigned eas_pending_seen(struct eas_server *server, struct device_id device);
 void eas_pending_clear(struct eas_server *server, struct device_id device);
 
 /* ---- ids ---- */

@@ -150,6 +150,8 @@ static int load_device(struct eas_call *call, struct err *err)
 /* False: the reply is set. */
 static bool pass_policy(struct eas_call *call)
 {
+	struct policy_request request = {
+		call->query->policy_key, call->query->policy_key_sent, (uint16_t)call->version, 0};
 	struct policy_rules rules;
 	struct policy_row *policy;
 	struct err err = ERR_INIT;
@@ -168,10 +170,12 @@ static bool pass_policy(struct eas_call *call)
 		eas_reply_error(call, &err);
 		return false;
 	}
-	gate = policy_check(call->device, policy->version, &rules, call->query->policy_key,
-		call->query->policy_key_sent, (uint16_t)call->version, call->now_at);
+	request.told = request.key_sent ? 0 : eas_pending_seen(call->server, call->device->id);
+	gate = policy_check(call->device, policy->version, &rules, &request, call->now_at);
 	if (gate == POLICY_PASS)
 		return true;
+	if (!request.key_sent)
+		(void)eas_pending_count(call->server, call->device->id);
 	eas_reply_common(call, gate);
 	return false;
 }
@@ -385,7 +389,8 @@ static void run_command(struct eas_call *call)
 	struct buf scratch = BUF_INIT;
 
 	if (read_body(call, &scratch)) {
-		/* Whatever a command has to say is in the document; it sets another one where not. */
+		/* Whatever a command has to say is in the document; it sets another one where not.
+		 */
 		call->reply->status = 200;
 		commands[call->query->command](call);
 	}

@@ -58,6 +58,13 @@ unsigned eas_pending_count(struct eas_server *server, struct device_id device)
 	return atomic_fetch_add(&server->memory->pending[PENDING_OF(device)].count, 1) + 1;
 }
 
+unsigned eas_pending_seen(struct eas_server *server, struct device_id device)
+{
+	if (atomic_load(&server->memory->pending[PENDING_OF(device)].device) != device.v)
+		return 0;
+	return atomic_load(&server->memory->pending[PENDING_OF(device)].count);
+}
+
 void eas_pending_clear(struct eas_server *server, struct device_id device)
 {
 	if (atomic_load(&server->memory->pending[PENDING_OF(device)].device) == device.v)

@@ -184,19 +184,22 @@ static bool refresh_due(
 }
 
 enum policy_gate policy_check(const struct device *device, uint64_t policy_version,
-	const struct policy_rules *rules, uint32_t key, bool key_sent, uint16_t version,
-	int64_t now_at)
+	const struct policy_rules *rules, const struct policy_request *request, int64_t now_at)
 {
 	if (device->wipe != WIPE_NONE)
 		return POLICY_WIPE;
 	if (!rules->required)
 		return POLICY_PASS;
-	/* A phone of old that knows nothing of policies never sends the header. */
-	if (!key_sent && version <= 25)
-		return rules->allow_non_provisionable ? POLICY_PASS : POLICY_LEGACY;
-	if (key == 0 || device->policy_key == 0)
+	/* A phone of old that knows nothing of policies never sends the header. That it cannot, and
+	 * not merely has not yet, shows when it comes again and again all the same. */
+	if (!request->key_sent && request->version <= 25) {
+		if (!rules->allow_non_provisionable)
+			return POLICY_LEGACY;
+		return request->told >= POLICY_TELLINGS ? POLICY_PASS : POLICY_NOT_PROVISIONED;
+	}
+	if (request->key == 0 || device->policy_key == 0)
 		return POLICY_NOT_PROVISIONED;
-	if (key != device->policy_key || device->policy_version != policy_version)
+	if (request->key != device->policy_key || device->policy_version != policy_version)
 		return POLICY_KEY_INVALID;
 	return refresh_due(device, rules, now_at) ? POLICY_REFRESH : POLICY_PASS;
 }

@@ -57,10 +57,21 @@ struct policy_rules {
 	uint32_t refresh_interval_h; /* 0: never */
 };
 
-/* key: of the request; key_sent: it carried one. */
+/* How often a phone that sends no key is told to provision before it counts as one that cannot. */
+#define POLICY_TELLINGS 3
+
+/* How often a phone that sends no key is told to provision before it counts as one that cannot. */
+#define POLICY_TELLINGS 3
+
+struct policy_request {
+	uint32_t key;
+	bool key_sent;    /* the request carried one, be it 0 */
+	uint16_t version; /* times ten */
+	unsigned told;    /* how often in a row the phone was turned away */
+};
+
 enum policy_gate policy_check(const struct device *device, uint64_t policy_version,
-	const struct policy_rules *rules, uint32_t key, bool key_sent, uint16_t version,
-	int64_t now_at);
+	const struct policy_rules *rules, const struct policy_request *request, int64_t now_at);
 /* The same for a phone that waits and so sends no key: would its next command be turned away? */
 bool policy_pending(const struct device *device, uint64_t policy_version,
 	const struct policy_rules *rules, int64_t now_at);

@@ -83,7 +83,7 @@ static void test_gate(void)
 		{7, 7, true, 141, 2, 100, WIPE_NONE, POLICY_KEY_INVALID},
 		{7, 7, true, 141, 3, -4000, WIPE_NONE, POLICY_REFRESH},
 		{7, 7, true, 141, 3, 100, WIPE_ORDERED, POLICY_WIPE},
-		{0, 0, false, 25, 3, 100, WIPE_NONE, POLICY_PASS},
+		{0, 0, false, 25, 3, 100, WIPE_NONE, POLICY_NOT_PROVISIONED},
 		{0, 0, false, 141, 3, 100, WIPE_NONE, POLICY_NOT_PROVISIONED},
 	};
 	struct policy_rules rules = {true, true, 1};
@@ -96,17 +96,27 @@ static void test_gate(void)
 			.wipe = cases[i].wipe,
 		};
 
-		CHECK_INT(policy_check(&device, 3, &rules, cases[i].key, cases[i].sent,
-				  cases[i].version, 200),
-			cases[i].want);
+		struct policy_request request = {cases[i].key, cases[i].sent, cases[i].version, 0};
+
+		CHECK_INT(policy_check(&device, 3, &rules, &request, 200), cases[i].want);
 	}
+}
+
+static void test_phone_without_policies(void)
+{
+	struct policy_rules rules = {true, true, 1};
+	struct policy_request request = {.version = 25};
+	struct device device = {.policy_key = 0};
+
+	CHECK_INT(policy_check(&device, 3, &rules, &request, 200), POLICY_NOT_PROVISIONED);
+	request.told = POLICY_TELLINGS;
+	CHECK_INT(policy_check(&device, 3, &rules, &request, 200), POLICY_PASS);
 	rules.allow_non_provisionable = false;
-	CHECK_INT(policy_check(&(struct device){.policy_key = 0}, 3, &rules, 0, false, 25, 200),
-		POLICY_LEGACY);
+	CHECK_INT(policy_check(&device, 3, &rules, &request, 200), POLICY_LEGACY);
 	rules.required = false;
-	CHECK_INT(policy_check(&(struct device){.policy_key = 0}, 3, &rules, 0, false, 141, 200),
-		POLICY_PASS);
+	request = (struct policy_request){.version = 141};
+	CHECK_INT(policy_check(&device, 3, &rules, &request, 200), POLICY_PASS);
 }
 
 TEST_MAIN(TEST(test_default_demands_nothing), TEST(test_password_in_wap), TEST(test_bad_documents),
-	TEST(test_gate))
+	TEST(test_gate), TEST(test_phone_without_policies))
