@@ -104,8 +104,8 @@ static struct phone phone_with_inbox(struct world *w, const char *device_id, con
 		.inbox_key = "0"};
 
 	(void)sync_once(&p, (struct collection_request){.folder = inbox, .key = p.inbox_key});
-	while (wbxml_find(
-		       sync_once(&p, (struct collection_request){.folder = inbox, .key = p.inbox_key}),
+	while (wbxml_find(sync_once(&p,
+				  (struct collection_request){.folder = inbox, .key = p.inbox_key}),
 		       TAG_AirSync_MoreAvailable) != NULL)
 		;
 	return p;
@@ -128,13 +128,14 @@ static void test_windows(void)
 	CHECK(wbxml_find(c, TAG_AirSync_Commands) == NULL);
 	do {
 		c = sync_once(&p, (struct collection_request){
-				     .folder = inbox, .key = p.inbox_key, .window = 10});
+					  .folder = inbox, .key = p.inbox_key, .window = 10});
 		total += count_commands(c, TAG_AirSync_Add);
 		rounds++;
 	} while (c != NULL && wbxml_find(c, TAG_AirSync_MoreAvailable) != NULL && rounds < 10);
 	CHECK_INT(total, 25);
 	CHECK_INT(rounds, 3);
-	CHECK(sync_once(&p, (struct collection_request){.folder = inbox, .key = p.inbox_key}) == NULL);
+	CHECK(sync_once(&p, (struct collection_request){.folder = inbox, .key = p.inbox_key}) ==
+		NULL);
 	CHECK_INT(p.reply.body.len, 0);
 	phone_forget(&p);
 	world_free(&w);
@@ -151,24 +152,24 @@ static void test_lost_answer(void)
 	(void)snprintf(old, sizeof(old), "%s", p.inbox_key);
 	deliver(w, w->anna, "first");
 	CHECK_INT(count_commands(sync_once(&p, (struct collection_request){.folder = inbox,
-						  .key = p.inbox_key}),
+						       .key = p.inbox_key}),
 			  TAG_AirSync_Add),
 		1);
 	(void)snprintf(lost, sizeof(lost), "%s", p.inbox_key);
 	(void)snprintf(p.inbox_key, 20, "%s", old);
 	deliver(w, w->anna, "second");
 	CHECK_INT(count_commands(sync_once(&p, (struct collection_request){.folder = inbox,
-						  .key = p.inbox_key}),
+						       .key = p.inbox_key}),
 			  TAG_AirSync_Add),
 		2);
 	/* The answer was only late: its key still works, and knows of the second message. */
-	CHECK_INT(
-		count_commands(sync_once(&p, (struct collection_request){.folder = inbox, .key = lost}),
-			TAG_AirSync_Add),
+	CHECK_INT(count_commands(
+			  sync_once(&p, (struct collection_request){.folder = inbox, .key = lost}),
+			  TAG_AirSync_Add),
 		1);
 	(void)snprintf(p.inbox_key, 20, "%s", "00000000deadbeef");
 	CHECK_STR(wbxml_text(sync_once(&p, (struct collection_request){.folder = inbox,
-					      .key = p.inbox_key}),
+						   .key = p.inbox_key}),
 			  TAG_AirSync_Status),
 		"3");
 	phone_forget(&p);
@@ -194,7 +195,8 @@ static void test_read_is_not_echoed(void)
 	CHECK_STR(wbxml_text(c, TAG_AirSync_Status), "1");
 	CHECK(wbxml_find(c, TAG_AirSync_Commands) == NULL &&
 		wbxml_find(c, TAG_AirSync_Responses) == NULL);
-	CHECK(sync_once(&p, (struct collection_request){.folder = inbox, .key = p.inbox_key}) == NULL);
+	CHECK(sync_once(&p, (struct collection_request){.folder = inbox, .key = p.inbox_key}) ==
+		NULL);
 	c = sync_once(&q, (struct collection_request){.folder = inbox, .key = q.inbox_key});
 	change = wbxml_find(wbxml_find(c, TAG_AirSync_Commands), TAG_AirSync_Change);
 	CHECK_STR(wbxml_text(wbxml_find(change, TAG_AirSync_ApplicationData), TAG_Email_Read), "1");
@@ -203,7 +205,7 @@ static void test_read_is_not_echoed(void)
 	/* The same request once more, with the key before: done already, nothing to say but a key.
 	 */
 	c = sync_once(&p, (struct collection_request){
-			     .folder = inbox, .key = old, .read_id = id, .read_value = true});
+				  .folder = inbox, .key = old, .read_id = id, .read_value = true});
 	CHECK_STR(wbxml_text(c, TAG_AirSync_Status), "1");
 	CHECK(wbxml_find(c, TAG_AirSync_Commands) == NULL &&
 		wbxml_find(c, TAG_AirSync_Responses) == NULL);
@@ -257,19 +259,21 @@ static void test_delete(void)
 		(struct collection_request){.folder = inbox, .key = p.inbox_key, .delete_id = id});
 	CHECK(wbxml_find(c, TAG_AirSync_Commands) == NULL &&
 		wbxml_find(c, TAG_AirSync_Responses) == NULL);
-	c = sync_once(&p, (struct collection_request){.folder = inbox, .key = old, .delete_id = id});
+	c = sync_once(
+		&p, (struct collection_request){.folder = inbox, .key = old, .delete_id = id});
 	CHECK(wbxml_find(c, TAG_AirSync_Responses) == NULL);
-	c = sync_once(&p, (struct collection_request){
-			     .folder = inbox, .key = old, .read_id = "9:99", .read_value = true});
+	c = sync_once(
+		&p, (struct collection_request){
+			    .folder = inbox, .key = old, .read_id = "9:99", .read_value = true});
 	CHECK_STR(wbxml_text(wbxml_find(wbxml_find(c, TAG_AirSync_Responses), TAG_AirSync_Change),
 			  TAG_AirSync_Status),
 		"8");
 	CHECK_INT(count_commands(sync_once(&q, (struct collection_request){.folder = inbox,
-						  .key = q.inbox_key}),
+						       .key = q.inbox_key}),
 			  TAG_AirSync_Delete),
 		1);
 	CHECK_INT(count_commands(sync_once(&q, (struct collection_request){.folder = trash,
-						  .key = q.trash_key}),
+						       .key = q.trash_key}),
 			  TAG_AirSync_Add),
 		1);
 	phone_forget(&p);
@@ -294,16 +298,19 @@ static void test_filter(void)
 			    .folder = inbox, .key = p.inbox_key, .has_filter = true, .filter = 1});
 	c = sync_once(&p, (struct collection_request){.folder = inbox, .key = p.inbox_key});
 	CHECK_INT(count_commands(c, TAG_AirSync_Add), 1);
-	c = sync_once(&p, (struct collection_request){
-			     .folder = inbox, .key = p.inbox_key, .has_filter = true, .filter = 2});
+	c = sync_once(
+		&p, (struct collection_request){
+			    .folder = inbox, .key = p.inbox_key, .has_filter = true, .filter = 2});
 	CHECK_INT(count_commands(c, TAG_AirSync_Add), 1);
-	c = sync_once(&p, (struct collection_request){
-			     .folder = inbox, .key = p.inbox_key, .has_filter = true, .filter = 1});
+	c = sync_once(
+		&p, (struct collection_request){
+			    .folder = inbox, .key = p.inbox_key, .has_filter = true, .filter = 1});
 	CHECK_INT(count_commands(c, TAG_AirSync_SoftDelete), 1);
 	clock_fake_advance_ms((int64_t)2 * 86400 * 1000);
 	c = sync_once(&p, (struct collection_request){.folder = inbox, .key = p.inbox_key});
 	CHECK_INT(count_commands(c, TAG_AirSync_SoftDelete), 1);
-	CHECK(sync_once(&p, (struct collection_request){.folder = inbox, .key = p.inbox_key}) == NULL);
+	CHECK(sync_once(&p, (struct collection_request){.folder = inbox, .key = p.inbox_key}) ==
+		NULL);
 	(void)sync_once(
 		&p, (struct collection_request){
 			    .folder = inbox, .key = p.inbox_key, .has_filter = true, .filter = 6});
@@ -358,7 +365,7 @@ static void test_ping(void)
 	CHECK_INT(root_status(&p, TAG_Ping_Status), 2);
 	CHECK_STR(wbxml_text(wbxml_find(p.root, TAG_Ping_Folders), TAG_Ping_Folder), inbox);
 	CHECK_INT(count_commands(sync_once(&p, (struct collection_request){.folder = inbox,
-						  .key = p.inbox_key}),
+						       .key = p.inbox_key}),
 			  TAG_AirSync_Add),
 		1);
 	phone_send(&p, "Ping", NULL);

@@ -44,16 +44,20 @@ static const struct sync_body_preference *find_preference(
 	return NULL;
 }
 
-static uint64_t preference_max(const struct sync_body_preference *p)
+/* MIMETruncation bounds MIME beside the preference's own size ([MS-ASCMD] 2.2.3.109). */
+static uint64_t preference_max(const struct sync_options *o, const struct sync_body_preference *p)
 {
-	return p->has_truncation ? p->truncation_bytes : UINT64_MAX;
+	uint64_t max = p->has_truncation ? p->truncation_bytes : UINT64_MAX;
+
+	return p->type == MIME_BODY_MIME ? MIN(max, mime_truncation_bytes(o->mime_truncation))
+					 : max;
 }
 
 /* 1: rendered. 0: it would be cut and the preference says all or none. */
-static int try_preference(const struct email *email, const struct sync_body_preference *p,
-	struct mime_body *ret, struct err *err)
+static int try_preference(const struct email *email, const struct sync_options *o,
+	const struct sync_body_preference *p, struct mime_body *ret, struct err *err)
 {
-	if (render(email, p->type, preference_max(p), ret, err) < 0)
+	if (render(email, p->type, preference_max(o, p), ret, err) < 0)
 		return -1;
 	if (!ret->truncated || !p->all_or_none || !p->has_truncation)
 		return 1;
@@ -74,7 +78,7 @@ static int choose_body(const struct email *email, const struct sync_options *o,
 
 	if (p != NULL && wants_mime(email, o)) {
 		*ret_preference = p;
-		done = try_preference(email, p, ret, err);
+		done = try_preference(email, o, p, ret, err);
 		if (done != 0)
 			return done < 0 ? -1 : 0;
 	}
@@ -84,7 +88,7 @@ static int choose_body(const struct email *email, const struct sync_options *o,
 		if (order[i] == MIME_BODY_MIME && o->preference_count > 1)
 			continue;
 		*ret_preference = p;
-		done = try_preference(email, p, ret, err);
+		done = try_preference(email, o, p, ret, err);
 		if (done != 0)
 			return done < 0 ? -1 : 0;
 	}

@@ -145,6 +145,12 @@ void eas_send_mail(struct eas_call *call)
 	struct send s = {.call = call};
 	struct err err = ERR_INIT;
 
+	/* There is one account, and it has no id ([MS-ASCMD] 2.2.3.3). */
+	if (call->version >= 141 &&
+		eas_get_text(call->root, TAG_ComposeMail_AccountId, "")[0] != 0) {
+		eas_reply_common(call, EAS_STATUS_INVALID_ACCOUNT);
+		return;
+	}
 	read_request(&s);
 	if (mime_envelope_read(call->arena, s.message, s.len, &s.envelope, &err) < 0) {
 		log_info(&call->reply->log, "request_refused", F_ERR(&err));
