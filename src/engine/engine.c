@@ -185,7 +185,7 @@ static size_t add_counter(
 {
 	if (at >= max)
 		return at;
-	(void)snprintf(out[at].name, sizeof(out[at].name), "%s", name);
+	(void)snprintf(out[at].name, sizeof(out[at].name), "%.63s", name);
 	out[at].value = value;
 	return at + 1;
 }
@@ -194,17 +194,11 @@ static size_t counters(void *owner, struct admin_counter *out, size_t max)
 {
 	struct process *p = owner;
 	struct engine *e = &p->engine;
-	uint64_t parked, connections, fronts;
-	size_t n = 0;
+	struct stats_counter fronts[IPC_STATS_MAX];
+	size_t n = 0, count = stats_read(e->stats, fronts, ARRAY_LEN(fronts));
 
-	(void)pthread_mutex_lock(&e->stats_lock);
-	parked = e->parked;
-	connections = e->connections;
-	fronts = e->front_count;
-	(void)pthread_mutex_unlock(&e->stats_lock);
-	n = add_counter(out, n, max, "parked", parked);
-	n = add_counter(out, n, max, "connections", connections);
-	n = add_counter(out, n, max, "fronts", fronts);
+	for (size_t i = 0; i < count; i++)
+		n = add_counter(out, n, max, fronts[i].name, fronts[i].value);
 	n = add_counter(out, n, max, "engine_pid", (uint64_t)getpid());
 	n = add_counter(out, n, max, "workers_busy", workers_running(e->workers));
 	n = add_counter(out, n, max, "workers_waiting", workers_waiting(e->workers));

@@ -33,7 +33,7 @@ int engine_init(struct engine *e, struct loop *loop, struct store *store, struct
 	list_init(&e->fronts);
 	e->errands = map_new();
 	e->lanes = lanes_new(MAX(pool.threads / 2, 1), LANE_WAITING_MAX, errand_start);
-	(void)pthread_mutex_init(&e->stats_lock, NULL);
+	e->stats = stats_new(e);
 	e->push = push_new(e);
 	e->watches = watches_new(&watch_options);
 	eas_server_init(&e->eas, store, e->watches, settings);
@@ -56,12 +56,12 @@ void engine_deinit(struct engine *e)
 	fronts_free(e);
 	loop_set_round_end(e->loop, "none", NULL, NULL);
 	eas_server_deinit(&e->eas);
+	stats_free(&e->stats);
 	push_free(&e->push);
 	watches_free(&e->watches);
 	map_free(&e->errands);
 	lanes_free(&e->lanes);
 	settings_unref(&e->settings);
-	(void)pthread_mutex_destroy(&e->stats_lock);
 }
 
 void engine_set_settings(struct engine *e, const struct settings *settings)

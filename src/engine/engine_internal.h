@@ -11,6 +11,7 @@
 #include "eas/eas.h"
 #include "engine/lane.h"
 #include "engine/spool.h"
+#include "engine/stats.h"
 #include "ipc/ipc.h"
 #include "loop/loop.h"
 #include "loop/worker.h"
@@ -44,10 +45,12 @@ struct link {
 struct front {
 	struct list_node node; /* in engine.fronts */
 	uint32_t number;
-	struct link *control, *bulk;  /* NULL: not connected (yet) */
-	struct list_node errands;     /* all of its requests */
-	struct list_node sending;     /* of those, whose answers go out on the bulk link */
-	uint64_t parked, connections; /* from its last STATS */
+	struct link *control, *bulk; /* NULL: not connected (yet) */
+	struct list_node errands;    /* all of its requests */
+	struct list_node sending;    /* of those, whose answers go out on the bulk link */
+	struct stats_counter stats[IPC_STATS_MAX]; /* its last */
+	size_t stats_count;
+	uint64_t stats_asked, stats_answered; /* numbers of questions (stats.c) */
 };
 
 /* ---- requests of phones: errands (errand.c) ---- */
@@ -99,10 +102,8 @@ struct engine {
 	uint32_t uploads;    /* requests with a body that came or comes by credit */
 	struct lanes *lanes;
 	struct push *push;
+	struct stats *stats;
 	bool stopping;
-
-	pthread_mutex_t stats_lock;
-	uint64_t parked, connections, front_count; /* under stats_lock, for the admin's threads */
 };
 
 /* A connection on engine.sock; takes fd. */

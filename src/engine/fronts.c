@@ -121,6 +121,7 @@ static void front_lost(struct engine *e, struct front *front)
 	}
 	list_remove(&front->node);
 	mem_free(front);
+	stats_on_front_lost(e->stats);
 }
 
 static void on_hello(struct link *link, const struct ipc_hello *hello)
@@ -155,16 +156,6 @@ static void on_hello(struct link *link, const struct ipc_hello *hello)
 		F_UINT("channel", hello->channel));
 }
 
-static void on_stats(struct link *link, const struct ipc_stats *stats)
-{
-	for (size_t i = 0; i < stats->count; i++) {
-		if (strcmp(stats->counters[i].name, "parked") == 0)
-			link->front->parked = stats->counters[i].value;
-		else if (strcmp(stats->counters[i].name, "connections") == 0)
-			link->front->connections = stats->counters[i].value;
-	}
-}
-
 static void on_frame(struct link *link, const struct ipc_frame *frame)
 {
 	struct engine *e = link->engine;
@@ -196,7 +187,7 @@ static void on_frame(struct link *link, const struct ipc_frame *frame)
 		push_register(e, link->front, &frame->reg);
 		return;
 	case IPC_STATS:
-		on_stats(link, &frame->stats);
+		stats_on_frame(e->stats, link->front, &frame->stats);
 		return;
 	default:
 		link_end(link, "a frame that only the engine sends");
@@ -289,24 +280,6 @@ static void link_free(struct link *link)
 	mem_free(link);
 }
 
-static void sum_stats(struct engine *e)
-{
-	uint64_t parked = 0, connections = 0, count = 0;
-
-	LIST_FOREACH(node, &e->fronts) {
-		const struct front *front = LIST_ENTRY(node, struct front, node);
-
-		parked += front->parked;
-		connections += front->connections;
-		count++;
-	}
-	(void)pthread_mutex_lock(&e->stats_lock);
-	e->parked = parked;
-	e->connections = connections;
-	e->front_count = count;
-	(void)pthread_mutex_unlock(&e->stats_lock);
-}
-
 void fronts_round_end(void *owner)
 {
 	struct engine *e = owner;
@@ -338,7 +311,6 @@ void fronts_round_end(void *owner)
 			}
 		}
 	} while (again);
-	sum_stats(e);
 }
 
 bool fronts_idle(const struct engine *e)

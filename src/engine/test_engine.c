@@ -482,6 +482,46 @@ static void test_one_user_does_not_take_all_workers(void)
 	world_close();
 }
 
+static void *ask_stats(void *arg)
+{
+	struct stats_counter counters[IPC_STATS_MAX];
+	size_t count = stats_read(world.engine.stats, counters, ARRAY_LEN(counters));
+	uint64_t *sum = arg;
+
+	for (size_t i = 0; i < count; i++) {
+		if (strcmp(counters[i].name, "parked") == 0)
+			sum[0] = counters[i].value;
+		if (strcmp(counters[i].name, "fronts") == 0)
+			sum[1] = counters[i].value;
+	}
+	return NULL;
+}
+
+/* Whoever asks gets numbers that are newer than the question. */
+static void test_stats(void)
+{
+	struct ipc_frame answer = {.type = IPC_STATS, .stats = {.front = 1, .count = 1}};
+	const struct ipc_frame *f;
+	uint64_t sum[2] = {0, 0};
+	pthread_t asker;
+
+	world_open();
+	answer.stats.counters[0].name = "parked";
+	answer.stats.counters[0].value = 3;
+	world_send(&answer);
+	CHECK(world_quiet());
+	REQUIRE(pthread_create(&asker, NULL, ask_stats, sum) == 0);
+	f = world_next();
+	REQUIRE(f != NULL && f->type == IPC_STATS);
+	answer.stats.counters[0].value = 8;
+	world_send(&answer);
+	CHECK(world_quiet());
+	(void)pthread_join(asker, NULL);
+	CHECK_INT(sum[0], 8);
+	CHECK_INT(sum[1], 1);
+	world_close();
+}
+
 static void test_garbage_ends_the_link(void)
 {
 	static const uint8_t garbage[] = {4, 0, 0, 0, 250, 1, 2, 3};
@@ -515,5 +555,5 @@ TEST_MAIN(TEST(test_paths), TEST(test_small_request), TEST(test_refusals),
 	TEST(test_park_and_wake), TEST(test_check_finds_nothing), TEST(test_admin_mark),
 	TEST(test_newer_ping_ends_the_older), TEST(test_flags_wake_after_their_delay),
 	TEST(test_front_comes_back), TEST(test_front_lost_with_commands_running),
-	TEST(test_one_user_does_not_take_all_workers), TEST(test_garbage_ends_the_link),
-	TEST(test_stop_answers_what_runs))
+	TEST(test_one_user_does_not_take_all_workers), TEST(test_stats),
+	TEST(test_garbage_ends_the_link), TEST(test_stop_answers_what_runs))

@@ -1,0 +1,152 @@
+/*
+ * The counters of the fronts. A question has a number; it is answered when each front that is
+ * connected has told its counters after it. Questions that come meanwhile share the next round.
+ *
+ * Threads: fronts and their numbers are the loop's; `lock` guards the sums and the two numbers of
+ * questions.
+ */
+#include "engine/stats.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/mem.h"
+#include "engine/engine_internal.h"
+
+#define WAIT_S 1
+
+struct stats {
+	struct engine *engine;
+	struct loop_note note;
+	pthread_mutex_t lock; /* all below */
+	pthread_cond_t answered;
+	uint64_t asked, done; /* questions */
+	struct stats_counter sums[IPC_STATS_MAX];
+	size_t sum_count;
+};
+
+static void on_asked(struct loop_note *note);
+
+struct stats *stats_new(struct engine *e)
+{
+	struct stats *s = x_new(struct stats);
+
+	s->engine = e;
+	s->note = (struct loop_note){.name = "stats_asked", .fn = on_asked};
+	(void)pthread_mutex_init(&s->lock, NULL);
+	(void)pthread_cond_init(&s->answered, NULL);
+	return s;
+}
+
+void stats_free(struct stats **stats)
+{
+	if (*stats == NULL)
+		return;
+	loop_post_cancel((*stats)->engine->loop, &(*stats)->note);
+	(void)pthread_mutex_destroy(&(*stats)->lock);
+	(void)pthread_cond_destroy(&(*stats)->answered);
+	mem_free(*stats);
+	*stats = NULL;
+}
+
+size_t stats_read(struct stats *s, struct stats_counter *out, size_t max)
+{
+	struct timespec until;
+	uint64_t question;
+	size_t count;
+	int rc = 0;
+
+	(void)clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += WAIT_S;
+	(void)pthread_mutex_lock(&s->lock);
+	question = ++s->asked;
+	loop_post(s->engine->loop, &s->note);
+	while (s->done < question && rc == 0)
+		rc = pthread_cond_timedwait(&s->answered, &s->lock, &until);
+	count = MIN(max, s->sum_count);
+	memcpy(out, s->sums, count * sizeof(*out));
+	(void)pthread_mutex_unlock(&s->lock);
+	return count;
+}
+
+/* With the lock. */
+static void add(struct stats *s, const struct stats_counter *counter)
+{
+	for (size_t i = 0; i < s->sum_count; i++) {
+		if (strcmp(s->sums[i].name, counter->name) == 0) {
+			s->sums[i].value += counter->value;
+			return;
+		}
+	}
+	if (s->sum_count < ARRAY_LEN(s->sums))
+		s->sums[s->sum_count++] = *counter;
+}
+
+/* Sums what is known; the oldest question that a front has not answered yet stays open. */
+static void sum_up(struct stats *s)
+{
+	struct engine *e = s->engine;
+	struct stats_counter fronts = {"fronts", 0};
+	uint64_t done;
+
+	(void)pthread_mutex_lock(&s->lock);
+	done = s->asked;
+	s->sum_count = 0;
+	LIST_FOREACH(node, &e->fronts) {
+		const struct front *front = LIST_ENTRY(node, const struct front, node);
+
+		if (front->control == NULL)
+			continue;
+		fronts.value++;
+		done = MIN(done, front->stats_answered);
+		for (size_t i = 0; i < front->stats_count; i++)
+			add(s, &front->stats[i]);
+	}
+	add(s, &fronts);
+	s->done = MAX(s->done, done);
+	(void)pthread_cond_broadcast(&s->answered);
+	(void)pthread_mutex_unlock(&s->lock);
+}
+
+static void on_asked(struct loop_note *note)
+{
+	struct stats *s = LIST_ENTRY(note, struct stats, note);
+	struct ipc_frame frame = {.type = IPC_STATS};
+	uint64_t asked;
+
+	(void)pthread_mutex_lock(&s->lock);
+	asked = s->asked;
+	(void)pthread_mutex_unlock(&s->lock);
+	LIST_FOREACH(node, &s->engine->fronts) {
+		struct front *front = LIST_ENTRY(node, struct front, node);
+
+		if (front->control == NULL)
+			continue;
+		front->stats_asked = asked;
+		frame.stats.front = front->number;
+		fronts_send(front->control, &frame);
+	}
+	sum_up(s); /* there may be no front */
+}
+
+void stats_on_frame(struct stats *s, struct front *front, const struct ipc_stats *frame)
+{
+	front->stats_count = 0;
+	for (size_t i = 0; i < frame->count; i++) {
+		struct stats_counter *c = &front->stats[front->stats_count++];
+
+		(void)snprintf(c->name, sizeof(c->name), "%.31s", frame->counters[i].name);
+		c->value = frame->counters[i].value;
+	}
+	/* One that was sent by itself just before the question counts, too: it is as new as the
+	 * answer. */
+	front->stats_answered = front->stats_asked;
+	sum_up(s);
+}
+
+void stats_on_front_lost(struct stats *s)
+{
+	sum_up(s);
+}
