@@ -16,6 +16,8 @@
 #include "base/str.h"
 
 #define WHOLE_BYTES ((size_t)256 * 1024)
+/* Text that HTML may give before it is cut for less: keeps the sizes of short messages exact. */
+#define STOP_BYTES ((uint64_t)8 * 1024)
 /* Of a larger message, unclean bytes become U+FFFD. */
 #define RECODE_BYTES ((size_t)32 * 1024 * 1024)
 
@@ -85,28 +87,34 @@ void mime_body_start(
 	buf_deinit(&f.own);
 }
 
-/* Turns the UTF-8 of the part into the form that is asked for, lines not yet settled. */
-static void flow_convert(struct flow *f, const struct mime_part *p, bool is_html,
+/* Turns the UTF-8 of the part into the form that is asked for, lines not yet settled. stop_bytes of
+ * output are enough. Returns how much of the part went into it. */
+static double flow_convert(struct flow *f, const struct mime_part *p, bool is_html,
 	enum mime_body_type type, size_t stop_bytes)
 {
 	struct buf made = BUF_INIT, clean = BUF_INIT;
+	double share = 1;
 
 	if (!is_html && p->format_flowed) {
 		mime_text_unflow(&made, f->p, f->len, p->delsp);
 		flow_take(f, &made);
 	}
-	if (is_html && type == MIME_BODY_HTML)
+	if (is_html == (type == MIME_BODY_HTML)) {
+		if (!is_html)
+			return share;
 		mime_html_add_as_utf8(&made, f->p, f->len);
-	else if (!is_html && type == MIME_BODY_HTML)
+	} else if (!is_html) {
 		mime_html_from_text(&made, f->p, f->len);
-	else if (is_html) {
-		utf8_add_clean(&clean, f->p, f->len);
-		mime_html_to_text(&made, (const char *)clean.data, clean.len, stop_bytes, true);
-		buf_deinit(&clean);
 	} else {
-		return;
+		utf8_add_clean(&clean, f->p, f->len);
+		if (clean.len > 0)
+			share = (double)mime_html_to_text(&made, (const char *)clean.data,
+					clean.len, stop_bytes, true) /
+				(double)clean.len;
+		buf_deinit(&clean);
 	}
 	flow_take(f, &made);
+	return share;
 }
 
 /* Which part a body of that type is made of; NULL: there is none. */
@@ -141,20 +149,23 @@ static void render_part(const struct mime_part *p, bool is_html, const char *raw
 	enum mime_body_type type, struct mime_out *o, struct mime_body *ret)
 {
 	size_t window = window_for(o->max, is_html && type == MIME_BODY_TEXT);
+	double share;
 	struct flow f;
 
 	flow_open(&f, p, raw, window);
-	flow_convert(&f, p, is_html, type, SIZE_MAX);
+	share = flow_convert(
+		&f, p, is_html, type, (size_t)MIN(MAX(o->max, STOP_BYTES), (uint64_t)SIZE_MAX));
+	if (window < p->length)
+		share *= (double)window / (double)p->length;
 	if (!f.own.failed)
 		(void)buf_reserve(o->buf, (size_t)MIN(o->max, (uint64_t)f.len + f.len / 16));
 	mime_text_add_lines(o, f.p, f.len);
 	buf_deinit(&f.own);
 	ret->estimated_bytes = o->total;
 	ret->truncated = o->cut;
-	if (window < p->length) {
+	if (share > 0 && share < 1) {
 		ret->truncated = true;
-		ret->estimated_bytes =
-			(uint64_t)((double)o->total / (double)window * (double)p->length);
+		ret->estimated_bytes = (uint64_t)((double)o->total / share);
 	}
 }
 

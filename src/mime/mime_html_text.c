@@ -95,7 +95,7 @@ struct html_text {
 	size_t stop_bytes;
 	bool links;
 	bool too_deep;
-	size_t parsed; /* bytes of the input behind which the parser gave up */
+	size_t parsed; /* bytes of the input, when the parser was stopped; else 0 */
 	htmlParserCtxtPtr parser;
 	unsigned depth, hidden, pre, quotes;
 	unsigned text_quotes; /* depth of the text last written */
@@ -235,6 +235,15 @@ static void add_preformatted(struct html_text *h, const char *s, size_t len)
 	}
 }
 
+static void stop(struct html_text *h)
+{
+	long at = xmlByteConsumed(h->parser);
+
+	if (h->parsed == 0)
+		h->parsed = at > 0 ? (size_t)at : 1;
+	xmlStopParser(h->parser);
+}
+
 static void on_characters(void *owner, const xmlChar *s, int len)
 {
 	struct html_text *h = owner;
@@ -246,7 +255,7 @@ static void on_characters(void *owner, const xmlChar *s, int len)
 	else
 		add_folded(h, (const char *)s, (size_t)len);
 	if (h->out->len > h->stop_bytes)
-		xmlStopParser(h->parser);
+		stop(h);
 }
 
 static const char *attribute(const xmlChar **attributes, const char *name)
@@ -386,11 +395,8 @@ static void on_start(void *owner, const xmlChar *name, const xmlChar **attribute
 	enum tag_kind kind = tag_kind((const char *)name);
 
 	if (++h->depth > DEPTH_MAX) {
-		long at = xmlByteConsumed(h->parser);
-
 		h->too_deep = true;
-		h->parsed = at > 0 ? (size_t)at : 0;
-		xmlStopParser(h->parser);
+		stop(h);
 	}
 	if (kind == TAG_HIDDEN)
 		h->hidden++;
@@ -443,52 +449,61 @@ static void on_end(void *owner, const xmlChar *name)
 		close_tag(h, kind);
 }
 
-/* What is left when the parser gave up: tags dropped, nothing else. */
-static void add_stripped(struct html_text *h, const char *p, const char *end)
+/* What is left when the parser gave up: tags dropped, nothing else. Returns where it ended. */
+static const char *add_stripped(struct html_text *h, const char *p, const char *end)
 {
 	while (p < end && h->out->len <= h->stop_bytes) {
 		const char *lt = memchr(p, '<', (size_t)(end - p));
 
 		add_folded(h, p, (size_t)((lt != NULL ? lt : end) - p));
-		if (lt == NULL)
-			return;
-		p = memchr(lt, '>', (size_t)(end - lt));
+		p = lt != NULL ? memchr(lt, '>', (size_t)(end - lt)) : NULL;
 		if (p == NULL)
-			return;
+			return end;
 		p++;
 		h->blank = h->out->len > 0;
 	}
+	return p;
 }
 
-void mime_html_to_text(struct buf *out, const char *html, size_t len, size_t stop_bytes, bool links)
+static void parse(struct html_text *h)
 {
-	struct html_text h = {.out = out, .stop_bytes = stop_bytes, .links = links};
-	htmlSAXHandler sax = {
+	static const htmlSAXHandler sax = {
 		.startElement = on_start,
 		.endElement = on_end,
 		.characters = on_characters,
 		.ignorableWhitespace = on_characters,
 	};
 
+	/* Our bytes are UTF-8 whatever the document says. */
+	(void)htmlCtxtUseOptions(h->parser, HTML_PARSE_NOERROR | HTML_PARSE_NOWARNING |
+						    HTML_PARSE_NONET | HTML_PARSE_IGNORE_ENC |
+						    HTML_PARSE_NODEFDTD);
+	h->parser->charset = XML_CHAR_ENCODING_UTF8;
+	h->parser->encoding = xmlStrdup((const xmlChar *)"UTF-8");
+	*h->parser->sax = sax;
+	h->parser->userData = h;
+	(void)htmlParseDocument(h->parser);
+	htmlFreeParserCtxt(h->parser);
+}
+
+size_t mime_html_to_text(
+	struct buf *out, const char *html, size_t len, size_t stop_bytes, bool links)
+{
+	struct html_text h = {.out = out, .stop_bytes = stop_bytes, .links = links};
+
 	mime_global_init();
 	len = MIN(len, MIME_HTML_WORK_BYTES);
 	h.parser = len > 0 ? htmlCreateMemoryParserCtxt(html, (int)len) : NULL;
 	if (h.parser == NULL)
-		return;
-	/* Our bytes are UTF-8 whatever the document says. */
-	(void)htmlCtxtUseOptions(h.parser, HTML_PARSE_NOERROR | HTML_PARSE_NOWARNING |
-						   HTML_PARSE_NONET | HTML_PARSE_IGNORE_ENC |
-						   HTML_PARSE_NODEFDTD);
-	h.parser->charset = XML_CHAR_ENCODING_UTF8;
-	h.parser->encoding = xmlStrdup((const xmlChar *)"UTF-8");
-	*h.parser->sax = sax;
-	h.parser->userData = &h;
-	(void)htmlParseDocument(h.parser);
-	htmlFreeParserCtxt(h.parser);
+		return 0;
+	parse(&h);
+	if (h.parsed == 0 || h.parsed > len)
+		h.parsed = len;
 	if (h.too_deep)
-		add_stripped(&h, html + MIN(h.parsed, len), html + len);
+		h.parsed = (size_t)(add_stripped(&h, html + h.parsed, html + len) - html);
 	while (h.link_count > 0)
 		close_link(&h);
 	if (out->len > 0 && h.written == 0)
 		buf_add_byte(out, '\n');
+	return h.parsed;
 }

@@ -166,8 +166,9 @@ void mime_text_unflow(struct buf *out, const char *s, size_t len, bool delsp);
 char *mime_text_preview(struct arena *arena, const char *s, size_t len, size_t max);
 
 /* --- mime_html.c, mime_html_text.c --- */
-/* HTML (clean UTF-8) to text with LF line ends. stop_bytes: enough output. links: "text (url)". */
-void mime_html_to_text(
+/* HTML (clean UTF-8) to text with LF line ends. Ends soon after stop_bytes of output; returns how
+ * much of the HTML was read. links: "text (url)". */
+size_t mime_html_to_text(
 	struct buf *out, const char *html, size_t len, size_t stop_bytes, bool links);
 /* Text (UTF-8) to a small HTML document. */
 void mime_html_from_text(struct buf *out, const char *text, size_t len);

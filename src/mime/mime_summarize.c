@@ -14,6 +14,8 @@
 
 /* Encoded bytes of a body that are looked at for the preview. */
 #define PREVIEW_TEXT_BYTES ((size_t)4 * 1024)
+/* Text that HTML gives: enough but for the widest scripts, which get a shorter preview. */
+#define PREVIEW_OUT_BYTES  ((size_t)600)
 #define PREVIEW_HTML_BYTES ((size_t)64 * 1024)
 
 struct header {
