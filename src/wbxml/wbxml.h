@@ -10,11 +10,11 @@
 #include "base/err.h"
 
 /*
- * WBXML as Exchange ActiveSync uses it ([MS-ASWBXML] 2.1): version 1.3, UTF-8, an empty string table,
- * SWITCH_PAGE, END, STR_I and OPAQUE, no attributes. Pure: no I/O, no locks.
+ * WBXML as Exchange ActiveSync uses it ([MS-ASWBXML] 2.1): version 1.3, UTF-8, an empty string
+ * table, SWITCH_PAGE, END, STR_I and OPAQUE, no attributes. Pure: no I/O, no locks.
  *
- * A tag is page << 8 | token (token without its content bit). The names come from code_pages.def, the
- * one table: TAG_<Namespace>_<Element>, for example TAG_AirSync_SyncKey, TAG_Email2_UmCallerID.
+ * A tag is page << 8 | token (token without its content bit). The names come from code_pages.def,
+ * the one table: TAG_<Namespace>_<Element>, for example TAG_AirSync_SyncKey, TAG_Email2_UmCallerID.
  */
 enum wbxml_tag {
 #define WBXML_PAGE(number, ns)
@@ -24,36 +24,40 @@ enum wbxml_tag {
 #undef WBXML_TAG
 };
 
-/* "AirSync:SyncKey", or "page 3 token 0x2f" for unknown ones. buf: at least 64 bytes; returns it. */
+/* "AirSync:SyncKey", or "page 3 token 0x2f" for unknown ones. buf: at least 64 bytes; returns it.
+ */
 const char *wbxml_tag_to_str(unsigned tag, char *text, size_t text_size);
 /* False for tags which no published code page has. */
 bool wbxml_tag_known(unsigned tag);
-/* First and last protocol version (times ten; last 255: still in use) of a known tag; 0, 0: obsolete. */
+/* First and last protocol version (times ten; last 255: still in use) of a known tag; 0, 0:
+ * obsolete. */
 void wbxml_tag_versions(unsigned tag, unsigned *ret_first, unsigned *ret_last);
 
-/* A node lives in the arena given to wbxml_decode. Text is valid UTF-8 and terminated (text[len] is 0). */
+/* A node lives in the arena given to wbxml_decode. Text is valid UTF-8 and terminated (text[len] is
+ * 0). */
 struct wbxml_node {
 	uint16_t tag;
-	bool opaque;         /* its content came as OPAQUE: any bytes; terminated all the same */
-	bool has_content;    /* the content bit was set: <a></a> rather than <a/> */
-	uint16_t fault;      /* set by eas/schema on items: the Status for this item; 0 = good */
-	uint32_t len;        /* bytes of text */
-	const char *text;    /* "" when there is none; never NULL */
+	bool opaque;      /* its content came as OPAQUE: any bytes; terminated all the same */
+	bool has_content; /* the content bit was set: <a></a> rather than <a/> */
+	uint16_t fault;   /* set by eas/schema on items: the Status for this item; 0 = good */
+	uint32_t len;     /* bytes of text */
+	const char *text; /* "" when there is none; never NULL */
 	struct wbxml_node *parent, *child, *last_child, *next; /* child: first one */
 };
 
 struct wbxml_limits {
-	size_t depth;        /* open elements */
+	size_t depth; /* open elements */
 	size_t nodes;
-	size_t text_bytes;   /* of one run */
+	size_t text_bytes; /* of one run */
 };
 
 /*
- * Decodes a whole document. Unknown tokens on known pages and unknown pages are errors, as are string
- * tables, entities, attributes, mixed content, bytes after the root, and anything over the limits.
- * Page 25's 0x1A..0x1C are read as 0x20..0x22; page 254 (a vendor's annotations) is skipped.
- * ERR_BAD_INPUT names the offset. Memory comes from the arena alone and grows with the input only.
- * Text that is not valid UTF-8 is an error; NUL inside STR_I cannot occur; OPAQUE keeps any bytes.
+ * Decodes a whole document. Unknown tokens on known pages and unknown pages are errors, as are
+ * string tables, entities, attributes, mixed content, bytes after the root, and anything over the
+ * limits. Page 25's 0x1A..0x1C are read as 0x20..0x22; page 254 (a vendor's annotations) is
+ * skipped. ERR_BAD_INPUT names the offset. Memory comes from the arena alone and grows with the
+ * input only. Text that is not valid UTF-8 is an error; NUL inside STR_I cannot occur; OPAQUE keeps
+ * any bytes.
  */
 NODISCARD int wbxml_decode(struct arena *arena, const void *bytes, size_t len,
 	const struct wbxml_limits *limits, struct wbxml_node **ret_root, struct err *err);
@@ -64,13 +68,14 @@ struct wbxml_node *wbxml_find(const struct wbxml_node *node, unsigned tag);
 struct wbxml_node *wbxml_next(const struct wbxml_node *node, unsigned tag);
 /* Text of the first child with that tag, or NULL when it is absent. */
 const char *wbxml_text(const struct wbxml_node *node, unsigned tag);
-/* Appends an indented XML-like rendering, for traces; texts of tags listed in redact are hidden when
- * redact is true (Mime, Data, Body, Subject, From, To, Cc, names...). */
+/* Appends an indented XML-like rendering, for traces; texts of tags listed in redact are hidden
+ * when redact is true (Mime, Data, Body, Subject, From, To, Cc, names...). */
 void wbxml_dump(const struct wbxml_node *node, bool redact, struct buf *out);
 
 /*
  * The writer. Starts the document with 03 01 6A 00 at the first element; switches pages by itself.
- * Misuse (an end too many, text beside elements) is our bug: assert. Limits are those of the buffer.
+ * Misuse (an end too many, text beside elements) is our bug: assert. Limits are those of the
+ * buffer.
  *
  *     struct wbxml_writer w;
  *     wbxml_writer_init(&w, &out);
@@ -101,16 +106,18 @@ void wbxml_add_uint(struct wbxml_writer *w, unsigned tag, uint64_t v);
 void wbxml_add_bool(struct wbxml_writer *w, unsigned tag, bool v);
 void wbxml_add_opaque(struct wbxml_writer *w, unsigned tag, const void *bytes, size_t len);
 /*
- * For parts that are written before it is known what stands in front of them: wbxml_writer_init_part() makes a writer of
- * children without a document header, which begin on the code page of w; wbxml_append() puts its bytes, all
- * elements ended, into the element that w has open.
+ * For parts that are written before it is known what stands in front of them:
+ * wbxml_writer_init_part() makes a writer of children without a document header, which begin on the
+ * code page of w; wbxml_append() puts its bytes, all elements ended, into the element that w has
+ * open.
  */
 void wbxml_writer_init_part(struct wbxml_writer *part, struct buf *out, uint8_t page);
-void wbxml_append(struct wbxml_writer *w, const struct buf *part, uint8_t page_before, uint8_t page_after);
+void wbxml_append(
+	struct wbxml_writer *w, const struct buf *part, uint8_t page_before, uint8_t page_after);
 
 /*
- * Marks for taking back: a writer that finds an element useless (an empty Responses) returns to where
- * it was. Only within the same open parent.
+ * Marks for taking back: a writer that finds an element useless (an empty Responses) returns to
+ * where it was. Only within the same open parent.
  */
 struct wbxml_mark {
 	size_t len;
