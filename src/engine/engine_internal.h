@@ -74,7 +74,8 @@ struct errand {
 	struct front *front; /* NULL: lost */
 	struct ipc_handle handle;
 	enum errand_state state;
-	bool gone; /* the phone is: nobody waits for the answer */
+	bool gone;  /* the phone is: nobody waits for the answer */
+	bool wakes; /* a parked phone: the answer is a WAKE */
 	struct arena *arena;
 	struct ipc_request http; /* in the arena, without the body */
 	const struct settings *settings;

@@ -87,7 +87,7 @@ static void submit(struct errand *r, enum errand_state state, const char *name,
 void errand_answer(struct errand **rp)
 {
 	struct errand *r = *rp;
-	struct ipc_frame frame = {.type = IPC_RESPONSE};
+	struct ipc_frame frame = {.type = r->wakes ? IPC_WAKE : IPC_RESPONSE};
 	struct ipc_response *response = &frame.response;
 
 	response->handle = r->handle;

@@ -151,12 +151,32 @@ static void fill_expiry(struct eas_reply *reply, enum ipc_expiry expiry)
 	buf_add(&reply->body, ping_over, sizeof(ping_over));
 }
 
-static void send_wake(struct engine *e, const struct ipc_handle *handle,
-	const struct eas_reply *reply, bool close)
+/* An answer too large for a frame (of a held Sync) takes the way of other large answers. */
+static void send_large_wake(
+	struct engine *e, const struct ipc_handle *handle, struct eas_reply *reply)
+{
+	struct front *front = engine_front(e, handle->front);
+	struct errand *errand;
+
+	if (front == NULL)
+		return;
+	errand = errand_new(e, front, handle);
+	errand->wakes = true;
+	errand->reply = *reply;
+	reply->body = (struct buf)BUF_INIT;
+	errand_answer(&errand);
+}
+
+static void send_wake(
+	struct engine *e, const struct ipc_handle *handle, struct eas_reply *reply, bool close)
 {
 	struct ipc_frame frame = {.type = IPC_WAKE};
 	struct ipc_response *wake = &frame.response;
 
+	if (reply->body.len > IPC_INLINE_BODY_MAX) {
+		send_large_wake(e, handle, reply);
+		return;
+	}
 	wake->handle = *handle;
 	wake->status = (uint16_t)reply->status;
 	wake->reason = reply->reason != NULL ? reply->reason : "";
