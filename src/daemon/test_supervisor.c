@@ -24,6 +24,15 @@
 #include "daemon/notify.h"
 #include "daemon/supervisor.h"
 
+static uint64_t number_of(const char *text)
+{
+	struct err err = ERR_INIT;
+	uint64_t number = 0;
+
+	(void)!str_parse_u64(text, INT32_MAX, &number, &err);
+	return number;
+}
+
 /* ---- the child's side ---- */
 
 static int line_fd;
@@ -68,7 +77,7 @@ static int child_main(int argc, char **argv)
 
 	for (int i = 2; i < argc; i++) {
 		if (str_starts(argv[i], "--control-fd="))
-			line_fd = (int)strtol(argv[i] + 13, NULL, 10);
+			line_fd = (int)number_of(argv[i] + 13);
 		if (str_starts(argv[i], "--number="))
 			number = argv[i] + 9;
 	}
@@ -202,7 +211,7 @@ static pid_t expect(const char *const *wanted, size_t count)
 			known = true;
 			seen |= 1u << i;
 			if (i + 1 == count)
-				pid = (pid_t)strtol(text + n, NULL, 10);
+				pid = (pid_t)number_of(text + n + 1);
 		}
 		if (!known)
 			test_fail_(__FILE__, __LINE__, "unexpected report \"%s\" instead of \"%s\"",
