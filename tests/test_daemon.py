@@ -88,7 +88,6 @@ class Configuration(unittest.TestCase):
         try:
             with self.assertRaisesRegex(ServerError, r"(?s)bellhopd ended with [1-9].*bellhop\.conf:\d+: "):
                 server.start()
-            server.process = None
         finally:
             server.close()
 
@@ -303,7 +302,6 @@ class Supervision(unittest.TestCase):
             second.write_config()
             with self.assertRaises(ServerError):
                 second.start(timeout=20)
-            second.process = None
             second.close()
             self.assertEqual(server.bellhop("status").returncode, 0)
         finally:
@@ -318,7 +316,6 @@ class Supervision(unittest.TestCase):
             try:
                 with self.assertRaisesRegex(ServerError, str(port)):
                     server.start()
-                server.process = None
             finally:
                 server.close()
 

@@ -26,7 +26,7 @@ MEGABYTE = 1 << 20
 
 class HostileCase(ServerCase):
     https = True
-    settings = {"auth.fail_limit_address": "1000000", "auth.fail_limit_user": "1000000",
+    settings = {"auth.fail_limit_address": "1000000", "auth.fail_limit_user": "100000",
                 "http.request_timeout_s": "2"}
 
     @classmethod

@@ -53,7 +53,7 @@ class Phases(ProvisionCase):
 
         # The temporary key opens nothing else.
         device.policy_key = temporary
-        self.assert_demands_provision(device, INVALID_KEY if False else self.status_of_temporary(device))
+        self.assert_demands_provision(device, NOT_PROVISIONED, INVALID_KEY)
 
         second = device.post("Provision", device.provision_acknowledgment(temporary))
         self.assertEqual((second.code, second.status), (200, "1"), second)
@@ -163,8 +163,11 @@ class Phases(ProvisionCase):
             self.assert_open(device)
 
     def test_command_without_key(self):
-        """Some clients leave the header out."""
-        for version in ("2.5", "12.1", "14.1"):
+        """Clients of 2.5 which never send the header are old devices: let in when those are allowed. Others provision."""
+        device = self.user().device("2.5")
+        device.policy_key = None
+        self.assert_open(device)
+        for version in ("12.1", "14.1"):
             device = self.user().device(version)
             device.policy_key = None
             answer = self.folder_sync(device)
@@ -176,7 +179,7 @@ class Phases(ProvisionCase):
     def test_malformed(self):
         device = self.user().device("14.1")
         for document in (
-                E("Provision:Provision", E("Policies")), E("Provision:Provision", E("Status", "1")),
+                E("Provision:Provision", E("Policies")),
                 E("Provision:Provision", E("Policies", E("Policy", E("PolicyType", "x")), E("Policies"))),
                 E("AirSync:Sync"), E("Provision:Provision", E("AirSync:Collections"))):
             answer = device.post("Provision", document)
@@ -202,6 +205,11 @@ class Strict(ProvisionCase):
             self.assertNotEqual(self.folder_sync(device).status, "1")
         device.provision()
         self.assert_open(device)
+
+    def test_old_devices_are_refused(self):
+        device = self.user().device("2.5")
+        device.policy_key = None
+        self.assertIn(self.folder_sync(device).code, (403, 449))
 
 
 class NotRequired(ProvisionCase):

@@ -141,7 +141,9 @@ class Herd(threading.Thread):
         for device in self.devices:
             device.ping_send(device.waiting, heartbeat=1)
             waiting[device.waiting.socket] = device
-        deliver_at = time.monotonic() + 1 + self.random.uniform(-0.03, 0.03)
+        # Heartbeats end within a second of their time: anywhere there, or right when the first of the herd has ended.
+        deliver_at = time.monotonic() + self.random.uniform(0.9, 2.1)
+        at_the_first = self.random.random() < 0.6
         give_up = deliver_at + 15
         delivered = False
         while waiting:
@@ -161,6 +163,8 @@ class Herd(threading.Thread):
                 if answer.status == "1":
                     self.expiries += 1
                     device.ping_send(device.waiting, heartbeat=1)
+                    if at_the_first and not delivered:
+                        deliver_at = time.monotonic()
                 elif answer.status == "2":
                     del waiting[one]
                     synced = device.sync()

@@ -236,7 +236,7 @@ class Device:
     def ready(self):
         """Provisioned, the folders known."""
         self.provision()
-        answer = self.folder_sync()
+        answer = self.folder_sync("0")
         assert answer.status == "1", answer
         return self
 

@@ -167,7 +167,9 @@ class Server:
                         return
                 elif handle in ready:
                     self.reader.join(5)
-                    raise ServerError(f"bellhopd ended with {self.process.wait()}:\n{self.log_text()}")
+                    process, self.process = self.process, None
+                    self.notify.close()
+                    raise ServerError(f"bellhopd ended with {process.wait()}:\n{self.log_text()}")
                 else:
                     raise ServerError(f"no {word} within {timeout} s, only {seen}:\n{self.log_text()}")
         finally:
