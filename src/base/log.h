@@ -43,6 +43,10 @@ struct log_field {
 #define log_warn(lc, event, ...)  LOG_AT(LOG_LEVEL_WARN, lc, event, __VA_ARGS__)
 #define log_info(lc, event, ...)  LOG_AT(LOG_LEVEL_INFO, lc, event, __VA_ARGS__)
 #define log_debug(lc, event, ...) LOG_AT(LOG_LEVEL_DEBUG, lc, event, __VA_ARGS__)
+#ifdef __cppcheck__ /* which does not know __VA_OPT__ */
+void log_cppcheck(int level, const struct log_context *lc, const char *event, ...);
+#define LOG_AT(level, lc, event, ...) log_cppcheck(level, lc, event, ##__VA_ARGS__)
+#else
 #define LOG_AT(level, lc, event, ...)                                                              \
 	do {                                                                                       \
 		if (log_enabled(level)) {                                                          \
@@ -51,6 +55,7 @@ struct log_field {
 			log_write(level, lc, event, log_fields_);                                  \
 		}                                                                                  \
 	} while (0)
+#endif
 
 /* Names the process (copied) and sets the level. Before the first thread. */
 void log_setup(const char *process, enum log_level level);

@@ -197,7 +197,7 @@ static size_t piece_len(const char *s)
 	unsigned comments = 0;
 	bool quoted = false;
 
-	for (; s[i] != 0 && i < PIECE_MAX; i++) {
+	for (; i < PIECE_MAX && s[i] != 0; i++) {
 		if (s[i] == ',' && !quoted && comments == 0)
 			comma = i;
 		if (comma > 0 && i >= PIECE_WANTED)

@@ -31,9 +31,14 @@ struct events_field {
 #define EV_LIST(k, v, n) ((struct events_field){EVENTS_LIST, (k), NULL, (int64_t)(n), (v)})
 
 /* mono_us 0: now. */
+#ifdef __cppcheck__ /* which does not know __VA_OPT__ */
+void events_cppcheck(const struct events *events, const char *ev, ...);
+#define events_emit(events, mono_us, text, ev, ...) events_cppcheck(events, ev, ##__VA_ARGS__)
+#else
 #define events_emit(events, mono_us, text, ev, ...)                                                \
 	events_write(events, mono_us, text, ev,                                                    \
 		(const struct events_field[]){__VA_ARGS__ __VA_OPT__(, ){EVENTS_END, 0, 0, 0, 0}})
+#endif
 
 void events_write(const struct events *events, int64_t mono_us, const char *text, const char *ev,
 	const struct events_field *fields);

@@ -107,6 +107,7 @@ static int deliver(
 		return -1;
 	d->mail = &mail;
 	rc = store_transact(store, deliver_tx, d, err);
+	d->mail = NULL;
 	account_mail_release(&mail);
 	if (rc < 0 && err->code == ERR_QUOTA) {
 		*ret = SUBMIT_QUOTA;

@@ -39,9 +39,11 @@ static void read_commands(
 	for (const struct wbxml_node *n = commands->child; n != NULL; n = n->next)
 		count++;
 	job->commands = arena_x_alloc(run->call->arena, (count + 1) * sizeof(*job->commands));
-	for (const struct wbxml_node *n = commands->child; n != NULL; n = n->next)
-		job->commands[job->command_count++] = (struct sync_command){
-			.node = n, .hash = hash_node(n, job->command_count + 1)};
+	for (const struct wbxml_node *n = commands->child; n != NULL; n = n->next) {
+		size_t at = job->command_count++;
+
+		job->commands[at] = (struct sync_command){.node = n, .hash = hash_node(n, at + 1)};
+	}
 }
 
 static void read_options_blocks(struct sync_job *job, const struct wbxml_node *collection)
