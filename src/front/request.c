@@ -293,7 +293,9 @@ static bool take_body(struct front *f, struct conn *c, const uint8_t *bytes, siz
 		buf_add(&r->body, bytes + direct, len - direct);
 	if (r->body.failed)
 		return answer_unavailable(f, c, true);
-	return c->state == CONN_UPLOAD && r->body.len > 0 ? upload_flush(f, c) : true;
+	/* Also when nothing is left: a full link must be noted, or nobody reads on when it drains.
+	 */
+	return c->state == CONN_UPLOAD ? upload_flush(f, c) : true;
 }
 
 static bool body_end(struct front *f, struct conn *c)
