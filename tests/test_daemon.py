@@ -83,6 +83,15 @@ class Configuration(unittest.TestCase):
         again = check(first.stdout, "config", "dump")
         self.assertEqual(again.stdout, first.stdout)
 
+    def test_certificate(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for name in ("c.pem", "k.pem"):
+                with open(os.path.join(folder, name), "w", encoding="ascii") as file:
+                    file.write("junk\n")
+            done = check(f"[tls]\ncertificate = {folder}/c.pem\nkey = {folder}/k.pem\n")
+            self.assertEqual(done.returncode, 4, done)
+            self.assertIn(f"{folder}/c.pem", done.stderr)
+
     def test_server_refuses_a_bad_file(self):
         server = Server(settings={"push.heartbeat_min_s": "0"})
         try:
@@ -98,6 +107,8 @@ def read(path):
 
 
 class Reload(ServerCase):
+    https = True
+
     def version_list(self):
         user = getattr(self, "reader", None) or self.user()
         self.reader = user
@@ -138,6 +149,31 @@ class Reload(ServerCase):
         self.assertEqual(device.folder_sync("0").status, "1")
         other = self.phone("14.1")
         other.prime()
+
+
+    def test_reload_is_done_when_the_command_returns(self):
+        for versions in ("12.1", "14.1 16.1", "2.5 12.0 12.1 14.0 14.1 16.0 16.1"):
+            self.server.write_config(eas_versions=versions)
+            self.server.bellhop("reload")
+            self.assertEqual(self.version_list(), versions.replace(" ", ","))
+
+    def test_reload_says_what_is_wrong_with_the_certificate(self):
+        folder = self.server.folder
+        for name in ("bad.pem", "bad.key"):
+            with open(os.path.join(folder, name), "w", encoding="ascii") as file:
+                file.write("junk\n")
+        self.server.write_config(tls_certificate=f"{folder}/bad.pem", tls_key=f"{folder}/bad.key")
+        done = self.server.bellhop("reload", check=False)
+        self.assertEqual(done.returncode, 1, done)
+        self.assertIn("bad.pem", done.stderr)
+        self.server.write_config(tls_certificate="", tls_key="")
+        self.server.bellhop("reload")
+
+    def test_restart_is_done_when_the_command_returns(self):
+        for _ in range(3):
+            before = self.server.status()["engine_pid"]
+            self.server.bellhop("restart", "engine")
+            self.assertNotEqual(self.server.status()["engine_pid"], before)
 
 
 class Systemd(unittest.TestCase):

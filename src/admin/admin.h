@@ -42,6 +42,11 @@ struct admin_options {
 	 * engine. -1: both are refused. */
 	int control_fd;
 	/*
+	 * Asks the supervisor for a reload and waits until it was taken over (0) or refused (-1).
+	 * NULL: it is only asked.
+	 */
+	int (*reload)(void *owner, struct err *err);
+	/*
 	 * Fills up to max counters and returns how many; any thread. Known names: parked,
 	 * connections, fronts, engine_pid, workers_busy. Others are shown by `stats` as they are.
 	 * NULL: none.

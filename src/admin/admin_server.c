@@ -106,7 +106,8 @@ static int ask_supervisor(struct admin_call *call, char what, struct err *err)
 	return 0;
 }
 
-/* The supervisor checks again; we do so that whoever asks sees what is wrong. */
+/* The supervisor checks again, and certificates too; we do because it names only the first error.
+ */
 int admin_reload(struct admin_call *call, struct err *err)
 {
 	const struct settings *settings = NULL;
@@ -122,7 +123,11 @@ int admin_reload(struct admin_call *call, struct err *err)
 		admin_put(call->result, "warnings", buf_cstr(&report.text));
 	settings_report_deinit(&report);
 	settings_unref(&settings);
-	return status < 0 ? -1 : ask_supervisor(call, 'R', err);
+	if (status < 0)
+		return -1;
+	if (call->admin->options.control_fd >= 0 && call->admin->options.reload != NULL)
+		return call->admin->options.reload(call->admin->options.owner, err);
+	return ask_supervisor(call, 'R', err);
 }
 
 int admin_restart(struct admin_call *call, struct err *err)

@@ -1,12 +1,14 @@
 /*
  * One request over the admin socket, one answer. Blocking: there is nothing else to do. Limits:
- * ANSWER_MAX_BYTES; a server that is silent for PATIENCE_S is given up.
+ * ANSWER_MAX_BYTES; a server that is silent for PATIENCE_S is given up. While an engine is
+ * restarted its socket refuses: that is tried again for AWAY_MS.
  */
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -16,6 +18,21 @@
 
 #define ANSWER_MAX_BYTES (256u << 20)
 #define PATIENCE_S       60
+#define AWAY_MS          3000
+#define RETRY_MS         20
+
+static int connect_patiently(int fd, const struct sockaddr_un *address)
+{
+	const struct timespec pause = {.tv_nsec = RETRY_MS * 1000000L};
+
+	for (int tries = 0; connect(fd, (const struct sockaddr *)address, sizeof(*address)) < 0;
+		tries++) {
+		if (errno != ECONNREFUSED || tries >= AWAY_MS / RETRY_MS)
+			return -1;
+		(void)nanosleep(&pause, NULL);
+	}
+	return 0;
+}
 
 static int connect_to(const char *path, int *ret, struct err *err)
 {
@@ -31,7 +48,7 @@ static int connect_to(const char *path, int *ret, struct err *err)
 		return err_set_errno(err, errno, "socket");
 	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
 	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
+	if (connect_patiently(fd, &address) < 0) {
 		(void)err_set_errno(err, errno, "no server answers on %s", path);
 		err->code = ERR_TIMEOUT;
 		fd_close(&fd);

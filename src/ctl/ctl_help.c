@@ -1,4 +1,5 @@
 /* --help, from the table of verbs. Pure. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -56,6 +57,17 @@ void ctl_help_all(struct buf *out)
 	buf_add_str(out, options);
 }
 
+static void add_argument(const struct admin_arg *arg, struct buf *out)
+{
+	char name[32];
+
+	(void)snprintf(name, sizeof(name), "%s%s%s", arg->positional ? "" : "--", arg->name,
+		arg->type == ADMIN_ARG_SECRET ? "-file" : "");
+	buf_addf(out, "    %-16s %s%s\n", name, arg->help,
+		arg->type == ADMIN_ARG_SECRET ? ": the first line of FILE; - is standard input"
+					      : "");
+}
+
 bool ctl_help_verbs(const char *prefix, struct buf *out)
 {
 	bool found = false;
@@ -72,8 +84,7 @@ bool ctl_help_verbs(const char *prefix, struct buf *out)
 		add_usage(verb, out);
 		buf_addf(out, "\n  %s\n", verb->help);
 		for (size_t k = 0; k < admin_verb_arg_count(verb); k++)
-			buf_addf(out, "    %s%-10s %s\n", verb->args[k].positional ? "" : "--",
-				verb->args[k].name, verb->args[k].help);
+			add_argument(&verb->args[k], out);
 	}
 	return found;
 }

@@ -6,14 +6,20 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 #include "base/str.h"
 #include "conf/settings.h"
 #include "ctl/ctl_internal.h"
+#include "net/stream.h"
+#include "net/tls.h"
 
 #define DEFAULT_CONFIG "/etc/bellhop/bellhop.conf"
+
+#define RESTART_POLL_MS     50
+#define RESTART_PATIENCE_MS 45000
 
 static void print(FILE *to, struct buf *text)
 {
@@ -48,6 +54,27 @@ static int load_config(const struct ctl_command *c, const struct settings **ret,
 
 /* ---- config ---- */
 
+/* As the server does at its start and at a reload. */
+static int check_certificate(const struct settings *s, struct err *err)
+{
+	struct ssl_ctx_st *tls = NULL;
+	int status;
+
+	if (s->tls_certificate[0] == '\0')
+		return 0;
+	if ((access(s->tls_certificate, R_OK) < 0 || access(s->tls_key, R_OK) < 0) &&
+		errno == EACCES) {
+		(void)fprintf(stderr,
+			"bellhop: certificate and key are not looked at: not readable for "
+			"whom you are\n");
+		return 0;
+	}
+	net_setup();
+	status = net_tls_server_new(s->tls_certificate, s->tls_key, NULL, &tls, err);
+	net_tls_free(&tls);
+	return status < 0 ? err_wrap(err, "tls.certificate, tls.key") : 0;
+}
+
 static int run_config(const struct ctl_command *c)
 {
 	const char *what = c->word_count == 2 ? c->words[1] : "";
@@ -63,6 +90,10 @@ static int run_config(const struct ctl_command *c)
 	}
 	if (load_config(c, &settings, &err) < 0)
 		return CTL_CONFIG;
+	if (str_eq(what, "check") && check_certificate(settings, &err) < 0) {
+		settings_unref(&settings);
+		return complain(CTL_CONFIG, &err);
+	}
 	if (str_eq(what, "dump"))
 		settings_dump(settings, c->changed_only, &text);
 	else
@@ -135,6 +166,46 @@ static void show(const struct ctl_command *c, const struct admin_verb *verb, con
 	print(stdout, &text);
 }
 
+/* Of the engine that answers now; 0: none does. */
+static json_int_t engine_pid(const char *path)
+{
+	json_t *args = json_object(), *result = NULL;
+	json_int_t pid = 0;
+	struct err err = ERR_INIT;
+
+	if (ctl_client_ask(path, "status", args, &result, &err) == 0)
+		pid = json_integer_value(json_object_get(result, "engine_pid"));
+	json_decref(result);
+	json_decref(args);
+	return pid;
+}
+
+/* Until another engine answers: who restarts one wants the next command to meet the new one. */
+static int await_restart(const char *path, json_int_t old_pid, struct err *err)
+{
+	const struct timespec pause = {.tv_nsec = RESTART_POLL_MS * 1000000L};
+
+	for (int tries = 0; tries < RESTART_PATIENCE_MS / RESTART_POLL_MS; tries++) {
+		json_int_t pid = engine_pid(path);
+
+		if (pid != 0 && pid != old_pid)
+			return 0;
+		(void)nanosleep(&pause, NULL);
+	}
+	return err_set(err, ERR_BUSY, "the restart was ordered; no new engine has come up yet");
+}
+
+static int ask_and_wait(const char *path, const struct admin_verb *verb, json_t *args,
+	json_t **ret_result, struct err *err)
+{
+	bool is_restart = verb == &admin_verbs[ADMIN_RESTART];
+	json_int_t old_pid = is_restart ? engine_pid(path) : 0;
+
+	if (ctl_client_ask(path, verb->name, args, ret_result, err) < 0)
+		return -1;
+	return is_restart ? await_restart(path, old_pid, err) : 0;
+}
+
 static int ask(const struct ctl_command *c, const struct admin_verb *verb, json_t *args)
 {
 	const struct settings *settings = NULL;
@@ -151,10 +222,12 @@ static int ask(const struct ctl_command *c, const struct admin_verb *verb, json_
 		path = x_printf("%s/admin.sock", settings->server_runtime_dir);
 	}
 	settings_unref(&settings);
-	status = ctl_client_ask(path, verb->name, args, &result, &err);
+	status = ask_and_wait(path, verb, args, &result, &err);
 	mem_free(path);
-	if (status < 0)
+	if (status < 0) {
+		json_decref(result);
 		return complain(err.code == ERR_TIMEOUT ? CTL_UNREACHABLE : CTL_REFUSED, &err);
+	}
 	show(c, verb, result);
 	json_decref(result);
 	return CTL_DONE;

@@ -11,8 +11,10 @@
 /*
  * One child process of the supervisor, as a program started anew (fork and exec of our own file),
  * so that a restart after an upgrade runs the new code and no child inherits memory. Its line to
- * the supervisor is a stream socket: 'R' down: reload; closed: stop in order; 'r' up: serving; 'R'
- * and 'E' up (engine only): the administrator wants a reload, or the engine restarted.
+ * the supervisor is a stream socket: 'R' down: reload; closed: stop in order; 'r' up: serving; 'd'
+ * up: the reload is done. Of the engine only: 'R' and 'E' up, the administrator wants a reload, or
+ * the engine restarted; '+' down, every child has taken the reload that he wanted over; '-' with a
+ * text and a newline, it was refused.
  */
 enum child_role {
 	CHILD_ENGINE,

@@ -61,7 +61,8 @@ struct child {
 	pid_t pid;      /* 0: not running */
 	int control_fd; /* -1: it was told to stop, or is not running */
 	struct loop_fd *watch;
-	bool serving; /* it said 'r' */
+	bool serving;   /* it said 'r' */
+	bool reloading; /* it was told 'R' and has not said 'd' */
 	bool asked_to_stop;
 	int64_t started_ms;
 	unsigned quick_deaths;
@@ -77,6 +78,7 @@ struct supervisor {
 	struct child *children; /* [0]: the engine */
 	size_t child_count;
 	int ticket_fd;
+	bool reload_asked; /* the engine waits for the result of a reload */
 	struct loop_timer watchdog_timer;
 	uint64_t watchdog_ms; /* 0: systemd does not watch */
 	bool failed;
@@ -205,8 +207,27 @@ static void take_settings(struct supervisor *s, const struct settings *settings)
 		/* A child that died reads the new file when it starts; a full socket holds an 'R'
 		 * already. */
 		if (c->control_fd >= 0)
-			(void)send(c->control_fd, "R", 1, MSG_NOSIGNAL);
+			c->reloading = send(c->control_fd, "R", 1, MSG_NOSIGNAL) == 1 && c->serving;
 	}
+}
+
+/* Tells the engine, when it asked, how the reload ended; refusal NULL: well, as soon as every child
+ * has taken it over. */
+static void answer_reload(struct supervisor *s, const char *refusal)
+{
+	char line[sizeof(((struct err *)0)->text) + 2] = "+";
+
+	for (size_t i = 0; refusal == NULL && i < s->child_count; i++) {
+		if (s->children[i].reloading)
+			return;
+	}
+	if (!s->reload_asked)
+		return;
+	s->reload_asked = false;
+	if (refusal != NULL)
+		(void)snprintf(line, sizeof(line), "-%.*s\n", (int)strcspn(refusal, "\n"), refusal);
+	if (s->children[0].control_fd >= 0)
+		(void)send(s->children[0].control_fd, line, strlen(line), MSG_NOSIGNAL);
 }
 
 static int load_next(struct supervisor *s, const struct settings **ret, struct err *err)
@@ -244,17 +265,21 @@ static void reload(struct supervisor *s)
 	struct err err = ERR_INIT;
 	struct timespec now;
 
-	if (s->phase > PHASE_SERVING)
+	if (s->phase > PHASE_SERVING) {
+		answer_reload(s, "the server is stopping");
 		return;
+	}
 	(void)clock_gettime(CLOCK_MONOTONIC, &now);
 	notify_systemd(true, "RELOADING=1\nMONOTONIC_USEC=%lld",
 		(long long)now.tv_sec * 1000000 + now.tv_nsec / 1000);
 	if (load_next(s, &next, &err) < 0) {
 		log_error(NULL, "reload_finished", F_STR("result", "failed"), F_ERR(&err),
 			F_STR("consequence", "the running configuration stays"));
+		answer_reload(s, err.text);
 	} else {
 		take_settings(s, next);
 		log_info(NULL, "reload_finished", F_STR("result", "ok"));
+		answer_reload(s, NULL);
 	}
 	if (s->phase == PHASE_SERVING)
 		notify_systemd(true, "READY=1");
@@ -275,11 +300,15 @@ static void on_line(void *owner, unsigned events)
 
 		for (ssize_t i = 0; i < n; i++) {
 			c->serving = c->serving || bytes[i] == 'r';
+			c->reloading = c->reloading && bytes[i] != 'd';
 			wants_reload = wants_reload || bytes[i] == 'R';
 			wants_restart = wants_restart || bytes[i] == 'E';
 		}
+		s->reload_asked = s->reload_asked || wants_reload;
 		if (wants_reload)
 			reload(s);
+		else
+			answer_reload(s, NULL);
 		if (wants_restart && s->phase == PHASE_SERVING) {
 			log_info(NULL, "restart_begun", F_STR("child", "engine"));
 			stop_child(&s->children[0], GRACE_ENGINE_MS);
@@ -370,7 +399,9 @@ static void bury(struct child *c, int wait_status)
 		log_error(NULL, "child_ended", F_STR("child", c->name), F_INT("pid", c->pid),
 			F_STR("how", text));
 	c->pid = 0;
-	c->serving = c->asked_to_stop = false;
+	c->serving = c->asked_to_stop = c->reloading = false;
+	s->reload_asked = s->reload_asked && c->role != CHILD_ENGINE;
+	answer_reload(s, NULL);
 	loop_timer_clear(&c->kill_timer);
 	loop_fd_free(&c->watch);
 	fd_close(&c->control_fd);

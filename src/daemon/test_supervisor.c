@@ -90,8 +90,17 @@ static int child_main(int argc, char **argv)
 	report("start", name);
 	(void)!write(line_fd, "r", 1);
 	while ((n = read(line_fd, &byte, 1)) == 1 || (n < 0 && errno == EINTR)) {
-		if (n == 1 && byte == 'R')
+		if (n == 1 && byte == 'R') {
 			report("reload", name);
+			(void)!write(line_fd, "d", 1);
+		}
+		if (n == 1 && byte == '+')
+			report("reloaded", name);
+		if (n == 1 && byte == '-') {
+			while (read(line_fd, &byte, 1) == 1 && byte != '\n')
+				;
+			report("refused", name);
+		}
 	}
 	report("stop", name);
 	return 0;
@@ -308,7 +317,10 @@ static void test_reload(void)
 	/* The engine passes the administrator's wish on. */
 	write_config("[push]\nheartbeat_min_s = 78\n");
 	CHECK(kill(engine, SIGUSR2) == 0);
-	(void)EXPECT("reload front0", "reload front1", "reload engine");
+	(void)EXPECT("reload front0", "reload front1", "reload engine", "reloaded engine");
+	write_config("[push]\nheartbeat_min_s = soon\n");
+	CHECK(kill(engine, SIGUSR2) == 0);
+	(void)EXPECT("refused engine");
 
 	CHECK(kill(supervisor, SIGINT) == 0);
 	(void)EXPECT("stop front0", "stop front1");

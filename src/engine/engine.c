@@ -10,10 +10,12 @@
 #include "engine/engine.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -31,6 +33,20 @@
 #define SWEEP_BATCH    1000
 #define DAY_S          86400
 
+#define RELOAD_PATIENCE_S 20
+
+/* A reload that the administrator asked for. Under the lock but what is marked. */
+struct reload {
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	bool asked;    /* somebody waits for the answer; one at a time */
+	bool answered; /* it is here: well when refusal is empty */
+	bool over;     /* the engine ends, no answer will come */
+	char refusal[512];
+	size_t refusal_len;
+	bool in_refusal; /* of the loop: the text is coming */
+};
+
 struct process {
 	const struct engine_options *options;
 	const struct settings *settings;
@@ -39,6 +55,7 @@ struct process {
 	struct auth *auth;
 	struct admin *admin;
 	struct admin_link *admin_link;
+	struct reload reload;
 	struct lmtp_server *lmtp;
 	struct engine engine;
 	int listen_fd;
@@ -66,7 +83,7 @@ static void set_log_level(const struct settings *s)
 		log_set_level((enum log_level)level);
 }
 
-static void reload(struct process *p)
+static void take_settings(struct process *p)
 {
 	const struct settings *next, *old = p->settings;
 	struct auth_options auth_options;
@@ -136,6 +153,71 @@ static void on_sweep_timer(void *owner)
 
 /* ---- the supervisor and signals ---- */
 
+/* The administrator's reload, on one of his threads: asks the supervisor, waits for what it says.
+ */
+static int ask_reload(void *owner, struct err *err)
+{
+	struct process *p = owner;
+	struct reload *r = &p->reload;
+	struct timespec until;
+	int status = 0;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += RELOAD_PATIENCE_S;
+	(void)pthread_mutex_lock(&r->lock);
+	while (r->asked && !r->over)
+		(void)pthread_cond_wait(&r->changed, &r->lock);
+	r->asked = true;
+	r->answered = false;
+	if (send(p->options->control_fd, "R", 1, MSG_NOSIGNAL) != 1)
+		status = err_set_errno(err, errno, "asking the supervisor");
+	while (status == 0 && !r->answered && !r->over) {
+		if (pthread_cond_clockwait(&r->changed, &r->lock, CLOCK_MONOTONIC, &until) != 0)
+			status = err_set(err, ERR_TIMEOUT, "the supervisor does not answer");
+	}
+	if (status == 0 && !r->answered)
+		status = err_set(err, ERR_BUSY, "the engine is stopping");
+	if (status == 0 && r->refusal_len > 0)
+		status = err_set(err, ERR_BAD_INPUT, "%s", r->refusal);
+	r->asked = false;
+	(void)pthread_cond_broadcast(&r->changed);
+	(void)pthread_mutex_unlock(&r->lock);
+	return status;
+}
+
+static void end_reload(struct process *p, bool over)
+{
+	struct reload *r = &p->reload;
+
+	(void)pthread_mutex_lock(&r->lock);
+	r->answered = !over;
+	r->over = over;
+	(void)pthread_cond_broadcast(&r->changed);
+	(void)pthread_mutex_unlock(&r->lock);
+}
+
+/* One byte of the supervisor's line; a refusal is '-', its text and a newline. */
+static void on_control_byte(struct process *p, char byte)
+{
+	struct reload *r = &p->reload;
+
+	if (r->in_refusal && byte != '\n') {
+		if (r->refusal_len < sizeof(r->refusal) - 1)
+			r->refusal[r->refusal_len++] = byte;
+		r->refusal[r->refusal_len] = '\0';
+		return;
+	}
+	if (byte == 'R') {
+		take_settings(p);
+		(void)send(p->options->control_fd, "d", 1, MSG_NOSIGNAL);
+	}
+	if (byte == '+' || byte == '-')
+		r->refusal_len = 0;
+	if (byte == '+' || r->in_refusal)
+		end_reload(p, false);
+	r->in_refusal = byte == '-';
+}
+
 static void stop(struct process *p, const char *why)
 {
 	if (!loop_stopping(p->loop))
@@ -152,8 +234,8 @@ static void on_control(void *owner, unsigned events)
 	for (;;) {
 		ssize_t n = recv(p->options->control_fd, &byte, 1, MSG_DONTWAIT);
 
-		if (n == 1 && byte == 'R')
-			reload(p);
+		if (n == 1)
+			on_control_byte(p, byte);
 		if (n == 1 || (n < 0 && errno == EINTR))
 			continue;
 		if (n == 0 || errno != EAGAIN)
@@ -242,6 +324,7 @@ static int start_admin(struct process *p, struct err *err)
 	const struct admin_options o = {.store = p->store,
 		.config_path = p->options->config_path,
 		.control_fd = p->options->control_fd,
+		.reload = ask_reload,
 		.counters = counters,
 		.owner = p};
 
@@ -292,6 +375,7 @@ static void take_down(struct process *p)
 {
 	loop_fd_free(&p->listen_watch);
 	fd_close(&p->listen_fd);
+	end_reload(p, true); /* nobody of the administrator's threads waits any longer */
 	admin_link_stop(&p->admin_link);
 	lmtp_server_stop(&p->lmtp);
 	engine_deinit(&p->engine);
@@ -315,6 +399,8 @@ int engine_run(const struct engine_options *options, struct err *err)
 	p->options = options;
 	p->settings = settings_ref(options->settings);
 	p->listen_fd = -1;
+	(void)pthread_mutex_init(&p->reload.lock, NULL);
+	(void)pthread_cond_init(&p->reload.changed, NULL);
 	set_log_level(p->settings);
 	rc = start(p, err);
 	if (rc == 0) {
@@ -325,6 +411,8 @@ int engine_run(const struct engine_options *options, struct err *err)
 		loop_run(p->loop);
 	}
 	take_down(p);
+	(void)pthread_mutex_destroy(&p->reload.lock);
+	(void)pthread_cond_destroy(&p->reload.changed);
 	mem_free(p);
 	if (rc == 0)
 		log_info(NULL, "engine_stopped", F_STR("result", "ok"));

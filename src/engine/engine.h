@@ -27,9 +27,10 @@ struct engine_options {
 	size_t lmtp_fd_count;
 	/*
 	 * The supervisor's line, a stream socket. From the supervisor: 'R' reload; end of file: an
-	 * orderly stop. To it: 'r' once, when the engine listens; 'R' and 'E' when the
-	 * administrator asks for a reload or a restart of the engine. -1: none, then the engine
-	 * runs until SIGTERM.
+	 * orderly stop. To it: 'r' once, when the engine listens; 'd' after each reload; 'R' and
+	 * 'E' when the administrator asks for a reload or a restart of the engine. His reload is
+	 * answered '+', or '-', why not, and a newline. -1: none, then the engine runs until
+	 * SIGTERM.
 	 */
 	int control_fd;
 };

@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -276,8 +277,10 @@ static void on_control_event(void *owner, unsigned events)
 	ssize_t n;
 
 	while ((n = read(f->control_fd, orders, sizeof(orders))) > 0) {
-		if (memchr(orders, 'R', (size_t)n) != NULL)
+		if (memchr(orders, 'R', (size_t)n) != NULL) {
 			front_reload(f);
+			(void)send(f->control_fd, "d", 1, MSG_NOSIGNAL);
+		}
 	}
 	if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
 		loop_fd_free(&f->control);

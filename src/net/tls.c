@@ -27,8 +27,14 @@
 
 static int tls_err(struct err *err, enum err_code code, const char *what)
 {
-	unsigned long number = ERR_peek_last_error();
-	const char *reason = number != 0 ? ERR_reason_error_string(number) : NULL;
+	/* The first one is the cause; those after it only say who passed it on ("PEM lib"). */
+	unsigned long number = ERR_peek_error();
+	const char *reason = NULL;
+
+	if (ERR_SYSTEM_ERROR(number))
+		reason = strerrordesc_np(ERR_GET_REASON(number));
+	else if (number != 0)
+		reason = ERR_reason_error_string(number);
 
 	ERR_clear_error();
 	return err_set(err, code, "%s: %s", what, reason != NULL ? reason : "unknown error");
