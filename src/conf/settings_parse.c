@@ -243,6 +243,23 @@ static void check_listeners(struct parser *p)
 			"listen.https and listen.http are both empty: no phone can connect");
 }
 
+/* The name goes into greetings, Message-IDs and the certificate: a host name (RFC 1123) and no
+ * more. */
+static void check_host_name(
+	struct parser *p, const char *section, const char *name, const char *value)
+{
+	static const char allowed[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_";
+	size_t len = strlen(value);
+
+	if (strspn(value, allowed) == len && value[0] != '.' && value[0] != '-' &&
+		(len == 0 || value[len - 1] != '.'))
+		return;
+	complain(p, line_of(p, section, name), false,
+		"%s.%s: \"%.60s\" is not allowed; allowed: a host name of letters, digits, - and .",
+		section, name, value);
+}
+
 static void check_whole(struct parser *p)
 {
 	struct settings *s = p->settings;
@@ -267,6 +284,8 @@ static void check_whole(struct parser *p)
 	if ((s->tls_certificate[0] == '\0') != (s->tls_key[0] == '\0'))
 		complain(p, MAX(line_of(p, "tls", "certificate"), line_of(p, "tls", "key")), false,
 			"tls.certificate and tls.key belong together: set both or none");
+	check_host_name(p, "server", "hostname", s->server_hostname);
+	check_host_name(p, "auth", "default_domain", s->auth_default_domain);
 	check_versions(p);
 	check_listeners(p);
 }
