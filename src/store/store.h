@@ -286,7 +286,7 @@ NODISCARD int store_device_set_wipe(struct store_tx *tx, struct device_id id, en
 NODISCARD int store_device_set_blocked(struct store_tx *tx, struct device_id id, bool blocked, struct err *err);
 NODISCARD int store_device_delete(struct store_tx *tx, struct device_id id, struct err *err);
 
-/* ---- policy: one default document for now; raising its version publishes CHANGE_GLOBAL ---- */
+/* ---- policy: one document, for everybody; raising its version publishes CHANGE_GLOBAL ---- */
 struct policy_row {
 	uint64_t version;      /* starts at 1 */
 	const char *settings;  /* JSON object of EASProvisionDoc settings; "" = defaults */
