@@ -101,6 +101,9 @@ void park_on_wake(struct front *f, const struct ipc_response *wake)
 		return;
 	}
 	c->watch = 0;
+	/* Nobody will take the rest of the answer. */
+	if (wake->body_follows)
+		link_send_handle(f, IPC_GONE, c, wake->handle.request);
 	/* Its next request has the time that any other has. */
 	if (c->state == CONN_IDLE && c->request == NULL)
 		conn_set_deadline(f, c, (int64_t)f->settings->http_keepalive_timeout_s * 1000);
