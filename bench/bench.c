@@ -36,6 +36,10 @@
 #define STOP_MS    20000
 #define FILL_GROUP 64
 #define THREADS    8
+/* The server counts as quiet when it used less than QUIET_US within QUIET_MS. */
+#define QUIET_MS    3
+#define QUIET_US    10.0
+#define QUIET_TRIES 100
 
 static struct bench *running; /* for bench_die() only */
 
@@ -313,9 +317,18 @@ static double process_cpu_us(pid_t pid)
 
 double bench_server_cpu_us(const struct bench *b)
 {
-	/* A thread that is about to sleep is counted once it does. */
-	(void)poll(NULL, 0, 3);
-	return process_cpu_us(b->pid);
+	double before_us = process_cpu_us(b->pid), now_us = before_us;
+
+	/* What is still under way belongs to what was asked before: wait until the server is quiet.
+	 * A thread is counted when it goes to sleep. */
+	for (int tries = 0; tries < QUIET_TRIES; tries++) {
+		(void)poll(NULL, 0, QUIET_MS);
+		now_us = process_cpu_us(b->pid);
+		if (now_us - before_us < QUIET_US)
+			break;
+		before_us = now_us;
+	}
+	return now_us;
 }
 
 /* ---- users and mail ---- */
