@@ -181,6 +181,24 @@ class ThrottledAddress(ServerCase):
             self.assertIn(connection.response().status, (401, 429, 503))
 
 
+class BehindAProxy(ServerCase):
+    settings = {"auth.fail_limit_user": "1000", "auth.fail_limit_address": "5", "http.trusted_proxies": "127.0.0.1 192.0.2.200"}
+
+    def login(self, name, password, forwarded):
+        with self.server.connect() as connection:
+            connection.request("OPTIONS", PATH, {"Authorization": basic(name, password), "X-Forwarded-For": forwarded})
+            return connection.response().status
+
+    def test_the_phone_is_throttled_not_the_proxy(self):
+        user = self.user()
+        mark = self.server.log_mark()
+        for number in range(5):
+            self.assertEqual(self.login(f"nobody{number}", "x", "10.9.9.9, 203.0.113.66, 192.0.2.200"), 401)
+        self.server.wait_log(r"login_failed .*address=203\.0\.113\.66 ", mark)
+        self.assertIn(self.login(user.address, user.password, "203.0.113.66"), (401, 429, 503))
+        self.assertEqual(self.login(user.address, user.password, "203.0.113.66, 203.0.113.67"), 200)
+
+
 class Codings(ServerCase):
     @every_form
     def test_gzip_answer(self, version, form):

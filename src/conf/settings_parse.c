@@ -6,6 +6,7 @@
  * blank. A value may stand in double quotes, which keeps blanks at its ends and # in it. Limits: 1
  * MiB, valid UTF-8, no control characters.
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -220,6 +221,22 @@ static void check_versions(struct parser *p)
 	}
 }
 
+static void check_proxies(struct parser *p)
+{
+	const struct settings_words *proxies = &p->settings->http_trusted_proxies;
+	uint8_t bytes[16];
+
+	for (size_t i = 0; i < proxies->count; i++) {
+		if (inet_pton(AF_INET, proxies->words[i], bytes) != 1 &&
+			inet_pton(AF_INET6, proxies->words[i], bytes) != 1)
+			complain(p, line_of(p, "http", "trusted_proxies"), false,
+				"http.trusted_proxies: \"%.50s\" is no address; allowed: numeric "
+				"IPv4 "
+				"and IPv6 addresses, separated by blanks",
+				proxies->words[i]);
+	}
+}
+
 static void check_listeners(struct parser *p)
 {
 	const struct settings *s = p->settings;
@@ -287,6 +304,7 @@ static void check_whole(struct parser *p)
 	check_host_name(p, "server", "hostname", s->server_hostname);
 	check_host_name(p, "auth", "default_domain", s->auth_default_domain);
 	check_versions(p);
+	check_proxies(p);
 	check_listeners(p);
 }
 

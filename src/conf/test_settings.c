@@ -108,6 +108,8 @@ static const struct {
 	{"[tls]\ncertificate = /x\n", "belong together"},
 	{"[server]\nhostname = a b\n", "x.conf:2: server.hostname: \"a b\" is not allowed"},
 	{"[server]\nhostname = mail.\n", "a host name"},
+	{"[http]\ntrusted_proxies = 10.0.0.1 proxy\n", "\"proxy\" is no address"},
+	{"[http]\ntrusted_proxies =\n", NULL},
 	{"[server]\nhostname = mail-1.example.org\n", NULL},
 	{"[auth]\ndefault_domain = \"@example.org\"\n", "x.conf:2: auth.default_domain"},
 	{"[eas]\nversions = 14.1 15.0\n", "\"15.0\" is not one of"},

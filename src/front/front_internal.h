@@ -249,6 +249,10 @@ void park_forget(struct front *f, struct conn *c);
 bool park_on_input(struct front *f, struct conn *c);
 bool park_on_expiry(struct front *f, struct conn *c);
 
+/* forwarded.c: the client of a request, behind a trusted reverse proxy or not. */
+void forwarded_client(const struct settings *s, const struct http_request *http,
+	const struct net_address *peer, struct net_address *ret);
+
 /* ---- link.c ---- */
 void link_start(struct front *f);
 void link_stop(struct front *f);

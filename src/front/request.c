@@ -113,12 +113,14 @@ static void send_request(struct front *f, struct conn *c)
 	struct request *r = c->request;
 	struct ipc_frame frame = {.type = IPC_REQUEST};
 	struct ipc_request *q = &frame.request;
+	struct net_address client;
 	char address[NET_ADDRESS_TEXT];
 
+	forwarded_client(f->settings, &r->http, &c->address, &client);
 	q->handle = conn_handle(f, c, r->number);
 	q->method = r->http.method;
 	q->target = r->http.target;
-	q->address = net_address_to_str(&c->address, address);
+	q->address = net_address_to_str(&client, address);
 	q->tls = c->stream.ssl != NULL;
 	q->body_follows = r->body_follows;
 	q->content_length = r->http.content_length;
