@@ -282,24 +282,29 @@ static void read_proc(const char *path, char *text, size_t size)
 	text[n] = 0;
 }
 
+/* With its threads, also those that have ended (a sum over /proc/PID/task would lose them). */
+static double own_cpu_us(pid_t pid)
+{
+	struct timespec ts;
+	clockid_t clock;
+
+	if (clock_getcpuclockid(pid, &clock) != 0 || clock_gettime(clock, &ts) < 0)
+		return 0;
+	return (double)ts.tv_sec * 1e6 + (double)ts.tv_nsec / 1e3;
+}
+
 static double process_cpu_us(pid_t pid)
 {
 	char path[600], text[4096];
+	double sum_us = own_cpu_us(pid);
 	struct dirent *task;
-	double sum_us = 0;
 	DIR *tasks;
 
 	(void)snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
 	tasks = opendir(path);
-	if (tasks == NULL)
-		return 0;
-	while ((task = readdir(tasks)) != NULL) {
+	while (tasks != NULL && (task = readdir(tasks)) != NULL) {
 		if (task->d_name[0] == '.')
 			continue;
-		(void)snprintf(
-			path, sizeof(path), "/proc/%d/task/%s/schedstat", (int)pid, task->d_name);
-		read_proc(path, text, sizeof(text));
-		sum_us += strtod(text, NULL) / 1000; /* nanoseconds on a CPU */
 		(void)snprintf(
 			path, sizeof(path), "/proc/%d/task/%s/children", (int)pid, task->d_name);
 		read_proc(path, text, sizeof(text));
@@ -311,7 +316,8 @@ static double process_cpu_us(pid_t pid)
 			sum_us += process_cpu_us((pid_t)child);
 		}
 	}
-	(void)closedir(tasks);
+	if (tasks != NULL)
+		(void)closedir(tasks);
 	return sum_us;
 }
 
