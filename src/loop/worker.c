@@ -6,6 +6,9 @@
  *
  * Threads: `lock` guards the queue, the outbox and the counters; it is never held across run() or
  * done(). Limits: queue_max jobs waiting; the outbox is bounded by what was admitted.
+ *
+ * The thread that went to sleep last is called first: its stack and what it keeps between jobs (a
+ * database connection) are still warm, and the others sleep on.
  */
 #include "loop/worker.h"
 
@@ -22,6 +25,9 @@ struct worker {
 	struct workers *pool;
 	uint32_t number;
 	pthread_t thread;
+	pthread_cond_t wake;      /* called, or stop */
+	struct worker *next_idle; /* under the pool's lock, as is: */
+	bool called;
 };
 
 struct queue {
@@ -32,9 +38,9 @@ struct queue {
 struct workers {
 	struct workers_options options;
 	pthread_mutex_t lock;
-	pthread_cond_t work;    /* a job came, or stop */
 	pthread_cond_t started; /* a thread finished its start */
 	struct queue queue, outbox;
+	struct worker *idle; /* who went to sleep last is on top */
 	uint32_t running, threads, started_count;
 	bool stop, failed;
 	struct err start_err;
@@ -114,6 +120,16 @@ static bool start(struct workers *w, struct worker *self, void **state)
 	return ok;
 }
 
+/* Under the lock. Whoever calls takes us off the stack. */
+static void sleep_until_called(struct workers *w, struct worker *self)
+{
+	self->called = false;
+	self->next_idle = w->idle;
+	w->idle = self;
+	while (!self->called && !w->stop)
+		(void)pthread_cond_wait(&self->wake, &w->lock);
+}
+
 static void *worker_main(void *arg)
 {
 	struct worker *self = arg;
@@ -135,7 +151,7 @@ static void *worker_main(void *arg)
 		} else if (w->stop) {
 			break;
 		} else {
-			(void)pthread_cond_wait(&w->work, &w->lock);
+			sleep_until_called(w, self);
 		}
 	}
 	(void)pthread_mutex_unlock(&w->lock);
@@ -155,6 +171,7 @@ static int start_threads(struct workers *w, struct err *err)
 		char name[24]; /* the kernel takes 15 letters: 10, a dash, and up to four digits */
 
 		w->workers[i] = (struct worker){.pool = w, .number = i};
+		(void)pthread_cond_init(&w->workers[i].wake, NULL);
 		failed = pthread_create(&w->workers[i].thread, NULL, worker_main, &w->workers[i]);
 		if (failed != 0)
 			break;
@@ -177,7 +194,6 @@ int workers_new(const struct workers_options *options, struct workers **ret, str
 	w->note.fn = on_note;
 	w->note.name = options->name;
 	(void)pthread_mutex_init(&w->lock, NULL);
-	(void)pthread_cond_init(&w->work, NULL);
 	(void)pthread_cond_init(&w->started, NULL);
 	w->workers = x_calloc(options->threads, sizeof(*w->workers));
 	if (start_threads(w, err) < 0)
@@ -204,10 +220,13 @@ void workers_free(struct workers **wp)
 		return;
 	(void)pthread_mutex_lock(&w->lock);
 	w->stop = true;
-	(void)pthread_cond_broadcast(&w->work);
-	(void)pthread_mutex_unlock(&w->lock);
 	for (uint32_t i = 0; i < w->threads; i++)
+		(void)pthread_cond_signal(&w->workers[i].wake);
+	(void)pthread_mutex_unlock(&w->lock);
+	for (uint32_t i = 0; i < w->threads; i++) {
 		(void)pthread_join(w->workers[i].thread, NULL);
+		(void)pthread_cond_destroy(&w->workers[i].wake);
+	}
 	if (w->options.loop != NULL)
 		loop_post_cancel(w->options.loop, &w->note);
 	while ((job = queue_pop(&w->queue)) != NULL) {
@@ -215,7 +234,6 @@ void workers_free(struct workers **wp)
 		queue_add(&w->outbox, job);
 	}
 	deliver(w);
-	(void)pthread_cond_destroy(&w->work);
 	(void)pthread_cond_destroy(&w->started);
 	(void)pthread_mutex_destroy(&w->lock);
 	mem_free(w->workers);
@@ -224,6 +242,7 @@ void workers_free(struct workers **wp)
 
 bool workers_submit(struct workers *w, struct job *job)
 {
+	struct worker *called = NULL;
 	bool taken;
 
 	(void)pthread_mutex_lock(&w->lock);
@@ -232,9 +251,16 @@ bool workers_submit(struct workers *w, struct job *job)
 	if (taken) {
 		job->cancelled = false;
 		queue_add(&w->queue, job);
-		(void)pthread_cond_signal(&w->work);
+		called = w->idle;
+	}
+	if (called != NULL) {
+		w->idle = called->next_idle;
+		called->called = true;
 	}
 	(void)pthread_mutex_unlock(&w->lock);
+	/* Outside of the lock, or it would wake only to wait for it. */
+	if (called != NULL)
+		(void)pthread_cond_signal(&called->wake);
 	return taken;
 }
 
