@@ -306,6 +306,7 @@ class Supervision(unittest.TestCase):
             server.stop()
             for pid in pids:
                 self.assertTrue(wait_exit(pid, 5))
+            self.assertFalse(os.path.exists(os.path.join(server.runtime, "admin.sock")))
             server.start()
         finally:
             server.close()
@@ -366,6 +367,13 @@ class CommandLine(ServerCase):
             done = self.server.bellhop(*arguments, "--password-file", self.server.password_file("x"), check=False)
             self.assertNotEqual(done.returncode, 0, arguments)
             self.assertTrue(done.stderr or done.stdout)
+        for content, said in ((b"", "no password"), (b"\n", "no password"), (b"a\0b\n", "NUL"), (b"a" * 2000, "too long")):
+            path = self.server.password_file("x")
+            with open(path, "wb") as file:
+                file.write(content)
+            done = self.server.bellhop("user", "passwd", user.address, "--password-file", path, check=False)
+            self.assertEqual(done.returncode, 2, content[:10])
+            self.assertIn(said, done.stderr)
         self.server.bellhop("user", "disable", user.address)
         self.server.bellhop("user", "enable", user.address)
         self.server.bellhop("user", "del", user.address, "--yes")

@@ -17,14 +17,20 @@
 /* The first line; without its end. */
 static int read_line(FILE *f, const char *name, char **ret, struct err *err)
 {
-	char line[LINE_MAX_BYTES];
-	int status = 0;
+	char line[LINE_MAX_BYTES] = "";
+	size_t len = 0;
+	int status = 0, c;
 
-	if (fgets(line, sizeof(line), f) == NULL)
-		return ferror(f) ? err_set_errno(err, errno, "reading the password from %s", name)
-				 : err_set(err, ERR_BAD_INPUT, "no password on %s", name);
-	if (strchr(line, '\n') == NULL && !feof(f))
-		status = err_set(err, ERR_BAD_INPUT, "the password from %s is too long", name);
+	while ((c = getc(f)) != EOF && c != '\n' && len < sizeof(line) - 1)
+		line[len++] = (char)c;
+	if (c == EOF && ferror(f))
+		status = err_set_errno(err, errno, "reading the password from %s", name);
+	else if (len == 0)
+		status = err_set(err, ERR_BAD_INPUT, "no password in %s", name);
+	else if (memchr(line, '\0', len) != NULL)
+		status = err_set(err, ERR_BAD_INPUT, "the password in %s has a NUL byte", name);
+	else if (c != EOF && c != '\n')
+		status = err_set(err, ERR_BAD_INPUT, "the password in %s is too long", name);
 	line[strcspn(line, "\r\n")] = '\0';
 	if (status == 0)
 		*ret = x_strdup(line);

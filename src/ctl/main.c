@@ -96,6 +96,8 @@ static int run_config(const struct ctl_command *c)
 	}
 	if (str_eq(what, "dump"))
 		settings_dump(settings, c->changed_only, &text);
+	else if (c->config == NULL && access(DEFAULT_CONFIG, F_OK) < 0)
+		buf_add_str(&text, DEFAULT_CONFIG " is not there: all defaults\n");
 	else
 		buf_addf(&text, "%s: no errors\n", c->config != NULL ? c->config : DEFAULT_CONFIG);
 	print(stdout, &text);

@@ -87,6 +87,20 @@ static int own_program(char path[PATH_MAX], struct err *err)
 	return 0;
 }
 
+/* The engine's sockets, so that after an orderly stop nobody takes them for a server that is away.
+ */
+static void remove_sockets(const struct settings *settings)
+{
+	static const char *const names[] = {"admin.sock", "engine.sock"};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		char *path = x_printf("%s/%s", settings->server_runtime_dir, names[i]);
+
+		(void)unlink(path);
+		mem_free(path);
+	}
+}
+
 static int serve(const char *source_path, const struct settings *settings, struct err *err)
 {
 	struct supervisor_options options = {.source_path = source_path, .settings = settings};
@@ -105,6 +119,8 @@ static int serve(const char *source_path, const struct settings *settings, struc
 		status = privileges_drop(settings, err);
 	if (status == 0)
 		status = supervisor_run(&options, err);
+	if (options.listeners != NULL)
+		remove_sockets(settings);
 	listeners_free(&options.listeners);
 	fd_close(&lock_fd);
 	return status;
