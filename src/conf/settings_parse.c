@@ -260,6 +260,13 @@ static void check_listeners(struct parser *p)
 			"listen.https and listen.http are both empty: no phone can connect");
 }
 
+static bool is_ascii(const char *text)
+{
+	while (*text != '\0' && (unsigned char)*text < 0x80)
+		text++;
+	return *text == '\0';
+}
+
 /* The name goes into greetings, Message-IDs and the certificate: a host name (RFC 1123) and no
  * more. */
 static void check_host_name(
@@ -302,7 +309,8 @@ static void check_whole(struct parser *p)
 		complain(p, MAX(line_of(p, "tls", "certificate"), line_of(p, "tls", "key")), false,
 			"tls.certificate and tls.key belong together: set both or none");
 	check_host_name(p, "server", "hostname", s->server_hostname);
-	check_host_name(p, "auth", "default_domain", s->auth_default_domain);
+	if (is_ascii(s->auth_default_domain)) /* domains of mail may have other letters */
+		check_host_name(p, "auth", "default_domain", s->auth_default_domain);
 	check_versions(p);
 	check_proxies(p);
 	check_listeners(p);

@@ -112,6 +112,7 @@ static const struct {
 	{"[http]\ntrusted_proxies =\n", NULL},
 	{"[server]\nhostname = mail-1.example.org\n", NULL},
 	{"[auth]\ndefault_domain = \"@example.org\"\n", "x.conf:2: auth.default_domain"},
+	{"[auth]\ndefault_domain = m\xc3\xbcnchen.example\n", NULL},
 	{"[eas]\nversions = 14.1 15.0\n", "\"15.0\" is not one of"},
 	{"[listen]\nhttps = 443\n", "\"443\" is not allowed; allowed: address:port"},
 	{"[listen]\nhttps = *:65536\n", "address:port"},
