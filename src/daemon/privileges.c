@@ -31,9 +31,13 @@ static int find_user(const struct settings *settings, const struct passwd **ret,
 	if (settings->server_user[0] != '\0') {
 		errno = 0;
 		pw = getpwnam(settings->server_user);
-		if (pw == NULL)
-			return err_set_errno(err, errno != 0 ? errno : ENOENT, "server.user \"%s\"",
+		if (pw == NULL && (errno == 0 || errno == ENOENT))
+			return err_set(err, ERR_BAD_INPUT,
+				"server.user: there is no user \"%s\" on this system",
 				settings->server_user);
+		if (pw == NULL)
+			return err_set_errno(
+				err, errno, "server.user \"%s\"", settings->server_user);
 	}
 	*ret = pw;
 	return 0;
