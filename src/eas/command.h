@@ -26,6 +26,7 @@ struct eas_call {
 	const struct eas_query *query;
 	unsigned version; /* times ten */
 	const struct user *user;
+	uint64_t policy_version; /* in force */
 	struct device *device;   /* as loaded at the start of the request */
 	struct wbxml_node *root; /* NULL: the request has no body */
 	const uint8_t *body;     /* decompressed */

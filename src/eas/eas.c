@@ -83,15 +83,21 @@ static int create_tx(struct store_tx *tx, void *owner, struct err *err)
 	return store_device_save(tx, call->device, err);
 }
 
+/* The device, and with it the version of the policy: one snapshot for what every command needs. */
 static int find_device(struct eas_call *call, struct err *err)
 {
+	struct policy_row *policy;
 	struct store_read *rd;
 	int result;
 
 	if (store_read_begin(call->server->store, &rd, err) < 0)
 		return -1;
-	result = store_device_find(
-		rd, call->user->id, call->query->device_id, call->arena, &call->device, err);
+	result = store_policy_load(rd, call->arena, &policy, err);
+	if (result == 0) {
+		call->policy_version = policy->version;
+		result = store_device_find(rd, call->user->id, call->query->device_id, call->arena,
+			&call->device, err);
+	}
 	store_read_end(&rd);
 	return result;
 }
@@ -153,25 +159,11 @@ static bool pass_policy(struct eas_call *call)
 	struct policy_request request = {
 		call->query->policy_key, call->query->policy_key_sent, (uint16_t)call->version, 0};
 	struct policy_rules rules;
-	struct policy_row *policy;
-	struct err err = ERR_INIT;
-	struct store_read *rd;
 	enum policy_gate gate;
-	int result;
 
 	eas_policy_rules(call->settings, &rules);
-	if (store_read_begin(call->server->store, &rd, &err) < 0) {
-		eas_reply_error(call, &err);
-		return false;
-	}
-	result = store_policy_load(rd, call->arena, &policy, &err);
-	store_read_end(&rd);
-	if (result < 0) {
-		eas_reply_error(call, &err);
-		return false;
-	}
 	request.told = request.key_sent ? 0 : eas_pending_seen(call->server, call->device->id);
-	gate = policy_check(call->device, policy->version, &rules, &request, call->now_at);
+	gate = policy_check(call->device, call->policy_version, &rules, &request, call->now_at);
 	if (gate == POLICY_PASS)
 		return true;
 	if (!request.key_sent)

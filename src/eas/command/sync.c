@@ -144,32 +144,23 @@ static int prepare_job(
 	return 0;
 }
 
-static int with_snapshot(struct sync_run *run,
-	int (*step)(struct sync_run *, struct sync_job *, struct store_read *, struct err *),
-	struct err *err)
-{
-	struct store_read *rd;
-	int result = 0;
-
-	if (store_read_begin(run->call->server->store, &rd, err) < 0)
-		return -1;
-	for (size_t i = 0; i < run->job_count && result == 0; i++)
-		result = step(run, &run->jobs[i], rd, err);
-	store_read_end(&rd);
-	return result;
-}
-
 /* ---- 3. to 5. ---- */
+
+static bool has_writes(const struct sync_job *job)
+{
+	for (size_t c = 0; c < job->command_count; c++) {
+		if (job->commands[c].node->tag != TAG_AirSync_Fetch)
+			return true;
+	}
+	return false;
+}
 
 static int apply_all(struct sync_run *run, struct err *err)
 {
 	for (size_t i = 0; i < run->job_count; i++) {
 		struct sync_job *job = &run->jobs[i];
-		bool writes = false;
 
-		for (size_t c = 0; c < job->command_count; c++)
-			writes = writes || job->commands[c].node->tag != TAG_AirSync_Fetch;
-		if (job->status == SYNC_STATUS_OK && writes &&
+		if (job->status == SYNC_STATUS_OK && has_writes(job) &&
 			sync_apply_commands(run, job, err) < 0)
 			return -1;
 	}
@@ -182,6 +173,42 @@ static int collect_step(
 	if (job->status != SYNC_STATUS_OK || !job->get_changes || job->base == NULL)
 		return 0;
 	return sync_collect_job(run, job, rd, err);
+}
+
+static int each_job(struct sync_run *run,
+	int (*step)(struct sync_run *, struct sync_job *, struct store_read *, struct err *),
+	struct store_read *rd, struct err *err)
+{
+	int result = 0;
+
+	for (size_t i = 0; i < run->job_count && result == 0; i++)
+		result = step(run, &run->jobs[i], rd, err);
+	return result;
+}
+
+/* Folders, states and changes come from one snapshot, unless the phone's own commands stand in
+ * between. */
+static int prepare_and_collect(struct sync_run *run, struct err *err)
+{
+	struct store *store = run->call->server->store;
+	struct store_read *rd;
+	bool writes = false;
+	int result;
+
+	for (size_t i = 0; i < run->job_count; i++)
+		writes = writes || has_writes(&run->jobs[i]);
+	if (store_read_begin(store, &rd, err) < 0)
+		return -1;
+	result = each_job(run, prepare_job, rd, err);
+	if (result == 0 && writes) {
+		store_read_end(&rd);
+		if (apply_all(run, err) < 0 || store_read_begin(store, &rd, err) < 0)
+			return -1;
+	}
+	if (result == 0)
+		result = each_job(run, collect_step, rd, err);
+	store_read_end(&rd);
+	return result;
 }
 
 static bool must_save(const struct sync_job *job)
@@ -309,8 +336,7 @@ static int run_locked(struct sync_run *run, struct err *err)
 
 	run->bytes_left = s->sync_response_max_bytes;
 	run->deadline_ms = clock_now_ms() + (int64_t)s->sync_response_time_s * 1000;
-	if (with_snapshot(run, prepare_job, err) < 0 || apply_all(run, err) < 0 ||
-		with_snapshot(run, collect_step, err) < 0 || save_all(run, err) < 0)
+	if (prepare_and_collect(run, err) < 0 || save_all(run, err) < 0)
 		return -1;
 	return answer(run, err);
 }
