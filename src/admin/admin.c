@@ -268,7 +268,7 @@ static void log_answer(const struct admin_call *call, uid_t peer, int status, co
 	else if (status < 0)
 		log_info(NULL, "admin_finished", F_STR("verb", verb), F_UINT("uid", peer),
 			F_STR("result", err_code_to_str(err->code)), F_ERR(err));
-	else if (call->verb->changes)
+	else if (call->verb != NULL && call->verb->changes)
 		log_info(NULL, "admin_finished", F_STR("verb", verb), F_UINT("uid", peer),
 			F_STR("user", admin_text(call, "address")),
 			F_STR("device", admin_text(call, "device")), F_STR("result", "ok"));

@@ -198,6 +198,7 @@ static PRINTF_LIKE(2, 3) void fail(struct supervisor *s, const char *fmt, ...)
 /* What the supervisor itself takes from new settings; then everybody is told. */
 static void take_settings(struct supervisor *s, const struct settings *settings)
 {
+	assert(settings != NULL);
 	settings_unref(&s->settings);
 	s->settings = settings;
 	log_set_level((enum log_level)log_level_parse(settings->server_log_level));

@@ -344,6 +344,7 @@ int store_read_texts(struct db_stmt *st, struct arena *arena, const char ***ret,
 
 		if (STORE_GROW(arena, &texts, count, &cap, err) < 0)
 			return -1;
+		assert(texts != NULL);
 		texts[count++] = store_row_text(&row);
 		if (store_row_end(&row, err) < 0)
 			return -1;

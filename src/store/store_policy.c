@@ -1,6 +1,8 @@
 /*
  * The default policy document: one row. Without a row it is version 1 with the default settings.
  */
+#include <assert.h>
+
 #include "base/mem.h"
 #include "base/str.h"
 #include "store/store_internal.h"
@@ -37,10 +39,11 @@ int store_policy_save(struct store_tx *tx, const char *settings, struct err *err
 	CLEANUP(arena_free) struct arena *arena = arena_new(0);
 	CLEANUP(db_done) struct db_stmt *st = NULL;
 	struct change_event event = {.kinds = CHANGE_GLOBAL};
-	struct policy_row *now;
+	struct policy_row *now = NULL;
 
 	if (store_policy_load(&tx->read, arena, &now, err) < 0)
 		return -1;
+	assert(now != NULL);
 	if (str_eq(now->settings, settings))
 		return 0;
 	if (store_prepare_tx(tx,
