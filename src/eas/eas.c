@@ -5,6 +5,7 @@
  */
 #include "eas/eas.h"
 
+#include <inttypes.h>
 #include <string.h>
 #include <zlib.h>
 
@@ -78,7 +79,12 @@ void eas_policy_rules(const struct settings *settings, struct policy_rules *ret)
 static int create_tx(struct store_tx *tx, void *owner, struct err *err)
 {
 	struct eas_call *call = owner;
+	uint64_t count;
 
+	if (store_device_count(store_tx_read(tx), call->user->id, &count, err) < 0)
+		return -1;
+	if (count >= call->settings->eas_devices_per_user)
+		return err_set(err, ERR_DENIED, "the user has %" PRIu64 " devices", count);
 	call->device->id.v = 0;
 	return store_device_save(tx, call->device, err);
 }
@@ -408,7 +414,10 @@ static void run_authorized(struct eas_call *call)
 		return;
 	}
 	if (load_device(call, &err) < 0) {
-		eas_reply_error(call, &err);
+		if (err.code == ERR_DENIED)
+			eas_reply_common(call, EAS_STATUS_TOO_MANY_DEVICES);
+		else
+			eas_reply_error(call, &err);
 		return;
 	}
 	if (call->device->blocked && call->device->wipe == WIPE_NONE) {

@@ -150,5 +150,25 @@ static void test_disabled_and_blocked(void)
 	world_free(&w);
 }
 
+static void test_limit_of_devices(void)
+{
+	struct world *w = world_new("[policy]\nrequired = no\n[eas]\ndevices_per_user = 1\n");
+	struct phone p = {.w = w, .login = "anna", .device_id = "one", .version = "14.1"};
+	struct phone q = {.w = w, .login = "anna", .device_id = "two", .version = "14.1"};
+
+	folder_sync(&p, "0");
+	CHECK_INT(root_status(&p, TAG_FolderHierarchy_Status), 1);
+	folder_sync(&q, "0");
+	CHECK_INT(root_status(&q, TAG_FolderHierarchy_Status), 177);
+	q.version = "12.1";
+	folder_sync(&q, "0");
+	CHECK_INT(q.reply.status, 403);
+	folder_sync(&p, "0");
+	CHECK_INT(root_status(&p, TAG_FolderHierarchy_Status), 1);
+	phone_forget(&p);
+	phone_forget(&q);
+	world_free(&w);
+}
+
 TEST_MAIN(TEST(test_provision_phases), TEST(test_unprovisioned_is_stopped), TEST(test_folder_sync),
-	TEST(test_disabled_and_blocked))
+	TEST(test_disabled_and_blocked), TEST(test_limit_of_devices))

@@ -274,6 +274,8 @@ NODISCARD int store_device_find(struct store_read *rd, struct owner_id owner, co
 NODISCARD int store_device_load(struct store_read *rd, struct device_id id, struct arena *arena, struct device **ret, struct err *err);
 /* Of one owner, or all (owner.v 0). */
 NODISCARD int store_device_list(struct store_read *rd, struct owner_id owner, struct arena *arena, struct device **ret, size_t *ret_count, struct err *err);
+NODISCARD int store_device_count(
+	struct store_read *rd, struct owner_id owner, uint64_t *ret, struct err *err);
 /* Inserts when id.v is 0 (then sets id), else updates all columns; no event, no epoch. */
 NODISCARD int store_device_save(struct store_tx *tx, struct device *device, struct err *err);
 /* The same row, single groups of columns, so that commands running side by side do not undo each other: */

@@ -141,6 +141,19 @@ int store_device_list(struct store_read *rd, struct owner_id owner, struct arena
 	return read_list(st, arena, ret, ret_count, err);
 }
 
+int store_device_count(struct store_read *rd, struct owner_id owner, uint64_t *ret, struct err *err)
+{
+	CLEANUP(db_done) struct db_stmt *st = NULL;
+
+	if (store_prepare(rd, "SELECT COUNT(*) FROM devices WHERE owner = $1", &st, err) < 0)
+		return -1;
+	db_bind_u64(st, 1, owner.v);
+	if (db_step(st, err) <= 0)
+		return -1;
+	*ret = db_col_u64(st, 0);
+	return 0;
+}
+
 /* ---- saving ---- */
 
 static void bind_all(struct db_stmt *st, const struct device *d)
