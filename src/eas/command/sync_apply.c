@@ -173,8 +173,14 @@ static int apply_delete(
 	struct item *item;
 	struct item_id moved;
 
-	if (load_item(a, c->item, arena, &item, err) < 0)
+	if (load_item(a, c->item, arena, &item, err) < 0) {
+		/* Gone already. The phone drops it all the same: its deletion is no news to it. */
+		if (err->code == ERR_NOT_FOUND) {
+			(void)id_set_remove(&a->job->next.inventory, c->item.v);
+			answer->removed = true;
+		}
 		return -1;
+	}
 	if (a->final_delete) {
 		if (a->ops->delete_item(a->tx, owner, a->job->folder->id, c->item, device, err) < 0)
 			return -1;
