@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -215,6 +216,8 @@ static int run(struct role *r, int argc, char **argv, struct err *err)
 		(void)snprintf(name, sizeof(name), "engine");
 	log_setup(name, LOG_LEVEL_INFO);
 	(void)prctl(PR_SET_NAME, name, 0, 0, 0);
+	/* At a limit of file sizes a write fails like on a full disk, and nobody dies. */
+	(void)signal(SIGXFSZ, SIG_IGN);
 	if (settings_parse_file(r->config, &r->settings, NULL, err) < 0)
 		return -1;
 	log_set_level((enum log_level)log_level_parse(r->settings->server_log_level));
