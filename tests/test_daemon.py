@@ -11,6 +11,7 @@ import unittest
 
 from eas import query
 from eas.client import basic
+from eas.http import Connection
 from lib import mail
 from lib.case import ServerCase
 from lib.lmtp import Lmtp
@@ -341,6 +342,19 @@ class Supervision(unittest.TestCase):
                 second.start(timeout=20)
             second.close()
             self.assertEqual(server.bellhop("status").returncode, 0)
+        finally:
+            server.close()
+
+    def test_both_families(self):
+        """*:port is every IPv4 and IPv6 address."""
+        port = free_port()
+        server = Server(settings={"listen.http": f"*:{port}"})
+        try:
+            server.start()
+            for host in ("127.0.0.1", "::1"):
+                with Connection(port, host=host) as connection:
+                    connection.request("OPTIONS", query.PATH)
+                    self.assertEqual(connection.response().status, 401)
         finally:
             server.close()
 

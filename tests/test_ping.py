@@ -1,7 +1,10 @@
 """Ping: every status that can be provoked, the stored request, what wakes a phone and what does not."""
 
+import contextlib
 import datetime
 import os
+import resource
+import sqlite3
 import unittest
 
 from eas import wbxml
@@ -314,6 +317,101 @@ class Expiry(PingCase):
         answer = device.ping(heartbeat=6)
         self.assert_ping(answer, "5")
         self.assertEqual(answer.document.get("HeartbeatInterval"), "5")
+
+
+class StoreTrouble(PingCase):
+    def test_server_trouble(self):
+        """The engine cannot write: 8 (or a common status), no crash; with room again all is well."""
+        device = self.phone("14.1")
+        device.prime()
+        engine = self.server.engine_pid()
+        limits = resource.prlimit(engine, resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
+        try:
+            answer = device.ping(heartbeat=777, timeout=10)  # new parameters have to be stored
+            self.assertTrue(answer.code == 503 or answer.status in ("8", "110", "111"), answer)
+        finally:
+            resource.prlimit(engine, resource.RLIMIT_FSIZE, (limits[1], limits[1]))
+        connection = self.waiting(device)
+        self.deliver(self.owner, "well again")
+        self.assert_ping(device.receive(connection), "2", [device.inbox])
+        self.assertEqual(self.server.engine_pid(), engine)
+
+
+class Hierarchy(PingCase):
+    """
+    No command of ours changes the hierarchy yet, so the tests add folders to the database behind the server's back, as a migration from
+    another server would.
+    """
+
+    def add_folder(self, user, name, type_=12):
+        with contextlib.closing(sqlite3.connect(os.path.join(self.server.data, "bellhop.db"), timeout=20)) as db:
+            db.isolation_level = None
+            db.execute("BEGIN IMMEDIATE")
+            (owner,) = db.execute("SELECT owner FROM users WHERE login = ?", (user.login,)).fetchone()
+            db.execute("UPDATE owners SET seq = seq + 1, last_folder = last_folder + 1 WHERE id = ?", (owner,))
+            seq, number = db.execute("SELECT seq, last_folder FROM owners WHERE id = ?", (owner,)).fetchone()
+            db.execute("INSERT INTO folders (owner, id, parent, name, type, role, created_seq, changed_seq, items_seq,"
+                       " last_item, deleted) VALUES (?, ?, 0, ?, ?, 0, ?, ?, ?, 0, 0)",
+                       (owner, number, name, type_, seq, seq, seq))
+            db.execute("COMMIT")
+        return str(number)
+
+    @every_form
+    def test_changed_since_the_last_folder_sync(self, version, form):
+        device = self.phone(version, form)
+        owner = self.owner
+        device.prime()
+        number = self.add_folder(owner, "Projects")
+        self.assert_ping(device.ping(heartbeat=70), "7")
+        answer = device.folder_sync()
+        self.assertEqual(answer.document.get("Changes/Count"), "1")
+        (added,) = answer.document.all("Changes/Add")
+        self.assertEqual((added.get("ServerId"), added.get("DisplayName"), added.get("Type"), added.get("ParentId")),
+                         (number, "Projects", "12", "0"))
+        self.waiting(device, heartbeat=70)
+        # The answer was lost: the key before it brings the folder again.
+        self.assertEqual(device.folder_sync().document.get("Changes/Count"), "0")
+        self.assertEqual(device.prime(number), {})
+
+    def test_lost_answer(self):
+        device = self.phone("14.1")
+        key = device.hierarchy_key
+        self.add_folder(self.owner, "Lost")
+        for _ in range(3):
+            answer = device.folder_sync(key)
+            self.assertEqual(answer.document.get("Changes/Count"), "1")
+        self.assertEqual(device.folder_sync().document.get("Changes/Count"), "0")
+
+    def test_while_parked_and_the_engine_away(self):
+        """The new engine compares and finds the difference: 7."""
+        device = self.phone("14.1")
+        owner = self.owner
+        device.prime()
+        connection = self.waiting(device, heartbeat=600)
+        self.add_folder(owner, "New")
+        self.server.kill_engine()
+        self.assert_ping(device.receive(connection), "7")
+
+    def test_sync_of_a_removed_folder(self):
+        """12 for its Sync, 7 for a Ping that names it, Delete by FolderSync."""
+        device = self.phone("14.1")
+        owner = self.owner
+        number = self.add_folder(owner, "Short-lived")
+        device.folder_sync()
+        device.prime(number)
+        with contextlib.closing(sqlite3.connect(os.path.join(self.server.data, "bellhop.db"), timeout=20)) as db:
+            db.isolation_level = None
+            db.execute("BEGIN IMMEDIATE")
+            (who,) = db.execute("SELECT owner FROM users WHERE login = ?", (owner.login,)).fetchone()
+            db.execute("UPDATE owners SET seq = seq + 1 WHERE id = ?", (who,))
+            db.execute("UPDATE folders SET deleted = 1, changed_seq = (SELECT seq FROM owners WHERE id = ?) "
+                       "WHERE owner = ? AND id = ?", (who, who, int(number)))
+            db.execute("COMMIT")
+        answer = device.sync(number)
+        self.assertIn("12", (answer.status, answer.collection_status))
+        self.assert_ping(device.ping([device.inbox, number]), "7")
+        answer = device.folder_sync()
+        self.assertEqual([d.get("ServerId") for d in answer.document.all("Changes/Delete")], [number])
 
 
 class Shutdown(ServerCase):

@@ -91,13 +91,14 @@ def spin(seconds):
 
 
 class Race(ServerCase):
+    https = True
     settings = {"server.log_level": "warn"}
 
     def test_deliveries_against_pings(self):
         stop = threading.Event()
         riders = []
         for number in range(4):
-            device = self.phone("14.1" if number % 2 else "12.1", "plain" if number < 2 else "base64")
+            device = self.phone("14.1" if number % 2 else "12.1", "plain" if number < 2 else "base64", tls=number % 2 == 1)
             device.prime()
             riders.append(Rider(self, device, number, stop))
         for rider in riders:
@@ -176,6 +177,7 @@ class Herd(threading.Thread):
 
 
 class RenewalRace(ServerCase):
+    https = True
     settings = {"server.log_level": "warn", "push.heartbeat_min_s": "1"}
 
     def test_deliveries_around_the_end_of_heartbeats(self):
@@ -186,7 +188,7 @@ class RenewalRace(ServerCase):
             owner = self.user()
             devices = []
             for _ in range(10):
-                device = owner.device("14.1").ready()
+                device = owner.device("14.1", tls=number % 2 == 1).ready()
                 device.prime()
                 device.waiting = device.connect()
                 self.addCleanup(device.waiting.close)
