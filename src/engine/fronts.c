@@ -38,19 +38,32 @@ static void mark_dirty(struct link *link)
 		list_append(&link->engine->dirty, &link->dirty_node);
 }
 
+/* The bulk link goes by room for writing also with an empty queue: answers wait for it. */
+static void want_room(struct link *link, bool wanted)
+{
+	struct err err = ERR_INIT;
+
+	if (link->channel == IPC_CHANNEL_CONTROL && !link->dead &&
+		loop_fd_want_write(link->watch, wanted, &err) < 0)
+		link_end(link, err.text);
+}
+
 static void link_write(struct link *link)
 {
 	while (!link->dead && link->out_at < link->out.len) {
 		int64_t n = net_stream_write(
 			&link->stream, link->out.data + link->out_at, link->out.len - link->out_at);
 
-		if (n == NET_AGAIN)
+		if (n == NET_AGAIN) {
+			want_room(link, true);
 			return;
+		}
 		if (n < 0)
 			link_end(link, "write failed");
 		else
 			link->out_at += (size_t)n;
 	}
+	want_room(link, false);
 	link->out_at = 0;
 	if (link->out.cap > OUT_KEEP)
 		buf_deinit(&link->out);
@@ -152,6 +165,7 @@ static void on_hello(struct link *link, const struct ipc_hello *hello)
 	*place = link;
 	link->front = front;
 	link->channel = hello->channel;
+	want_room(link, link->out_at < link->out.len);
 	log_debug(NULL, "front_connected", F_UINT("front", front->number),
 		F_UINT("channel", hello->channel));
 }

@@ -111,6 +111,7 @@ struct channel {
 	struct loop_fd *watch;
 	struct buf in, out;
 	size_t out_at;
+	bool quiet; /* room for writing is asked for only while something is queued */
 };
 
 struct engine_link {

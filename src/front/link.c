@@ -105,6 +105,8 @@ void link_send_handle(struct front *f, enum ipc_type type, const struct conn *c,
 /* False: broken. */
 static bool channel_flush(struct channel *ch)
 {
+	struct err err = ERR_INIT;
+
 	while (queued(ch) > 0) {
 		int64_t n = net_stream_write(&ch->stream, ch->out.data + ch->out_at, queued(ch));
 
@@ -114,6 +116,8 @@ static bool channel_flush(struct channel *ch)
 			return false;
 		ch->out_at += (size_t)n;
 	}
+	if (ch->quiet && loop_fd_want_write(ch->watch, queued(ch) > 0, &err) < 0)
+		return false;
 	if (queued(ch) == 0 || ch->out_at > BULK_QUEUE_MAX) {
 		buf_drop(&ch->out, ch->out_at);
 		ch->out_at = 0;
@@ -332,6 +336,7 @@ static int channel_open(struct front *f, struct channel *ch, enum ipc_channel wh
 	int fd;
 
 	ch->name = which == IPC_CHANNEL_CONTROL ? "engine control" : "engine bulk";
+	ch->quiet = which == IPC_CHANNEL_CONTROL;
 	if (net_connect_unix(f->engine_path, &fd, err) < 0)
 		return -1;
 	if (net_stream_init(&ch->stream, fd, NULL, err) < 0)

@@ -46,6 +46,7 @@ struct loop_fd {
 	struct loop *loop;
 	int fd;
 	uint32_t slot, tag;
+	bool ignores_write;
 	const char *name;
 	loop_fd_fn fn;
 	void *owner;
@@ -160,12 +161,31 @@ int loop_fd_new(struct loop *l, int fd, const char *name, loop_fd_fn fn, void *o
 
 	if (f == NULL)
 		return err_set(err, ERR_BUSY, "too many descriptors on one loop");
-	*f = (struct loop_fd){l, fd, h.slot, h.generation & LOOP_TAG_MASK, name, fn, owner};
+	*f = (struct loop_fd){.loop = l,
+		.fd = fd,
+		.slot = h.slot,
+		.tag = h.generation & LOOP_TAG_MASK,
+		.name = name,
+		.fn = fn,
+		.owner = owner};
 	if (epoll_add(l, fd, token(KIND_FD, h.slot, h.generation), err) < 0) {
 		slab_put(l->fds, h.slot);
 		return -1;
 	}
 	*ret = f;
+	return 0;
+}
+
+int loop_fd_want_write(struct loop_fd *f, bool wanted, struct err *err)
+{
+	struct epoll_event ev = {EPOLLIN | EPOLLRDHUP | EPOLLET | (wanted ? EPOLLOUT : 0),
+		{.u64 = token(KIND_FD, f->slot, f->tag)}};
+
+	if (wanted == !f->ignores_write)
+		return 0;
+	if (epoll_ctl(f->loop->epoll_fd, EPOLL_CTL_MOD, f->fd, &ev) < 0)
+		return err_set_errno(err, errno, "watching descriptor %d", f->fd);
+	f->ignores_write = !wanted;
 	return 0;
 }
 

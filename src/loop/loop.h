@@ -48,6 +48,12 @@ typedef void (*loop_fd_fn)(void *owner, unsigned events);
  * caller's. */
 NODISCARD int loop_fd_new(struct loop *l, int fd, const char *name, loop_fd_fn fn, void *owner,
 	struct loop_fd **ret, struct err *err);
+/*
+ * Whether room for writing is an event; it is at first. A Unix socket whose peer reads tells its
+ * sender so each time, and a process that sleeps is woken for it: who has nothing queued should not
+ * ask. Asking again reports room that is there already.
+ */
+NODISCARD int loop_fd_want_write(struct loop_fd *f, bool wanted, struct err *err);
 /* Stops watching (before the caller closes fd). Safe inside any callback: no event comes after it.
  */
 void loop_fd_free(struct loop_fd **f);
