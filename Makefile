@@ -24,10 +24,13 @@ build: deps
 run: build
 	@tools/run-demo --build-dir $(BUILD)
 
+# tools/check is Python, which a bare machine does not have yet.
 check:
+	@tools/install-deps build test
 	@tools/check --build-dir $(BUILD)
 
 check-long:
+	@tools/install-deps build test long
 	@tools/check --long --build-dir $(BUILD)
 
 bench: build
