@@ -42,7 +42,6 @@ const struct account_ops *account_ops_of(struct owner_id owner);
 /* A message on its way into a folder. The raw bytes stay the caller's and must outlive it. */
 struct account_mail {
 	struct store_new_body body;
-	struct mime_limits limits;
 	uint8_t *summary; /* owned */
 	size_t summary_len;
 };

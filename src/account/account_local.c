@@ -27,7 +27,7 @@ int account_mail_prepare(struct store *store, const void *raw, size_t len,
 	CLEANUP(arena_free) struct arena *arena = arena_new(0);
 	struct mime_summary *summary;
 	struct buf blob = BUF_INIT;
-	struct account_mail mail = {.limits = *limits};
+	struct account_mail mail = {.summary = NULL};
 
 	if (mime_summarize(arena, raw, len, limits, &summary, err) < 0)
 		return err_wrap(err, "reading the message");

@@ -16,7 +16,7 @@
 
 /* What a front keeps for us with a parked phone. */
 struct wait_cookie {
-	uint64_t user, device, user_epoch, device_epoch, seq;
+	uint64_t user, device, user_epoch, device_epoch;
 	uint32_t heartbeat_s;
 	uint8_t kind, provisioning_known;
 };
@@ -123,7 +123,6 @@ static void make_cookie(struct eas_call *call, enum watch_kind kind, uint32_t he
 		.device = call->device->id.v,
 		.user_epoch = call->user->epoch,
 		.device_epoch = call->device->epoch,
-		.seq = call->user->seq,
 		.heartbeat_s = heartbeat_s,
 		.kind = (uint8_t)kind,
 		.provisioning_known = call->reply->no_renewal,
@@ -232,7 +231,7 @@ static void seal(struct eas_call *call)
 /* A held Sync: what was asked is asked again, of the store as it is now. */
 static void resume_sync(struct eas_call *call, const struct wait_verdict *verdict)
 {
-	struct sync_run run = {.call = call, .resumed = true};
+	struct sync_run run = {.call = call};
 
 	if (verdict->http != 0) {
 		eas_reply_http(call, verdict->http);

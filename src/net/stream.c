@@ -202,16 +202,6 @@ void net_stream_close(struct net_stream *s)
 	s->fd = -1;
 }
 
-int net_stream_error(const struct net_stream *s)
-{
-	int error = 0;
-	socklen_t len = sizeof(error);
-
-	if (s->fd < 0 || getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
-		return EBADF;
-	return error;
-}
-
 const char *net_stream_tls_version(const struct net_stream *s)
 {
 	return s->ssl == NULL ? "" : SSL_get_version(s->ssl);

@@ -60,8 +60,6 @@ int64_t net_stream_drain(struct net_stream *s, size_t max);
 /* Harmless when closed. A TLS session stays resumable. */
 void net_stream_close(struct net_stream *s);
 
-/* What the kernel noted as broken (SO_ERROR); 0: nothing. */
-int net_stream_error(const struct net_stream *s);
 /* "TLSv1.3"; "" for plain. Static storage. */
 const char *net_stream_tls_version(const struct net_stream *s);
 

@@ -65,11 +65,6 @@ const char *mailbox_sync_key(const struct mailbox *m)
 	return m->sync_key;
 }
 
-const char *mailbox_collection_id(const struct mailbox *m)
-{
-	return m->collection_id;
-}
-
 void mailbox_set_sync_key(struct mailbox *m, const char *key)
 {
 	char *old = m->sync_key;

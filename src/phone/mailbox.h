@@ -28,7 +28,6 @@ void mailbox_free(struct mailbox **m);
 
 const char *mailbox_sync_key(const struct mailbox *m); /* "0": none */
 void mailbox_set_sync_key(struct mailbox *m, const char *key);
-const char *mailbox_collection_id(const struct mailbox *m);
 
 /* Entries stay where they are until mailbox_remove(). */
 struct mailbox_entry *mailbox_find(const struct mailbox *m, const char *server_id);

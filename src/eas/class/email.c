@@ -7,11 +7,11 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/mem.h"
 #include "base/str.h"
 #include "eas/class/email_internal.h"
+#include "eas/date.h"
 
 int email_load(struct store_read *rd, struct owner_id owner, struct folder_id folder,
 	enum folder_type folder_type, struct item_id id, bool with_body, struct arena *arena,
@@ -38,24 +38,11 @@ void email_release(struct email *email)
 	email->has_body = false;
 }
 
-void eas_date_print(int64_t at, char text[EAS_DATE_MAX])
-{
-	time_t t = (time_t)at;
-	struct tm tm;
-
-	if (gmtime_r(&t, &tm) == NULL)
-		memset(&tm, 0, sizeof(tm));
-	(void)snprintf(text, EAS_DATE_MAX, "%04d-%02d-%02dT%02d:%02d:%02d.000Z",
-		(tm.tm_year + 1900) % 10000, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min,
-		tm.tm_sec);
-}
-
 static void add_date(struct wbxml_writer *w, unsigned tag, int64_t at)
 {
-	char text[EAS_DATE_MAX];
+	char text[EAS_DATE_SIZE];
 
-	eas_date_print(at, text);
-	wbxml_add_text(w, tag, text);
+	wbxml_add_text(w, tag, eas_date_format(at * 1000, EAS_DATE_DASHED, text));
 }
 
 static void add_present(struct wbxml_writer *w, unsigned tag, const char *text)

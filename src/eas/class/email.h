@@ -54,10 +54,6 @@ void email_file_reference(const struct email *email, uint32_t part, char *text, 
 NODISCARD int email_file_reference_parse(const char *text, struct folder_id *ret_folder,
 	struct item_id *ret_item, uint32_t *ret_part, struct err *err);
 
-/* "2010-03-01T12:00:00.000Z"; the array has room for any time. */
-#define EAS_DATE_MAX 80
-void eas_date_print(int64_t at, char text[EAS_DATE_MAX]);
-
 /*
  * The Flag of a message as a client sent it: its status and its other properties as a blob for the
  * store, and back. The node was validated by the schema.

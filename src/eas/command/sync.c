@@ -290,7 +290,7 @@ static unsigned common_failure(const struct sync_run *run)
 static bool anything_new(const struct sync_run *run)
 {
 	for (size_t i = 0; i < run->job_count; i++) {
-		if (sync_job_has_news(run, &run->jobs[i]))
+		if (sync_job_has_news(&run->jobs[i]))
 			return true;
 	}
 	return false;
@@ -307,8 +307,7 @@ static int encode_response(struct sync_run *run, struct err *err)
 	for (size_t i = 0; i < run->job_count; i++) {
 		struct sync_job *job = &run->jobs[i];
 
-		if ((all || sync_job_has_news(run, job)) &&
-			sync_encode_collection(run, job, err) < 0)
+		if ((all || sync_job_has_news(job)) && sync_encode_collection(run, job, err) < 0)
 			return -1;
 	}
 	wbxml_end(w);
@@ -397,7 +396,6 @@ void sync_run(struct sync_run *run)
 		if (eas_hold(run->call, WATCH_SYNC, folders, run->job_count, run->wait_s))
 			break;
 		reset_jobs(run);
-		run->resumed = true;
 		result = run_once(run, &wait, &err);
 	}
 	reset_jobs(run);

@@ -178,9 +178,8 @@ static bool has_answers(const struct sync_job *job)
 	return false;
 }
 
-bool sync_job_has_news(const struct sync_run *run, const struct sync_job *job)
+bool sync_job_has_news(const struct sync_job *job)
 {
-	(void)run;
 	return job->status != SYNC_STATUS_OK || job->new_key || has_answers(job) || job->more;
 }
 

@@ -73,8 +73,6 @@ struct sync_run {
 	unsigned window; /* left of the whole response */
 	size_t bytes_left;
 	int64_t deadline_ms;
-	bool from_cache;      /* an empty request */
-	bool resumed;         /* a held request that was woken: answer now */
 	const uint8_t *cache; /* to be remembered as the last request; NULL: leave as it is */
 	size_t cache_len;
 };
@@ -103,7 +101,7 @@ NODISCARD int sync_collect_job(
 /* The collection's element of the response. */
 NODISCARD int sync_encode_collection(struct sync_run *run, struct sync_job *job, struct err *err);
 /* Does the response need this collection at all? */
-bool sync_job_has_news(const struct sync_run *run, const struct sync_job *job);
+bool sync_job_has_news(const struct sync_job *job);
 
 /* ---- sync.c ---- */
 /* Answers run->jobs; a held one registers its watch. Also for a resumed request. */

@@ -263,7 +263,6 @@ static size_t count_children(const struct wbxml_node *node)
 
 bool sync_request_restore(struct sync_run *run)
 {
-	run->from_cache = true;
 	return decode_cache(run, false, 0);
 }
 
