@@ -443,6 +443,16 @@ static bool head_complete(struct front *f, struct conn *c)
 	return head_route(f, c);
 }
 
+/* No head holds control characters but these three: what does will never become one. */
+static bool is_no_head(const uint8_t *bytes, size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		if (bytes[i] < ' ' && bytes[i] != '\t' && bytes[i] != '\r' && bytes[i] != '\n')
+			return true;
+	}
+	return false;
+}
+
 static bool head_input(
 	struct front *f, struct conn *c, const uint8_t *bytes, size_t len, size_t *ret_used)
 {
@@ -470,8 +480,12 @@ static bool head_input(
 		front_count(f, requests_bad);
 		return answer_local(f, c, 431, true);
 	}
-	if (head_len == 0)
-		return true;
+	if (head_len == 0) {
+		if (!is_no_head(bytes, n))
+			return true;
+		front_count(f, requests_bad);
+		return answer_local(f, c, 400, true);
+	}
 	*ret_used = n - (r->in.len - head_len);
 	r->in.len = head_len;
 	return head_complete(f, c);

@@ -156,6 +156,30 @@ static void test_slow_heads(void)
 	rig_stop(&rig);
 }
 
+/* What can never become a head is refused at once, not when its time is over. */
+static void test_binary_garbage(void)
+{
+	static const char *const garbage[] = {"\x16\x03\x01\x02", "GET /\x01", "\x7f\x45LF\x02"};
+	struct phone p;
+
+	begin("");
+	for (size_t i = 0; i < ARRAY_LEN(garbage); i++) {
+		phone_connect(&rig, &p);
+		phone_send(&rig, &p, garbage[i]);
+		expect_status(&p, 400);
+		phone_close(&p);
+	}
+	/* Other letters than ours may stand in a value. */
+	phone_connect(&rig, &p);
+	phone_send(&rig, &p, "GET /healthz HTTP/1.1\r\nHost: x\r\nX-Name: \xfc\t");
+	CHECK(phone_silent(&rig, &p));
+	phone_send(&rig, &p, "\r\n\r\n");
+	expect_status(&p, 200);
+	phone_close(&p);
+	CHECK_INT(rig_count(&rig, "requests_bad"), 3);
+	rig_stop(&rig);
+}
+
 static void test_slow_body(void)
 {
 	struct phone slow, steady;
@@ -469,8 +493,8 @@ static void test_certificate_reload_drops_nobody(void)
 }
 
 TEST_MAIN(TEST(test_healthz), TEST(test_refused_at_once), TEST(test_header_flood),
-	TEST(test_slow_heads), TEST(test_slow_body), TEST(test_idle_ends), TEST(test_pipelining),
-	TEST(test_half_close_gets_its_answer), TEST(test_http_1_0),
-	TEST(test_limits_of_connections), TEST(test_limit_of_all_connections),
+	TEST(test_slow_heads), TEST(test_binary_garbage), TEST(test_slow_body),
+	TEST(test_idle_ends), TEST(test_pipelining), TEST(test_half_close_gets_its_answer),
+	TEST(test_http_1_0), TEST(test_limits_of_connections), TEST(test_limit_of_all_connections),
 	TEST(test_limit_of_memory), TEST(test_reload_of_settings), TEST(test_tls),
 	TEST(test_tls_hostile), TEST(test_certificate_reload_drops_nobody))
