@@ -6,6 +6,8 @@
 #include <stdatomic.h>
 #include <time.h>
 
+#include "base/pure.h"
+
 static _Atomic int fake_on;
 static _Atomic int64_t fake_wall_ms, fake_mono_ms;
 
@@ -19,6 +21,7 @@ static int64_t read_ms(clockid_t id)
 
 int64_t clock_wall_ms(void)
 {
+	pure_check("the clock");
 	return atomic_load(&fake_on) ? atomic_load(&fake_wall_ms) : read_ms(CLOCK_REALTIME);
 }
 
@@ -29,6 +32,7 @@ int64_t clock_now_at(void)
 
 int64_t clock_now_ms(void)
 {
+	pure_check("the clock");
 	return atomic_load(&fake_on) ? atomic_load(&fake_mono_ms) : read_ms(CLOCK_MONOTONIC);
 }
 

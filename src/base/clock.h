@@ -7,7 +7,7 @@
  * The only source of time. `_at` values are wall-clock seconds since 1970 (UTC); `_ms` values are
  * monotonic milliseconds. Tests freeze both with clock_fake_set() and move them by hand.
  *
- * Thread-safe.
+ * Thread-safe. Not inside a transaction (base/pure.h), which is handed the time it needs.
  */
 int64_t clock_now_at(void);
 int64_t clock_now_ms(void);

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/pure.h"
 
 #define LINE_BYTES        2048
 #define REPEAT_SLOTS      64
@@ -50,6 +51,7 @@ void log_set_level(enum log_level level)
 
 bool log_enabled(enum log_level level)
 {
+	pure_check("the log");
 	return (int)level <= atomic_load_explicit(&level_now, memory_order_relaxed);
 }
 

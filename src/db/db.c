@@ -5,6 +5,7 @@
 
 #include <assert.h>
 
+#include "base/pure.h"
 #include "db/db_internal.h"
 
 int db_open(const struct db_options *options, struct db **ret, struct err *err)
@@ -22,12 +23,14 @@ void db_close(struct db **db)
 
 int db_transact(struct db *db, db_txn_fn fn, void *owner, struct err *err)
 {
+	pure_check("db_transact");
 	assert(!db->driver->on_writer(db));
 	return db->driver->transact(db, fn, owner, err);
 }
 
 int db_read_begin(struct db *db, struct db_conn **ret, struct err *err)
 {
+	pure_check("db_read_begin");
 	assert(!db->driver->on_writer(db));
 	return db->driver->read_begin(db, ret, err);
 }

@@ -14,7 +14,8 @@
  * Writing: db_transact(fn) is the only way. fn runs on the writer thread, which gathers what is
  * waiting into one transaction with a savepoint each; the call returns when the group is committed
  * and on disk. fn may run again when its group fails, so it touches only its connection: no I/O, no
- * lock, no clock, no side effect but in its own argument, which it must be able to set up anew.
+ * lock, no clock, no side effect but in its own argument, which it must be able to set up anew. A
+ * debug build aborts where it does not keep to that (base/pure.h).
  *
  * Reading: db_read_begin() lends a connection with a consistent snapshot to this thread; keep it
  * short, never across client or upstream I/O, and never two at once (when all are lent, the second

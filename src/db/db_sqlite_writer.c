@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/pure.h"
 
 /* In frames of one page. Under full load the second one bounds how long a checkpoint holds up the
  * queue (16 MB: some 20 ms on a disk that does 800 MB/s). */
@@ -38,7 +39,9 @@ static bool run_one(struct sqlite_conn *conn, struct sqlite_txn *txn, bool alone
 	txn->rc = -1;
 	if (!alone && db_sqlite_run(conn, "SAVEPOINT one", txn->err) < 0)
 		return false;
+	pure_begin("a transaction");
 	txn->rc = txn->fn(&conn->base, txn->owner, txn->err);
+	pure_end();
 	db_sqlite_reset_all(conn);
 	if (conn->failed || sqlite3_get_autocommit(conn->handle) != 0) {
 		if (conn->failed)

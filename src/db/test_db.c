@@ -12,8 +12,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "base/pure.h"
 #include "base/test.h"
 
 static char *folder;
@@ -524,27 +526,71 @@ static int transact_within(struct db_conn *conn, void *owner, struct err *err)
 	return db_transact(owner, create_tables, NULL, err);
 }
 
-/* It would wait for itself; the assertion ends the process instead. */
-static void test_transact_within_transact(void)
+static int read_within(struct db_conn *conn, void *owner, struct err *err)
 {
-	struct db *db = open_fresh();
+	struct db_conn *other = NULL;
+
+	(void)conn;
+	if (db_read_begin(owner, &other, err) < 0)
+		return -1;
+	db_read_end(&other);
+	return 0;
+}
+
+static int write_within(struct db_conn *conn, void *owner, struct err *err)
+{
+	(void)conn;
+	(void)owner;
+	(void)err;
+	(void)!write(-1, "x", 1);
+	return 0;
+}
+
+static int clock_within(struct db_conn *conn, void *owner, struct err *err)
+{
+	(void)conn;
+	(void)owner;
+	(void)err;
+	(void)clock_now_at();
+	return 0;
+}
+
+static bool transaction_aborts(db_txn_fn fn)
+{
 	struct err err = ERR_INIT;
 	int status = 0;
-	pid_t child;
+	pid_t child = fork();
 
-	db_close(&db);
-	child = fork();
 	REQUIRE(child >= 0);
 	if (child == 0) {
+		struct db *db;
+
 		if (freopen("/dev/null", "w", stderr) == NULL)
 			_exit(1);
 		(void)signal(SIGABRT, SIG_DFL);
 		db = open_again();
-		(void)!db_transact(db, transact_within, db, &err);
-		_exit(0);
+		_exit(db_transact(db, fn, db, &err) == 0 ? 0 : 2);
 	}
 	REQUIRE(waitpid(child, &status, 0) == child);
-	CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+	if (WIFEXITED(status)) {
+		CHECK_INT(WEXITSTATUS(status), 0);
+		return false;
+	}
+	return WTERMSIG(status) == SIGABRT;
+}
+
+/* Another transaction would wait for itself: that ends every build. What else a function must not
+ * do ends a debug build. */
+static void test_what_a_function_must_not_do(void)
+{
+	struct db *db = open_fresh();
+
+	db_close(&db);
+	CHECK(!transaction_aborts(create_tables));
+	CHECK(transaction_aborts(transact_within));
+	CHECK(transaction_aborts(read_within));
+	CHECK_INT(transaction_aborts(write_within), PURE_CHECKS != 0);
+	CHECK_INT(transaction_aborts(clock_within), PURE_CHECKS != 0);
 	db = open_again();
 	close_and_remove(&db);
 }
@@ -589,5 +635,5 @@ TEST_MAIN(TEST(test_values), TEST(test_failing_fn_changes_nothing), TEST(test_sn
 	TEST(test_statement_in_use_twice), TEST(test_bad_sql), TEST(test_open_failures),
 	TEST(test_concurrent_writers), TEST(test_injected_failures),
 	TEST(test_swallowed_failure_fails), TEST(test_going_on_after_conflict),
-	TEST(test_full_disk), TEST(test_group_failures), TEST(test_transact_within_transact),
+	TEST(test_full_disk), TEST(test_group_failures), TEST(test_what_a_function_must_not_do),
 	TEST(test_killed))
