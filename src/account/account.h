@@ -44,6 +44,7 @@ struct account_mail {
 	struct store_new_body body;
 	uint8_t *summary; /* owned */
 	size_t summary_len;
+	uint64_t conversation; /* hash of its conversation id */
 };
 
 /* Parses and, when it is large, writes the body's file. Blocks; no transaction open. */

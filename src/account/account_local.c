@@ -21,6 +21,15 @@ const struct account_ops *account_ops_of(struct owner_id owner)
 	return &account_local;
 }
 
+/* Databases keep signed integers, so the highest bit stays clear. An id of zeros is none. */
+static uint64_t conversation_of(const struct mime_summary *summary)
+{
+	struct rd in;
+
+	rd_init(&in, summary->conversation_id, sizeof(summary->conversation_id));
+	return (rd_u64(&in) ^ rd_u64(&in)) & INT64_MAX;
+}
+
 int account_mail_prepare(struct store *store, const void *raw, size_t len,
 	const struct mime_limits *limits, struct account_mail *ret, struct err *err)
 {
@@ -34,6 +43,7 @@ int account_mail_prepare(struct store *store, const void *raw, size_t len,
 	if (store_body_prepare(store, raw, len, &mail.body, err) < 0)
 		return err_wrap(err, "storing the message");
 	mime_summary_encode(summary, &blob);
+	mail.conversation = conversation_of(summary);
 	mail.summary = buf_take(&blob, &mail.summary_len);
 	buf_deinit(&blob);
 	if (mail.summary == NULL)
@@ -61,6 +71,7 @@ int account_mail_add(struct store_tx *tx, struct owner_id owner, enum folder_typ
 		.body = &mail->body,
 		.summary = mail->summary,
 		.summary_len = mail->summary_len,
+		.conversation = mail->conversation,
 		.device = device,
 	};
 

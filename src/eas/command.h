@@ -77,9 +77,17 @@ bool eas_hold(struct eas_call *call, enum watch_kind kind, const struct watch_fo
 	size_t count, uint32_t heartbeat_s);
 
 /* ---- the server's memory ---- */
-/* One Sync at a time per device; released with the other. Blocks. */
-void eas_device_lock(struct eas_server *server, struct device_id device);
-void eas_device_unlock(struct eas_server *server, struct device_id device);
+struct eas_collection {
+	struct device_id device;
+	struct owner_id owner;   /* of the folder */
+	struct folder_id folder; /* 0: the hierarchy */
+};
+/* One request at a time per device and collection: waits until none of these is held by another
+ * thread, then holds them all. A thread holds one set at a time. Blocks. */
+void eas_collections_lock(
+	struct eas_server *server, const struct eas_collection *collections, size_t count);
+void eas_collections_unlock(
+	struct eas_server *server, const struct eas_collection *collections, size_t count);
 /* How often in a row a phone was told to provision; counts this one. */
 unsigned eas_pending_count(struct eas_server *server, struct device_id device);
 /* The same without counting. */

@@ -1,7 +1,11 @@
 /*
- * What the server remembers between requests and may forget at any time: a lock per device
- * (striped, so that memory is bounded) and, per stripe, how often a phone pinged in spite of a
- * pending provisioning.
+ * What the server remembers between requests and may forget at any time: which collections a
+ * request works on just now, and (in slots, so that memory is bounded) how often a phone pinged in
+ * spite of a pending provisioning.
+ *
+ * Collections in work are few, not more than workers times collections of a request: a list under
+ * one mutex, held for the time of a search. All of a request's are taken at once, so no two
+ * requests can wait for each other.
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -9,13 +13,14 @@
 #include "base/mem.h"
 #include "eas/command.h"
 
-#define LOCK_STRIPES   1024
 #define PENDING_SLOTS  4096
-#define STRIPE_OF(id)  ((id).v % LOCK_STRIPES)
 #define PENDING_OF(id) ((id).v % PENDING_SLOTS)
 
 struct eas_memory {
-	pthread_mutex_t locks[LOCK_STRIPES];
+	pthread_mutex_t mutex;
+	pthread_cond_t released;
+	struct eas_collection *busy; /* owned */
+	size_t busy_count, busy_cap;
 	struct {
 		_Atomic uint64_t device;
 		_Atomic uint32_t count;
@@ -26,26 +31,71 @@ void eas_server_init(struct eas_server *server, struct store *store, struct watc
 	const struct settings *settings)
 {
 	*server = (struct eas_server){store, watches, settings, x_new(struct eas_memory)};
-	for (size_t i = 0; i < LOCK_STRIPES; i++)
-		(void)pthread_mutex_init(&server->memory->locks[i], NULL);
+	(void)pthread_mutex_init(&server->memory->mutex, NULL);
+	(void)pthread_cond_init(&server->memory->released, NULL);
 }
 
 void eas_server_deinit(struct eas_server *server)
 {
-	for (size_t i = 0; i < LOCK_STRIPES; i++)
-		(void)pthread_mutex_destroy(&server->memory->locks[i]);
+	(void)pthread_cond_destroy(&server->memory->released);
+	(void)pthread_mutex_destroy(&server->memory->mutex);
+	mem_free(server->memory->busy);
 	mem_free(server->memory);
 	server->memory = NULL;
 }
 
-void eas_device_lock(struct eas_server *server, struct device_id device)
+static bool same_collection(const struct eas_collection *a, const struct eas_collection *b)
 {
-	(void)pthread_mutex_lock(&server->memory->locks[STRIPE_OF(device)]);
+	return a->device.v == b->device.v && a->owner.v == b->owner.v && a->folder.v == b->folder.v;
 }
 
-void eas_device_unlock(struct eas_server *server, struct device_id device)
+/* Index in the list; busy_count: not in it. */
+static size_t find_busy(const struct eas_memory *m, const struct eas_collection *collection)
 {
-	(void)pthread_mutex_unlock(&server->memory->locks[STRIPE_OF(device)]);
+	size_t i = 0;
+
+	while (i < m->busy_count && !same_collection(&m->busy[i], collection))
+		i++;
+	return i;
+}
+
+static bool any_busy(
+	const struct eas_memory *m, const struct eas_collection *collections, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (find_busy(m, &collections[i]) < m->busy_count)
+			return true;
+	}
+	return false;
+}
+
+void eas_collections_lock(
+	struct eas_server *server, const struct eas_collection *collections, size_t count)
+{
+	struct eas_memory *m = server->memory;
+
+	(void)pthread_mutex_lock(&m->mutex);
+	while (any_busy(m, collections, count))
+		(void)pthread_cond_wait(&m->released, &m->mutex);
+	if (m->busy_count + count > m->busy_cap) {
+		m->busy_cap = MAX(m->busy_cap * 2, m->busy_count + count);
+		m->busy = x_realloc(m->busy, m->busy_cap * sizeof(*m->busy));
+	}
+	for (size_t i = 0; i < count; i++)
+		m->busy[m->busy_count++] = collections[i];
+	(void)pthread_mutex_unlock(&m->mutex);
+}
+
+void eas_collections_unlock(
+	struct eas_server *server, const struct eas_collection *collections, size_t count)
+{
+	struct eas_memory *m = server->memory;
+
+	(void)pthread_mutex_lock(&m->mutex);
+	for (size_t i = 0; i < count; i++)
+		m->busy[find_busy(m, &collections[i])] = m->busy[--m->busy_count];
+	(void)pthread_cond_broadcast(&m->released);
+	(void)pthread_mutex_unlock(&m->mutex);
 }
 
 unsigned eas_pending_count(struct eas_server *server, struct device_id device)

@@ -163,6 +163,7 @@ struct item_row {
 	uint64_t content_seq, read_seq, flag_seq, categories_seq, verb_seq; /* per property group */
 	bool deleted;             /* a tombstone: only id, changed_seq (= its seq), created_seq and date_at count */
 	uint8_t item_class;
+	uint64_t conversation;    /* which messages belong together; 0: unknown, on its own */
 };
 
 struct item {
@@ -194,6 +195,13 @@ NODISCARD int store_item_scan(struct store_read *rd, struct owner_id owner, stru
 	size_t limit, struct arena *arena, struct item_row **ret, size_t *ret_count, struct err *err);
 /* How many live items with date_at >= since_at; counting stops at limit (0: none). */
 NODISCARD int store_item_count(struct store_read *rd, struct owner_id owner, struct folder_id folder, int64_t since_at, uint64_t limit, uint64_t *ret, struct err *err);
+/* ERR_NOT_FOUND. */
+NODISCARD int store_item_row(struct store_read *rd, struct owner_id owner, struct folder_id folder, struct item_id id, struct item_row *ret, struct err *err);
+/* Live members of a conversation in that folder, newest first, as store_item_scan(). None for 0. */
+NODISCARD int store_item_conversation(struct store_read *rd, struct owner_id owner, struct folder_id folder, uint64_t conversation,
+	struct item_cursor before, size_t limit, struct arena *arena, struct item_row **ret, size_t *ret_count, struct err *err);
+/* The ids of all live items, in no useful order: eight bytes for each. */
+NODISCARD int store_item_ids(struct store_read *rd, struct owner_id owner, struct folder_id folder, struct arena *arena, struct item_id **ret, size_t *ret_count, struct err *err);
 /* Newest tombstone that was swept: a position below it needs a scan. */
 NODISCARD int store_tombstone_floor(struct store_read *rd, struct owner_id owner, uint64_t *ret, struct err *err);
 /* ERR_NOT_FOUND. */
@@ -226,6 +234,7 @@ struct new_item {
 	const struct store_new_body *body;
 	const void *summary;
 	size_t summary_len;
+	uint64_t conversation;    /* 0: on its own */
 	struct device_id device;  /* who brings it; 0: nobody */
 };
 /* ERR_QUOTA beyond the user's quota; ERR_NOT_FOUND for the folder. */
@@ -299,18 +308,31 @@ NODISCARD int store_policy_save(struct store_tx *tx, const char *settings, struc
 /* ---- sync states: blobs of the sync room; folder 0 is the hierarchy ---- */
 struct sync_state_row {
 	uint64_t key;           /* of this generation */
-	uint8_t generation;     /* 0 current, 1 the one before, 2 the sibling of the current one */
+	uint8_t generation;     /* 0 current, 1 the one before, from 2 on siblings of the current one */
 	const uint8_t *blob;
 	size_t blob_len;
 };
-/* All generations (0 to 3 rows, current first). */
+#define STORE_SYNC_GENERATIONS_MAX 6
+/* A piece of a large state, named by its content and shared by the generations of a collection. */
+struct sync_chunk_row {
+	uint64_t id;            /* at most INT64_MAX */
+	const uint8_t *bytes;
+	size_t len;
+};
+/* All generations (at most STORE_SYNC_GENERATIONS_MAX rows, current first) and the chunks they share, ordered by id. */
 NODISCARD int store_sync_state_load(struct store_read *rd, struct device_id device, struct owner_id owner, struct folder_id folder,
-	struct arena *arena, struct sync_state_row **ret, size_t *ret_count, struct err *err);
-/* Replaces all generations by these rows (0 rows: deletes). */
+	struct arena *arena, struct sync_state_row **ret, size_t *ret_count, struct sync_chunk_row **ret_chunks, size_t *ret_chunk_count,
+	struct err *err);
+/* Replaces all generations by these rows and all chunks by these (0 rows: deletes). A chunk that is there already is not written
+ * again. */
 NODISCARD int store_sync_state_save(struct store_tx *tx, struct device_id device, struct owner_id owner, struct folder_id folder,
-	const struct sync_state_row *rows, size_t count, struct err *err);
-/* All collections of a device which have a state (ids only). */
-NODISCARD int store_sync_state_folders(struct store_read *rd, struct device_id device, struct arena *arena, struct folder_id **ret, size_t *ret_count, struct err *err);
+	const struct sync_state_row *rows, size_t count, const struct sync_chunk_row *chunks, size_t chunk_count, struct err *err);
+/* All collections of a device which have a state. Folder 0 is the hierarchy. */
+struct sync_collection_ref {
+	struct owner_id owner; /* of the folder */
+	struct folder_id folder;
+};
+NODISCARD int store_sync_state_list(struct store_read *rd, struct device_id device, struct arena *arena, struct sync_collection_ref **ret, size_t *ret_count, struct err *err);
 
 /* ---- mail sent by devices, so that a repeated request is not a second mail ---- */
 /* 1: known already; 0: noted now; -1 error. key: ClientId or a hash. Entries older than forget_before_at are removed on the way. */

@@ -364,6 +364,7 @@ int store_device_delete(struct store_tx *tx, struct device_id id, struct err *er
 		    " AND device = $1",
 		    id.v, err) < 0 ||
 		store_run_id(tx, "DELETE FROM sync_states WHERE device = $1", id.v, err) < 0 ||
+		store_run_id(tx, "DELETE FROM sync_chunks WHERE device = $1", id.v, err) < 0 ||
 		store_prepare_tx(
 			tx, "DELETE FROM devices WHERE id = $1 RETURNING owner", &st, err) < 0)
 		return -1;

@@ -23,7 +23,7 @@ struct place {
 struct before {
 	int64_t date_at;
 	uint64_t group_seq; /* of the property group to be set */
-	uint64_t created_seq, body_id, body_bytes;
+	uint64_t created_seq, body_id, body_bytes, conversation;
 	uint8_t item_class;
 	bool same; /* the property has the value already */
 };
@@ -287,8 +287,9 @@ static int insert(struct store_tx *tx, const struct place *at, const struct new_
 		    " content_seq, read_seq, flag_seq, categories_seq, verb_seq, item_class, "
 		    "is_read,"
 		    " flag_status, last_verb, last_verb_at, body_id, body_bytes, flag, categories,"
-		    " summary) VALUES ($1, $2, $3, $5, $4, $4, $4, $4, $4, $4, $4, $6, $7,"
-		    " 0, 0, 0, $8, $9, NULL, NULL, $10)",
+		    " summary, conversation) VALUES ($1, $2, $3, $5, $4, $4, $4, $4, $4, $4, $4, "
+		    "$6,"
+		    " $7, 0, 0, 0, $8, $9, NULL, NULL, $10, $11)",
 		    &st, err) < 0)
 		return -1;
 	bind_place(st, at);
@@ -299,6 +300,7 @@ static int insert(struct store_tx *tx, const struct place *at, const struct new_
 	db_bind_u64(st, 8, body_id);
 	db_bind_u64(st, 9, item->body->len);
 	db_bind_blob(st, 10, item->summary_len > 0 ? item->summary : NULL, item->summary_len);
+	db_bind_u64(st, 11, item->conversation);
 	return store_run(st, err);
 }
 
@@ -327,7 +329,8 @@ static int load_before(
 	CLEANUP(db_done) struct db_stmt *st = NULL;
 
 	if (store_prepare_tx(tx,
-		    "SELECT date_at, item_class, 0, 0, created_seq, body_id, body_bytes FROM items"
+		    "SELECT date_at, item_class, 0, 0, created_seq, body_id, body_bytes,"
+		    " conversation FROM items"
 		    " WHERE owner = $1 AND folder = $2 AND id = $3",
 		    &st, err) < 0)
 		return -1;
@@ -337,6 +340,7 @@ static int load_before(
 	ret->created_seq = db_col_u64(st, 4);
 	ret->body_id = db_col_u64(st, 5);
 	ret->body_bytes = db_col_u64(st, 6);
+	ret->conversation = db_col_u64(st, 7);
 	return 0;
 }
 
@@ -354,7 +358,7 @@ static int bury(struct store_tx *tx, const struct place *at, const struct before
 	if (store_prepare_tx(tx,
 		    "INSERT INTO tombstones (owner, folder, id, seq, created_seq, date_at, "
 		    "item_class,"
-		    " deleted_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+		    " deleted_at, conversation) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
 		    &stone, err) < 0)
 		return -1;
 	bind_place(stone, at);
@@ -363,6 +367,7 @@ static int bury(struct store_tx *tx, const struct place *at, const struct before
 	db_bind_i64(stone, 6, before->date_at);
 	db_bind_u64(stone, 7, before->item_class);
 	db_bind_i64(stone, 8, tx->now_at);
+	db_bind_u64(stone, 9, before->conversation);
 	if (store_run(stone, err) < 0)
 		return -1;
 	return touch_folder(tx, at->owner, at->folder, seq, err);
@@ -393,10 +398,12 @@ static int copy_row(struct store_tx *tx, const struct place *from, const struct 
 		    " content_seq, read_seq, flag_seq, categories_seq, verb_seq, item_class, "
 		    "is_read,"
 		    " flag_status, last_verb, last_verb_at, body_id, body_bytes, flag, categories,"
-		    " summary) SELECT owner, $5, $6, date_at, $4, $4, $4, $4, $4, $4, $4, "
+		    " summary, conversation) SELECT owner, $5, $6, date_at, $4, $4, $4, $4, $4, "
+		    "$4, $4, "
 		    "item_class,"
 		    " is_read, flag_status, last_verb, last_verb_at, body_id, body_bytes, flag,"
-		    " categories, summary FROM items WHERE owner = $1 AND folder = $2 AND id = $3",
+		    " categories, summary, conversation FROM items WHERE owner = $1 AND folder = "
+		    "$2 AND id = $3",
 		    &st, err) < 0)
 		return -1;
 	bind_place(st, from);

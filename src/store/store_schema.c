@@ -100,7 +100,23 @@ static const char *const step_1[] = {
 	NULL,
 };
 
-const struct store_schema_step store_schema_steps[] = {{step_1}};
+/* Which messages belong together: a hash of the conversation's id; 0: unknown, a conversation of
+ * its own. */
+static const char *const step_2[] = {
+	"ALTER TABLE items ADD COLUMN conversation BIGINT NOT NULL DEFAULT 0",
+	"ALTER TABLE tombstones ADD COLUMN conversation BIGINT NOT NULL DEFAULT 0",
+	"CREATE INDEX items_by_conversation ON items (owner, folder, conversation, date_at, id)"
+	" WHERE conversation <> 0",
+
+	/* Pieces of large inventories, named by their content, shared by the generations. */
+	"CREATE TABLE sync_chunks (owner BIGINT NOT NULL, device BIGINT NOT NULL,"
+	" folder BIGINT NOT NULL, chunk BIGINT NOT NULL, bytes BYTEA NOT NULL,"
+	" PRIMARY KEY (owner, device, folder, chunk)) WITHOUT ROWID",
+	"CREATE INDEX sync_chunks_by_device ON sync_chunks (device)",
+	NULL,
+};
+
+const struct store_schema_step store_schema_steps[] = {{step_1}, {step_2}};
 const size_t store_schema_step_count = sizeof(store_schema_steps) / sizeof(store_schema_steps[0]);
 
 struct migration {

@@ -1,13 +1,13 @@
 /*
- * What the sync room remembers of each device and collection, as blobs: up to three generations.
- * And the keys of mail that devices sent, so that a repeated request is not a second mail.
+ * What the sync room remembers of each device and collection, as blobs: a few generations, and the
+ * chunks of large inventories, which they share. And the keys of mail that devices sent, so that a
+ * repeated request is not a second mail.
  */
 #include <inttypes.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "store/store_internal.h"
-
-enum { GENERATIONS = 3 };
 
 static void bind_place(
 	struct db_stmt *st, struct owner_id owner, struct device_id device, struct folder_id folder)
@@ -17,12 +17,47 @@ static void bind_place(
 	db_bind_u64(st, 3, folder.v);
 }
 
-int store_sync_state_load(struct store_read *rd, struct device_id device, struct owner_id owner,
-	struct folder_id folder, struct arena *arena, struct sync_state_row **ret,
+static int load_chunks(struct store_read *rd, struct device_id device, struct owner_id owner,
+	struct folder_id folder, struct arena *arena, struct sync_chunk_row **ret,
 	size_t *ret_count, struct err *err)
 {
 	CLEANUP(db_done) struct db_stmt *st = NULL;
-	struct sync_state_row *rows = arena_try_alloc(arena, GENERATIONS * sizeof(*rows));
+	struct sync_chunk_row *rows = NULL;
+	size_t count = 0, cap = 0;
+	int rc;
+
+	if (store_prepare(rd,
+		    "SELECT chunk, bytes FROM sync_chunks WHERE owner = $1 AND device = $2"
+		    " AND folder = $3 ORDER BY chunk",
+		    &st, err) < 0)
+		return -1;
+	bind_place(st, owner, device, folder);
+	while ((rc = db_step(st, err)) > 0) {
+		struct store_row row = {.st = st, .arena = arena};
+
+		if (STORE_GROW(arena, &rows, count, &cap, err) < 0)
+			return -1;
+		rows[count].id = store_row_u64(&row);
+		rows[count].bytes = store_row_blob(&row, &rows[count].len);
+		if (store_row_end(&row, err) < 0)
+			return -1;
+		count++;
+	}
+	if (rc < 0)
+		return -1;
+	*ret = rows;
+	*ret_count = count;
+	return 0;
+}
+
+int store_sync_state_load(struct store_read *rd, struct device_id device, struct owner_id owner,
+	struct folder_id folder, struct arena *arena, struct sync_state_row **ret,
+	size_t *ret_count, struct sync_chunk_row **ret_chunks, size_t *ret_chunk_count,
+	struct err *err)
+{
+	CLEANUP(db_done) struct db_stmt *st = NULL;
+	struct sync_state_row *rows =
+		arena_try_alloc(arena, STORE_SYNC_GENERATIONS_MAX * sizeof(*rows));
 	size_t count = 0;
 	int rc = 0;
 
@@ -34,7 +69,7 @@ int store_sync_state_load(struct store_read *rd, struct device_id device, struct
 		    &st, err) < 0)
 		return -1;
 	bind_place(st, owner, device, folder);
-	while (count < GENERATIONS && (rc = db_step(st, err)) > 0) {
+	while (count < STORE_SYNC_GENERATIONS_MAX && (rc = db_step(st, err)) > 0) {
 		struct store_row row = {.st = st, .arena = arena};
 
 		rows[count].key = store_row_u64(&row);
@@ -44,7 +79,8 @@ int store_sync_state_load(struct store_read *rd, struct device_id device, struct
 			return -1;
 		count++;
 	}
-	if (rc < 0)
+	if (rc < 0 ||
+		load_chunks(rd, device, owner, folder, arena, ret_chunks, ret_chunk_count, err) < 0)
 		return -1;
 	*ret = rows;
 	*ret_count = count;
@@ -70,63 +106,147 @@ static int save_row(struct store_tx *tx, struct device_id device, struct owner_i
 	return store_run(st, err);
 }
 
-static int delete_row(struct store_tx *tx, struct device_id device, struct owner_id owner,
-	struct folder_id folder, uint64_t generation, struct err *err)
+/* All but those that are kept; at most STORE_SYNC_GENERATIONS_MAX of them. */
+static int delete_others(struct store_tx *tx, struct device_id device, struct owner_id owner,
+	struct folder_id folder, const struct sync_state_row *rows, size_t count, struct err *err)
 {
 	CLEANUP(db_done) struct db_stmt *st = NULL;
 
 	if (store_prepare_tx(tx,
 		    "DELETE FROM sync_states WHERE owner = $1 AND device = $2 AND folder = $3"
-		    " AND generation = $4",
+		    " AND generation NOT IN ($4, $5, $6, $7, $8, $9)",
 		    &st, err) < 0)
 		return -1;
 	bind_place(st, owner, device, folder);
-	db_bind_u64(st, 4, generation);
+	for (size_t i = 0; i < STORE_SYNC_GENERATIONS_MAX; i++)
+		db_bind_i64(st, (int)(4 + i), i < count ? rows[i].generation : -1);
 	return store_run(st, err);
 }
 
-int store_sync_state_save(struct store_tx *tx, struct device_id device, struct owner_id owner,
-	struct folder_id folder, const struct sync_state_row *rows, size_t count, struct err *err)
+static int insert_chunk(struct store_tx *tx, struct device_id device, struct owner_id owner,
+	struct folder_id folder, const struct sync_chunk_row *chunk, struct err *err)
 {
-	bool saved[GENERATIONS] = {false};
+	CLEANUP(db_done) struct db_stmt *st = NULL;
+
+	if (store_prepare_tx(tx,
+		    "INSERT INTO sync_chunks (owner, device, folder, chunk, bytes)"
+		    " VALUES ($1, $2, $3, $4, $5)",
+		    &st, err) < 0)
+		return -1;
+	bind_place(st, owner, device, folder);
+	db_bind_u64(st, 4, chunk->id);
+	db_bind_blob(st, 5, chunk->bytes, chunk->len);
+	return store_run(st, err);
+}
+
+static int delete_chunk(struct store_tx *tx, struct device_id device, struct owner_id owner,
+	struct folder_id folder, uint64_t chunk, struct err *err)
+{
+	CLEANUP(db_done) struct db_stmt *st = NULL;
+
+	if (store_prepare_tx(tx,
+		    "DELETE FROM sync_chunks WHERE owner = $1 AND device = $2 AND folder = $3"
+		    " AND chunk = $4",
+		    &st, err) < 0)
+		return -1;
+	bind_place(st, owner, device, folder);
+	db_bind_u64(st, 4, chunk);
+	return store_run(st, err);
+}
+
+/* Marks in `there` which chunks are stored; deletes the others that are. */
+static int compare_chunks(struct store_tx *tx, struct device_id device, struct owner_id owner,
+	struct folder_id folder, const struct sync_chunk_row *chunks, size_t count, bool *there,
+	struct arena *arena, struct err *err)
+{
+	CLEANUP(db_done) struct db_stmt *st = NULL;
+	uint64_t *stale = NULL;
+	size_t stale_count = 0, cap = 0;
+	int rc;
+
+	if (store_prepare_tx(tx,
+		    "SELECT chunk FROM sync_chunks WHERE owner = $1 AND device = $2"
+		    " AND folder = $3",
+		    &st, err) < 0)
+		return -1;
+	bind_place(st, owner, device, folder);
+	while ((rc = db_step(st, err)) > 0) {
+		uint64_t id = db_col_u64(st, 0);
+		size_t i = 0;
+
+		while (i < count && chunks[i].id != id)
+			i++;
+		if (i < count) {
+			there[i] = true;
+			continue;
+		}
+		if (STORE_GROW(arena, &stale, stale_count, &cap, err) < 0)
+			return -1;
+		stale[stale_count++] = id;
+	}
+	for (size_t i = 0; rc == 0 && i < stale_count; i++)
+		rc = delete_chunk(tx, device, owner, folder, stale[i], err);
+	return rc;
+}
+
+static int save_chunks(struct store_tx *tx, struct device_id device, struct owner_id owner,
+	struct folder_id folder, const struct sync_chunk_row *chunks, size_t count, struct err *err)
+{
+	CLEANUP(arena_free) struct arena *arena = arena_new(0);
+	bool *there = arena_x_alloc(arena, (count + 1) * sizeof(*there));
+
+	memset(there, 0, (count + 1) * sizeof(*there));
+	if (compare_chunks(tx, device, owner, folder, chunks, count, there, arena, err) < 0)
+		return -1;
+	for (size_t i = 0; i < count; i++) {
+		if (!there[i] && insert_chunk(tx, device, owner, folder, &chunks[i], err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int store_sync_state_save(struct store_tx *tx, struct device_id device, struct owner_id owner,
+	struct folder_id folder, const struct sync_state_row *rows, size_t count,
+	const struct sync_chunk_row *chunks, size_t chunk_count, struct err *err)
+{
+	bool saved[STORE_SYNC_GENERATIONS_MAX] = {false};
 
 	for (size_t i = 0; i < count; i++) {
-		if (rows[i].generation >= GENERATIONS || saved[rows[i].generation])
+		if (rows[i].generation >= STORE_SYNC_GENERATIONS_MAX || saved[rows[i].generation])
 			return err_set(err, ERR_INTERNAL, "generation %d of a sync state",
 				rows[i].generation);
 		if (save_row(tx, device, owner, folder, &rows[i], err) < 0)
 			return -1;
 		saved[rows[i].generation] = true;
 	}
-	for (uint64_t generation = 0; generation < GENERATIONS; generation++) {
-		if (!saved[generation] &&
-			delete_row(tx, device, owner, folder, generation, err) < 0)
-			return -1;
-	}
-	return 0;
+	if (delete_others(tx, device, owner, folder, rows, count, err) < 0)
+		return -1;
+	return save_chunks(tx, device, owner, folder, chunks, chunk_count, err);
 }
 
-int store_sync_state_folders(struct store_read *rd, struct device_id device, struct arena *arena,
-	struct folder_id **ret, size_t *ret_count, struct err *err)
+int store_sync_state_list(struct store_read *rd, struct device_id device, struct arena *arena,
+	struct sync_collection_ref **ret, size_t *ret_count, struct err *err)
 {
 	CLEANUP(db_done) struct db_stmt *st = NULL;
-	struct folder_id *ids = NULL;
+	struct sync_collection_ref *refs = NULL;
 	size_t count = 0, cap = 0;
 	int rc;
 
 	if (store_prepare(rd,
-		    "SELECT DISTINCT folder FROM sync_states WHERE device = $1 ORDER BY folder",
+		    "SELECT DISTINCT owner, folder FROM sync_states WHERE device = $1"
+		    " ORDER BY owner, folder",
 		    &st, err) < 0)
 		return -1;
 	db_bind_u64(st, 1, device.v);
 	while ((rc = db_step(st, err)) > 0) {
-		if (STORE_GROW(arena, &ids, count, &cap, err) < 0)
+		if (STORE_GROW(arena, &refs, count, &cap, err) < 0)
 			return -1;
-		ids[count++].v = db_col_u64(st, 0);
+		refs[count].owner.v = db_col_u64(st, 0);
+		refs[count++].folder.v = db_col_u64(st, 1);
 	}
 	if (rc < 0)
 		return -1;
-	*ret = ids;
+	*ret = refs;
 	*ret_count = count;
 	return 0;
 }

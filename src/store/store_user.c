@@ -425,6 +425,10 @@ int store_user_delete(struct store_tx *tx, struct owner_id id, struct err *err)
 			"DELETE FROM sync_states WHERE owner = $1 OR device IN"
 			" (SELECT id FROM devices WHERE owner = $1)",
 			id.v, err) < 0 ||
+		store_run_id(tx,
+			"DELETE FROM sync_chunks WHERE owner = $1 OR device IN"
+			" (SELECT id FROM devices WHERE owner = $1)",
+			id.v, err) < 0 ||
 		store_run_id(tx, "DELETE FROM sent WHERE owner = $1", id.v, err) < 0 ||
 		store_run_id(tx, "DELETE FROM devices WHERE owner = $1", id.v, err) < 0)
 		return -1;

@@ -148,12 +148,14 @@ static const char *states_text(struct world *w, struct owner_id owner, struct fo
 {
 	CLEANUP(store_read_end) struct store_read *rd = reading(w);
 	struct sync_state_row *rows;
+	struct sync_chunk_row *chunks;
+	size_t chunk_count;
 	struct err err = ERR_INIT;
 	const char *text = "";
 	size_t count;
 
-	REQUIRE_OK(
-		store_sync_state_load(rd, phone.id, owner, folder, w->arena, &rows, &count, &err),
+	REQUIRE_OK(store_sync_state_load(rd, phone.id, owner, folder, w->arena, &rows, &count,
+			   &chunks, &chunk_count, &err),
 		&err);
 	for (size_t i = 0; i < count; i++)
 		text = arena_x_printf(w->arena, "%s[%d %llx %.*s]", text, rows[i].generation,
@@ -168,7 +170,7 @@ static void test_sync_states(void)
 	struct states s = {w->anna, {1}, {STATE(UINT64_MAX, 0, "abc"), STATE(7, 1, "old")}, 2};
 	struct states hierarchy = {w->anna, {0}, {STATE(9, 0, "h")}, 1};
 	struct store_read *rd;
-	struct folder_id *ids;
+	struct sync_collection_ref *refs;
 	struct err err = ERR_INIT;
 	uint64_t seq;
 	size_t count;
@@ -182,16 +184,17 @@ static void test_sync_states(void)
 	CHECK_STR(states_text(w, w->anna, hierarchy.folder), "[0 9 h]");
 	CHECK_STR(states_text(w, w->bob, s.folder), "");
 	rd = reading(w);
-	REQUIRE_OK(store_sync_state_folders(rd, phone.id, w->arena, &ids, &count, &err), &err);
+	REQUIRE_OK(store_sync_state_list(rd, phone.id, w->arena, &refs, &count, &err), &err);
 	CHECK_INT(count, 2);
-	CHECK_INT(ids[0].v, 0);
-	CHECK_INT(ids[1].v, 1);
+	CHECK_INT(refs[0].folder.v, 0);
+	CHECK_INT(refs[1].folder.v, 1);
+	CHECK_INT(refs[1].owner.v, w->anna.v);
 	store_read_end(&rd);
 	/* A sibling of the current one, and no older one any more. */
 	s.rows[1] = (struct sync_state_row)STATE(6, 2, "twin");
 	REQUIRE_OK(store_transact(w->store, save_states, &s, &err), &err);
 	CHECK_STR(states_text(w, w->anna, s.folder), "[0 ffffffffffffffff abc][2 6 twin]");
-	s.rows[1].generation = 3;
+	s.rows[1].generation = STORE_SYNC_GENERATIONS_MAX;
 	CHECK_INT(store_transact(w->store, save_states, &s, &err), -1);
 	CHECK_INT(err.code, ERR_INTERNAL);
 	s.rows[1].generation = 0;
@@ -207,6 +210,64 @@ static void test_sync_states(void)
 	/* Nobody's data changed. */
 	CHECK_INT(seq_of(w, w->anna), seq);
 	CHECK_INT(w->event_count, 0);
+	world_free(&w);
+}
+
+struct chunks {
+	struct world *w;
+	struct sync_chunk_row rows[3];
+	size_t count;
+};
+
+static int save_chunks(struct store_tx *tx, void *arg, struct err *err)
+{
+	struct chunks *c = arg;
+	struct sync_state_row state = STATE(1, 0, "blob");
+
+	return store_sync_state_save(
+		tx, phone.id, c->w->anna, (struct folder_id){1}, &state, 1, c->rows, c->count, err);
+}
+
+static const char *chunks_text(struct world *w)
+{
+	struct sync_state_row *rows;
+	struct sync_chunk_row *chunks;
+	size_t count, chunk_count;
+	struct store_read *rd = reading(w);
+	struct err err = ERR_INIT;
+	const char *text = "";
+
+	REQUIRE_OK(store_sync_state_load(rd, phone.id, w->anna, (struct folder_id){1}, w->arena,
+			   &rows, &count, &chunks, &chunk_count, &err),
+		&err);
+	for (size_t i = 0; i < chunk_count; i++)
+		text = arena_x_printf(w->arena, "%s[%d %.*s]", text, (int)chunks[i].id,
+			(int)chunks[i].len, (const char *)chunks[i].bytes);
+	store_read_end(&rd);
+	return text;
+}
+
+/* Chunks are shared, kept while a state names them, and gone with their device. */
+static void test_sync_chunks(void)
+{
+	struct world *w = world_new();
+	struct chunks c = {w,
+		{{7, (const uint8_t *)"seven", 5}, {3, (const uint8_t *)"three", 5},
+			{9, (const uint8_t *)"nine", 4}},
+		2};
+	struct err err = ERR_INIT;
+
+	new_phone(w);
+	REQUIRE_OK(store_transact(w->store, save_chunks, &c, &err), &err);
+	CHECK_STR(chunks_text(w), "[3 three][7 seven]");
+	/* What is there is named by its content: the same name is not written again. */
+	c.rows[0].bytes = (const uint8_t *)"SEVEN";
+	c.rows[1] = c.rows[2];
+	REQUIRE_OK(store_transact(w->store, save_chunks, &c, &err), &err);
+	CHECK_STR(chunks_text(w), "[7 seven][9 nine]");
+	c.count = 0;
+	REQUIRE_OK(store_transact(w->store, save_chunks, &c, &err), &err);
+	CHECK_STR(chunks_text(w), "");
 	world_free(&w);
 }
 
@@ -315,5 +376,5 @@ static void test_log(void)
 	world_free(&w);
 }
 
-TEST_MAIN(TEST(test_device_save), TEST(test_device_groups), TEST(test_sync_states), TEST(test_sent),
-	TEST(test_policy), TEST(test_log))
+TEST_MAIN(TEST(test_device_save), TEST(test_device_groups), TEST(test_sync_states),
+	TEST(test_sync_chunks), TEST(test_sent), TEST(test_policy), TEST(test_log))

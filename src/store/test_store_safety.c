@@ -144,7 +144,7 @@ static int do_people(struct store_tx *tx, const struct everything *e, struct err
 		return -1;
 	device.owner = id;
 	if (store_device_save(tx, &device, err) < 0 ||
-		store_sync_state_save(tx, device.id, id, (struct folder_id){1}, &state, 1, err) < 0)
+		store_sync_state_save(tx, device.id, id, (struct folder_id){1}, &state, 1, NULL, 0, err) < 0)
 		return -1;
 	return store_device_set_wipe(tx, device.id, WIPE_ORDERED, 1, err);
 }

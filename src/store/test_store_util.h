@@ -310,7 +310,7 @@ static inline int save_states(struct store_tx *tx, void *owner, struct err *err)
 {
 	struct states *s = owner;
 
-	return store_sync_state_save(tx, phone.id, s->owner, s->folder, s->rows, s->count, err);
+	return store_sync_state_save(tx, phone.id, s->owner, s->folder, s->rows, s->count, NULL, 0, err);
 }
 
 #define STATE(k, g, text)                                                                          \

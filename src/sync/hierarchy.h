@@ -8,7 +8,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "store/store.h"
-#include "sync/state.h"
+#include "sync/generations.h"
 
 /*
  * The hierarchy's own state ([MS-ASCMD] 2.2.1.5): the same generations as a collection's, kept

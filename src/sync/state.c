@@ -1,18 +1,13 @@
 /*
- * Sync states: options, encoding, generations. The blob begins with a format number; a blob of
- * another format counts as no state, and the phone starts that collection over.
+ * Sync states: what is in them and how they change; state_blob.c has their stored form.
  */
 #include "sync/state.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
-#include "base/str.h"
 
-#define BLOB_FORMAT 1
-#define DAY_S       86400
+#define DAY_S 86400
 
 void sync_options_default(struct sync_options *options)
 {
@@ -45,6 +40,13 @@ bool sync_options_equal(const struct sync_options *a, const struct sync_options 
 	return true;
 }
 
+bool sync_scope_equal(const struct sync_scope *a, const struct sync_scope *b)
+{
+	return sync_options_equal(&a->options, &b->options) && a->sms == b->sms &&
+	       (!a->sms || sync_options_equal(&a->sms_options, &b->sms_options)) &&
+	       a->conversation_mode == b->conversation_mode;
+}
+
 int64_t sync_filter_span_s(uint8_t filter)
 {
 	static const int64_t days[] = {0, 1, 3, 7, 14, 31, 92, 183, 0};
@@ -59,184 +61,80 @@ int64_t sync_filter_cutoff(uint8_t filter, int64_t now_at)
 	return span == 0 ? INT64_MIN : (now_at - span) / 3600 * 3600;
 }
 
+/* ---- life ---- */
+
 void sync_state_init(struct sync_state *s)
 {
-	*s = (struct sync_state){.cutoff_at = INT64_MIN};
-	sync_options_default(&s->options);
+	*s = (struct sync_state){.cutoff_at = INT64_MIN, .sms_cutoff_at = INT64_MIN};
+	sync_options_default(&s->scope.options);
+	sync_options_default(&s->scope.sms_options);
 }
 
 void sync_state_deinit(struct sync_state *s)
 {
 	id_set_deinit(&s->inventory);
+	id_set_deinit(&s->withheld);
 	mem_free(s->own);
+	mem_free(s->resend);
 	mem_free(s->answers);
+	mem_free(s->supported);
 	sync_state_init(s);
+}
+
+static void *copy_of(const void *from, size_t count, size_t size)
+{
+	void *copy;
+
+	if (count == 0)
+		return NULL;
+	copy = x_calloc(count, size);
+	memcpy(copy, from, count * size);
+	return copy;
 }
 
 void sync_state_copy(struct sync_state *to, const struct sync_state *from)
 {
 	sync_state_deinit(to);
 	*to = *from;
-	to->inventory = (struct id_set)ID_SET_INIT;
+	to->inventory = to->withheld = (struct id_set)ID_SET_INIT;
 	id_set_copy(&to->inventory, &from->inventory);
-	to->own = NULL;
-	to->own_count = 0;
-	for (size_t i = 0; i < from->own_count; i++)
-		sync_state_add_own(to, from->own[i].item, from->own[i].group, from->own[i].seq);
+	id_set_copy(&to->withheld, &from->withheld);
+	to->own = copy_of(from->own, from->own_count, sizeof(*from->own));
+	to->resend = copy_of(from->resend, from->resend_count, sizeof(*from->resend));
+	to->supported = copy_of(from->supported, from->supported_count, sizeof(*from->supported));
 	to->answers = NULL;
 	to->answer_count = 0;
+	to->repeats = 0;
+	to->suspect = 0;
 }
 
-static void add_i64(struct buf *out, int64_t v)
+bool sync_state_same(const struct sync_state *a, const struct sync_state *b)
 {
-	buf_add_u64(out, (uint64_t)v);
+	struct sync_chunk_list chunks_a = SYNC_CHUNK_LIST_INIT, chunks_b = SYNC_CHUNK_LIST_INIT;
+	struct buf blob_a = BUF_INIT, blob_b = BUF_INIT;
+	bool same;
+
+	sync_state_encode(a, &blob_a, &chunks_a);
+	sync_state_encode(b, &blob_b, &chunks_b);
+	/* Chunks are named by their content: the names in the blobs say it all. */
+	same = blob_a.len == blob_b.len && memcmp(blob_a.data, blob_b.data, blob_a.len) == 0;
+	buf_deinit(&blob_a);
+	buf_deinit(&blob_b);
+	sync_chunk_list_deinit(&chunks_a);
+	sync_chunk_list_deinit(&chunks_b);
+	return same;
 }
 
-static void options_encode(const struct sync_options *o, struct buf *out)
+/* ---- own changes, answers, what is to be put right ---- */
+
+void sync_state_add_own(struct sync_state *s, uint64_t item, uint8_t groups, uint64_t seq)
 {
-	buf_add_byte(out, o->filter);
-	buf_add_byte(out, o->conflict);
-	buf_add_byte(out, o->mime_support);
-	buf_add_byte(out, o->truncation);
-	buf_add_byte(out, o->mime_truncation);
-	buf_add_byte(out, o->preference_count);
-	for (size_t i = 0; i < o->preference_count; i++) {
-		const struct sync_body_preference *p = &o->preferences[i];
-
-		buf_add_byte(out, p->type);
-		buf_add_byte(
-			out, (uint8_t)((p->has_truncation ? 1 : 0) | (p->all_or_none ? 2 : 0)));
-		buf_add_varint(out, p->truncation_bytes);
-		buf_add_byte(out, p->preview_chars);
+	for (unsigned group = SYNC_CONTENT; group <= SYNC_VERB; group <<= 1) {
+		if ((groups & group) == 0 || sync_state_is_own(s, item, (uint8_t)group, seq))
+			continue;
+		s->own = x_realloc(s->own, (s->own_count + 1) * sizeof(*s->own));
+		s->own[s->own_count++] = (struct sync_own){item, seq, (uint8_t)group};
 	}
-}
-
-static void options_decode(struct rd *in, struct sync_options *o)
-{
-	o->filter = rd_u8(in);
-	o->conflict = rd_u8(in);
-	o->mime_support = rd_u8(in);
-	o->truncation = rd_u8(in);
-	o->mime_truncation = rd_u8(in);
-	o->preference_count = rd_u8(in);
-	if (o->preference_count > SYNC_BODY_PREFERENCES_MAX)
-		in->failed = true;
-	for (size_t i = 0; i < o->preference_count && !in->failed; i++) {
-		struct sync_body_preference *p = &o->preferences[i];
-		uint8_t bits;
-
-		p->type = rd_u8(in);
-		bits = rd_u8(in);
-		p->has_truncation = (bits & 1) != 0;
-		p->all_or_none = (bits & 2) != 0;
-		p->truncation_bytes = (uint32_t)rd_varint(in);
-		p->preview_chars = rd_u8(in);
-	}
-}
-
-void sync_state_encode(const struct sync_state *s, struct buf *out)
-{
-	buf_add_byte(out, BLOB_FORMAT);
-	buf_add_u16(out, s->version);
-	buf_add_varint(out, s->position);
-	buf_add_varint(out, s->partial_seq);
-	buf_add_varint(out, s->partial_item);
-	add_i64(out, s->cutoff_at);
-	buf_add_byte(out, s->scan.active);
-	if (s->scan.active) {
-		add_i64(out, s->scan.cursor.date_at);
-		buf_add_u64(out, s->scan.cursor.id.v);
-		add_i64(out, s->scan.since_at);
-	}
-	options_encode(&s->options, out);
-	buf_add_varint(out, s->window);
-	id_set_encode(&s->inventory, out);
-	buf_add_varint(out, s->own_count);
-	for (size_t i = 0; i < s->own_count; i++) {
-		buf_add_varint(out, s->own[i].item);
-		buf_add_varint(out, s->own[i].seq);
-		buf_add_byte(out, s->own[i].group);
-	}
-	buf_add_varint(out, s->answer_count);
-	for (size_t i = 0; i < s->answer_count; i++) {
-		const struct sync_answer *a = &s->answers[i];
-
-		buf_add_u64(out, a->command_hash);
-		buf_add_varint(out, a->status);
-		buf_add_varint(out, a->item);
-		buf_add_varint(out, a->own_seq);
-		buf_add_byte(out, a->own_groups);
-		buf_add_byte(out, a->removed);
-	}
-}
-
-static void lists_decode(struct rd *in, struct sync_state *s)
-{
-	uint64_t count = rd_varint(in);
-
-	for (uint64_t i = 0; i < count && !in->failed; i++) {
-		uint64_t item = rd_varint(in), seq = rd_varint(in);
-		uint8_t group = rd_u8(in);
-
-		if (!in->failed)
-			sync_state_add_own(s, item, group, seq);
-	}
-	count = rd_varint(in);
-	for (uint64_t i = 0; i < count && !in->failed; i++) {
-		struct sync_answer a;
-
-		a.command_hash = rd_u64(in);
-		a.status = (uint32_t)rd_varint(in);
-		a.item = rd_varint(in);
-		a.own_seq = rd_varint(in);
-		a.own_groups = rd_u8(in);
-		a.removed = rd_u8(in) != 0;
-		if (!in->failed)
-			sync_state_add_answer(s, &a);
-	}
-}
-
-int sync_state_decode(const void *blob, size_t len, struct sync_state *ret, struct err *err)
-{
-	struct sync_state s;
-	struct rd in;
-
-	sync_state_init(&s);
-	rd_init(&in, blob, len);
-	if (rd_u8(&in) != BLOB_FORMAT)
-		return err_set(err, ERR_BAD_INPUT, "sync state of an unknown format");
-	s.version = rd_u16(&in);
-	s.position = rd_varint(&in);
-	s.partial_seq = rd_varint(&in);
-	s.partial_item = rd_varint(&in);
-	s.cutoff_at = (int64_t)rd_u64(&in);
-	s.scan.active = rd_u8(&in) != 0;
-	if (s.scan.active) {
-		s.scan.cursor.date_at = (int64_t)rd_u64(&in);
-		s.scan.cursor.id.v = rd_u64(&in);
-		s.scan.since_at = (int64_t)rd_u64(&in);
-	}
-	options_decode(&in, &s.options);
-	s.window = (uint16_t)rd_varint(&in);
-	if (in.failed || id_set_decode(&in, &s.inventory, err) < 0) {
-		sync_state_deinit(&s);
-		return err_set(err, ERR_BAD_INPUT, "sync state cut short");
-	}
-	lists_decode(&in, &s);
-	if (in.failed || rd_left(&in) != 0) {
-		sync_state_deinit(&s);
-		return err_set(err, ERR_BAD_INPUT, "sync state with a broken tail");
-	}
-	s.key = ret->key;
-	sync_state_deinit(ret);
-	*ret = s;
-	return 0;
-}
-
-void sync_state_add_own(struct sync_state *s, uint64_t item, uint8_t group, uint64_t seq)
-{
-	s->own = x_realloc(s->own, (s->own_count + 1) * sizeof(*s->own));
-	s->own[s->own_count++] = (struct sync_own){item, seq, group};
 }
 
 bool sync_state_is_own(const struct sync_state *s, uint64_t item, uint8_t group, uint64_t seq)
@@ -276,102 +174,133 @@ const struct sync_answer *sync_state_find_answer(const struct sync_state *s, uin
 	return NULL;
 }
 
-void sync_collection_deinit(struct sync_collection *c)
+bool sync_state_add_resend(struct sync_state *s, uint64_t item, uint8_t groups)
 {
-	for (size_t g = 0; g < SYNC_GENERATIONS; g++) {
-		sync_state_deinit(&c->states[g]);
-		c->present[g] = false;
+	for (size_t i = 0; i < s->resend_count; i++) {
+		if (s->resend[i].item == item) {
+			s->resend[i].groups |= groups;
+			return true;
+		}
 	}
+	if (s->resend_count >= SYNC_RESEND_MAX)
+		return false;
+	s->resend = x_realloc(s->resend, (s->resend_count + 1) * sizeof(*s->resend));
+	s->resend[s->resend_count++] = (struct sync_resend){item, groups};
+	return true;
 }
 
-int sync_collection_load(struct store_read *rd, struct device_id device, struct owner_id owner,
-	struct folder_id folder, struct sync_collection *ret, struct err *err)
+uint8_t sync_state_find_resend(const struct sync_state *s, uint64_t item)
 {
-	CLEANUP(arena_free) struct arena *arena = arena_new(0);
-	struct sync_state_row *rows;
-	size_t count;
-
-	*ret = (struct sync_collection){.device = device, .owner = owner, .folder = folder};
-	for (size_t g = 0; g < SYNC_GENERATIONS; g++)
-		sync_state_init(&ret->states[g]);
-	if (store_sync_state_load(rd, device, owner, folder, arena, &rows, &count, err) < 0)
-		return -1;
-	for (size_t i = 0; i < count; i++) {
-		struct err ignored = ERR_INIT;
-		uint8_t g = rows[i].generation;
-
-		if (g >= SYNC_GENERATIONS)
-			continue;
-		ret->present[g] = sync_state_decode(rows[i].blob, rows[i].blob_len, &ret->states[g],
-					  &ignored) == 0;
-		ret->states[g].key = rows[i].key;
+	for (size_t i = 0; i < s->resend_count; i++) {
+		if (s->resend[i].item == item)
+			return s->resend[i].groups;
 	}
 	return 0;
 }
 
-int sync_collection_save(struct store_tx *tx, const struct sync_collection *c, struct err *err)
+uint8_t sync_state_take_resend(struct sync_state *s, uint64_t item)
 {
-	struct sync_state_row rows[SYNC_GENERATIONS];
-	struct buf blobs[SYNC_GENERATIONS];
-	size_t count = 0;
-	int result;
+	for (size_t i = 0; i < s->resend_count; i++) {
+		if (s->resend[i].item == item) {
+			uint8_t groups = s->resend[i].groups;
 
-	for (size_t g = 0; g < SYNC_GENERATIONS; g++) {
-		if (!c->present[g])
-			continue;
-		buf_init(&blobs[count], 0);
-		sync_state_encode(&c->states[g], &blobs[count]);
-		rows[count] = (struct sync_state_row){
-			.key = c->states[g].key,
-			.generation = (uint8_t)g,
-			.blob = blobs[count].data,
-			.blob_len = blobs[count].len,
-		};
-		count++;
+			s->resend_count--;
+			memmove(s->resend + i, s->resend + i + 1,
+				(s->resend_count - i) * sizeof(*s->resend));
+			return groups;
+		}
 	}
-	result = store_sync_state_save(tx, c->device, c->owner, c->folder, rows, count, err);
-	for (size_t i = 0; i < count; i++)
-		buf_deinit(&blobs[i]);
-	return result;
+	return 0;
 }
 
-bool sync_key_parse(const char *text, uint64_t *ret)
+void sync_state_withhold(struct sync_state *s, uint64_t item)
 {
-	uint64_t v = 0;
-	size_t n = strlen(text);
-
-	if (strcmp(text, "0") == 0) {
-		*ret = 0;
-		return true;
-	}
-	if (n != 16)
-		return false;
-	for (size_t i = 0; i < n; i++) {
-		char c = text[i];
-
-		if (c >= '0' && c <= '9')
-			v = v << 4 | (uint64_t)(c - '0');
-		else if (c >= 'a' && c <= 'f')
-			v = v << 4 | (uint64_t)(c - 'a' + 10);
-		else
-			return false;
-	}
-	*ret = v;
-	return v != 0;
+	(void)id_set_add(&s->withheld, item);
+	if (id_set_count(&s->withheld) > SYNC_WITHHELD_MAX)
+		(void)id_set_remove(&s->withheld, s->withheld.runs[0].first);
 }
 
-void sync_key_print(uint64_t key, char text[17])
+/* ---- what is to be listed ---- */
+
+static void scan_range(struct sync_state *s, int64_t below_at, int64_t since_at)
 {
-	(void)snprintf(text, 17, "%016" PRIx64, key);
+	s->scan.active = true;
+	s->scan.cursor = (struct item_cursor){below_at, {below_at == INT64_MAX ? UINT64_MAX : 0}};
+	s->scan.since_at = since_at;
 }
 
-uint64_t sync_key_new(void)
+static void set_cutoffs(struct sync_state *s, int64_t now_at)
 {
-	uint64_t key;
+	s->cutoff_at = sync_filter_cutoff(s->scope.options.filter, now_at);
+	s->sms_cutoff_at = sync_filter_cutoff(s->scope.sms_options.filter, now_at);
+}
 
-	/* The highest bit stays clear: databases keep signed integers. */
-	do
-		key = random_u64() >> 1;
-	while (key == 0);
-	return key;
+void sync_state_begin(struct sync_state *state, uint16_t version, uint64_t owner_seq,
+	const struct sync_scope *scope, int64_t now_at)
+{
+	state->version = version;
+	state->position = owner_seq;
+	state->scope = *scope;
+	set_cutoffs(state, now_at);
+	scan_range(state, INT64_MAX,
+		scope->sms ? MIN(state->cutoff_at, state->sms_cutoff_at) : state->cutoff_at);
+}
+
+/* Down to where anything may have to change: everything held or wanted is above it, but for older
+ * members of conversations. */
+static int64_t lowest(const struct sync_state *s)
+{
+	int64_t since_at = s->cutoff_at;
+
+	if (s->scope.sms)
+		since_at = MIN(since_at, s->sms_cutoff_at);
+	/* A narrowing that was not finished has left items further down. */
+	if (s->scan.active)
+		since_at = MIN(since_at, s->scan.since_at);
+	return s->scope.conversation_mode ? INT64_MIN : since_at;
+}
+
+void sync_state_set_scope(struct sync_state *state, const struct sync_scope *scope, int64_t now_at)
+{
+	const struct sync_scope *old = &state->scope;
+	bool same_items = scope->options.filter == old->options.filter && scope->sms == old->sms &&
+			  (!scope->sms || scope->sms_options.filter == old->sms_options.filter) &&
+			  scope->conversation_mode == old->conversation_mode;
+	int64_t since_at = lowest(state);
+
+	state->scope = *scope;
+	if (same_items)
+		return;
+	set_cutoffs(state, now_at);
+	since_at = MIN(since_at, lowest(state));
+	scan_range(state, INT64_MAX, since_at);
+}
+
+void sync_state_age(struct sync_state *s, int64_t now_at)
+{
+	int64_t mail_at = s->cutoff_at, sms_at = s->sms_cutoff_at;
+	int64_t below_at = INT64_MIN, since_at = INT64_MAX;
+
+	/* While a scan runs the cutoffs stand still, so that what it has passed and what it will
+	 * meet are judged alike. */
+	if (s->scan.active)
+		return;
+	set_cutoffs(s, now_at);
+	if (s->cutoff_at != mail_at) {
+		below_at = MAX(s->cutoff_at, mail_at);
+		since_at = MIN(s->cutoff_at, mail_at);
+	}
+	if (s->scope.sms && s->sms_cutoff_at != sms_at) {
+		below_at = MAX(below_at, MAX(s->sms_cutoff_at, sms_at));
+		since_at = MIN(since_at, MIN(s->sms_cutoff_at, sms_at));
+	}
+	if (below_at != INT64_MIN)
+		scan_range(s, below_at, since_at);
+}
+
+void sync_state_request_repair(struct sync_state *s)
+{
+	id_set_deinit(&s->withheld);
+	scan_range(s, INT64_MAX, INT64_MIN);
+	s->scan.vanished = true;
 }

@@ -9,14 +9,15 @@
 #include "base/err.h"
 #include "store/store.h"
 #include "sync/id_set.h"
+#include "sync/inventory.h"
 
 /*
  * What one generation of a collection knows of one phone (DESIGN.md, section 5): a position in the
  * owner's change log and an inventory of what the phone holds. [MS-ASCMD] 2.2.3.181.4 has the life
- * of its key. Pure but for the load and save functions.
+ * of its key. Pure; generations.h loads and stores.
  */
 
-/* The Options of a collection, sticky ([MS-ASCMD] 2.2.3.125.6). */
+/* The Options of a class, sticky ([MS-ASCMD] 2.2.3.125.6). */
 struct sync_body_preference {
 	uint8_t type; /* 1 text, 2 HTML, 3 RTF, 4 MIME */
 	bool has_truncation, all_or_none;
@@ -45,36 +46,60 @@ int64_t sync_filter_span_s(uint8_t filter);
  * once an hour. */
 int64_t sync_filter_cutoff(uint8_t filter, int64_t now_at);
 
+/* Which items of the folder the phone wants, and in what form. */
+struct sync_scope {
+	struct sync_options options;     /* of the folder's own class */
+	struct sync_options sms_options; /* of text messages beside the mail, when sms */
+	bool sms;                        /* an Options block of class SMS is in force (14.0) */
+	bool conversation_mode;          /* also older members of conversations in the filter */
+};
+
+bool sync_scope_equal(const struct sync_scope *a, const struct sync_scope *b);
+
 /* Property groups that the protocol reports alone. */
 enum sync_group {
 	SYNC_CONTENT = 1,
 	SYNC_READ = 2,
 	SYNC_FLAG = 4,
 	SYNC_CATEGORIES = 8,
-	SYNC_VERB = 16
+	SYNC_VERB = 16,
+	SYNC_ALL_GROUPS = 31
 };
 
-/* A change that this phone made itself and whose previous state it had seen: not echoed. */
+/* A change that this phone made itself: the group with this seq is not echoed. */
 struct sync_own {
 	uint64_t item, seq;
 	uint8_t group;
 };
 
+/* To be sent whatever its seq: the server's version after a change that was refused. */
+struct sync_resend {
+	uint64_t item;
+	uint8_t groups;
+};
+
 /* What a command of the last request was answered, for when the request comes again. */
 struct sync_answer {
-	uint64_t command_hash; /* of the whole command as it came */
+	uint64_t command_hash; /* what makes it the same command, see sync_apply.c */
 	uint32_t status;
 	uint64_t item;    /* the item that it concerned or made; 0: none */
 	uint64_t own_seq; /* of the sync_own entries it made; 0: none */
 	uint8_t own_groups;
-	bool removed; /* the item left the inventory by it */
+	bool removed;          /* the item left the inventory by it */
+	bool added;            /* the item came into the inventory by it */
+	uint8_t resend_groups; /* refused: these are to be put right */
 };
 
 struct sync_scan {
 	bool active;
+	bool vanished;             /* first: delete what is held but not in the folder any more */
 	struct item_cursor cursor; /* strictly before this one comes next */
 	int64_t since_at;          /* not below */
 };
+
+#define SYNC_WITHHELD_MAX  256
+#define SYNC_RESEND_MAX    4096
+#define SYNC_SUPPORTED_MAX 256
 
 struct sync_state {
 	uint64_t key;
@@ -83,64 +108,60 @@ struct sync_state {
 	uint64_t partial_seq; /* of the seq after it, items up to partial_item were seen too; 0:
 				 none */
 	uint64_t partial_item;
-	int64_t cutoff_at; /* the filter in force */
+	struct sync_scope scope;
+	int64_t cutoff_at, sms_cutoff_at; /* the filters in force */
 	struct sync_scan scan;
-	struct sync_options options;
-	uint16_t window; /* sticky with the cached request */
 	struct id_set inventory;
-	struct sync_own *own; /* owned */
+	bool swallowed;          /* the inventory may name ids that are gone (inventory.h) */
+	uint32_t runs_swallowed; /* runs that were left then: no new attempt below twice of it */
+	struct id_set withheld;  /* not sent: cannot be encoded, or the phone keeps rejecting it */
+	struct sync_own *own;    /* owned */
 	size_t own_count;
+	struct sync_resend *resend; /* owned */
+	size_t resend_count;
 	struct sync_answer *answers; /* owned; of the request that made this generation */
 	size_t answer_count;
+	bool has_supported;  /* Supported came with key 0 ([MS-ASCMD] 2.2.3.179) */
+	uint16_t *supported; /* owned; tags, sorted as they came */
+	size_t supported_count;
+	uint16_t repeats; /* how often its key came again although a newer one had been given out */
+	uint64_t suspect; /* the item that went out alone the last time; 0: none */
 };
 
 void sync_state_init(struct sync_state *s);
 void sync_state_deinit(struct sync_state *s);
-/* to: initialised. Copies everything but the answers. */
+/* to: initialised. Copies everything but the answers and the count of repeats. */
 void sync_state_copy(struct sync_state *to, const struct sync_state *from);
-void sync_state_encode(const struct sync_state *s, struct buf *out);
-NODISCARD int sync_state_decode(
-	const void *blob, size_t len, struct sync_state *ret, struct err *err);
+/* Pieces of a large inventory are added to chunks. */
+void sync_state_encode(const struct sync_state *s, struct buf *out, struct sync_chunk_list *chunks);
+/* chunks: those that were stored with the blob, sorted by id. ERR_BAD_INPUT. */
+NODISCARD int sync_state_decode(const void *blob, size_t len, const struct sync_chunk_row *chunks,
+	size_t chunk_count, struct sync_state *ret, struct err *err);
+/* Do both know exactly the same of the phone (whatever their keys)? */
+bool sync_state_same(const struct sync_state *a, const struct sync_state *b);
 
-void sync_state_add_own(struct sync_state *s, uint64_t item, uint8_t group, uint64_t seq);
+void sync_state_add_own(struct sync_state *s, uint64_t item, uint8_t groups, uint64_t seq);
 bool sync_state_is_own(const struct sync_state *s, uint64_t item, uint8_t group, uint64_t seq);
 /* Drops own entries which the position has passed. */
 void sync_state_prune(struct sync_state *s);
 void sync_state_add_answer(struct sync_state *s, const struct sync_answer *answer);
 const struct sync_answer *sync_state_find_answer(const struct sync_state *s, uint64_t command_hash);
+/* False: there are SYNC_RESEND_MAX entries already. */
+bool sync_state_add_resend(struct sync_state *s, uint64_t item, uint8_t groups);
+/* Takes the entry of an item out; 0 when there was none. */
+uint8_t sync_state_take_resend(struct sync_state *s, uint64_t item);
+uint8_t sync_state_find_resend(const struct sync_state *s, uint64_t item);
+/* Beyond SYNC_WITHHELD_MAX the oldest item is let go. */
+void sync_state_withhold(struct sync_state *s, uint64_t item);
+/* A complete scan at the next Sync, also for ids that vanished; nothing stays withheld. */
+void sync_state_request_repair(struct sync_state *s);
 
-/*
- * The generations of one collection of one device: the current one, the one before it, and, after a
- * request was repeated, the sibling of the current one; each is valid until one of the newer two is
- * used.
- */
-enum sync_generation {
-	SYNC_CURRENT = 0,
-	SYNC_PREVIOUS = 1,
-	SYNC_SIBLING = 2,
-	SYNC_GENERATIONS = 3
-};
-
-struct sync_collection {
-	struct device_id device;
-	struct owner_id owner;
-	struct folder_id folder;
-	bool present[SYNC_GENERATIONS];
-	struct sync_state states[SYNC_GENERATIONS];
-};
-
-void sync_collection_deinit(struct sync_collection *c);
-/* A collection without a state has nothing present. A blob that does not decode counts as absent:
- * the phone starts over. */
-NODISCARD int sync_collection_load(struct store_read *rd, struct device_id device,
-	struct owner_id owner, struct folder_id folder, struct sync_collection *ret,
-	struct err *err);
-NODISCARD int sync_collection_save(
-	struct store_tx *tx, const struct sync_collection *c, struct err *err);
-
-/* "0" gives 0. False: not a key of ours. Text form: 16 hex digits. */
-bool sync_key_parse(const char *text, uint64_t *ret);
-void sync_key_print(uint64_t key, char text[17]);
-uint64_t sync_key_new(void);
+/* Begins a collection: nothing held, everything to be listed. version: times ten. */
+void sync_state_begin(struct sync_state *state, uint16_t version, uint64_t owner_seq,
+	const struct sync_scope *scope, int64_t now_at);
+/* A changed filter, class or ConversationMode starts a scan. */
+void sync_state_set_scope(struct sync_state *state, const struct sync_scope *scope, int64_t now_at);
+/* Mail ages out of the filters while nobody changes anything: a short scan. */
+void sync_state_age(struct sync_state *state, int64_t now_at);
 
 #endif

@@ -140,11 +140,12 @@ static int encode_airsyncbase(struct wbxml_writer *w, const struct email *email,
 	wbxml_start(w, TAG_AirSyncBase_Body);
 	wbxml_add_uint(w, TAG_AirSyncBase_Type, body.type);
 	wbxml_add_uint(w, TAG_AirSyncBase_EstimatedDataSize, body.estimated_bytes);
-	if (body.truncated)
+	if (body.truncated || view->no_body)
 		wbxml_add_bool(w, TAG_AirSyncBase_Truncated, true);
-	write_data(w, &body, view);
+	if (!view->no_body)
+		write_data(w, &body, view);
 	if (view->version >= 140 && p != NULL && p->preview_chars > 0 &&
-		!(body.type == MIME_BODY_TEXT && body.data.len > 0))
+		(view->no_body || !(body.type == MIME_BODY_TEXT && body.data.len > 0)))
 		write_preview(w, email, p->preview_chars);
 	wbxml_end(w);
 	wbxml_add_uint(w, TAG_AirSyncBase_NativeBodyType, email->summary->native_body);

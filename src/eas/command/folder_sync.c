@@ -15,6 +15,8 @@
 struct folder_sync {
 	struct eas_call *call;
 	struct sync_collection gens;
+	struct sync_state next; /* what the phone will know after this answer */
+	bool repeated;          /* the last answer got lost */
 	struct hierarchy_change *changes;
 	size_t count;
 };
@@ -23,41 +25,18 @@ static int save_tx(struct store_tx *tx, void *owner, struct err *err)
 {
 	struct folder_sync *fs = owner;
 
-	return sync_collection_save(tx, &fs->gens, err);
+	return sync_collection_save(tx, &fs->gens, &fs->next, err);
 }
 
-/* The generation that the key names; SYNC_GENERATIONS: none. */
-static size_t find_generation(const struct folder_sync *fs, uint64_t key)
-{
-	for (size_t g = 0; g < SYNC_GENERATIONS; g++) {
-		if (fs->gens.present[g] && fs->gens.states[g].key == key &&
-			fs->gens.states[g].version == fs->call->version)
-			return g;
-	}
-	return SYNC_GENERATIONS;
-}
-
-/* The used state becomes the one before; a repeated key keeps the answer that was lost as a
- * sibling. */
 static void begin_generation(struct folder_sync *fs, uint64_t key, size_t used)
 {
-	struct sync_collection *gens = &fs->gens;
-
 	if (key == 0) {
-		sync_collection_deinit(gens);
-	} else if (used == SYNC_PREVIOUS) {
-		sync_state_copy(&gens->states[SYNC_SIBLING], &gens->states[SYNC_CURRENT]);
-		gens->present[SYNC_SIBLING] = gens->present[SYNC_CURRENT];
-		sync_state_copy(&gens->states[SYNC_CURRENT], &gens->states[SYNC_PREVIOUS]);
+		sync_collection_restart(&fs->gens);
 	} else {
-		sync_state_copy(&gens->states[SYNC_PREVIOUS], &gens->states[used]);
-		gens->present[SYNC_PREVIOUS] = true;
-		if (used == SYNC_SIBLING)
-			sync_state_copy(&gens->states[SYNC_CURRENT], &gens->states[SYNC_SIBLING]);
-		gens->present[SYNC_SIBLING] = false;
+		fs->repeated = used == SYNC_PREVIOUS;
+		sync_state_copy(&fs->next, sync_collection_use(&fs->gens, used));
 	}
-	gens->present[SYNC_CURRENT] = true;
-	gens->states[SYNC_CURRENT].version = (uint16_t)fs->call->version;
+	fs->next.version = (uint16_t)fs->call->version;
 }
 
 static void encode_change(struct wbxml_writer *w, const struct hierarchy_change *change)
@@ -96,7 +75,7 @@ static void encode(struct folder_sync *fs)
 	struct wbxml_writer *w = &fs->call->writer;
 	char key[17];
 
-	sync_key_print(fs->gens.states[SYNC_CURRENT].key, key);
+	sync_key_print(fs->next.key, key);
 	wbxml_writer_init(w, &fs->call->reply->body);
 	wbxml_start(w, TAG_FolderHierarchy_FolderSync);
 	wbxml_add_uint(w, TAG_FolderHierarchy_Status, 1);
@@ -121,12 +100,12 @@ static int load(struct folder_sync *fs, uint64_t key, size_t *ret_used, struct e
 	result = sync_collection_load(
 		rd, call->device->id, call->user->id, (struct folder_id){0}, &fs->gens, err);
 	if (result == 0) {
-		*ret_used = key == 0 ? SYNC_CURRENT : find_generation(fs, key);
+		*ret_used = key == 0 ? SYNC_CURRENT
+				     : sync_collection_find(&fs->gens, key, call->version);
 		if (*ret_used < SYNC_GENERATIONS) {
 			begin_generation(fs, key, *ret_used);
-			result = hierarchy_collect(rd, call->user->id,
-				&fs->gens.states[SYNC_CURRENT], call->arena, &fs->changes,
-				&fs->count, err);
+			result = hierarchy_collect(rd, call->user->id, &fs->next, call->arena,
+				&fs->changes, &fs->count, err);
 		}
 	}
 	store_read_end(&rd);
@@ -144,12 +123,12 @@ static int folder_sync_locked(struct folder_sync *fs, uint64_t key, struct err *
 		return 0;
 	}
 	/* Nothing new: the key stays, nothing is written. */
-	if (key != 0 && fs->count == 0 && used != SYNC_PREVIOUS) {
-		fs->gens.states[SYNC_CURRENT].key = key;
+	if (key != 0 && fs->count == 0 && !fs->repeated) {
 		encode(fs);
 		return 0;
 	}
-	fs->gens.states[SYNC_CURRENT].key = sync_key_new();
+	if (!fs->repeated || !sync_collection_same_again(&fs->gens, &fs->next))
+		fs->next.key = sync_key_new();
 	if (store_transact(fs->call->server->store, save_tx, fs, err) < 0)
 		return -1;
 	encode(fs);
@@ -159,6 +138,7 @@ static int folder_sync_locked(struct folder_sync *fs, uint64_t key, struct err *
 void eas_folder_sync(struct eas_call *call)
 {
 	struct folder_sync fs = {.call = call};
+	struct eas_collection hierarchy = {call->device->id, call->user->id, {0}};
 	struct err err = ERR_INIT;
 	uint64_t key;
 	int result;
@@ -167,9 +147,11 @@ void eas_folder_sync(struct eas_call *call)
 		eas_reply_status(call, STATUS_KEY_MISMATCH);
 		return;
 	}
-	eas_device_lock(call->server, call->device->id);
+	sync_state_init(&fs.next);
+	eas_collections_lock(call->server, &hierarchy, 1);
 	result = folder_sync_locked(&fs, key, &err);
-	eas_device_unlock(call->server, call->device->id);
+	eas_collections_unlock(call->server, &hierarchy, 1);
+	sync_state_deinit(&fs.next);
 	sync_collection_deinit(&fs.gens);
 	if (result < 0) {
 		eas_reply_error(call, &err);

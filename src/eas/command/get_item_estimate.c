@@ -29,25 +29,39 @@ struct estimate {
 static const struct sync_state *find_state(
 	const struct sync_collection *gens, uint64_t key, unsigned version)
 {
-	for (size_t g = 0; g < SYNC_GENERATIONS; g++) {
-		if (gens->present[g] && gens->states[g].key == key &&
-			gens->states[g].version == version)
-			return &gens->states[g];
-	}
-	return NULL;
+	size_t g = sync_collection_find(gens, key, version);
+
+	return g < SYNC_GENERATIONS ? &gens->states[g] : NULL;
 }
 
 /* Which options count: the request's, else none at all (no filter). 0 or the common status that
  * ends the request. */
-static unsigned read_options(struct eas_call *call, const struct wbxml_node *node,
-	const struct sync_state *state, struct folder *folder, struct sync_options *ret)
+static unsigned read_scope(struct eas_call *call, const struct wbxml_node *node,
+	const struct sync_state *state, struct folder *folder, struct sync_scope *ret)
 {
-	const struct wbxml_node *block =
-		call->version >= 140 ? wbxml_find(node, TAG_AirSync_Options) : node;
+	const struct wbxml_node *block = wbxml_find(node, TAG_AirSync_Options);
 
-	*ret = state->options;
-	ret->filter = (uint8_t)eas_get_uint(block, TAG_AirSync_FilterType, 0);
-	return sync_filter_allowed(ret->filter, folder->type) ? 0 : EAS_STATUS_SERVER_ERROR;
+	*ret = state->scope;
+	ret->options.filter = 0;
+	if (call->version < 140)
+		ret->options.filter = (uint8_t)eas_get_uint(node, TAG_AirSync_FilterType, 0);
+	else
+		ret->conversation_mode = eas_get_bool(
+			node, TAG_AirSync_ConversationMode, state->scope.conversation_mode);
+	if (call->version >= 140 && block != NULL)
+		ret->sms = false;
+	for (; call->version >= 140 && block != NULL;
+		block = wbxml_next(block, TAG_AirSync_Options)) {
+		bool is_sms = strcmp(eas_get_text(block, TAG_AirSync_Class, ""), "SMS") == 0;
+		struct sync_options *options = is_sms ? &ret->sms_options : &ret->options;
+
+		ret->sms = ret->sms || is_sms;
+		options->filter = (uint8_t)eas_get_uint(block, TAG_AirSync_FilterType, 0);
+	}
+	return sync_filter_allowed(ret->options.filter, folder->type) &&
+			       sync_filter_allowed(ret->sms_options.filter, folder->type)
+		       ? 0
+		       : EAS_STATUS_SERVER_ERROR;
 }
 
 static int count_changes(struct eas_call *call, struct store_read *rd,
@@ -55,13 +69,13 @@ static int count_changes(struct eas_call *call, struct store_read *rd,
 	struct estimate *e, unsigned *ret_common, struct err *err)
 {
 	bool has_options = call->version < 140 || wbxml_find(node, TAG_AirSync_Options) != NULL;
-	struct sync_options options;
+	struct sync_scope scope;
 
-	*ret_common = read_options(call, node, state, folder, &options);
+	*ret_common = read_scope(call, node, state, folder, &scope);
 	if (*ret_common != 0)
 		return 0;
 	e->status = ESTIMATE_OK;
-	return sync_estimate(rd, call->user->id, folder->id, state, &options, call->now_at,
+	return sync_estimate(rd, call->user->id, folder->id, state, &scope, call->now_at,
 		has_options ? ESTIMATE_MAX : ESTIMATE_MAX_WITHOUT_OPTIONS, &e->count, err);
 }
 

@@ -11,7 +11,7 @@
 #include "base/mem.h"
 #include "eas/ping_internal.h"
 #include "eas/request.h"
-#include "sync/state.h"
+#include "sync/generations.h"
 
 /* How often a phone is told to provision before it is left to wait. */
 #define PROVISION_HINTS 3

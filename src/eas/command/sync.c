@@ -2,8 +2,8 @@
  * Sync ([MS-ASCMD] 2.2.1.21, 3.1.5.4), from top to bottom:
  *
  *   1. read the request; each collection becomes a job;
- *   2. one device at a time: find the folder and the generation that its key names, take over new
- * Options;
+ *   2. one request at a time per collection: find the folder and the generation that its key names,
+ *      take over new Options;
  *   3. do the phone's commands (sync_apply.c): a transaction each, with the new generation in it;
  *   4. collect the server's changes from one snapshot (sync_encode.c), window by window;
  *   5. store what moved, in one transaction, before the phone hears of it;
@@ -14,6 +14,7 @@
  * one before; a request with the key before that (its answer got lost) leaves the lost generation
  * valid as a sibling.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -25,62 +26,72 @@
 
 static size_t find_generation(const struct sync_run *run, const struct sync_job *job)
 {
-	for (size_t g = 0; g < SYNC_GENERATIONS; g++) {
-		const struct sync_state *s = &job->gens.states[g];
+	const struct sync_collection *gens = &job->gens;
 
-		if (!job->gens.present[g] || s->version != run->call->version)
-			continue;
-		if (s->key == job->key || (job->newest_key && g == SYNC_CURRENT))
-			return g;
-	}
-	return SYNC_GENERATIONS;
+	if (job->newest_key && gens->present[SYNC_CURRENT] &&
+		gens->states[SYNC_CURRENT].version == run->call->version)
+		return SYNC_CURRENT;
+	return sync_collection_find(gens, job->key, run->call->version);
 }
 
-static void move_generation(struct sync_collection *gens, size_t from, size_t to)
+/* What the phone wants from now on: the blocks that stand in the request over those in force. */
+static unsigned take_scope(struct sync_run *run, struct sync_job *job, struct sync_scope *scope)
 {
-	sync_state_deinit(&gens->states[to]);
-	gens->states[to] = gens->states[from];
-	gens->present[to] = gens->present[from];
-	sync_state_init(&gens->states[from]);
-	gens->present[from] = false;
+	unsigned status = SYNC_STATUS_OK;
+
+	if (job->options != NULL)
+		status = sync_options_read(job->options, run->call->version, &scope->options);
+	/* Options without a block of this class end it; no Options at all leave it. */
+	if (job->options_count > 0)
+		scope->sms = job->sms_options != NULL;
+	if (status == SYNC_STATUS_OK && job->sms_options != NULL)
+		status = sync_options_read(
+			job->sms_options, run->call->version, &scope->sms_options);
+	if (job->conversation_mode_given)
+		scope->conversation_mode = job->conversation_mode;
+	if (status == SYNC_STATUS_OK &&
+		(!sync_filter_allowed(scope->options.filter, job->folder->type) ||
+			!sync_filter_allowed(scope->sms_options.filter, job->folder->type)))
+		status = SYNC_STATUS_PROTOCOL;
+	return status;
 }
 
 /* Puts the generation that the key names where the one before belongs and leaves room for the next.
  */
-static void use_generation(struct sync_job *job, size_t used)
+static void use_generation(struct sync_run *run, struct sync_job *job, size_t used)
 {
-	if (used == SYNC_PREVIOUS) {
-		job->repeated = true;
-		move_generation(&job->gens, SYNC_CURRENT, SYNC_SIBLING);
-	} else {
-		move_generation(&job->gens, used, SYNC_PREVIOUS);
-		sync_state_deinit(
-			&job->gens.states[used == SYNC_CURRENT ? SYNC_SIBLING : SYNC_CURRENT]);
-		job->gens.present[SYNC_CURRENT] = job->gens.present[SYNC_SIBLING] = false;
-	}
-	job->base = &job->gens.states[SYNC_PREVIOUS];
+	struct sync_scope scope;
+
+	job->repeated = used == SYNC_PREVIOUS;
+	job->base = sync_collection_use(&job->gens, used);
 	sync_state_copy(&job->next, job->base);
+	scope = job->next.scope;
+	job->status = take_scope(run, job, &scope);
+	if (job->status == SYNC_STATUS_OK)
+		sync_state_set_scope(&job->next, &scope, run->call->now_at);
+	sync_limit_repeats(run, job);
 }
 
-static unsigned take_options(struct sync_run *run, struct sync_job *job)
+static void take_supported(struct sync_job *job)
 {
-	struct sync_options options = job->next.options;
-	unsigned status = SYNC_STATUS_OK;
+	struct sync_state *s = &job->next;
+	size_t count = 0;
 
-	if (job->options != NULL)
-		status = sync_options_read(job->options, run->call->version, &options);
-	if (status == SYNC_STATUS_OK && !sync_filter_allowed(options.filter, job->folder->type))
-		status = SYNC_STATUS_PROTOCOL;
-	if (status == SYNC_STATUS_OK)
-		sync_state_set_options(&job->next, &options, run->call->now_at);
-	return status;
+	s->has_supported = job->supported != NULL;
+	if (job->supported == NULL)
+		return;
+	s->supported = x_calloc(SYNC_SUPPORTED_MAX, sizeof(*s->supported));
+	for (const struct wbxml_node *n = job->supported->child;
+		n != NULL && count < SYNC_SUPPORTED_MAX; n = n->next)
+		s->supported[count++] = (uint16_t)n->tag;
+	s->supported_count = count;
 }
 
 /* Key 0: nothing is held, and nothing is sent yet. */
 static int begin_collection(
 	struct sync_run *run, struct sync_job *job, struct store_read *rd, struct err *err)
 {
-	struct sync_options options;
+	struct sync_scope scope = job->next.scope;
 	uint64_t owner_seq;
 
 	if (job->command_count > 0 || (job->get_changes_given && job->get_changes)) {
@@ -89,15 +100,15 @@ static int begin_collection(
 	}
 	if (store_owner_seq(rd, run->call->user->id, &owner_seq, err) < 0)
 		return -1;
-	sync_collection_deinit(&job->gens);
-	sync_options_default(&options);
-	job->next.options = options;
-	job->status = take_options(run, job);
-	options = job->next.options;
+	job->status = take_scope(run, job, &scope);
+	if (job->status != SYNC_STATUS_OK)
+		return 0;
+	sync_collection_restart(&job->gens);
 	sync_state_begin(
-		&job->next, (uint16_t)run->call->version, owner_seq, &options, run->call->now_at);
+		&job->next, (uint16_t)run->call->version, owner_seq, &scope, run->call->now_at);
+	take_supported(job);
 	job->next.key = sync_key_new();
-	job->new_key = job->status == SYNC_STATUS_OK;
+	job->new_key = true;
 	return 0;
 }
 
@@ -112,7 +123,7 @@ static unsigned check_class_rules(const struct sync_job *job)
 		return SYNC_STATUS_PROTOCOL;
 	if (job->options_count > 1 && (job->sms_options == NULL || job->options == NULL))
 		return SYNC_STATUS_PROTOCOL;
-	return job->supported && is_notes ? SYNC_STATUS_PROTOCOL : SYNC_STATUS_OK;
+	return job->supported != NULL && is_notes ? SYNC_STATUS_PROTOCOL : SYNC_STATUS_OK;
 }
 
 static int prepare_job(
@@ -139,8 +150,7 @@ static int prepare_job(
 		job->status = SYNC_STATUS_BAD_KEY;
 		return 0;
 	}
-	use_generation(job, used);
-	job->status = take_options(run, job);
+	use_generation(run, job, used);
 	return 0;
 }
 
@@ -211,18 +221,26 @@ static int prepare_and_collect(struct sync_run *run, struct err *err)
 	return result;
 }
 
+/* The key stays, but something behind it moved: the scope, a scan, a long run of invisible changes.
+ */
+static bool moved_in_place(const struct sync_job *job)
+{
+	return job->base != NULL && !job->repeated &&
+	       (job->visited || !sync_scope_equal(&job->next.scope, &job->base->scope) ||
+		       job->next.scan.active != job->base->scan.active ||
+		       job->next.cutoff_at != job->base->cutoff_at ||
+		       job->next.sms_cutoff_at != job->base->sms_cutoff_at ||
+		       job->next.withheld.count != job->base->withheld.count);
+}
+
 static bool must_save(const struct sync_job *job)
 {
 	if (job->status != SYNC_STATUS_OK)
 		return false;
-	if (job->new_key && (!job->saved || job->item_count > 0))
-		return true;
-	/* The key stays, but something behind it moved: Options, a scan, a long run of invisible
-	 * changes. */
-	return !job->repeated && job->base != NULL &&
-	       (job->visited || !sync_options_equal(&job->next.options, &job->base->options) ||
-		       job->next.scan.active != job->base->scan.active ||
-		       job->next.cutoff_at != job->base->cutoff_at);
+	if (job->new_key)
+		return !job->saved || job->item_count > 0 || job->more || job->visited ||
+		       job->set_aside_count > 0;
+	return moved_in_place(job);
 }
 
 static int save_job(struct store_tx *tx, struct sync_job *job, struct err *err)
@@ -234,13 +252,37 @@ static int save_job(struct store_tx *tx, struct sync_job *job, struct err *err)
 	/* A key that stays was confirmed by the phone: the one before it is over. */
 	if (!job->new_key)
 		gens->present[SYNC_PREVIOUS] = false;
-	gens->states[SYNC_CURRENT] = job->next;
-	gens->present[SYNC_CURRENT] = true;
-	result = sync_collection_save(tx, gens, err);
-	sync_state_init(&gens->states[SYNC_CURRENT]);
-	gens->present[SYNC_CURRENT] = false;
+	result = sync_collection_save(tx, gens, &job->next, err);
 	gens->present[SYNC_PREVIOUS] = previous;
 	return result;
+}
+
+static int log_set_aside(struct store_tx *tx, const struct sync_run *run,
+	const struct sync_job *job, struct err *err)
+{
+	const struct eas_call *call = run->call;
+
+	for (size_t i = 0; i < job->set_aside_count; i++) {
+		const struct sync_set_aside *aside = &job->set_aside[i];
+		char id[48], result[160];
+		struct log_row row = {
+			.at = call->now_at,
+			.actor = "server",
+			.user = arena_x_printf(
+				call->arena, "%s@%s", call->user->login, call->user->domain),
+			.address = "",
+			.device_id = call->device->device_id,
+			.device_type = call->device->device_type,
+			.action = "item withheld",
+			.result = result,
+		};
+
+		eas_server_id_print(job->folder->id, aside->item, id);
+		(void)snprintf(result, sizeof(result), "%s: %s", id, aside->why);
+		if (store_log_add(tx, &row, err) < 0)
+			return -1;
+	}
+	return 0;
 }
 
 static int save_tx(struct store_tx *tx, void *owner, struct err *err)
@@ -248,7 +290,10 @@ static int save_tx(struct store_tx *tx, void *owner, struct err *err)
 	struct sync_run *run = owner;
 
 	for (size_t i = 0; i < run->job_count; i++) {
-		if (must_save(&run->jobs[i]) && save_job(tx, &run->jobs[i], err) < 0)
+		struct sync_job *job = &run->jobs[i];
+
+		if (must_save(job) &&
+			(save_job(tx, job, err) < 0 || log_set_aside(tx, run, job, err) < 0))
 			return -1;
 	}
 	if (run->cache == NULL)
@@ -266,8 +311,14 @@ static int save_all(struct sync_run *run, struct err *err)
 		run->cache_len == device->sync_request_len &&
 		memcmp(run->cache, device->sync_request, run->cache_len) == 0)
 		run->cache = NULL;
-	for (size_t i = 0; i < run->job_count; i++)
-		needed = needed || must_save(&run->jobs[i]);
+	for (size_t i = 0; i < run->job_count; i++) {
+		struct sync_job *job = &run->jobs[i];
+
+		/* The same answer as the one that got lost: then with the same key. */
+		if (job->status == SYNC_STATUS_OK && job->repeated && job->new_key && !job->saved)
+			(void)sync_collection_same_again(&job->gens, &job->next);
+		needed = needed || must_save(job);
+	}
 	if (!needed && run->cache == NULL)
 		return 0;
 	return store_transact(run->call->server->store, save_tx, run, err);
@@ -353,7 +404,7 @@ static void reset_jobs(struct sync_run *run)
 		job->base = NULL;
 		job->folder = NULL;
 		job->repeated = job->new_key = job->saved = job->more = job->visited = false;
-		job->item_count = 0;
+		job->item_count = job->set_aside_count = 0;
 	}
 }
 
@@ -363,14 +414,36 @@ static bool wants_to_wait(const struct sync_run *run)
 	       !anything_new(run);
 }
 
+/* The collections of the request, each once (a request may name one twice). */
+static size_t collections_of(const struct sync_run *run, struct eas_collection *ret)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < run->job_count; i++) {
+		struct eas_collection c = {run->call->device->id, run->call->user->id, {0}};
+		size_t k = 0;
+
+		if (!eas_folder_id_parse(run->jobs[i].collection_id, &c.folder))
+			continue;
+		while (k < count && ret[k].folder.v != c.folder.v)
+			k++;
+		if (k == count)
+			ret[count++] = c;
+	}
+	return count;
+}
+
 static int run_once(struct sync_run *run, bool *ret_wait, struct err *err)
 {
+	struct eas_collection *collections =
+		arena_x_alloc(run->call->arena, (run->job_count + 1) * sizeof(*collections));
+	size_t count = collections_of(run, collections);
 	int result;
 
 	buf_clear(&run->call->reply->body);
-	eas_device_lock(run->call->server, run->call->device->id);
+	eas_collections_lock(run->call->server, collections, count);
 	result = run_locked(run, err);
-	eas_device_unlock(run->call->server, run->call->device->id);
+	eas_collections_unlock(run->call->server, collections, count);
 	*ret_wait = result == 0 && wants_to_wait(run);
 	return result;
 }

@@ -31,8 +31,12 @@ struct group_change {
 /* Somebody else changed that group since this phone's last word. */
 static bool changed_meanwhile(const struct apply *a, uint64_t item, struct group_change change)
 {
-	return change.seq_before > a->job->next.position &&
-	       !sync_state_is_own(&a->job->next, item, change.group, change.seq_before);
+	if (change.seq_before <= a->job->next.position ||
+		sync_state_is_own(&a->job->next, item, change.group, change.seq_before))
+		return false;
+	/* Or was it this phone, in the request whose answer got lost? */
+	return !a->job->repeated ||
+	       !sync_collection_is_own(&a->job->gens, item, change.group, change.seq_before);
 }
 
 static unsigned status_of(const struct err *err)
@@ -118,7 +122,7 @@ static bool loses(
 {
 	uint64_t id = item->row.id.v;
 
-	if (a->job->next.options.conflict == 0)
+	if (a->job->next.scope.options.conflict == 0)
 		return false;
 	if (wbxml_find(application_data, TAG_Email_Read) != NULL &&
 		changed_meanwhile(a, id, (struct group_change){SYNC_READ, item->row.read_seq}))
@@ -195,25 +199,78 @@ static int apply_delete(
 
 /* The same command in the request whose answer got lost: its answer again, and what it left behind.
  */
-static bool replay(struct apply *a, struct sync_command *c)
+static bool replay(struct sync_job *job, struct sync_command *c)
 {
-	struct sync_state *lost = &a->job->gens.states[SYNC_SIBLING];
-	const struct sync_answer *answer;
+	const struct sync_answer *answer =
+		job->repeated ? sync_collection_find_answer(&job->gens, c->hash) : NULL;
 
-	if (!a->job->repeated || !a->job->gens.present[SYNC_SIBLING] ||
-		(answer = sync_state_find_answer(lost, c->hash)) == NULL)
+	if (answer == NULL)
 		return false;
 	c->status = answer->status;
 	c->item.v = answer->item;
 	if (answer->removed)
-		(void)id_set_remove(&a->job->next.inventory, answer->item);
-	for (unsigned group = SYNC_CONTENT; group <= SYNC_VERB; group <<= 1) {
-		if ((answer->own_groups & group) != 0)
-			sync_state_add_own(
-				&a->job->next, answer->item, (uint8_t)group, answer->own_seq);
-	}
-	sync_state_add_answer(&a->job->next, answer);
+		(void)id_set_remove(&job->next.inventory, answer->item);
+	if (answer->added)
+		(void)id_set_add(&job->next.inventory, answer->item);
+	if (answer->own_groups != 0)
+		sync_state_add_own(&job->next, answer->item, answer->own_groups, answer->own_seq);
+	if (answer->resend_groups != 0)
+		(void)sync_state_add_resend(&job->next, answer->item, answer->resend_groups);
+	sync_state_add_answer(&job->next, answer);
 	return true;
+}
+
+/* Were all commands done by the request whose answer got lost? Then nothing is to be written. */
+static bool replay_all(struct sync_job *job)
+{
+	for (size_t i = 0; i < job->command_count; i++) {
+		struct sync_command *c = &job->commands[i];
+
+		if (c->node->tag != TAG_AirSync_Fetch &&
+			(!job->repeated ||
+				sync_collection_find_answer(&job->gens, c->hash) == NULL))
+			return false;
+	}
+	for (size_t i = 0; i < job->command_count; i++) {
+		if (job->commands[i].node->tag != TAG_AirSync_Fetch)
+			(void)replay(job, &job->commands[i]);
+	}
+	return true;
+}
+
+/* Which groups the phone has changed in its own copy, so that a refusal must put them right. */
+static uint8_t groups_of(const struct wbxml_node *command)
+{
+	const struct wbxml_node *data = wbxml_find(command, TAG_AirSync_ApplicationData);
+	uint8_t groups = 0;
+
+	if (data == NULL)
+		return SYNC_READ | SYNC_FLAG | SYNC_CATEGORIES;
+	if (wbxml_find(data, TAG_Email_Read) != NULL)
+		groups |= SYNC_READ;
+	if (wbxml_find(data, TAG_Email_Flag) != NULL)
+		groups |= SYNC_FLAG;
+	if (wbxml_find(data, TAG_Email_Categories) != NULL)
+		groups |= SYNC_CATEGORIES;
+	return groups != 0 ? groups : SYNC_READ | SYNC_FLAG | SYNC_CATEGORIES;
+}
+
+/* The phone did it in its own copy; it was refused: the server's version is to follow. A deletion
+ * has taken the item from the phone. False: too many refusals wait already. */
+static bool note_refusal(struct apply *a, struct sync_command *c, struct sync_answer *answer)
+{
+	struct sync_state *next = &a->job->next;
+
+	if (c->item.v == 0 || !id_set_has(&next->inventory, c->item.v))
+		return true;
+	if (c->node->tag == TAG_AirSync_Delete) {
+		(void)id_set_remove(&next->inventory, c->item.v);
+		answer->removed = true;
+	}
+	answer->item = c->item.v;
+	answer->resend_groups =
+		c->node->tag == TAG_AirSync_Delete ? SYNC_ALL_GROUPS : groups_of(c->node);
+	return sync_state_add_resend(next, c->item.v, answer->resend_groups);
 }
 
 static bool parse_item(struct apply *a, struct sync_command *c)
@@ -226,15 +283,16 @@ static int apply_one(struct apply *a, struct sync_command *c, struct err *err)
 {
 	struct sync_answer answer = {.command_hash = c->hash, .status = SYNC_STATUS_OK};
 	int result = 0;
+	bool known = c->node->tag != TAG_AirSync_Add && parse_item(a, c);
 
-	if (c->node->tag == TAG_AirSync_Fetch || replay(a, c))
+	if (c->node->tag == TAG_AirSync_Fetch || replay(a->job, c))
 		return 0;
 	if (c->node->fault != 0) {
 		answer.status = c->node->fault;
 	} else if (c->node->tag == TAG_AirSync_Add) {
 		/* Mail cannot be added by a phone; the other classes are not served yet. */
 		answer.status = SYNC_STATUS_BAD_ITEM;
-	} else if (!parse_item(a, c)) {
+	} else if (!known) {
 		answer.status = SYNC_STATUS_NOT_FOUND;
 	} else {
 		answer.item = c->item.v;
@@ -243,6 +301,8 @@ static int apply_one(struct apply *a, struct sync_command *c, struct err *err)
 		if (result < 0 && (answer.status = status_of(err)) == 0)
 			return -1;
 	}
+	if (answer.status != SYNC_STATUS_OK && !note_refusal(a, c, &answer))
+		return err_set(err, ERR_BUSY, "too many refused changes wait to be put right");
 	c->status = answer.status;
 	sync_state_add_answer(&a->job->next, &answer);
 	return 0;
@@ -260,28 +320,20 @@ static int apply_tx(struct store_tx *tx, void *owner, struct err *err)
 	struct apply *a = owner;
 	struct sync_job *job = a->job;
 	uint64_t key = job->next.key;
-	struct sync_options options = job->next.options;
+	struct sync_scope scope = job->next.scope;
 
 	a->tx = tx;
 	sync_state_copy(&job->next, job->base);
 	job->next.key = key;
-	sync_state_set_options(&job->next, &options, a->run->call->now_at);
+	sync_state_set_scope(&job->next, &scope, a->run->call->now_at);
 	for (size_t i = 0; i < job->command_count; i++) {
 		job->commands[i].status = 0;
+		job->commands[i].item.v = 0;
 		if (apply_one(a, &job->commands[i], err) < 0)
 			return -1;
 	}
-	sync_state_deinit(&job->gens.states[SYNC_CURRENT]);
-	job->gens.states[SYNC_CURRENT] = job->next;
-	job->gens.present[SYNC_CURRENT] = true;
-	{
-		int result = sync_collection_save(tx, &job->gens, err);
-
-		/* next stays the job's own; the collection only lent it a place. */
-		sync_state_init(&job->gens.states[SYNC_CURRENT]);
-		if (result < 0)
-			return -1;
-	}
+	if (sync_collection_save(tx, &job->gens, &job->next, err) < 0)
+		return -1;
 	return save_cache(a->run, tx, err);
 }
 
@@ -310,9 +362,13 @@ int sync_apply_commands(struct sync_run *run, struct sync_job *job, struct err *
 		.final_delete = !job->deletes_as_moves || job->folder->type == FOLDER_DELETED,
 	};
 
+	job->next.key = sync_key_new();
+	if (replay_all(job)) {
+		job->new_key = true;
+		return 0;
+	}
 	if (!a.final_delete && find_deleted_items(&a, err) < 0)
 		return -1;
-	job->next.key = sync_key_new();
 	if (store_transact(run->call->server->store, apply_tx, &a, err) < 0)
 		return -1;
 	job->new_key = true;

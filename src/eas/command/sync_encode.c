@@ -56,8 +56,10 @@ static unsigned item_tag(enum sync_emit_kind kind)
 
 static int encode_application_data(struct encoder *e, const struct sync_emit *emit, struct err *err)
 {
-	struct email_view view = {
-		.version = e->run->call->version, .options = &e->job->next.options};
+	struct email_view view = {.version = e->run->call->version,
+		.options = emit->item_class == ITEM_SMS ? &e->job->next.scope.sms_options
+							: &e->job->next.scope.options,
+		.no_body = emit->outside};
 	/* Only Read, Flag and Categories travel alone ([MS-ASEMAIL] 3.2.5.4.1). */
 	bool whole =
 		emit->kind == SYNC_EMIT_ADD || (emit->groups & (SYNC_CONTENT | SYNC_VERB)) != 0;
@@ -83,6 +85,10 @@ static int encode_item(struct encoder *e, const struct sync_emit *emit, struct e
 
 	eas_server_id_print(e->job->folder->id, emit->item, id);
 	wbxml_start(&e->w, item_tag(emit->kind));
+	/* Given only when it is not the folder's own, and in 14.0 not for deletions ([MS-ASMS]). */
+	if (emit->item_class == ITEM_SMS && emit->kind != SYNC_EMIT_SOFT_DELETE &&
+		(emit->kind != SYNC_EMIT_DELETE || e->run->call->version > 140))
+		wbxml_add_text(&e->w, TAG_AirSync_Class, "SMS");
 	wbxml_add_text(&e->w, TAG_AirSync_ServerId, id);
 	if ((emit->kind == SYNC_EMIT_ADD || emit->kind == SYNC_EMIT_CHANGE) &&
 		encode_application_data(e, emit, err) < 0)
@@ -93,32 +99,71 @@ static int encode_item(struct encoder *e, const struct sync_emit *emit, struct e
 	return 0;
 }
 
+static void note_set_aside(struct encoder *e, struct item_id item, const char *why)
+{
+	struct sync_job *job = e->job;
+	struct sync_set_aside *list =
+		arena_x_alloc(e->run->call->arena, (job->set_aside_count + 1) * sizeof(*list));
+
+	if (job->set_aside_count > 0)
+		memcpy(list, job->set_aside, job->set_aside_count * sizeof(*list));
+	list[job->set_aside_count++] = (struct sync_set_aside){item, why};
+	job->set_aside = list;
+	log_error(&e->run->call->reply->log, "item_withheld", F_UINT("folder", job->folder->id.v),
+		F_UINT("item", item.v), F_STR("why", why));
+}
+
 static enum sync_emit_result on_emit(const struct sync_emit *emit, void *owner, struct err *err)
 {
 	struct encoder *e = owner;
 	struct wbxml_mark mark;
+	bool shows = emit->kind == SYNC_EMIT_ADD || emit->kind == SYNC_EMIT_CHANGE;
 
 	if (budget_over(e))
 		return SYNC_EMIT_FULL;
+	if (shows && e->job->reject && e->job->base->suspect == emit->item.v) {
+		note_set_aside(e, emit->item, "the phone does not take it");
+		return SYNC_EMIT_WITHHELD;
+	}
 	mark = wbxml_mark(&e->w);
 	arena_clear(e->arena);
 	if (encode_item(e, emit, err) < 0) {
 		wbxml_rewind(&e->w, &mark);
-		if (err->code != ERR_BAD_INPUT)
+		if (err->code != ERR_BAD_INPUT || !shows)
 			return SYNC_EMIT_FAILED;
 		/* One item that cannot be shown must not stop the others. */
-		log_error(&e->run->call->reply->log, "item_skipped", F_UINT("item", emit->item.v),
-			F_ERR(err));
+		note_set_aside(e, emit->item, arena_x_strdup(e->run->call->arena, err->text));
 		*err = (struct err)ERR_INIT;
-		return SYNC_EMIT_SENT;
+		return SYNC_EMIT_WITHHELD;
 	}
 	if (e->job->item_count > 0 && e->job->items.len > e->run->bytes_left) {
 		wbxml_rewind(&e->w, &mark);
 		return SYNC_EMIT_FULL;
 	}
+	e->job->first_item = e->job->item_count == 0 ? emit->item.v : e->job->first_item;
 	e->job->item_count++;
 	e->run->window--;
 	return SYNC_EMIT_SENT;
+}
+
+void sync_limit_repeats(struct sync_run *run, struct sync_job *job)
+{
+	uint32_t most = run->call->settings->sync_repeats_max;
+
+	if (!job->repeated || most == 0 || job->base->repeats <= most / 2)
+		return;
+	/* It has had the same answer so often that something in it must be at fault: one by one. */
+	job->window = 1;
+	job->reject = job->base->repeats >= most;
+}
+
+/* Which item goes out alone, to know which one it was when the request comes again. */
+static void note_suspect(struct sync_job *job)
+{
+	job->base->suspect = job->item_count == 1 ? job->first_item : 0;
+	/* Whoever is next gets its own number of attempts. */
+	if (job->reject && job->set_aside_count > 0)
+		job->base->repeats /= 2;
 }
 
 int sync_collect_job(
@@ -141,6 +186,8 @@ int sync_collect_job(
 	arena_free(&e.arena);
 	if (failed < 0)
 		return -1;
+	if (job->repeated)
+		note_suspect(job);
 	job->items_page = e.w.page;
 	job->more = result.more;
 	job->visited = result.visited - result.emitted >= INVISIBLE_ROWS_KEPT;
@@ -153,7 +200,7 @@ int sync_collect_job(
 		job->next.key = sync_key_new();
 		job->new_key = true;
 	}
-	return 0;
+	return sync_swallow(rd, run->call->user->id, job->folder->id, &job->next, err);
 }
 
 /* ---- the response ---- */
@@ -202,7 +249,7 @@ static int encode_fetched(struct sync_run *run, struct sync_job *job, struct sto
 	struct email email;
 	int result;
 
-	untruncated(&job->next.options, &options);
+	untruncated(&job->next.scope.options, &options);
 	if (email_load(rd, run->call->user->id, job->folder->id, job->folder->type, id, true, arena,
 		    &email, err) < 0)
 		return -1;

@@ -33,6 +33,12 @@ struct sync_command {
 	struct item_id item;
 };
 
+/* An item that this phone will not get, and why. */
+struct sync_set_aside {
+	struct item_id item;
+	const char *why;
+};
+
 struct sync_job {
 	/* the request: */
 	const char *collection_id;
@@ -45,8 +51,8 @@ struct sync_job {
 	const struct wbxml_node *options; /* the block of the folder's own class, or NULL */
 	const struct wbxml_node *sms_options;
 	size_t options_count;
-	bool supported;
-	bool conversation_mode;
+	const struct wbxml_node *supported; /* NULL: absent */
+	bool conversation_mode, conversation_mode_given;
 	struct sync_command *commands;
 	size_t command_count;
 	/* what became of it: */
@@ -62,7 +68,11 @@ struct sync_job {
 	struct buf items;   /* encoded children of Commands */
 	uint8_t items_page; /* code page that the bytes of items end on */
 	size_t item_count;
-	bool visited; /* enough rows were passed over to remember the position */
+	bool visited;        /* enough rows were passed over to remember the position */
+	uint64_t first_item; /* of the response */
+	bool reject; /* the phone did not take the first item time and again: set it aside */
+	struct sync_set_aside *set_aside; /* arena */
+	size_t set_aside_count;
 };
 
 struct sync_run {
@@ -95,6 +105,8 @@ bool sync_request_restore(struct sync_run *run);
 NODISCARD int sync_apply_commands(struct sync_run *run, struct sync_job *job, struct err *err);
 
 /* ---- sync_encode.c ---- */
+/* A request that comes again and again gets less at a time, and at last an item is set aside. */
+void sync_limit_repeats(struct sync_run *run, struct sync_job *job);
 /* Collects the server's changes into job->items. */
 NODISCARD int sync_collect_job(
 	struct sync_run *run, struct sync_job *job, struct store_read *rd, struct err *err);

@@ -26,6 +26,21 @@ static uint64_t hash_node(const struct wbxml_node *node, uint64_t seed)
 	return hash;
 }
 
+/*
+ * What makes a command of a repeated request the same as one before, wherever it stands: an Add is
+ * known by its ClientId, a Delete by its ServerId, a Change by all that is in it.
+ */
+static uint64_t command_hash(const struct wbxml_node *node)
+{
+	const struct wbxml_node *id = NULL;
+
+	if (node->tag == TAG_AirSync_Add)
+		id = wbxml_find(node, TAG_AirSync_ClientId);
+	else if (node->tag == TAG_AirSync_Delete)
+		id = wbxml_find(node, TAG_AirSync_ServerId);
+	return hash_node(id != NULL ? id : node, node->tag);
+}
+
 static unsigned clamp_window(uint64_t window)
 {
 	return window == 0 || window > WINDOW_MAX ? WINDOW_MAX : (unsigned)window;
@@ -42,7 +57,7 @@ static void read_commands(
 	for (const struct wbxml_node *n = commands->child; n != NULL; n = n->next) {
 		size_t at = job->command_count++;
 
-		job->commands[at] = (struct sync_command){.node = n, .hash = hash_node(n, at + 1)};
+		job->commands[at] = (struct sync_command){.node = n, .hash = command_hash(n)};
 	}
 }
 
@@ -102,7 +117,8 @@ static void read_collection(
 		eas_get_bool(node, TAG_AirSync_GetChanges, job->key_valid && job->key != 0);
 	job->deletes_as_moves = eas_get_bool(node, TAG_AirSync_DeletesAsMoves, true);
 	job->window = clamp_window(eas_get_uint(node, TAG_AirSync_WindowSize, window_default));
-	job->supported = wbxml_find(node, TAG_AirSync_Supported) != NULL;
+	job->supported = wbxml_find(node, TAG_AirSync_Supported);
+	job->conversation_mode_given = wbxml_find(node, TAG_AirSync_ConversationMode) != NULL;
 	job->conversation_mode = eas_get_bool(node, TAG_AirSync_ConversationMode, false);
 	read_options_blocks(job, node);
 	if (commands != NULL)
