@@ -46,6 +46,7 @@ struct sqlite_txn {
 	struct err *err;
 	int rc;
 	bool done;
+	struct notes_slot *notes; /* of the caller */
 	pthread_cond_t finished;
 };
 

@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/notes.h"
 #include "base/pure.h"
 
 /* In frames of one page. Under full load the second one bounds how long a checkpoint holds up the
@@ -40,7 +41,9 @@ static bool run_one(struct sqlite_conn *conn, struct sqlite_txn *txn, bool alone
 	if (!alone && db_sqlite_run(conn, "SAVEPOINT one", txn->err) < 0)
 		return false;
 	pure_begin("a transaction");
+	notes_work_for(txn->notes); /* a fault in it is its caller's */
 	txn->rc = txn->fn(&conn->base, txn->owner, txn->err);
+	notes_work_for(NULL);
 	pure_end();
 	db_sqlite_reset_all(conn);
 	if (conn->failed || sqlite3_get_autocommit(conn->handle) != 0) {
@@ -162,7 +165,7 @@ static void *writer_main(void *owner)
 int db_sqlite_transact(struct db *base, db_txn_fn fn, void *owner, struct err *err)
 {
 	struct sqlite_db *db = (struct sqlite_db *)base;
-	struct sqlite_txn txn = {.fn = fn, .owner = owner, .err = err};
+	struct sqlite_txn txn = {.fn = fn, .owner = owner, .err = err, .notes = notes_self()};
 
 	(void)pthread_cond_init(&txn.finished, NULL);
 	(void)pthread_mutex_lock(&db->queue_mutex);
