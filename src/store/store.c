@@ -58,6 +58,8 @@ int store_open(const struct store_options *options, struct store **ret, struct e
 		return -1;
 	if (store_schema_migrate(store->db, store_schema_steps, store_schema_step_count, err) < 0)
 		return err_wrap(err, "%s", path);
+	if (store_poison_open(store, err) < 0)
+		return -1;
 	*ret = TAKE(store);
 	return 0;
 }

@@ -178,8 +178,9 @@ struct item {
 	int64_t last_verb_at;
 	uint64_t body_bytes;
 	uint64_t body_id;
-	const uint8_t *summary;   /* mime_summary_encode() for mail */
+	const uint8_t *summary;   /* mime_summary_encode() for mail; NULL: nobody has read it yet (it came in set aside) */
 	size_t summary_len;
+	int64_t set_aside_at;     /* 0: not. Else neither body nor summary may be parsed: show a placeholder */
 };
 
 /* Items and tombstones with changed_seq > after_seq, oldest change first, at most limit; *ret_more: there are others. All changes
@@ -243,6 +244,8 @@ NODISCARD int store_item_add(struct store_tx *tx, struct owner_id owner, struct 
 NODISCARD int store_item_set_read(struct store_tx *tx, struct owner_id owner, struct folder_id folder, struct item_id id, bool is_read, struct device_id device, uint64_t *ret_seq, struct err *err);
 NODISCARD int store_item_set_flag(struct store_tx *tx, struct owner_id owner, struct folder_id folder, struct item_id id, uint8_t flag_status, const void *flag, size_t flag_len, struct device_id device, uint64_t *ret_seq, struct err *err);
 NODISCARD int store_item_set_categories(struct store_tx *tx, struct owner_id owner, struct folder_id folder, struct item_id id, const void *categories, size_t len, struct device_id device, uint64_t *ret_seq, struct err *err);
+/* Nothing moved, but every phone shall get it again: its content counts as changed. */
+NODISCARD int store_item_touch(struct store_tx *tx, struct owner_id owner, struct folder_id folder, struct item_id id, struct err *err);
 NODISCARD int store_item_set_verb(struct store_tx *tx, struct owner_id owner, struct folder_id folder, struct item_id id, uint8_t verb, int64_t at, struct device_id device, struct err *err);
 /* Leaves a tombstone. */
 NODISCARD int store_item_delete(struct store_tx *tx, struct owner_id owner, struct folder_id folder, struct item_id id, struct device_id device, struct err *err);
@@ -337,6 +340,57 @@ NODISCARD int store_sync_state_list(struct store_read *rd, struct device_id devi
 /* ---- mail sent by devices, so that a repeated request is not a second mail ---- */
 /* 1: known already; 0: noted now; -1 error. key: ClientId or a hash. Entries older than forget_before_at are removed on the way. */
 NODISCARD int store_sent_note(struct store_tx *tx, struct device_id device, const char *key, int64_t now_at, int64_t forget_before_at, struct err *err);
+
+/* ---- poison: what crashed the engine (store_poison.c) ---- */
+enum { STORE_POISON_CRASHES = 2 }; /* so many set an item aside, or refuse a request */
+
+struct poison_item {
+	struct owner_id owner;
+	struct folder_id folder;
+	struct item_id item;
+	uint64_t crashes;
+	int64_t set_aside_at, received_at;
+	const char *reason;
+};
+
+struct poison_request {
+	struct owner_id owner; /* 0: a message that comes in */
+	uint64_t hash;
+	struct device_id device;
+	const char *command;
+	uint64_t crashes;
+	int64_t last_at;
+	int64_t refused_at; /* 0: it has only been counted */
+};
+
+/* One crash more for this item; a crash (number) counts once. *ret_now: it was set aside by this. 0 also when the item is gone. */
+NODISCARD int store_poison_count_item(struct store_tx *tx, struct owner_id owner, struct folder_id folder, struct item_id item,
+	uint64_t crash, bool *ret_now, struct err *err);
+/* The same for a request (owner, hash, device and command count). Crashes before since_at are forgotten. */
+NODISCARD int store_poison_count_request(struct store_tx *tx, const struct poison_request *request, uint64_t crash, int64_t since_at,
+	 bool *ret_now, struct err *err);
+/* Sets an item aside at once. */
+NODISCARD int store_poison_set_aside(struct store_tx *tx, struct owner_id owner, struct folder_id folder, struct item_id item,
+	const char *reason, struct err *err);
+/* Back to everybody: its content counts as changed, the crashes as never counted. Also an item that is not set aside (phones that
+ * withhold it get it again). ERR_NOT_FOUND. */
+NODISCARD int store_poison_release_item(struct store_tx *tx, struct owner_id owner, struct folder_id folder, struct item_id item,
+	struct err *err);
+/* ERR_NOT_FOUND. */
+NODISCARD int store_poison_release_request(struct store_tx *tx, struct owner_id owner, uint64_t hash, struct err *err);
+/* Set aside items of one owner, or of all (0), by owner, folder and id. */
+NODISCARD int store_poison_items(struct store_read *rd, struct owner_id owner, struct arena *arena, struct poison_item **ret,
+	size_t *ret_count, struct err *err);
+/* Refused requests that crashed last after since_at, of one owner, or of all (0, with messages that come in). */
+NODISCARD int store_poison_requests(struct store_read *rd, struct owner_id owner, int64_t since_at, struct arena *arena,
+	struct poison_request **ret, size_t *ret_count, struct err *err);
+/* False without asking the database as long as no request has crashed. */
+bool store_poison_any(const struct store *store);
+/* How often it crashed the engine, when the last time was not before since_at: from STORE_POISON_CRASHES on it is refused. */
+NODISCARD int store_poison_crashes(struct store_read *rd, struct owner_id owner, uint64_t hash, int64_t since_at, uint64_t *ret,
+	struct err *err);
+/* Forgets requests that crashed last before that, at most limit. 1: more are left. Not inside a transaction. */
+NODISCARD int store_poison_sweep(struct store *store, int64_t before_at, size_t limit, struct err *err);
 
 /* ---- event log: append-only ---- */
 struct log_row {

@@ -2,6 +2,7 @@
 #define BELLHOP_STORE_STORE_INTERNAL_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "db/db.h"
 #include "store/store.h"
@@ -17,7 +18,8 @@ struct store {
 	/* Held while a body file is put in its place, and while the sweep looks whether one may go.
 	 */
 	pthread_mutex_t bodies_mutex;
-	unsigned sweep_dir; /* where the next sweep of body files goes on; under bodies_mutex */
+	atomic_bool poisoned; /* rows of poison_requests may be there */
+	unsigned sweep_dir;   /* where the next sweep of body files goes on; under bodies_mutex */
 };
 
 struct store_read {
@@ -119,6 +121,12 @@ NODISCARD int store_body_delete(struct store_tx *tx, struct owner_id owner, uint
 /* Looks at the body files of up to limit names from store->sweep_dir on; removes those that nothing
  * names. 1: there are others. */
 NODISCARD int store_body_sweep(struct store *store, size_t limit, struct err *err);
+
+/* What is counted against an item goes with it. */
+NODISCARD int store_poison_move(struct store_tx *tx, struct owner_id owner, struct folder_id folder,
+	struct item_id item, struct folder_id target, struct item_id target_item, struct err *err);
+/* Looks whether any request was ever counted, for store_poison_any(). */
+NODISCARD int store_poison_open(struct store *store, struct err *err);
 
 /* How long a body file that no row names (yet) is kept, in seconds. */
 enum { STORE_BODY_GRACE_S = 3600 };

@@ -227,6 +227,28 @@ int store_item_set_verb(struct store_tx *tx, struct owner_id owner, struct folde
 		&(struct value){.number = verb, .time_at = verb_at}, NULL, err);
 }
 
+static void bind_nothing(struct db_stmt *st, const struct value *value)
+{
+	(void)st;
+	(void)value;
+}
+
+int store_item_touch(struct store_tx *tx, struct owner_id owner, struct folder_id folder,
+	struct item_id id, struct err *err)
+{
+	static const struct property property = {
+		.kind = CHANGE_CONTENT,
+		.peek = "SELECT date_at, item_class, content_seq, 0 FROM items" AT_PLACE,
+		.update = "UPDATE items SET content_seq = $4, changed_seq = $4" AT_PLACE,
+		.bind = bind_nothing,
+		.seq_at = 4,
+	};
+	const struct device_id nobody = {0};
+
+	return set_property(tx, &(struct place){owner, folder, id, nobody}, &property,
+		&(struct value){.number = 0}, NULL, err);
+}
+
 /* ---- coming ---- */
 
 /* The folder lives, and so many more bytes fit into the owner's quota. */
@@ -430,7 +452,9 @@ int store_item_move(struct store_tx *tx, struct owner_id owner, struct folder_id
 	}
 	if (store_tx_seq(tx, owner, &seq, err) < 0 ||
 		next_id(tx, owner, target, seq, &to.id, err) < 0 ||
-		copy_row(tx, &from, &to, seq, err) < 0 || bury(tx, &from, &before, seq, err) < 0)
+		copy_row(tx, &from, &to, seq, err) < 0 ||
+		store_poison_move(tx, owner, folder, id, target, to.id, err) < 0 ||
+		bury(tx, &from, &before, seq, err) < 0)
 		return -1;
 	publish(tx, &from, CHANGE_DELETE, seq, before.date_at, before.item_class);
 	publish(tx, &to, CHANGE_ADD, seq, before.date_at, before.item_class);

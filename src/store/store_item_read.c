@@ -289,7 +289,9 @@ int store_item_load(struct store_read *rd, struct owner_id owner, struct folder_
 	if (store_prepare(rd,
 		    "SELECT " ROW_COLUMNS
 		    ", is_read, flag_status, flag, categories, last_verb, last_verb_at, body_bytes,"
-		    " body_id, summary FROM items WHERE owner = $1 AND folder = $2 AND id = $3",
+		    " body_id, summary, (SELECT set_aside_at FROM poison_items p WHERE p.owner ="
+		    " items.owner AND p.folder = items.folder AND p.item = items.id)"
+		    " FROM items WHERE owner = $1 AND folder = $2 AND id = $3",
 		    &st, err) < 0)
 		return -1;
 	db_bind_u64(st, 1, owner.v);
@@ -315,6 +317,7 @@ int store_item_load(struct store_read *rd, struct owner_id owner, struct folder_
 	item->body_bytes = store_row_u64(&row);
 	item->body_id = store_row_u64(&row);
 	item->summary = store_row_blob(&row, &item->summary_len);
+	item->set_aside_at = store_row_i64(&row);
 	if (store_row_end(&row, err) < 0)
 		return -1;
 	*ret = item;

@@ -116,7 +116,23 @@ static const char *const step_2[] = {
 	NULL,
 };
 
-const struct store_schema_step store_schema_steps[] = {{step_1}, {step_2}};
+/* What crashed the engine. set_aside_at, refused_at: 0 while it is only counted. */
+static const char *const step_3[] = {
+	"CREATE TABLE poison_items (owner BIGINT NOT NULL, folder BIGINT NOT NULL,"
+	" item BIGINT NOT NULL, crashes BIGINT NOT NULL, last_crash BIGINT NOT NULL,"
+	" last_at BIGINT NOT NULL, set_aside_at BIGINT NOT NULL, reason TEXT NOT NULL,"
+	" PRIMARY KEY (owner, folder, item)) WITHOUT ROWID",
+
+	/* owner 0: a message that came in and had no owner yet. */
+	"CREATE TABLE poison_requests (owner BIGINT NOT NULL, hash BIGINT NOT NULL,"
+	" device BIGINT NOT NULL, command TEXT NOT NULL, crashes BIGINT NOT NULL,"
+	" last_crash BIGINT NOT NULL, last_at BIGINT NOT NULL, refused_at BIGINT NOT NULL,"
+	" PRIMARY KEY (owner, hash)) WITHOUT ROWID",
+	"CREATE INDEX poison_requests_by_age ON poison_requests (last_at)",
+	NULL,
+};
+
+const struct store_schema_step store_schema_steps[] = {{step_1}, {step_2}, {step_3}};
 const size_t store_schema_step_count = sizeof(store_schema_steps) / sizeof(store_schema_steps[0]);
 
 struct migration {
