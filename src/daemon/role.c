@@ -34,7 +34,7 @@ struct fds {
 struct role {
 	const char *role, *config, *source;
 	uint64_t number;
-	int control_fd, ticket_fd;
+	int control_fd, ticket_fd, notes_fd;
 	struct fds https, http, lmtp;
 	const struct settings *settings; /* running; owned */
 };
@@ -98,6 +98,8 @@ static int parse_argument(struct role *r, const char *argument, struct err *err)
 		return parse_fd(value, &r->control_fd, err);
 	else if ((value = value_of(argument, "ticket-fd")) != NULL)
 		return parse_fd(value, &r->ticket_fd, err);
+	else if ((value = value_of(argument, "notes-fd")) != NULL)
+		return parse_fd(value, &r->notes_fd, err);
 	else if ((value = value_of(argument, "https-fds")) != NULL)
 		return parse_fds(value, &r->https, err);
 	else if ((value = value_of(argument, "http-fds")) != NULL)
@@ -136,7 +138,8 @@ static int run_engine(struct role *r, struct err *err)
 		.config_path = r->source,
 		.lmtp_fds = r->lmtp.fd,
 		.lmtp_fd_count = r->lmtp.count,
-		.control_fd = r->control_fd};
+		.control_fd = r->control_fd,
+		.notes_fd = r->notes_fd};
 	int status = engine_run(&options, err);
 
 	settings_unref(&first);
@@ -229,7 +232,7 @@ static int run(struct role *r, int argc, char **argv, struct err *err)
 
 int role_main(int argc, char **argv)
 {
-	struct role r = {.control_fd = -1, .ticket_fd = -1};
+	struct role r = {.control_fd = -1, .ticket_fd = -1, .notes_fd = -1};
 	struct err err = ERR_INIT;
 	int status = run(&r, argc, argv, &err);
 

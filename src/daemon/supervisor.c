@@ -31,6 +31,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/notes.h"
 #include "base/str.h"
 #include "conf/settings.h"
 #include "daemon/child.h"
@@ -42,6 +43,7 @@
 #define QUICK_MS         5000 /* a child that lived shorter died quickly */
 #define PAUSE_FIRST_MS   100
 #define PAUSE_MAX_MS     10000
+#define PAUSE_COUNTED_MS 200   /* after a crash that is counted: it comes to an end by itself */
 #define GRACE_FRONT_MS   10000 /* for an orderly stop, then SIGKILL */
 #define GRACE_ENGINE_MS  20000
 #define TICKET_KEY_BYTES 80 /* net_tls_server_new() */
@@ -64,6 +66,7 @@ struct child {
 	bool serving;   /* it said 'r' */
 	bool reloading; /* it was told 'R' and has not said 'd' */
 	bool asked_to_stop;
+	bool hung; /* it did not stop when it was asked to, and got SIGKILL */
 	int64_t started_ms;
 	unsigned quick_deaths;
 	struct loop_timer restart_timer, kill_timer;
@@ -78,6 +81,7 @@ struct supervisor {
 	struct child *children; /* [0]: the engine */
 	size_t child_count;
 	int ticket_fd;
+	int notes_fd;      /* what the engine is at work on: outlives it, for the next one */
 	bool reload_asked; /* the engine waits for the result of a reload */
 	struct loop_timer watchdog_timer;
 	uint64_t watchdog_ms; /* 0: systemd does not watch */
@@ -331,11 +335,14 @@ static void on_kill(void *owner)
 	struct child *c = owner;
 
 	log_error(NULL, "child_stuck", F_STR("child", c->name), F_INT("pid", c->pid));
-	if (c->pid != 0)
+	if (c->pid != 0) {
+		c->hung = true;
 		(void)kill(c->pid, SIGKILL);
+	}
 }
 
-static void schedule_restart(struct child *c, bool was_asked)
+/* counted: the child left a note of what it died of, and the second such death has consequences. */
+static void schedule_restart(struct child *c, bool was_asked, bool counted)
 {
 	int64_t now_ms = clock_now_ms(), pause_ms = 0;
 
@@ -344,7 +351,7 @@ static void schedule_restart(struct child *c, bool was_asked)
 	} else {
 		if (c->quick_deaths > 0)
 			pause_ms = MIN((int64_t)PAUSE_FIRST_MS << MIN(c->quick_deaths - 1, 10),
-				PAUSE_MAX_MS);
+				counted ? PAUSE_COUNTED_MS : PAUSE_MAX_MS);
 		c->quick_deaths++;
 	}
 	loop_timer_set(&c->restart_timer, now_ms + pause_ms);
@@ -360,17 +367,19 @@ static void start_child(struct child *c)
 		.source_path = s->options->source_path,
 		.role = c->role,
 		.number = c->number,
-		.ticket_fd = -1};
+		.ticket_fd = -1,
+		.notes_fd = -1};
 
 	if (c->role == CHILD_ENGINE) {
 		spec.lmtp = &l->lmtp;
+		spec.notes_fd = s->notes_fd;
 	} else {
 		spec.https = &l->https[c->number];
 		spec.http = &l->http[c->number];
 		spec.ticket_fd = s->ticket_fd;
 	}
 	c->started_ms = clock_now_ms();
-	c->serving = c->asked_to_stop = false;
+	c->serving = c->asked_to_stop = c->hung = false;
 	if (child_start(&spec, &c->pid, &c->control_fd, &err) < 0 ||
 		loop_fd_new(s->loop, c->control_fd, "child_line", on_line, c, &c->watch, &err) <
 			0) {
@@ -381,7 +390,7 @@ static void start_child(struct child *c)
 		else if (s->phase == PHASE_STARTING)
 			fail(s, "%s: %s", c->name, err.text);
 		else
-			schedule_restart(c, false);
+			schedule_restart(c, false, false);
 		return;
 	}
 	log_info(NULL, "child_started", F_STR("child", c->name), F_INT("pid", c->pid));
@@ -400,6 +409,9 @@ static void bury(struct child *c, int wait_status)
 		log_error(NULL, "child_ended", F_STR("child", c->name), F_INT("pid", c->pid),
 			F_STR("how", text));
 	c->pid = 0;
+	/* Whatever it worked on all that time kept it from stopping. */
+	if (c->hung && c->role == CHILD_ENGINE)
+		(void)notes_blame_oldest(s->notes_fd, GRACE_ENGINE_MS);
 	c->serving = c->asked_to_stop = c->reloading = false;
 	s->reload_asked = s->reload_asked && c->role != CHILD_ENGINE;
 	answer_reload(s, NULL);
@@ -409,7 +421,8 @@ static void bury(struct child *c, int wait_status)
 	if (s->phase == PHASE_STARTING)
 		fail(s, "%s ended before it served: %s", c->name, text);
 	else if (s->phase == PHASE_SERVING)
-		schedule_restart(c, was_asked);
+		schedule_restart(
+			c, was_asked, c->role == CHILD_ENGINE && notes_marked(s->notes_fd));
 	tell_status(s);
 	advance(s);
 }
@@ -488,7 +501,8 @@ static int set_up(struct supervisor *s, struct err *err)
 	if (config_ensure_certificate(s->options->settings,
 		    listeners_have_https(s->options->listeners), &s->settings, err) < 0 ||
 		config_activate(s->settings, &s->config_path, err) < 0 ||
-		make_ticket_keys(&s->ticket_fd, err) < 0 || loop_new(&s->loop, err) < 0)
+		make_ticket_keys(&s->ticket_fd, err) < 0 || notes_create(&s->notes_fd, err) < 0 ||
+		loop_new(&s->loop, err) < 0)
 		return -1;
 	for (size_t i = 0; i < ARRAY_LEN(signals); i++) {
 		if (loop_signal_add(s->loop, signals[i], "supervisor_signal", on_signal, s, err) <
@@ -506,7 +520,7 @@ static int set_up(struct supervisor *s, struct err *err)
 
 int supervisor_run(const struct supervisor_options *options, struct err *err)
 {
-	struct supervisor s = {.options = options, .ticket_fd = -1};
+	struct supervisor s = {.options = options, .ticket_fd = -1, .notes_fd = -1};
 	int status = set_up(&s, err);
 
 	if (status == 0) {
@@ -520,6 +534,7 @@ int supervisor_run(const struct supervisor_options *options, struct err *err)
 	mem_free(s.children);
 	loop_free(&s.loop);
 	fd_close(&s.ticket_fd);
+	fd_close(&s.notes_fd);
 	mem_free(s.config_path);
 	settings_unref(&s.settings);
 	return status;

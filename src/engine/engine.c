@@ -22,8 +22,10 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/notes.h"
 #include "engine/admin_link.h"
 #include "engine/engine_internal.h"
+#include "engine/poison.h"
 #include "ingest/lmtp.h"
 #include "mime/mime.h"
 #include "net/listen.h"
@@ -111,7 +113,7 @@ static void take_settings(struct process *p)
 struct sweep {
 	struct job job;
 	struct process *process;
-	int64_t before_at;
+	int64_t before_at, forget_before_at;
 	int rc;
 	struct err err;
 };
@@ -122,6 +124,9 @@ static void run_sweep(struct job *job, void *thread_state)
 
 	(void)thread_state;
 	sweep->rc = store_sweep(sweep->process->store, sweep->before_at, SWEEP_BATCH, &sweep->err);
+	if (sweep->rc == 0)
+		sweep->rc = store_poison_sweep(
+			sweep->process->store, sweep->forget_before_at, SWEEP_BATCH, &sweep->err);
 }
 
 static void on_sweep_done(struct job *job, bool cancelled)
@@ -148,6 +153,7 @@ static void on_sweep_timer(void *owner)
 	sweep->job = (struct job){.name = "sweep", .run = run_sweep, .done = on_sweep_done};
 	sweep->process = p;
 	sweep->before_at = clock_now_at() - (int64_t)p->settings->store_tombstone_days * DAY_S;
+	sweep->forget_before_at = clock_now_at() - (int64_t)p->settings->poison_request_refuse_s;
 	engine_submit(&p->engine, &sweep->job);
 }
 
@@ -361,6 +367,10 @@ static int start(struct process *p, struct err *err)
 	net_setup();
 	if (loop_new(&p->loop, err) < 0 || start_watching(p, err) < 0 || open_store(p, err) < 0)
 		return -1;
+	if (p->options->notes_fd >= 0 && notes_attach(p->options->notes_fd, err) < 0)
+		return -1;
+	poison_count(p->store, p->settings);
+	notes_begin_process();
 	p->auth = auth_new(p->store, &auth_options);
 	if (engine_init(&p->engine, p->loop, p->store, p->auth, p->settings, err) < 0 ||
 		start_lmtp(p, err) < 0 || start_admin(p, err) < 0 || listen_for_fronts(p, err) < 0)

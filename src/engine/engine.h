@@ -33,6 +33,9 @@ struct engine_options {
 	 * SIGTERM.
 	 */
 	int control_fd;
+	/* The page of notes (base/notes.h), which tells what the engine before this one died of;
+	 * the caller's. -1: none. */
+	int notes_fd;
 };
 
 /*

@@ -4,10 +4,29 @@
  */
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/notes.h"
 #include "engine/engine_internal.h"
 
 #define LANE_WAITING_MAX 100  /* requests of one user that wait */
 #define FLUSH_MS         2000 /* at the end: for answers which are still in our buffers */
+
+/* Each worker has a place to note what it is at work on. */
+static int on_worker_start(void *owner, uint32_t thread, void **ret_thread_state, struct err *err)
+{
+	(void)owner;
+	(void)thread;
+	(void)err;
+	*ret_thread_state = NULL;
+	notes_thread_join();
+	return 0;
+}
+
+static void on_worker_stop(void *owner, void *thread_state)
+{
+	(void)owner;
+	(void)thread_state;
+	notes_thread_leave();
+}
 
 int engine_init(struct engine *e, struct loop *loop, struct store *store, struct auth *auth,
 	const struct settings *settings, struct err *err)
@@ -16,6 +35,8 @@ int engine_init(struct engine *e, struct loop *loop, struct store *store, struct
 		.threads = (uint32_t)settings->server_workers,
 		.queue_max = UINT32_MAX /
 			     2, /* requests have a bound of their own; checks must not be lost */
+		.on_start = on_worker_start,
+		.on_stop = on_worker_stop,
 		.loop = loop};
 	const struct watch_options watch_options = {
 		.flag_wake_delay_s = (uint32_t)settings->push_flag_wake_delay_s,
