@@ -76,6 +76,14 @@ void eas_policy_rules(const struct settings *settings, struct policy_rules *ret)
 bool eas_hold(struct eas_call *call, enum watch_kind kind, const struct watch_folder *folders,
 	size_t count, uint32_t heartbeat_s);
 
+/*
+ * Notes what the calling thread is at work on: a crash from here to notes_end() is counted against
+ * it. False: the engine crashed on the same hash twice; nothing of it may be read, and the note is
+ * ended.
+ */
+bool eas_note(struct eas_server *server, uint64_t hash, struct owner_id owner,
+	struct device_id device, const char *what);
+
 /* ---- the server's memory ---- */
 struct eas_collection {
 	struct device_id device;

@@ -10,7 +10,9 @@
 #include <zlib.h>
 
 #include "base/clock.h"
+#include "base/crash_test.h"
 #include "base/mem.h"
+#include "base/notes.h"
 #include "base/str.h"
 #include "eas/command.h"
 #include "eas/schema.h"
@@ -271,6 +273,7 @@ static bool decode_wbxml(struct eas_call *call)
 	struct schema_fault fault;
 	struct err err = ERR_INIT;
 
+	CRASH_TEST_FAULT(call->body, call->body_len, "bellhop-crash-request");
 	if (wbxml_decode(call->arena, call->body, call->body_len, &limits, &call->root, &err) < 0) {
 		log_info(&call->reply->log, "request_refused", F_UINT("status", info->undecodable),
 			F_ERR(&err));
@@ -420,6 +423,7 @@ static void run_authorized(struct eas_call *call)
 			eas_reply_error(call, &err);
 		return;
 	}
+	notes_device(call->device->id.v);
 	if (call->device->blocked && call->device->wipe == WIPE_NONE) {
 		eas_reply_common(call, EAS_STATUS_DEVICE_BLOCKED);
 		return;
@@ -429,6 +433,50 @@ static void run_authorized(struct eas_call *call)
 		watch_touch_device(call->server->watches, call->device->id);
 	if (info->no_policy_key || pass_policy(call))
 		run_command(call);
+}
+
+/* ---- what a crash is counted against ---- */
+
+bool eas_note(struct eas_server *server, uint64_t hash, struct owner_id owner,
+	struct device_id device, const char *what)
+{
+	int64_t since_at = clock_now_at() - (int64_t)server->settings->poison_request_refuse_s;
+	struct err ignored = ERR_INIT;
+	struct store_read *rd;
+	uint64_t crashes = 0;
+
+	notes_begin(NOTE_REQUEST, hash, owner.v, device.v, what);
+	if (!store_poison_any(server->store) || store_read_begin(server->store, &rd, &ignored) < 0)
+		return true;
+	/* A store that cannot answer has more to say to the command itself. */
+	if (store_poison_crashes(rd, owner, hash, since_at, &crashes, &ignored) < 0)
+		crashes = 0;
+	store_read_end(&rd);
+	if (crashes >= STORE_POISON_CRASHES)
+		notes_end();
+	return crashes < STORE_POISON_CRASHES;
+}
+
+/* Before the query is parsed there is nothing but its text. False: refused. */
+static bool note_target(struct eas_call *call)
+{
+	const char *target = call->request->http->target;
+	uint64_t hash = notes_hash(call->user->id.v, target, strlen(target));
+
+	return eas_note(call->server, hash, call->user->id, (struct device_id){0}, "query");
+}
+
+/* The same request by user, device, command and body. False: refused. */
+static bool note_request(struct eas_call *call)
+{
+	const struct eas_query *q = call->query;
+	const char *command = eas_command_info(q->command)->name;
+	const char *device = q->device_id != NULL ? q->device_id : "";
+	uint64_t hash = notes_hash(call->user->id.v, device, strlen(device));
+
+	hash = notes_hash(hash, command, strlen(command));
+	hash = notes_hash(hash, call->request->body, call->request->body_len);
+	return eas_note(call->server, hash, call->user->id, (struct device_id){0}, command);
 }
 
 void eas_handle(
@@ -450,7 +498,8 @@ void eas_handle(
 	int parsed;
 
 	*reply = (struct eas_reply){.status = 500, .reason = ""};
-	parsed = eas_query_parse(request->arena, request->http, query, &err);
+	parsed = note_target(&call) ? eas_query_parse(request->arena, request->http, query, &err)
+				    : err_set(&err, ERR_DENIED, "the engine crashed on it");
 	call.version = query->version;
 	reply->log = (struct log_context){
 		.user = request->user->login,
@@ -458,12 +507,19 @@ void eas_handle(
 		.address = request->http->address,
 		.command = eas_command_info(query->command)->name,
 	};
-	if (parsed < 0) {
+	if (parsed < 0 && err.code == ERR_DENIED) {
+		log_info(&reply->log, "request_refused", F_ERR(&err));
+		eas_reply_http(&call, 500);
+	} else if (parsed < 0) {
 		struct eas_outcome outcome = eas_query_outcome(query);
 
 		log_info(&reply->log, "request_refused", F_UINT("status", query->fault_status),
 			F_ERR(&err));
 		eas_reply_outcome(&call, &outcome);
+	} else if (!note_request(&call)) {
+		log_info(&reply->log, "request_refused",
+			F_STR("reason", "the engine crashed on it twice"));
+		eas_reply_common(&call, EAS_STATUS_SERVER_ERROR);
 	} else if (query->command == EAS_CMD_OPTIONS && !request->user->disabled) {
 		eas_options(&call);
 	} else if (query->command == EAS_CMD_OPTIONS) {
@@ -472,6 +528,7 @@ void eas_handle(
 		run_authorized(&call);
 	}
 	finish(&call);
+	notes_end();
 	log_debug(&reply->log, "command_finished", F_INT("http", reply->status),
 		F_UINT("bytes", reply->body.len), F_UINT("waits", reply->kind == EAS_REPLY_WAIT),
 		F_INT("ms", clock_now_ms() - begun_ms));

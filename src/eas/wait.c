@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/notes.h"
 #include "eas/command/sync_internal.h"
 #include "eas/ping_internal.h"
 #include "sync/hierarchy.h"
@@ -266,8 +267,8 @@ static void answer_verdict(
 	seal(call);
 }
 
-void eas_watch_check(struct eas_server *server, struct arena *arena, const struct watch_view *view,
-	struct eas_reply *reply)
+static void check_watch(struct eas_server *server, struct arena *arena,
+	const struct watch_view *view, struct eas_reply *reply)
 {
 	struct wait_subject subject = {
 		.kind = view->spec.kind,
@@ -300,6 +301,29 @@ void eas_watch_check(struct eas_server *server, struct arena *arena, const struc
 	reply->expiry = view->spec.kind == WATCH_PING ? IPC_EXPIRY_PING : IPC_EXPIRY_SYNC;
 	make_cookie(&call, view->spec.kind, view->spec.heartbeat_s);
 	answer_verdict(&call, view->spec.kind, &verdict);
+}
+
+/* False: the look at this watch has crashed the engine twice. The phone is to ask again itself. */
+static bool note_watch(struct eas_server *server, uint64_t user, uint64_t device,
+	enum watch_kind kind, struct eas_reply *reply)
+{
+	const char *what = kind == WATCH_PING ? "waiting Ping" : "waiting Sync";
+
+	if (eas_note(server, notes_hash(device, what, strlen(what)), (struct owner_id){user},
+		    (struct device_id){device}, what))
+		return true;
+	*reply = (struct eas_reply){.status = 503, .reason = ""};
+	eas_reply_header(reply, "Retry-After", "30");
+	return false;
+}
+
+void eas_watch_check(struct eas_server *server, struct arena *arena, const struct watch_view *view,
+	struct eas_reply *reply)
+{
+	if (!note_watch(server, view->spec.user.v, view->spec.device.v, view->spec.kind, reply))
+		return;
+	check_watch(server, arena, view, reply);
+	notes_end();
 }
 
 void eas_watch_answer(struct eas_server *server, struct arena *arena, const struct watch_view *view,
@@ -415,25 +439,36 @@ static int restore(struct eas_call *call, const struct wait_cookie *cookie, stru
 	return 0;
 }
 
-void eas_watch_restore(struct eas_server *server, struct arena *arena,
-	const struct ipc_register *reg, struct eas_reply *reply)
+static void restore_watch(struct eas_server *server, struct arena *arena,
+	const struct wait_cookie *cookie, struct eas_reply *reply)
 {
-	struct wait_cookie cookie;
 	struct err err = ERR_INIT;
 	struct eas_call call;
 
-	if (!read_cookie(reg, &cookie) ||
-		!eas_wait_call(server, arena, (enum watch_kind)cookie.kind,
-			(struct owner_id){cookie.user}, (struct device_id){cookie.device}, reply,
-			&call)) {
+	if (!eas_wait_call(server, arena, (enum watch_kind)cookie->kind,
+		    (struct owner_id){cookie->user}, (struct device_id){cookie->device}, reply,
+		    &call)) {
 		*reply = (struct eas_reply){.status = 503, .reason = ""};
 		return;
 	}
-	if (restore(&call, &cookie, &err) < 0) {
+	if (restore(&call, cookie, &err) < 0) {
 		reply->kind = EAS_REPLY_ANSWER;
 		eas_reply_error(&call, &err);
 		seal(&call);
 	}
 	if (reply->kind == EAS_REPLY_ANSWER && reply->watch.v != 0)
 		(void)watch_end(server->watches, reply->watch, NULL);
+}
+
+void eas_watch_restore(struct eas_server *server, struct arena *arena,
+	const struct ipc_register *reg, struct eas_reply *reply)
+{
+	struct wait_cookie cookie;
+
+	if (!read_cookie(reg, &cookie))
+		*reply = (struct eas_reply){.status = 503, .reason = ""};
+	else if (note_watch(
+			 server, cookie.user, cookie.device, (enum watch_kind)cookie.kind, reply))
+		restore_watch(server, arena, &cookie, reply);
+	notes_end();
 }

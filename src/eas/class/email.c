@@ -8,10 +8,48 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/crash_test.h"
 #include "base/mem.h"
+#include "base/notes.h"
 #include "base/str.h"
 #include "eas/class/email_internal.h"
 #include "eas/date.h"
+
+/* As the settings' defaults. */
+static const struct mime_limits late_limits = {
+	.parts = 1000, .depth = 50, .header_bytes = (size_t)256 * 1024};
+
+static int load_body(struct store_read *rd, struct email *email, struct err *err)
+{
+	if (store_body_load(rd, email->owner, email->item->body_id, &email->body, err) < 0)
+		return err_wrap(err, "body of item %" PRIu64 " of folder %" PRIu64,
+			email->item->row.id.v, email->folder.v);
+	email->has_body = true;
+	return 0;
+}
+
+static int load(struct store_read *rd, struct item_id id, bool with_body, struct arena *arena,
+	struct email *email, struct err *err)
+{
+	const struct item *item;
+
+	if (store_item_load(rd, email->owner, email->folder, id, arena, &email->item, err) < 0)
+		return -1;
+	item = email->item;
+	if (item->set_aside_at != 0)
+		return email_placeholder(rd, email, arena, err);
+	/* One that came in unread, and was released since, is read now. */
+	if (with_body || item->summary_len == 0) {
+		if (load_body(rd, email, err) < 0)
+			return -1;
+	}
+	if (item->summary_len == 0)
+		return mime_summarize(arena, email->body.bytes, email->body.len, &late_limits,
+			&email->summary, err);
+	if (mime_summary_decode(arena, item->summary, item->summary_len, &email->summary, err) < 0)
+		return err_wrap(err, "item %" PRIu64 " of folder %" PRIu64, id.v, email->folder.v);
+	return 0;
+}
 
 int email_load(struct store_read *rd, struct owner_id owner, struct folder_id folder,
 	enum folder_type folder_type, struct item_id id, bool with_body, struct arena *arena,
@@ -19,14 +57,14 @@ int email_load(struct store_read *rd, struct owner_id owner, struct folder_id fo
 {
 	struct email email = {.owner = owner, .folder = folder, .folder_type = folder_type};
 
-	if (store_item_load(rd, owner, folder, id, arena, &email.item, err) < 0)
+	/* Until email_release(): a crash on the way is this item's. */
+	notes_item(owner.v, folder.v, id.v);
+	if (load(rd, id, with_body, arena, &email, err) < 0) {
+		email_release(&email);
 		return -1;
-	if (mime_summary_decode(
-		    arena, email.item->summary, email.item->summary_len, &email.summary, err) < 0)
-		return err_wrap(err, "item %" PRIu64 " of folder %" PRIu64, id.v, folder.v);
-	if (with_body && store_body_load(rd, owner, email.item->body_id, &email.body, err) < 0)
-		return err_wrap(err, "body of item %" PRIu64 " of folder %" PRIu64, id.v, folder.v);
-	email.has_body = with_body;
+	}
+	CRASH_TEST_FAULT(
+		email.summary->subject, strlen(email.summary->subject), "bellhop-crash-loader");
 	*ret = email;
 	return 0;
 }
@@ -36,6 +74,7 @@ void email_release(struct email *email)
 	if (email->has_body)
 		store_body_release(&email->body);
 	email->has_body = false;
+	notes_item_done();
 }
 
 static void add_date(struct wbxml_writer *w, unsigned tag, int64_t at)
@@ -190,6 +229,11 @@ int email_encode(struct wbxml_writer *w, const struct email *email, const struct
 	struct err *err)
 {
 	encode_envelope(w, email, view->version);
+	CRASH_TEST_ABORT(
+		email->summary->subject, strlen(email->summary->subject), "bellhop-crash-encoder");
+	if (CRASH_TEST_HAS(email->summary->subject, strlen(email->summary->subject),
+		    "bellhop-bad-encoder"))
+		return err_set(err, ERR_BAD_INPUT, "ordered by its subject");
 	if (view->version >= 120)
 		email_flag_encode(
 			w, email->item->flag_status, email->item->flag, email->item->flag_len);

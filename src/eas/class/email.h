@@ -34,10 +34,12 @@ struct email {
 	struct mime_summary *summary;
 	struct store_body body;
 	bool has_body;
+	bool set_aside; /* everything but item is that of a placeholder */
 };
 
 /* ERR_NOT_FOUND: gone. ERR_BAD_INPUT: its summary cannot be read. Loads the raw message only when
- * with_body. */
+ * with_body. An item that was set aside gives its placeholder. From here to email_release() a crash
+ * is counted against the item (base/notes.h): one at a time on a thread. */
 NODISCARD int email_load(struct store_read *rd, struct owner_id owner, struct folder_id folder,
 	enum folder_type folder_type, struct item_id id, bool with_body, struct arena *arena,
 	struct email *ret, struct err *err);

@@ -195,7 +195,8 @@ static unsigned fetch_attachment(struct operations *op, const struct wbxml_node 
 	if (email_load(op->rd, op->call->user->id, folder, FOLDER_USER_MAIL, item, true, arena,
 		    &email, &err) < 0)
 		return status_of(&err, OPERATION_BAD_ATTACHMENT);
-	status = number < email.summary->part_count
+	/* A placeholder has no attachments, whatever the true message has. */
+	status = number < email.summary->part_count && !email.set_aside
 			 ? send_attachment(op, fetch, reference, &email, number)
 			 : OPERATION_BAD_ATTACHMENT;
 	email_release(&email);
