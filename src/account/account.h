@@ -42,14 +42,19 @@ const struct account_ops *account_ops_of(struct owner_id owner);
 /* A message on its way into a folder. The raw bytes stay the caller's and must outlive it. */
 struct account_mail {
 	struct store_new_body body;
-	uint8_t *summary; /* owned */
+	uint8_t *summary; /* owned; NULL: unread */
 	size_t summary_len;
 	uint64_t conversation; /* hash of its conversation id */
+	bool unread; /* it goes in set aside */
 };
 
 /* Parses and, when it is large, writes the body's file. Blocks; no transaction open. */
 NODISCARD int account_mail_prepare(struct store *store, const void *raw, size_t len,
 	const struct mime_limits *limits, struct account_mail *ret, struct err *err);
+/* The same without reading a byte of what it means, for a message that crashes who reads it: phones
+ * see a placeholder until it is released. */
+NODISCARD int account_mail_prepare_unread(struct store *store, const void *raw, size_t len,
+	struct account_mail *ret, struct err *err);
 void account_mail_release(struct account_mail *mail);
 
 /* Inside a transaction: the message becomes an item of the owner's folder of that type (created by

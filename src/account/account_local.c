@@ -52,6 +52,17 @@ int account_mail_prepare(struct store *store, const void *raw, size_t len,
 	return 0;
 }
 
+int account_mail_prepare_unread(
+	struct store *store, const void *raw, size_t len, struct account_mail *ret, struct err *err)
+{
+	struct account_mail mail = {.unread = true};
+
+	if (store_body_prepare(store, raw, len, &mail.body, err) < 0)
+		return err_wrap(err, "storing the message");
+	*ret = mail;
+	return 0;
+}
+
 void account_mail_release(struct account_mail *mail)
 {
 	mem_free(mail->summary);
@@ -77,7 +88,11 @@ int account_mail_add(struct store_tx *tx, struct owner_id owner, enum folder_typ
 
 	if (store_folder_by_type(store_tx_read(tx), owner, folder_type, arena, &folder, err) < 0)
 		return -1;
-	return store_item_add(tx, owner, folder->id, &item, ret, err);
+	if (store_item_add(tx, owner, folder->id, &item, ret, err) < 0)
+		return -1;
+	return !mail->unread ? 0
+			     : store_poison_set_aside(tx, owner, folder->id, *ret,
+				       "the engine crashed while it read it", err);
 }
 
 struct delivery {

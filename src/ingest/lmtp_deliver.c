@@ -8,12 +8,18 @@
 #include <string.h>
 
 #include "account/account.h"
+#include "base/clock.h"
+#include "base/crash_test.h"
+#include "base/log.h"
 #include "base/mem.h"
+#include "base/notes.h"
 #include "ingest/lmtp_internal.h"
 
 #define GROUP_MAX                                                                                  \
 	100 /* mailboxes in one transaction: others wait for the writer no longer than that */
-#define RETRY_MAX 3 /* from then on each recipient gets a transaction of its own */
+/* From so many crashes on taking a message in unread does not help either. */
+#define UNREAD_TOO (2 * STORE_POISON_CRASHES)
+#define RETRY_MAX  3 /* from then on each recipient gets a transaction of its own */
 
 enum lmtp_outcome lmtp_delivery_resolve(const struct lmtp_delivery *d, const char *address,
 	uint64_t size, struct owner_id *ret, struct err *err)
@@ -51,6 +57,23 @@ struct group {
 			*/
 };
 
+/* The administrator's event for one mailbox. */
+static int log_set_aside(
+	struct store_tx *tx, struct owner_id owner, int64_t now_at, struct err *err)
+{
+	CLEANUP(arena_free) struct arena *arena = arena_new(0);
+	struct log_row row = {.at = now_at,
+		.actor = "server",
+		.action = "item set aside",
+		.result = "taken in unread: the engine crashed on it"};
+	struct user *user;
+
+	if (store_user_load(store_tx_read(tx), owner, arena, &user, err) < 0)
+		return -1;
+	row.user = arena_x_printf(arena, "%s@%s", user->login, user->domain);
+	return store_log_add(tx, &row, err);
+}
+
 static int group_tx(struct store_tx *tx, void *owner, struct err *err)
 {
 	const struct device_id nobody = {0};
@@ -64,6 +87,8 @@ static int group_tx(struct store_tx *tx, void *owner, struct err *err)
 		g->failed = i;
 		if (account_mail_add(tx, g->owners[i], FOLDER_INBOX, g->mail, g->received_at, false,
 			    nobody, &id, err) < 0)
+			return -1;
+		if (g->mail->unread && log_set_aside(tx, g->owners[i], g->received_at, err) < 0)
 			return -1;
 	}
 	g->failed = g->count;
@@ -151,7 +176,8 @@ static size_t distinct_owners(const struct lmtp_message *m, struct owner_id *own
 }
 
 static void deliver_all(const struct lmtp_delivery *d, const struct lmtp_message *m,
-	const struct account_mail *mail, enum lmtp_outcome *outcomes, struct err *err)
+	const struct account_mail *mail, int64_t received_at, enum lmtp_outcome *outcomes,
+	struct err *err)
 {
 	CLEANUP(arena_free) struct arena *arena = arena_new(0);
 	struct owner_id *owners = arena_x_alloc(arena, m->recipient_count * sizeof(*owners));
@@ -161,7 +187,7 @@ static void deliver_all(const struct lmtp_delivery *d, const struct lmtp_message
 
 	for (size_t at = 0; at < count; at += GROUP_MAX) {
 		struct group g = {.mail = mail,
-			.received_at = m->received_at,
+			.received_at = received_at,
 			.owners = owners + at,
 			.outcomes = by_owner + at,
 			.count = MIN(count - at, (size_t)GROUP_MAX)};
@@ -172,16 +198,98 @@ static void deliver_all(const struct lmtp_delivery *d, const struct lmtp_message
 		outcomes[i] = by_owner[which[i]];
 }
 
-void lmtp_delivery_run(const struct lmtp_delivery *d, const struct lmtp_message *message,
+/* What came before our own trace fields says when the site got it; never a time to come. */
+static int64_t received_at(const struct lmtp_message *m)
+{
+	int64_t now_at = clock_now_at();
+	int64_t at = mime_received_at(m->raw + m->own_len, m->len - m->own_len);
+
+	return at > 0 && at < now_at ? at : now_at;
+}
+
+/* How often the engine crashed on this message; a store that cannot answer fails later. */
+static uint64_t crashes_on(const struct lmtp_delivery *d, uint64_t hash)
+{
+	int64_t since_at = clock_now_at() - (int64_t)d->refuse_s;
+	const struct owner_id nobody = {0};
+	struct err ignored = ERR_INIT;
+	struct store_read *rd;
+	uint64_t crashes = 0;
+
+	if (!store_poison_any(d->store) || store_read_begin(d->store, &rd, &ignored) < 0)
+		return 0;
+	if (store_poison_crashes(rd, nobody, hash, since_at, &crashes, &ignored) < 0)
+		crashes = 0;
+	store_read_end(&rd);
+	return crashes;
+}
+
+static int refused_tx(struct store_tx *tx, void *owner, struct err *err)
+{
+	return store_log_add(tx, owner, err);
+}
+
+/* Not even as bytes: one more attempt each time would be a crash for everybody each time. */
+static void refuse(const struct lmtp_delivery *d, const struct lmtp_message *m,
+	enum lmtp_outcome *outcomes, struct err *err)
+{
+	struct log_row row = {.at = clock_now_at(),
+		.actor = "server",
+		.user = m->recipients[0].address,
+		.action = "message refused",
+		.result = "the engine crashed on it"};
+
+	for (size_t i = 0; i < m->recipient_count; i++)
+		outcomes[i] = LMTP_REFUSED;
+	(void)err_set(err, ERR_BAD_INPUT, "the engine crashed on this message");
+	if (store_transact(d->store, refused_tx, &row, err) < 0)
+		return;
+	(void)err_set(err, ERR_BAD_INPUT, "the engine crashed on this message");
+}
+
+/* The message as it goes in: read, or, when reading it crashed the engine, as bytes. */
+static int prepare(const struct lmtp_delivery *d, const struct lmtp_message *m, bool unread,
+	struct account_mail *ret, int64_t *ret_received_at, struct err *err)
+{
+	*ret_received_at = unread ? clock_now_at() : received_at(m);
+	if (unread) {
+		log_error(NULL, "message_taken_unread", F_UINT("bytes", m->len),
+			F_UINT("recipients", m->recipient_count));
+		return account_mail_prepare_unread(d->store, m->raw, m->len, ret, err);
+	}
+	CRASH_TEST_FAULT(m->raw, m->len, "bellhop-crash-parser");
+	return account_mail_prepare(d->store, m->raw, m->len, &d->mime, ret, err);
+}
+
+static void deliver(const struct lmtp_delivery *d, const struct lmtp_message *m, bool unread,
 	enum lmtp_outcome *outcomes, struct err *err)
 {
 	struct account_mail mail;
+	int64_t at;
 
-	if (account_mail_prepare(d->store, message->raw, message->len, &d->mime, &mail, err) < 0) {
-		for (size_t i = 0; i < message->recipient_count; i++)
+	if (prepare(d, m, unread, &mail, &at, err) < 0) {
+		for (size_t i = 0; i < m->recipient_count; i++)
 			outcomes[i] = err->code == ERR_QUOTA ? LMTP_NO_SPACE : LMTP_FAILED;
 		return;
 	}
-	deliver_all(d, message, &mail, outcomes, err);
+	CRASH_TEST_ABORT(m->raw, m->len, "bellhop-crash-delivery");
+	deliver_all(d, m, &mail, at, outcomes, err);
 	account_mail_release(&mail);
+}
+
+void lmtp_delivery_run(const struct lmtp_delivery *d, const struct lmtp_message *message,
+	enum lmtp_outcome *outcomes, struct err *err)
+{
+	/* Without our trace fields: the same when it comes again. */
+	uint64_t hash =
+		notes_hash(0, message->raw + message->own_len, message->len - message->own_len);
+	uint64_t crashes = crashes_on(d, hash);
+
+	if (crashes >= UNREAD_TOO) {
+		refuse(d, message, outcomes, err);
+		return;
+	}
+	notes_begin(NOTE_MAIL, hash, 0, 0, "LMTP");
+	deliver(d, message, crashes >= STORE_POISON_CRASHES, outcomes, err);
+	notes_end();
 }

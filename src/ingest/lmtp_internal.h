@@ -94,6 +94,7 @@ enum lmtp_outcome {
 	LMTP_FULL /* mailbox */,
 	LMTP_NO_SPACE /* disk */,
 	LMTP_NO_USER,
+	LMTP_REFUSED /* for good: whatever was tried, the engine crashed on it */,
 	LMTP_FAILED
 };
 
@@ -102,7 +103,7 @@ struct lmtp_message {
 	size_t recipient_count;
 	const uint8_t *raw;
 	size_t len;
-	int64_t received_at;
+	size_t own_len; /* of our own trace fields at its beginning */
 };
 
 struct lmtp_backend {
@@ -139,6 +140,7 @@ struct lmtp_delivery {
 	struct store *store;
 	struct mime_limits mime;
 	const char *default_domain; /* for addresses without one; "": none */
+	uint32_t refuse_s;          /* how long crashes on a message are remembered */
 };
 
 enum lmtp_outcome lmtp_delivery_resolve(const struct lmtp_delivery *d, const char *address,

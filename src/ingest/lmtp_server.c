@@ -25,6 +25,7 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/notes.h"
 #include "ingest/lmtp_internal.h"
 
 #define STACK_BYTES     ((size_t)1024 * 1024)
@@ -134,7 +135,8 @@ static struct lmtp_delivery delivery_of(const struct connection *c)
 		.mime = {.parts = c->settings->mime_parts_max,
 			.depth = c->settings->mime_depth_max,
 			.header_bytes = c->settings->mime_header_max_bytes},
-		.default_domain = c->settings->auth_default_domain};
+		.default_domain = c->settings->auth_default_domain,
+		.refuse_s = (uint32_t)c->settings->poison_request_refuse_s};
 }
 
 static enum lmtp_outcome conn_resolve(
@@ -171,7 +173,9 @@ static void *run_connection(void *arg)
 	first = settings_ref(c->settings); /* the name in the greeting stays the same for all of the
 					      connection */
 	options.hostname = first->hostname;
+	notes_thread_join();
 	lmtp_session_run(&options);
+	notes_thread_leave();
 	settings_unref(&first);
 	settings_unref(&c->settings);
 

@@ -209,6 +209,8 @@ static const char *outcome_to_reply(enum lmtp_outcome outcome, bool after_data)
 		return "452 4.3.1 Insufficient storage";
 	case LMTP_NO_USER:
 		return "550 5.1.1 No such user here";
+	case LMTP_REFUSED:
+		return "554 5.6.0 This message cannot be processed";
 	case LMTP_FAILED:
 		break;
 	}
@@ -352,16 +354,6 @@ static void answer_all(struct session *s, const char *text)
 		reply(s, text);
 }
 
-/* What came before our own trace fields says when the site got it; never a time to come. */
-static int64_t received_at(const struct spool *sp)
-{
-	int64_t now_at = clock_now_at();
-	int64_t at =
-		mime_received_at(sp->bytes.data + sp->header_len, sp->bytes.len - sp->header_len);
-
-	return at > 0 && at < now_at ? at : now_at;
-}
-
 static void deliver(struct session *s, const struct spool *sp)
 {
 	enum lmtp_outcome *outcomes =
@@ -370,7 +362,7 @@ static void deliver(struct session *s, const struct spool *sp)
 		.recipient_count = s->recipient_count,
 		.raw = sp->bytes.data,
 		.len = sp->bytes.len,
-		.received_at = received_at(sp)};
+		.own_len = sp->header_len};
 	int64_t start_ms = clock_now_ms();
 	struct err err = ERR_INIT;
 	size_t good = 0;
