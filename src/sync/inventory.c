@@ -180,14 +180,16 @@ static int decode_range(struct rd *in, uint64_t index, const struct sync_chunk_r
 {
 	uint64_t base = index * CHUNK_IDS;
 	const struct sync_chunk_row *chunk;
-	uint64_t id;
+	uint8_t kind = rd_u8(in);
+	uint64_t id = kind == RANGE_CHUNK ? rd_u64(in) : 0;
 
-	switch (rd_u8(in)) {
+	if (in->failed)
+		return err_set(err, ERR_BAD_INPUT, "an inventory cut short");
+	switch (kind) {
 	case RANGE_FULL:
 		append_run(set, base + 1, base + CHUNK_IDS);
 		return 0;
 	case RANGE_CHUNK:
-		id = rd_u64(in);
 		chunk = find_chunk(chunks, count, id);
 		if (chunk == NULL)
 			return err_set(
@@ -203,6 +205,8 @@ static int decode_ranges(struct rd *in, const struct sync_chunk_row *chunks, siz
 {
 	uint64_t ranges = rd_varint(in), next = 0;
 
+	if (in->failed)
+		return err_set(err, ERR_BAD_INPUT, "an inventory cut short");
 	for (uint64_t i = 0; i < ranges; i++) {
 		uint64_t index = next + rd_varint(in);
 
