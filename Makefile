@@ -41,7 +41,7 @@ install: build
 	meson install -C $(BUILD) --no-rebuild
 
 fmt:
-	clang-format -i $$(git ls-files 'src/*.[ch]' 'tools/*.[ch]' 'bench/*.[ch]')
+	clang-format -i $$(git ls-files 'src/*.[ch]' 'tools/*.[ch]' 'bench/*.[ch]' 'tests/*.[ch]')
 
 clean:
 	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-tsan $(BUILD)-fuzz $(BUILD)-analyzer
