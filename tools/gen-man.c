@@ -178,6 +178,8 @@ static int put_page(const char *path)
 		} else if (str_eq(line, ".\\\" @VERBS@\n")) {
 			for (size_t i = 0; i < ADMIN_VERB_COUNT; i++)
 				put_verb(&admin_verbs[i]);
+			for (size_t i = 0; i < ADMIN_LOCAL_COUNT; i++)
+				put_verb(&admin_local_verbs[i]);
 		} else {
 			(void)fputs(line, stdout);
 		}

@@ -83,6 +83,18 @@ const struct admin_verb admin_verbs[ADMIN_VERB_COUNT] = {
 	[ADMIN_RESTART] = {"restart", "Restart a part of the server. Waiting phones stay connected.",
 		true, true, ADMIN_CONFIRM_NONE, {{"part", ADMIN_ARG_TEXT, true, true, "engine"}}, ""},
 };
+
+const struct admin_verb admin_local_verbs[ADMIN_LOCAL_COUNT] = {
+	[ADMIN_LOCAL_BACKUP] = {"backup", "Copy users, mail and phones into a new folder, while the server runs. Without configuration and TLS keys.",
+		false, false, ADMIN_CONFIRM_NONE, {{"dir", ADMIN_ARG_TEXT, true, true, "the folder to make; it must not be there, or be empty"},
+			{"verify", ADMIN_ARG_FLAG, false, false, "make nothing: read this backup and compare it with its manifest"},
+			{"damaged", ADMIN_ARG_FLAG, false, false, "go on when message bodies are missing or damaged; the manifest names them"}}, ""},
+	[ADMIN_LOCAL_RESTORE] = {"restore", "Put a backup in the place of the data folder, which is kept under another name. The server must be stopped. Phones start over.",
+		false, false, ADMIN_CONFIRM_NONE, {{"dir", ADMIN_ARG_TEXT, true, true, "the backup"}}, ""},
+	[ADMIN_LOCAL_CHECK] = {"check", "Check the whole store: the database, rows against each other, message bodies, what is known of phones.",
+		false, false, ADMIN_CONFIRM_NONE, {{"quick", ADMIN_ARG_FLAG, false, false, "do not read message bodies and indexes"},
+			{"repair", ADMIN_ARG_FLAG, false, false, "count anew what can be counted; the server must be stopped"}}, ""},
+};
 /* clang-format on */
 
 enum admin_verb_id admin_verb_find(const char *name)

@@ -78,6 +78,15 @@ struct admin_verb {
 
 extern const struct admin_verb admin_verbs[ADMIN_VERB_COUNT];
 
+/* What the command line does by itself, on the data folder, with or without a server. */
+enum admin_local_id {
+	ADMIN_LOCAL_BACKUP,
+	ADMIN_LOCAL_RESTORE,
+	ADMIN_LOCAL_CHECK,
+	ADMIN_LOCAL_COUNT,
+};
+extern const struct admin_verb admin_local_verbs[ADMIN_LOCAL_COUNT];
+
 /* ADMIN_VERB_COUNT when there is none of that name. */
 enum admin_verb_id admin_verb_find(const char *name);
 size_t admin_verb_arg_count(const struct admin_verb *verb);

@@ -61,9 +61,9 @@ static int global_option(int argc, char **argv, int *at, struct ctl_command *c, 
 /* The type of an option of any verb; -1: no verb has it. */
 static int option_type(const char *name, size_t len)
 {
-	for (int v = 0; v < ADMIN_VERB_COUNT; v++) {
-		for (size_t i = 0; i < admin_verb_arg_count(&admin_verbs[v]); i++) {
-			const struct admin_arg *arg = &admin_verbs[v].args[i];
+	for (int v = 0; v < CTL_VERB_COUNT; v++) {
+		for (size_t i = 0; i < admin_verb_arg_count(ctl_verb(v)); i++) {
+			const struct admin_arg *arg = &ctl_verb(v)->args[i];
 
 			if (!arg->positional && arg->type != ADMIN_ARG_SECRET &&
 				strlen(arg->name) == len && memcmp(arg->name, name, len) == 0)
@@ -134,21 +134,29 @@ void ctl_command_deinit(struct ctl_command *command)
 	command->words = NULL;
 }
 
+const struct admin_verb *ctl_verb(int at)
+{
+	return at < ADMIN_VERB_COUNT ? &admin_verbs[at] : &admin_local_verbs[at - ADMIN_VERB_COUNT];
+}
+
 const struct admin_verb *ctl_command_verb(const struct ctl_command *command, size_t *ret_words)
 {
 	for (size_t n = 2; n > 0; n--) {
+		const struct admin_verb *found = NULL;
 		char *name;
-		enum admin_verb_id id;
 
 		if (command->word_count < n)
 			continue;
 		name = n == 2 ? x_printf("%s %s", command->words[0], command->words[1])
 			      : x_strdup(command->words[0]);
-		id = admin_verb_find(name);
+		for (int v = 0; v < CTL_VERB_COUNT && found == NULL; v++) {
+			if (str_eq(ctl_verb(v)->name, name))
+				found = ctl_verb(v);
+		}
 		mem_free(name);
-		if (id != ADMIN_VERB_COUNT) {
+		if (found != NULL) {
 			*ret_words = n;
-			return &admin_verbs[id];
+			return found;
 		}
 	}
 	return NULL;

@@ -19,7 +19,8 @@ static const char options[] =
 	"  -V, --version         print the version\n\n"
 	"Without --password-file a password is asked for on the terminal, or read from standard "
 	"input.\n"
-	"Exit status: 0 done, 1 refused or failed, 2 wrong command line, 3 no server there, 4 "
+	"Exit status: 0 done, 1 refused or failed, or a check found something, 2 wrong command "
+	"line, 3 no server there, 4 "
 	"errors in the\n"
 	"configuration. See bellhop(1).\n";
 
@@ -45,10 +46,10 @@ static void add_usage(const struct admin_verb *verb, struct buf *out)
 void ctl_help_all(struct buf *out)
 {
 	buf_add_str(out, head);
-	for (int i = 0; i < ADMIN_VERB_COUNT; i++) {
+	for (int i = 0; i < CTL_VERB_COUNT; i++) {
 		buf_add_str(out, "  ");
-		add_usage(&admin_verbs[i], out);
-		buf_addf(out, "\n      %s\n", admin_verbs[i].help);
+		add_usage(ctl_verb(i), out);
+		buf_addf(out, "\n      %s\n", ctl_verb(i)->help);
 	}
 	buf_add_str(out, "  config check\n      Check the configuration; all errors with file and "
 			 "line. Needs no server.\n"
@@ -72,8 +73,8 @@ bool ctl_help_verbs(const char *prefix, struct buf *out)
 {
 	bool found = false;
 
-	for (int i = 0; i < ADMIN_VERB_COUNT; i++) {
-		const struct admin_verb *verb = &admin_verbs[i];
+	for (int i = 0; i < CTL_VERB_COUNT; i++) {
+		const struct admin_verb *verb = ctl_verb(i);
 		size_t len = strlen(prefix);
 
 		if (!str_starts(verb->name, prefix) ||

@@ -11,7 +11,7 @@
 /* What `bellhop` ends with; bellhop(1) lists them. */
 enum ctl_exit {
 	CTL_DONE = 0,
-	CTL_REFUSED = 1,     /* the server said no, or something failed */
+	CTL_REFUSED = 1,     /* the server said no, something failed, or a check found something */
 	CTL_USAGE = 2,       /* the command line is wrong */
 	CTL_UNREACHABLE = 3, /* no server answers on the socket */
 	CTL_CONFIG = 4,      /* the configuration has errors */
@@ -30,6 +30,10 @@ struct ctl_command {
 	} options[ADMIN_ARGS_MAX];
 	size_t option_count;
 };
+
+/* All verbs in one row: those of the server, then those that need none. */
+#define CTL_VERB_COUNT (ADMIN_VERB_COUNT + ADMIN_LOCAL_COUNT)
+const struct admin_verb *ctl_verb(int at);
 
 /* ctl_command.c: ERR_BAD_INPUT says what is wrong. */
 NODISCARD int ctl_command_parse(int argc, char **argv, struct ctl_command *ret, struct err *err);
@@ -54,6 +58,11 @@ NODISCARD int ctl_password_read(const char *file, char **ret, struct err *err);
  * codes: its refusal. */
 NODISCARD int ctl_client_ask(const char *socket_path, const char *verb, json_t *args,
 	json_t **ret_result, struct err *err);
+
+/* ctl_store.c: the local verbs. An object; "findings" in it are what a check found. */
+struct settings;
+NODISCARD int ctl_store_run(enum admin_local_id verb, const json_t *args,
+	const struct settings *settings, json_t **ret_result, struct err *err);
 
 /* ctl_render.c: a result for people. columns: of the verb, "" for one object. */
 void ctl_render(const json_t *result, const char *columns, struct buf *out);

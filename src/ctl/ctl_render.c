@@ -141,6 +141,29 @@ static void render_table(const json_t *rows, const char *columns, struct buf *ou
 	mem_free(copy);
 }
 
+/* A table with a column for each field of the first one. */
+static void render_objects(const json_t *rows, struct buf *out)
+{
+	struct buf columns = BUF_INIT;
+	json_t *first = json_array_get(rows, 0);
+
+	for (void *it = json_object_iter(first); it != NULL; it = json_object_iter_next(first, it))
+		buf_addf(&columns, "%s%s", columns.len > 0 ? " " : "", json_object_iter_key(it));
+	render_table(rows, buf_cstr(&columns), out);
+	buf_deinit(&columns);
+}
+
+/* One on a line. */
+static void render_findings(const json_t *findings, struct buf *out)
+{
+	for (size_t i = 0; i < json_array_size(findings); i++) {
+		add_visible(out, json_string_value(json_array_get(findings, i)));
+		buf_add_byte(out, '\n');
+	}
+	if (json_array_size(findings) == 0)
+		buf_add_str(out, "nothing found\n");
+}
+
 static void render_object(const json_t *object, unsigned depth, struct buf *out)
 {
 	size_t width = 0;
@@ -154,6 +177,8 @@ static void render_object(const json_t *object, unsigned depth, struct buf *out)
 		const char *key = json_object_iter_key(it);
 		const json_t *value = json_object_iter_value(it);
 
+		if (depth == 0 && str_eq(key, "findings"))
+			continue; /* they come last */
 		if (json_is_string(value) && json_string_value(value)[0] == '\0' && depth == 0 &&
 			json_object_size(object) == 1)
 			continue; /* an answer that has nothing to say */
@@ -163,10 +188,17 @@ static void render_object(const json_t *object, unsigned depth, struct buf *out)
 			render_object(value, depth + 1, out);
 			continue;
 		}
+		if (json_is_object(json_array_get(value, 0))) {
+			buf_add_str(out, ":\n");
+			render_objects(value, out);
+			continue;
+		}
 		buf_addf(out, ":%*s", (int)(width - strlen(key) + 1), "");
 		add_value(out, key, value);
 		buf_add_byte(out, '\n');
 	}
+	if (depth == 0 && json_is_array(json_object_get(object, "findings")))
+		render_findings(json_object_get(object, "findings"), out);
 }
 
 void ctl_render(const json_t *result, const char *columns, struct buf *out)

@@ -1,7 +1,7 @@
 /*
  * bellhop: the administrator's command. Builds one request from the command line, asks the server,
- * shows the answer. The verbs come from admin/verbs.h; only `config` is at home here, because it
- * needs no server.
+ * shows the answer. The verbs come from admin/verbs.h; `config`, and what works on the data folder
+ * (ctl_store.c), is at home here, because it needs no server.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -168,6 +168,11 @@ static void show(const struct ctl_command *c, const struct admin_verb *verb, con
 	print(stdout, &text);
 }
 
+static bool has_findings(const json_t *result)
+{
+	return json_array_size(json_object_get(result, "findings")) > 0;
+}
+
 /* Of the engine that answers now; 0: none does. */
 static json_int_t engine_pid(const char *path)
 {
@@ -231,8 +236,39 @@ static int ask(const struct ctl_command *c, const struct admin_verb *verb, json_
 		return complain(err.code == ERR_TIMEOUT ? CTL_UNREACHABLE : CTL_REFUSED, &err);
 	}
 	show(c, verb, result);
+	status = has_findings(result) ? CTL_REFUSED : CTL_DONE;
 	json_decref(result);
-	return CTL_DONE;
+	return status;
+}
+
+/* Without a server: on the data folder itself. */
+static int run_local(const struct ctl_command *c, const struct admin_verb *verb, const json_t *args)
+{
+	const struct settings *settings = NULL;
+	struct err err = ERR_INIT;
+	json_t *result = NULL;
+	int status;
+
+	if (load_config(c, &settings, &err) < 0)
+		return CTL_CONFIG;
+	status = ctl_store_run(
+		(enum admin_local_id)(verb - admin_local_verbs), args, settings, &result, &err);
+	settings_unref(&settings);
+	if (status < 0)
+		return complain(CTL_REFUSED, &err);
+	show(c, verb, result);
+	status = has_findings(result) ? CTL_REFUSED : CTL_DONE;
+	json_decref(result);
+	return status;
+}
+
+static bool is_local(const struct admin_verb *verb)
+{
+	for (int i = 0; i < ADMIN_LOCAL_COUNT; i++) {
+		if (verb == &admin_local_verbs[i])
+			return true;
+	}
+	return false;
 }
 
 static int run_verb(const struct ctl_command *c, const struct admin_verb *verb, size_t verb_words)
@@ -252,7 +288,7 @@ static int run_verb(const struct ctl_command *c, const struct admin_verb *verb, 
 	if (confirm(c, verb, args, &err) < 0 || add_password(c, verb, args, &err) < 0)
 		status = complain(CTL_USAGE, &err);
 	else
-		status = ask(c, verb, args);
+		status = is_local(verb) ? run_local(c, verb, args) : ask(c, verb, args);
 	json_decref(args);
 	return status;
 }

@@ -132,6 +132,18 @@ uint64_t db_changes(struct db_conn *conn)
 	return conn->driver->changes(conn);
 }
 
+int db_copy(struct db_conn *conn, const char *path, bool (*go_on)(void *owner), void *owner,
+	struct err *err)
+{
+	return conn->driver->copy(conn, path, go_on, owner, err);
+}
+
+int db_check(struct db_conn *conn, bool quick, void (*found)(const char *text, void *owner),
+	void *owner, struct err *err)
+{
+	return conn->driver->check(conn, quick, found, owner, err);
+}
+
 void db_fail_after(struct db *db, unsigned n, enum err_code code)
 {
 	db->driver->fail_after(db, n, code);

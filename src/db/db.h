@@ -35,6 +35,10 @@ struct db_options {
 	uint32_t busy_timeout_ms;
 	uint64_t cache_kib; /* page cache, per connection */
 	uint64_t mmap_bytes;
+	/* The file must be there and nothing in it is changed, also by another process' side: no
+	 * writer is started, db_transact() must not be called. Several processes may have it open.
+	 */
+	bool read_only;
 };
 
 /* Opens or creates. Starts the writer thread. ERR_BACKEND. */
@@ -77,6 +81,18 @@ void db_done(struct db_stmt **st);
 NODISCARD int db_exec(struct db_conn *conn, const char *sql, struct err *err);
 /* Rows changed by the last statement. */
 uint64_t db_changes(struct db_conn *conn);
+
+/*
+ * Copies the whole snapshot of this reader into a new database file, while others write on: one
+ * file that needs no log beside it. Not synced to disk. go_on (may be NULL) is asked between pieces
+ * of some megabytes; false ends it with ERR_BUSY. A failure leaves a file that is of no use.
+ */
+NODISCARD int db_copy(struct db_conn *conn, const char *path, bool (*go_on)(void *owner),
+	void *owner, struct err *err);
+/* The driver's own look at its file: tells each damage it finds. quick: without comparing indexes
+ * with tables. -1 only when it could not look. */
+NODISCARD int db_check(struct db_conn *conn, bool quick,
+	void (*found)(const char *text, void *owner), void *owner, struct err *err);
 
 /* Tests only: the n-th write step or commit of the writer from now on fails with this code, as a
  * full disk or a broken one would (the group is taken back); 0 switches it off. */

@@ -29,6 +29,10 @@ struct db_driver {
 	int (*exec)(struct db_conn *conn, const char *sql, struct err *err);
 	uint64_t (*changes)(struct db_conn *conn);
 	bool (*on_writer)(struct db *db);
+	int (*copy)(struct db_conn *conn, const char *path, bool (*go_on)(void *owner), void *owner,
+		struct err *err);
+	int (*check)(struct db_conn *conn, bool quick, void (*found)(const char *text, void *owner),
+		void *owner, struct err *err);
 	void (*fail_after)(struct db *db, unsigned n, enum err_code code);
 };
 

@@ -65,6 +65,14 @@ static int sqlite_open_db(const struct db_options *options, struct db **ret, str
 	(void)pthread_cond_init(&db->reader_freed, NULL);
 	(void)pthread_mutex_init(&db->queue_mutex, NULL);
 	(void)pthread_cond_init(&db->queue_filled, NULL);
+	if (options->read_only) {
+		/* Opened now, so that what is wrong with the file shows here. */
+		if (db_sqlite_conn_open(db, false, &db->readers_free, err) < 0)
+			return -1;
+		db->readers_count = 1;
+		*ret = &TAKE(db)->base;
+		return 0;
+	}
 	if (create_private(options->path, err) < 0 ||
 		db_sqlite_conn_open(db, true, &db->writer_conn, err) < 0 ||
 		db_sqlite_writer_start(db, err) < 0)
@@ -77,7 +85,8 @@ static void sqlite_close_db(struct db *base)
 {
 	struct sqlite_db *db = (struct sqlite_db *)base;
 
-	db_sqlite_writer_stop(db);
+	if (!db->options.read_only)
+		db_sqlite_writer_stop(db);
 	db_free(&db);
 }
 
@@ -190,5 +199,7 @@ const struct db_driver db_sqlite = {
 	.exec = db_sqlite_exec,
 	.changes = db_sqlite_changes,
 	.on_writer = sqlite_on_writer,
+	.copy = db_sqlite_copy,
+	.check = db_sqlite_check,
 	.fail_after = sqlite_fail_after,
 };

@@ -150,8 +150,8 @@ int db_sqlite_conn_open(
 	struct sqlite_db *db, bool is_writer, struct sqlite_conn **ret, struct err *err)
 {
 	CLEANUP(db_sqlite_conn_close) struct sqlite_conn *conn = x_new(struct sqlite_conn);
-	int flags =
-		SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (is_writer ? SQLITE_OPEN_CREATE : 0);
+	int flags = SQLITE_OPEN_NOMUTEX | (is_writer ? SQLITE_OPEN_CREATE : 0) |
+		    (db->options.read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE);
 	int rc;
 
 	conn->base.driver = &db_sqlite;

@@ -101,6 +101,12 @@ void db_sqlite_done(struct db_stmt *st);
 int db_sqlite_exec(struct db_conn *conn, const char *sql, struct err *err);
 uint64_t db_sqlite_changes(struct db_conn *conn);
 
+/* db_sqlite_copy.c */
+int db_sqlite_copy(struct db_conn *conn, const char *path, bool (*go_on)(void *owner), void *owner,
+	struct err *err);
+int db_sqlite_check(struct db_conn *conn, bool quick, void (*found)(const char *text, void *owner),
+	void *owner, struct err *err);
+
 /* The writer thread: starts with db->writer_conn open; stop finishes what is queued. */
 NODISCARD int db_sqlite_writer_start(struct sqlite_db *db, struct err *err);
 void db_sqlite_writer_stop(struct sqlite_db *db);

@@ -631,9 +631,88 @@ static void test_killed(void)
 	close_and_remove(&db);
 }
 
-TEST_MAIN(TEST(test_values), TEST(test_failing_fn_changes_nothing), TEST(test_snapshot),
-	TEST(test_statement_in_use_twice), TEST(test_bad_sql), TEST(test_open_failures),
-	TEST(test_concurrent_writers), TEST(test_injected_failures),
+static bool write_and_go_on(void *owner)
+{
+	struct thing thing = {.owner = 7, .id = 100000};
+	struct err err = ERR_INIT;
+	static uint64_t id;
+
+	thing.id += ++id;
+	REQUIRE_OK(db_transact(owner, add_thing, &thing, &err), &err);
+	return true;
+}
+
+static bool end(void *owner)
+{
+	(void)owner;
+	return false;
+}
+
+static int add_many(struct db_conn *conn, void *owner, struct err *err)
+{
+	(void)owner;
+	return db_exec(conn,
+		"INSERT INTO things (owner, id, name) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL"
+		" SELECT i + 1 FROM n WHERE i < 50000) SELECT 5, i, hex(randomblob(200)) FROM n",
+		err);
+}
+
+static uint64_t count_rows(struct db *db)
+{
+	struct db_conn *conn = NULL;
+	struct db_stmt *st = NULL;
+	struct err err = ERR_INIT;
+	uint64_t count;
+
+	REQUIRE_OK(db_read_begin(db, &conn, &err), &err);
+	REQUIRE_OK(db_prepare(conn, "SELECT COUNT(*) FROM things", &st, &err), &err);
+	REQUIRE(db_step(st, &err) == 1);
+	count = db_col_u64(st, 0);
+	db_done(&st);
+	db_read_end(&conn);
+	return count;
+}
+
+static void count_finding(const char *text, void *owner)
+{
+	(void)text;
+	++*(int *)owner;
+}
+
+/* A copy is one snapshot, whatever is written meanwhile, and can be read where nothing is written.
+ */
+static void test_copy(void)
+{
+	struct db *db = open_fresh(), *copy = NULL;
+	struct db_conn *conn = NULL;
+	CLEANUP(mem_freep) char *path = x_printf("%s/copy.db", folder);
+	struct db_options options = {.path = path, .readers_max = 1, .read_only = true};
+	struct err err = ERR_INIT;
+	int damages = 0;
+
+	REQUIRE_OK(db_transact(db, create_tables, NULL, &err), &err);
+	REQUIRE_OK(db_transact(db, add_many, NULL, &err), &err);
+	REQUIRE_OK(db_read_begin(db, &conn, &err), &err);
+	CHECK(db_copy(conn, path, end, NULL, &err) < 0);
+	CHECK_INT(err.code, ERR_BUSY);
+	(void)unlink(path);
+	REQUIRE_OK(db_copy(conn, path, write_and_go_on, db, &err), &err);
+	db_read_end(&conn);
+	CHECK(count_rows(db) > 50000);
+	REQUIRE_OK(db_open(&options, &copy, &err), &err);
+	CHECK_INT(count_rows(copy), 50000);
+	REQUIRE_OK(db_read_begin(copy, &conn, &err), &err);
+	REQUIRE_OK(db_check(conn, false, count_finding, &damages, &err), &err);
+	CHECK_INT(damages, 0);
+	db_read_end(&conn);
+	db_close(&copy);
+	CHECK_INT(unlink(path), 0);
+	close_and_remove(&db);
+}
+
+TEST_MAIN(TEST(test_copy), TEST(test_values), TEST(test_failing_fn_changes_nothing),
+	TEST(test_snapshot), TEST(test_statement_in_use_twice), TEST(test_bad_sql),
+	TEST(test_open_failures), TEST(test_concurrent_writers), TEST(test_injected_failures),
 	TEST(test_swallowed_failure_fails), TEST(test_going_on_after_conflict),
 	TEST(test_full_disk), TEST(test_group_failures), TEST(test_what_a_function_must_not_do),
 	TEST(test_killed))

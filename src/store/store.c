@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -40,6 +41,16 @@ static int make_folders(const char *data_dir, struct err *err)
 	return make_folder(incoming, err);
 }
 
+static int open_read_only(struct store *store, const struct db_options *options, struct err *err)
+{
+	if (access(options->path, F_OK) < 0)
+		return errno == ENOENT ? err_set(err, ERR_NOT_FOUND, "there is no store")
+				       : err_set_errno(err, errno, "looking for the store");
+	if (db_open(options, &store->db, err) < 0)
+		return -1;
+	return store_schema_read(store->db, &store->schema_version, err);
+}
+
 int store_open(const struct store_options *options, struct store **ret, struct err *err)
 {
 	CLEANUP(store_close) struct store *store = x_new(struct store);
@@ -49,13 +60,21 @@ int store_open(const struct store_options *options, struct store **ret, struct e
 		.group_max = options->group_max,
 		.busy_timeout_ms = BUSY_TIMEOUT_MS,
 		.cache_kib = options->cache_kib,
-		.mmap_bytes = options->mmap_bytes};
+		.mmap_bytes = options->mmap_bytes,
+		.read_only = options->read_only};
 
 	(void)pthread_mutex_init(&store->bodies_mutex, NULL);
 	store->data_dir = x_strdup(options->data_dir);
 	store->body_inline_max = options->body_inline_max;
+	if (options->read_only) {
+		if (open_read_only(store, &db_options, err) < 0)
+			return err_wrap(err, "%s", path);
+		*ret = TAKE(store);
+		return 0;
+	}
 	if (make_folders(options->data_dir, err) < 0 || db_open(&db_options, &store->db, err) < 0)
 		return -1;
+	store->schema_version = store_schema_step_count;
 	if (store_schema_migrate(store->db, store_schema_steps, store_schema_step_count, err) < 0)
 		return err_wrap(err, "%s", path);
 	if (store_poison_open(store, err) < 0)
@@ -73,6 +92,16 @@ void store_close(struct store **store)
 	mem_free((*store)->data_dir);
 	mem_free(*store);
 	*store = NULL;
+}
+
+uint64_t store_schema_version(const struct store *store)
+{
+	return store->schema_version;
+}
+
+uint64_t store_schema_newest(void)
+{
+	return store_schema_step_count;
 }
 
 void store_set_publisher(struct store *store, store_publish_fn fn, void *owner)

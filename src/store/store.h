@@ -30,11 +30,17 @@ struct store_options {
 	uint32_t group_max;
 	uint64_t body_inline_max;     /* bytes; larger bodies become files */
 	uint64_t cache_kib, mmap_bytes;
+	/* For looking on, also beside a running server: the store must be there, nothing is made, changed or migrated, and there is no
+	 * writing. An older schema is opened as it is. */
+	bool read_only;
 };
 
 /* Opens, creates, migrates (a newer schema than ours is refused: ERR_BACKEND names both versions). */
 NODISCARD int store_open(const struct store_options *options, struct store **ret, struct err *err);
 void store_close(struct store **store);
+/* Of the database as it was opened; and the one that this program makes. */
+uint64_t store_schema_version(const struct store *store);
+uint64_t store_schema_newest(void);
 
 NODISCARD int store_read_begin(struct store *store, struct store_read **ret, struct err *err);
 void store_read_end(struct store_read **rd);

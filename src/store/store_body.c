@@ -9,6 +9,9 @@
  * makes the file young again. Both look and act under bodies_mutex, so no file goes which somebody
  * is about to name.
  *
+ * Whoever reads files by a snapshot of the database (a backup, also of another process) holds the
+ * folder bodies/ with a shared lock (flock); the sweep passes on while somebody does.
+ *
  * Threads: any; never the database's writer for what touches files in preparation.
  */
 #include <assert.h>
@@ -19,20 +22,27 @@
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fd.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "store/store_internal.h"
 
 enum { HASH_DIRS = 256, HASH_BYTES = 32 };
 
+char *store_body_file_path(const char *data_dir, const char *file)
+{
+	return x_printf("%s/bodies/%.2s/%s", data_dir, file, file);
+}
+
 static char *body_path(const struct store *store, const char *file)
 {
-	return x_printf("%s/bodies/%.2s/%s", store->data_dir, file, file);
+	return store_body_file_path(store->data_dir, file);
 }
 
 /* ---- reading ---- */
@@ -301,6 +311,44 @@ int store_body_delete(struct store_tx *tx, struct owner_id owner, uint64_t body_
 	return store_run(used, err);
 }
 
+/* Nothing else may become a part of a path. */
+static bool is_hash(const char *file)
+{
+	return strlen(file) == (size_t)2 * HASH_BYTES &&
+	       strspn(file, "0123456789abcdef") == (size_t)2 * HASH_BYTES;
+}
+
+int store_body_files(struct store *store, const char *after, struct store_body_file *ret,
+	size_t max, size_t *ret_count, struct err *err)
+{
+	CLEANUP(store_read_end) struct store_read *rd = NULL;
+	CLEANUP(db_done) struct db_stmt *st = NULL;
+	size_t count = 0;
+	int rc = 0;
+
+	if (store_read_begin(store, &rd, err) < 0 ||
+		store_prepare(rd,
+			"SELECT file, MAX(body_bytes) FROM bodies WHERE file > $1"
+			" GROUP BY file ORDER BY file LIMIT $2",
+			&st, err) < 0)
+		return -1;
+	db_bind_text(st, 1, after);
+	db_bind_u64(st, 2, max);
+	while (count < max && (rc = db_step(st, err)) > 0) {
+		const char *file = db_col_text(st, 0);
+
+		if (!is_hash(file))
+			return err_set(
+				err, ERR_BACKEND, "\"%.80s\" is no name of a body file", file);
+		(void)snprintf(ret[count].name, sizeof(ret[count].name), "%s", file);
+		ret[count++].bytes = db_col_u64(st, 1);
+	}
+	if (rc < 0)
+		return -1;
+	*ret_count = count;
+	return 0;
+}
+
 /* ---- the sweep ---- */
 
 /* 1: a row names it. */
@@ -356,7 +404,27 @@ static int sweep_dir(struct store *store, unsigned number, size_t *looked_at, st
 	return rc;
 }
 
-int store_body_sweep(struct store *store, size_t limit, struct err *err)
+int store_bodies_hold(const char *data_dir, int *ret_fd, struct err *err)
+{
+	CLEANUP(mem_freep) char *path = x_printf("%s/bodies", data_dir);
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int rc;
+
+	if (fd < 0)
+		return err_set_errno(err, errno, "opening folder %s", path);
+	do
+		rc = flock(fd, LOCK_SH);
+	while (rc < 0 && errno == EINTR);
+	if (rc < 0) {
+		(void)err_set_errno(err, errno, "locking folder %s", path);
+		fd_close(&fd);
+		return -1;
+	}
+	*ret_fd = fd;
+	return 0;
+}
+
+static int sweep_some(struct store *store, size_t limit, struct err *err)
 {
 	size_t looked_at = 0;
 	unsigned number;
@@ -374,4 +442,17 @@ int store_body_sweep(struct store *store, size_t limit, struct err *err)
 		if (looked_at >= limit)
 			return 1;
 	}
+}
+
+int store_body_sweep(struct store *store, size_t limit, struct err *err)
+{
+	CLEANUP(mem_freep) char *path = x_printf("%s/bodies", store->data_dir);
+	CLEANUP(fd_close) int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return err_set_errno(err, errno, "opening folder %s", path);
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+		return errno == EWOULDBLOCK ? 0
+					    : err_set_errno(err, errno, "locking folder %s", path);
+	return sweep_some(store, limit, err);
 }

@@ -13,6 +13,7 @@ struct store {
 	struct db *db;
 	char *data_dir;
 	uint64_t body_inline_max;
+	uint64_t schema_version;
 	store_publish_fn publish;
 	void *publish_owner;
 	/* Held while a body file is put in its place, and while the sweep looks whether one may go.
@@ -107,6 +108,8 @@ extern const struct store_schema_step store_schema_steps[];
 extern const size_t store_schema_step_count;
 NODISCARD int store_schema_migrate(
 	struct db *db, const struct store_schema_step *steps, size_t count, struct err *err);
+/* Of a database that is only read; ERR_BACKEND when it is newer than this program, or no store. */
+NODISCARD int store_schema_read(struct db *db, uint64_t *ret, struct err *err);
 
 /* ---- helpers of single files ---- */
 
@@ -127,6 +130,19 @@ NODISCARD int store_poison_move(struct store_tx *tx, struct owner_id owner, stru
 	struct item_id item, struct folder_id target, struct item_id target_item, struct err *err);
 /* Looks whether any request was ever counted, for store_poison_any(). */
 NODISCARD int store_poison_open(struct store *store, struct err *err);
+/* Body files that rows name, each once, in the order of their names and after that one; *ret_count
+ * 0: no more. One short snapshot each. Only the right shape of the name has been checked. */
+struct store_body_file {
+	char name[72];
+	uint64_t bytes;
+};
+NODISCARD int store_body_files(struct store *store, const char *after, struct store_body_file *ret,
+	size_t max, size_t *ret_count, struct err *err);
+/* Holds the sweep back, in this process and in others, until *ret_fd is closed: whatever a snapshot
+ * taken from now on names stays. */
+NODISCARD int store_bodies_hold(const char *data_dir, int *ret_fd, struct err *err);
+/* bodies/ab/<sha256> under that folder; x_ memory. */
+char *store_body_file_path(const char *data_dir, const char *file);
 
 /* How long a body file that no row names (yet) is kept, in seconds. */
 enum { STORE_BODY_GRACE_S = 3600 };

@@ -155,6 +155,38 @@ static int read_version(struct db_conn *conn, uint64_t *ret, struct err *err)
 	return store_run_u64(st, ret, err) < 0 ? -1 : 0;
 }
 
+static int too_new(uint64_t version, size_t known, struct err *err)
+{
+	return err_set(err, ERR_BACKEND,
+		"the database has schema version %" PRIu64
+		", this program knows versions up to %zu: use the newer program",
+		version, known);
+}
+
+int store_schema_read(struct db *db, uint64_t *ret, struct err *err)
+{
+	struct db_conn *conn = NULL;
+	struct db_stmt *st = NULL;
+	uint64_t version = 0;
+	int rc;
+
+	if (db_read_begin(db, &conn, err) < 0)
+		return -1;
+	rc = db_prepare(conn, "SELECT version FROM schema_version WHERE id = 1", &st, err);
+	if (rc == 0)
+		rc = store_run_u64(st, &version, err);
+	db_done(&st);
+	db_read_end(&conn);
+	if (rc < 0)
+		return -1;
+	if (version == 0)
+		return err_set(err, ERR_BACKEND, "the database is not a store of ours");
+	if (version > store_schema_step_count)
+		return too_new(version, store_schema_step_count, err);
+	*ret = version;
+	return 0;
+}
+
 static int write_version(struct db_conn *conn, uint64_t version, struct err *err)
 {
 	CLEANUP(db_done) struct db_stmt *st = NULL;
@@ -176,10 +208,7 @@ static int migrate(struct db_conn *conn, void *owner, struct err *err)
 	if (read_version(conn, &version, err) < 0)
 		return -1;
 	if (version > m->count)
-		return err_set(err, ERR_BACKEND,
-			"the database has schema version %" PRIu64
-			", this program knows versions up to %zu: use the newer program",
-			version, m->count);
+		return too_new(version, m->count, err);
 	if (version == m->count)
 		return 0;
 	for (size_t i = version; i < m->count; i++) {

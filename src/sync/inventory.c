@@ -14,6 +14,8 @@
 
 #define INLINE_MAX 4096
 #define CHUNK_IDS  ((uint64_t)4096)
+/* A wider gap was never ids of the folder: a restore of a backup skips very many. */
+#define SWALLOW_GAP_MAX ((uint64_t)1 << 20)
 
 enum form { FORM_INLINE = 0, FORM_CHUNKS = 1 };
 enum range { RANGE_FULL = 0, RANGE_CHUNK = 1 };
@@ -260,7 +262,8 @@ bool sync_inventory_swallow(struct id_set *set, const struct item_id *live, size
 		struct id_interval *last = &set->runs[kept];
 
 		at = first_live(live, count, at, last->last + 1);
-		if (at == count || live[at].v >= set->runs[i].first)
+		if (set->runs[i].first - last->last <= SWALLOW_GAP_MAX &&
+			(at == count || live[at].v >= set->runs[i].first))
 			last->last = set->runs[i].last;
 		else
 			set->runs[++kept] = set->runs[i];

@@ -1,0 +1,418 @@
+/*
+ * Putting a backup in the place of the data folder.
+ *
+ * The new folder is built beside the old one (DATA.restore-<random>): files copied and synced, the
+ * schema brought up to date, keys renewed and ids skipped. Then one rename exchanges the two, so at
+ * any moment there is one whole store or the other; the old one is kept as
+ * DATA.before-restore-<time>. The lock of the server is held on both.
+ *
+ * Why ids skip: after the backup the server gave out more of them, to mail that the phones have and
+ * the backup has not. Given out again, an old id would name something new, and whoever still knows
+ * the old meaning (a phone's search result, a draft of a reply) would act on the wrong item. So
+ * every counter moves on by 2^32, which no server reaches between two backups. And because one
+ * backup may be restored twice, with ids given out in between that nobody can know any more, they
+ * move on at least to a number made of the clock, which is ahead of them as long as less than a
+ * million ids a second are given out.
+ *
+ * Threads: the caller's. Limits: SKIP a restore, below 2^62 in all.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "store/store_backup.h"
+#include "store/store_files.h"
+#include "store/store_internal.h"
+#include "store/store_manifest.h"
+
+#define SKIP            UINT64_C(0x100000000)
+#define COUNTER_MAX     ((uint64_t)1 << 62)
+#define IDS_PER_MS_BITS 10
+#define YEAR_2026_MS    INT64_C(1767225600000)
+/* Beside the files themselves: folders, the log of the renewal. */
+#define ROOM_EXTRA ((uint64_t)32 << 20)
+#define LOCK_FILE  "bellhopd.lock"
+
+/* ---- the lock of the server ---- */
+
+/* A file that root makes must not keep the server out of its own folder. */
+static int give_lock(int fd, const char *data_dir, const char *path, struct err *err)
+{
+	struct stat st;
+
+	if (geteuid() != 0 || stat(data_dir, &st) < 0 || fchown(fd, st.st_uid, st.st_gid) == 0)
+		return 0;
+	return err_set_errno(err, errno, "giving %s to the owner of its folder", path);
+}
+
+int store_lock(const char *data_dir, int *ret_fd, struct err *err)
+{
+	CLEANUP(mem_freep) char *path = x_printf("%s/" LOCK_FILE, data_dir);
+	CLEANUP(fd_close) int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	if (fd < 0)
+		return err_set_errno(err, errno, "%s", path);
+	if (give_lock(fd, data_dir, path, err) < 0)
+		return -1;
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+		return errno == EWOULDBLOCK
+			       ? err_set(err, ERR_BUSY,
+					 "the server is running on %s: stop it first", data_dir)
+			       : err_set_errno(err, errno, "locking %s", path);
+	*ret_fd = fd;
+	fd = -1;
+	return 0;
+}
+
+/* ---- keys and ids ---- */
+
+struct renewal {
+	const struct store_restore_options *options;
+	const struct store_manifest *manifest;
+};
+
+static int check_counters(struct store_tx *tx, struct err *err)
+{
+	CLEANUP(db_done) struct db_stmt *st = NULL;
+	uint64_t highest = 0;
+
+	if (store_prepare_tx(tx,
+		    "SELECT MAX(n) FROM (SELECT MAX(last_item) AS n FROM folders"
+		    " UNION ALL SELECT MAX(last_folder) FROM owners"
+		    " UNION ALL SELECT MAX(last_body) FROM owners"
+		    " UNION ALL SELECT MAX(seq) FROM owners"
+		    " UNION ALL SELECT MAX(value) FROM counters) AS all_of_them",
+		    &st, err) < 0 ||
+		store_run_u64(st, &highest, err) < 0)
+		return -1;
+	return highest < COUNTER_MAX
+		       ? 0
+		       : err_set(err, ERR_BACKEND,
+				 "an id of the backup is too high (%" PRIu64 "): damaged", highest);
+}
+
+/* sql raises counters to $1 more than they are, and at least to $2. */
+static int move_on(struct store_tx *tx, const char *sql, uint64_t at_least, struct err *err)
+{
+	CLEANUP(db_done) struct db_stmt *st = NULL;
+
+	if (store_prepare_tx(tx, sql, &st, err) < 0)
+		return -1;
+	db_bind_u64(st, 1, SKIP);
+	db_bind_u64(st, 2, at_least);
+	return store_run(st, err);
+}
+
+#define RAISED(counter)                                                                            \
+	counter " = CASE WHEN " counter " + $1 > $2 THEN " counter " + $1 ELSE $2 END"
+
+static int skip_ids(struct store_tx *tx, int64_t now_ms, struct err *err)
+{
+	uint64_t at_least = 0;
+
+	if (now_ms > YEAR_2026_MS && now_ms < YEAR_2026_MS + ((int64_t)1 << 51))
+		at_least = (uint64_t)(now_ms - YEAR_2026_MS) << IDS_PER_MS_BITS;
+	if (check_counters(tx, err) < 0 ||
+		move_on(tx, "UPDATE folders SET " RAISED("last_item"), at_least, err) < 0 ||
+		move_on(tx,
+			"UPDATE owners SET " RAISED("last_folder") ", " RAISED(
+				"last_body") ", seq = seq + $1",
+			at_least, err) < 0)
+		return -1;
+	return move_on(tx, "UPDATE counters SET " RAISED("value"), at_least, err);
+}
+
+/* Policy keys stay: a phone that got another one after the backup is refused with it, and
+ * provisions. */
+static int forget_keys(struct store_tx *tx, struct err *err)
+{
+	if (store_run_id(tx, "DELETE FROM sync_states WHERE owner >= $1", 0, err) < 0 ||
+		store_run_id(tx, "DELETE FROM sync_chunks WHERE owner >= $1", 0, err) < 0 ||
+		store_run_id(tx, "UPDATE users SET epoch = epoch + 1 WHERE owner >= $1", 0, err) <
+			0)
+		return -1;
+	return store_run_id(tx,
+		"UPDATE devices SET ping_heartbeat_s = 0, ping_folders = NULL, sync_request = NULL,"
+		" epoch = epoch + 1 WHERE owner >= $1",
+		0, err);
+}
+
+static int renew(struct store_tx *tx, void *owner, struct err *err)
+{
+	const struct renewal *r = owner;
+	struct log_row row = {.at = r->options->now_ms / 1000,
+		.actor = r->options->actor,
+		.user = "",
+		.address = "",
+		.device_id = "",
+		.device_type = "",
+		.action = "restore"};
+	time_t made_at = (time_t)r->manifest->created_at;
+	char result[64] = "ok";
+	struct tm tm;
+
+	if (gmtime_r(&made_at, &tm) != NULL)
+		(void)strftime(result, sizeof(result), "ok, a backup of %Y-%m-%dT%H:%M:%SZ", &tm);
+	row.result = result;
+	if (skip_ids(tx, r->options->now_ms, err) < 0 || forget_keys(tx, err) < 0)
+		return -1;
+	return store_log_add(tx, &row, err);
+}
+
+static int renew_all(const char *dir, const struct store_restore_options *o,
+	const struct store_manifest *m, struct err *err)
+{
+	const struct store_options options = {.data_dir = dir,
+		.readers_max = 1,
+		.group_max = 1,
+		.body_inline_max = 0,
+		.cache_kib = 8192};
+	CLEANUP(store_close) struct store *store = NULL;
+	struct renewal r = {o, m};
+
+	if (store_open(&options, &store, err) < 0)
+		return -1;
+	return store_transact(store, renew, &r, err);
+}
+
+/* ---- the files ---- */
+
+static int check_room(const char *parent, const struct store_manifest *m, struct err *err)
+{
+	uint64_t needed = m->database_bytes + m->body_files_bytes, room;
+	struct statvfs fs;
+
+	needed += needed / 20 + ROOM_EXTRA;
+	if (statvfs(parent, &fs) < 0)
+		return err_set_errno(err, errno, "looking for room in %s", parent);
+	room = (uint64_t)fs.f_bavail * fs.f_frsize;
+	if (room >= needed)
+		return 0;
+	return err_set(err, ERR_QUOTA,
+		"%s has room for %" PRIu64 " MB, the restored data needs %" PRIu64
+		" MB beside what is there",
+		parent, room >> 20, needed >> 20);
+}
+
+static int copy_folder(
+	const char *from, const char *to, const struct store_restore_options *o, struct err *err)
+{
+	CLEANUP(mem_freep) char *made = x_strdup(to);
+	struct dirent *entry;
+	DIR *dir = opendir(from);
+	int rc = 0;
+
+	if (dir == NULL)
+		return err_set_errno(err, errno, "opening folder %s", from);
+	rc = store_files_make_folder(made, err);
+	while (rc == 0 && (entry = readdir(dir)) != NULL) {
+		CLEANUP(mem_freep) char *source = x_printf("%s/%s", from, entry->d_name);
+		CLEANUP(mem_freep) char *target = x_printf("%s/%s", to, entry->d_name);
+		struct stat st;
+
+		if (str_eq(entry->d_name, ".") || str_eq(entry->d_name, ".."))
+			continue;
+		if (o->go_on != NULL && !o->go_on(o->owner))
+			rc = err_set(err, ERR_BUSY, "ended early; nothing was done");
+		else if (lstat(source, &st) < 0)
+			rc = err_set_errno(err, errno, "looking at %s", source);
+		else if (S_ISDIR(st.st_mode))
+			rc = copy_folder(source, target, o, err);
+		else
+			rc = store_files_copy(source, target, NULL, NULL, err);
+	}
+	(void)closedir(dir);
+	return rc;
+}
+
+static bool is_ours(const char *name)
+{
+	return name[0] == '.' || str_starts(name, "bellhop.db") || str_eq(name, LOCK_FILE) ||
+	       str_eq(name, "bodies");
+}
+
+/* The self-signed certificate, and whatever else somebody keeps there. Nobody restores who has
+ * nothing broken: what cannot be read stays behind. */
+static void carry(const char *data_dir, const char *stage, struct store_restored *r)
+{
+	struct dirent *entry;
+	DIR *dir = opendir(data_dir);
+
+	while (dir != NULL && (entry = readdir(dir)) != NULL) {
+		CLEANUP(mem_freep) char *from = x_printf("%s/%s", data_dir, entry->d_name);
+		CLEANUP(mem_freep) char *to = x_printf("%s/%s", stage, entry->d_name);
+		struct err ignored = ERR_INIT;
+
+		if (is_ours(entry->d_name) || store_files_copy(from, to, NULL, NULL, &ignored) < 0)
+			continue;
+		r->carried = x_realloc(r->carried, (r->carried_count + 1) * sizeof(*r->carried));
+		r->carried[r->carried_count++] = x_strdup(entry->d_name);
+	}
+	if (dir != NULL)
+		(void)closedir(dir);
+}
+
+/* The new data folder, complete and on disk. */
+static int build(const struct store_restore_options *o, const struct store_manifest *m,
+	const char *data_dir, const char *stage, struct store_restored *r, struct err *err)
+{
+	CLEANUP(mem_freep) char *db = x_printf("%s/bellhop.db", o->dir);
+	CLEANUP(mem_freep) char *bodies = x_printf("%s/bodies", o->dir);
+	CLEANUP(mem_freep) char *new_db = x_printf("%s/bellhop.db", stage);
+	CLEANUP(mem_freep) char *new_bodies = x_printf("%s/bodies", stage);
+	char hash[STORE_HASH_HEX];
+
+	if (store_files_make_folder(stage, err) < 0 ||
+		store_files_copy(db, new_db, hash, NULL, err) < 0)
+		return -1;
+	if (!str_eq(hash, m->database_sha256))
+		return err_set(err, ERR_BACKEND, "the backup is damaged: bellhop.db changed");
+	if (copy_folder(bodies, new_bodies, o, err) < 0 || renew_all(stage, o, m, err) < 0)
+		return -1;
+	carry(data_dir, stage, r);
+	return 0;
+}
+
+/* The owner of the folder that is replaced, or else the server's. */
+static int give(const struct store_restore_options *o, const char *data_dir, const char *stage,
+	struct err *err)
+{
+	uid_t uid = o->uid;
+	gid_t gid = o->gid;
+	bool known = o->have_owner;
+	struct stat st;
+
+	if (stat(data_dir, &st) == 0) {
+		uid = st.st_uid;
+		gid = st.st_gid;
+		known = true;
+	}
+	return known && geteuid() == 0 ? store_files_give(stage, uid, gid, err) : 0;
+}
+
+/* One step: there is one store or the other, at any moment. */
+static int exchange(const char *stage, const char *data_dir, int64_t now_at,
+	struct store_restored *r, struct err *err)
+{
+	CLEANUP(mem_freep) char *parent = store_files_parent(data_dir);
+	char *aside;
+	char when[32] = "";
+	time_t t = (time_t)now_at;
+	struct tm tm;
+
+	if (access(data_dir, F_OK) < 0) {
+		if (rename(stage, data_dir) < 0)
+			return err_set_errno(err, errno, "renaming %s to %s", stage, data_dir);
+		return store_files_sync_folder(parent, err);
+	}
+	if (gmtime_r(&t, &tm) != NULL)
+		(void)strftime(when, sizeof(when), "%Y%m%dT%H%M%SZ", &tm);
+	aside = x_printf("%s.before-restore-%s", data_dir, when);
+	if (access(aside, F_OK) == 0) {
+		char *other = x_printf("%s-%08x", aside, (unsigned)random_u64());
+
+		mem_free(aside);
+		aside = other;
+	}
+	if (renameat2(AT_FDCWD, stage, AT_FDCWD, data_dir, RENAME_EXCHANGE) < 0) {
+		(void)err_set_errno(err, errno, "exchanging %s and %s", stage, data_dir);
+		mem_free(aside);
+		return -1;
+	}
+	r->put_aside = aside;
+	/* The restore is done; under which name the old data lies is not worth undoing it. */
+	if (rename(stage, aside) < 0) {
+		mem_free(r->put_aside);
+		r->put_aside = x_strdup(stage);
+	}
+	return store_files_sync_folder(parent, err);
+}
+
+/* Before anything is copied: whether the last step can be done. */
+static int check_place(const char *data_dir, const char *parent, struct err *err)
+{
+	struct stat own, above;
+
+	if (access(parent, W_OK) < 0)
+		return err_set_errno(err, errno,
+			"the restored folder takes the place of %s, and %s is not writable",
+			data_dir, parent);
+	if (stat(data_dir, &own) < 0)
+		return errno == ENOENT ? 0 : err_set_errno(err, errno, "%s", data_dir);
+	if (stat(parent, &above) < 0)
+		return err_set_errno(err, errno, "%s", parent);
+	if (own.st_dev != above.st_dev)
+		return err_set(err, ERR_BACKEND,
+			"%s is a mount point and cannot be exchanged: set server.data_dir to a "
+			"folder in it",
+			data_dir);
+	return 0;
+}
+
+static int restore_at(const struct store_restore_options *o, const char *data_dir,
+	struct store_manifest *m, struct store_restored *r, struct err *err)
+{
+	CLEANUP(mem_freep) char *parent = store_files_parent(data_dir);
+	CLEANUP(mem_freep)
+	char *stage = x_printf("%s.restore-%08x", data_dir, (unsigned)random_u64());
+	CLEANUP(fd_close) int lock_fd = -1;
+	CLEANUP(fd_close) int new_lock_fd = -1;
+
+	if ((access(data_dir, F_OK) == 0 && store_lock(data_dir, &lock_fd, err) < 0) ||
+		check_place(data_dir, parent, err) < 0 ||
+		store_backup_verify(o->dir, o->go_on, o->owner, m, err) < 0 ||
+		check_room(parent, m, err) < 0)
+		return -1;
+	if (build(o, m, data_dir, stage, r, err) < 0 || store_lock(stage, &new_lock_fd, err) < 0 ||
+		give(o, data_dir, stage, err) < 0 || store_files_sync_all(stage, err) < 0 ||
+		exchange(stage, data_dir, o->now_ms / 1000, r, err) < 0) {
+		if (r->put_aside == NULL)
+			store_files_remove(stage);
+		return -1;
+	}
+	return 0;
+}
+
+int store_restore(const struct store_restore_options *o, struct store_manifest *ret,
+	struct store_restored *ret_restored, struct err *err)
+{
+	struct store_manifest m = {.damaged = NULL};
+	struct store_restored r = {.put_aside = NULL};
+	/* A symbolic link stays; what it points to is replaced. */
+	char *real = realpath(o->data_dir, NULL);
+	CLEANUP(mem_freep) char *data_dir = real != NULL ? real : x_strdup(o->data_dir);
+	int rc;
+
+	while (strlen(data_dir) > 1 && str_ends(data_dir, "/"))
+		data_dir[strlen(data_dir) - 1] = '\0';
+	rc = restore_at(o, data_dir, &m, &r, err);
+	if (rc < 0) {
+		store_manifest_deinit(&m);
+		store_restored_deinit(&r);
+		return -1;
+	}
+	*ret = m;
+	*ret_restored = r;
+	return 0;
+}
+
+void store_restored_deinit(struct store_restored *r)
+{
+	for (size_t i = 0; i < r->carried_count; i++)
+		mem_free(r->carried[i]);
+	mem_free(r->carried);
+	mem_free(r->put_aside);
+	*r = (struct store_restored){.put_aside = NULL};
+}
