@@ -240,6 +240,111 @@ static void test_conflict(void)
 	world_free(&w);
 }
 
+struct touch {
+	struct world *w;
+	struct folder_id folder;
+	uint64_t item;
+	bool flag; /* else Read */
+};
+
+static int touch_tx(struct store_tx *tx, void *owner, struct err *err)
+{
+	struct touch *t = owner;
+	struct device_id nobody = {0};
+	struct item_id item = {t->item};
+
+	if (t->flag)
+		return store_item_set_flag(
+			tx, t->w->anna, t->folder, item, 2, NULL, 0, nobody, NULL, err);
+	return store_item_set_read(tx, t->w->anna, t->folder, item, true, nobody, NULL, err);
+}
+
+static void touch(struct world *w, const char *inbox, uint64_t item, bool flag)
+{
+	struct touch t = {w, {strtoull(inbox, NULL, 10)}, item, flag};
+	struct err err = ERR_INIT;
+
+	REQUIRE_OK(store_transact(w->store, touch_tx, &t, &err), &err);
+}
+
+/* An item stands in the log at its newest change only: what moved before must be told with it,
+ * also when a window ends between the two. */
+static void test_two_groups(void)
+{
+	struct world *w = world_new(CONFIG);
+	char inbox[24], trash[24], id[64];
+
+	find_folders(w, inbox, trash);
+	for (int i = 0; i < 3; i++)
+		deliver(w, w->anna, "message");
+	(void)snprintf(id, sizeof(id), "%s:2", inbox);
+	for (int window = 1; window <= 100; window += 99) {
+		struct phone p = phone_with_inbox(w, window == 1 ? "one" : "two", inbox);
+		const struct wbxml_node *read = NULL, *c, *change;
+
+		if (window == 1) {
+			touch(w, inbox, 2, false);
+			touch(w, inbox, 1, false);
+			touch(w, inbox, 3, false);
+			touch(w, inbox, 2, true);
+		} else {
+			deliver(w, w->anna, "another");
+			touch(w, inbox, 4, false);
+			touch(w, inbox, 1, true);
+			touch(w, inbox, 4, true);
+			(void)snprintf(id, sizeof(id), "%s:4", inbox);
+		}
+		do {
+			c = sync_once(
+				&p, (struct collection_request){
+					    .folder = inbox, .key = p.inbox_key, .window = window});
+			change = wbxml_find(c, TAG_AirSync_Commands);
+			for (change = change != NULL ? change->child : NULL; change != NULL;
+				change = change->next) {
+				if (strcmp(wbxml_text(change, TAG_AirSync_ServerId), id) == 0)
+					read = wbxml_find(
+						wbxml_find(change, TAG_AirSync_ApplicationData),
+						TAG_Email_Read);
+			}
+			CHECK(read == NULL || strcmp(read->text, "1") == 0);
+			if (read != NULL)
+				break;
+		} while (c != NULL && wbxml_find(c, TAG_AirSync_MoreAvailable) != NULL);
+		CHECK(read != NULL);
+		phone_forget(&p);
+	}
+	world_free(&w);
+}
+
+/* A phone that wants to wait and to be told nothing waits, although there is something. */
+static void test_wait_without_changes(void)
+{
+	struct world *w = world_new(CONFIG);
+	char inbox[24], trash[24];
+	struct wbxml_writer writer;
+	struct buf body = BUF_INIT;
+	struct phone p;
+
+	find_folders(w, inbox, trash);
+	p = phone_with_inbox(w, "one", inbox);
+	deliver(w, w->anna, "first");
+	wbxml_writer_init(&writer, &body);
+	wbxml_start(&writer, TAG_AirSync_Sync);
+	wbxml_start(&writer, TAG_AirSync_Collections);
+	wbxml_start(&writer, TAG_AirSync_Collection);
+	wbxml_add_text(&writer, TAG_AirSync_SyncKey, p.inbox_key);
+	wbxml_add_text(&writer, TAG_AirSync_CollectionId, inbox);
+	wbxml_add_bool(&writer, TAG_AirSync_GetChanges, false);
+	wbxml_end(&writer);
+	wbxml_end(&writer);
+	wbxml_add_uint(&writer, TAG_AirSync_HeartbeatInterval, 60);
+	wbxml_end(&writer);
+	phone_send(&p, "Sync", &body);
+	CHECK_INT(p.reply.kind, EAS_REPLY_WAIT);
+	phone_forget(&p);
+	world_free(&w);
+}
+
 static void test_delete(void)
 {
 	struct world *w = world_new(CONFIG);
@@ -375,4 +480,5 @@ static void test_ping(void)
 }
 
 TEST_MAIN(TEST(test_windows), TEST(test_lost_answer), TEST(test_read_is_not_echoed),
-	TEST(test_conflict), TEST(test_delete), TEST(test_filter), TEST(test_ping))
+	TEST(test_conflict), TEST(test_two_groups), TEST(test_wait_without_changes),
+	TEST(test_delete), TEST(test_filter), TEST(test_ping))

@@ -3,8 +3,10 @@
  *
  * Changes are read oldest first by (seq, item). A transaction may touch many items under one seq,
  * so beside the position (all seqs up to it are done) the state keeps how far it came within the
- * next one. A scan walks the folder newest first and compares scope with inventory; it goes on only
- * when all changes fitted.
+ * next one. An item has one row in the log, at its newest seq: what moved earlier is told with that
+ * row, so groups are compared with the seq at which the run of changes began (since), however many
+ * windows it takes. A scan walks the folder newest first and compares scope with inventory; it goes
+ * on only when all changes fitted.
  *
  * In ConversationMode an older message is in scope while a member of its conversation in the same
  * folder is in the filter. So all members are in or all are out, and the newest decides: whenever
@@ -161,7 +163,7 @@ static int compare_member(
 		return sent;
 	group_seqs(row, groups);
 	for (size_t i = 0; i < GROUPS; i++) {
-		if (groups[i].seq > c->state->position)
+		if (groups[i].seq > c->state->since)
 			sync_state_add_own(c->state, row->id.v, groups[i].group, groups[i].seq);
 	}
 	return sent;
@@ -211,7 +213,7 @@ static unsigned moved_groups(const struct collector *c, const struct item_row *r
 
 	group_seqs(row, groups);
 	for (size_t i = 0; i < GROUPS; i++) {
-		if (groups[i].seq > c->state->position &&
+		if (groups[i].seq > c->state->since &&
 			!sync_state_is_own(c->state, row->id.v, groups[i].group, groups[i].seq))
 			moved |= groups[i].group;
 	}
@@ -221,7 +223,7 @@ static unsigned moved_groups(const struct collector *c, const struct item_row *r
 /* Another content is another chance. */
 static void release_changed(struct collector *c, const struct item_row *row)
 {
-	if (row->deleted || row->content_seq > c->state->position)
+	if (row->deleted || row->content_seq > c->state->since)
 		(void)id_set_remove(&c->state->withheld, row->id.v);
 }
 
@@ -249,7 +251,7 @@ static int visit_changed_row(struct collector *c, const struct item_row *row, st
 	release_changed(c, row);
 	sent = visit_change(c, row, err);
 	if (sent <= 0 || !has_members(c, row) ||
-		(!row->deleted && row->content_seq <= c->state->position))
+		(!row->deleted && row->content_seq <= c->state->since))
 		return sent;
 	return compare_members(c, row, err);
 }
@@ -321,6 +323,7 @@ static int collect_changes(struct collector *c, uint64_t owner_seq, struct err *
 		}
 	}
 	c->state->position = MAX(c->state->position, owner_seq);
+	c->state->since = c->state->position;
 	c->state->partial_seq = c->state->partial_item = 0;
 	sync_state_prune(c->state);
 	return 0;

@@ -36,7 +36,7 @@ int hierarchy_collect(struct store_read *rd, struct owner_id owner, struct sync_
 		else
 			(void)id_set_add(&state->inventory, folders[i].id.v);
 	}
-	state->position = owner_seq;
+	state->since = state->position = owner_seq;
 	*ret = changes;
 	*ret_count = count;
 	return 0;

@@ -148,12 +148,18 @@ bool sync_state_is_own(const struct sync_state *s, uint64_t item, uint8_t group,
 	return false;
 }
 
+bool sync_state_has_seen(const struct sync_state *s, const struct item_row *row, uint64_t group_seq)
+{
+	return group_seq <= s->since || row->changed_seq <= s->position ||
+	       (row->changed_seq == s->partial_seq && row->id.v <= s->partial_item);
+}
+
 void sync_state_prune(struct sync_state *s)
 {
 	size_t kept = 0;
 
 	for (size_t i = 0; i < s->own_count; i++) {
-		if (s->own[i].seq > s->position)
+		if (s->own[i].seq > s->since)
 			s->own[kept++] = s->own[i];
 	}
 	s->own_count = kept;
@@ -239,7 +245,7 @@ void sync_state_begin(struct sync_state *state, uint16_t version, uint64_t owner
 	const struct sync_scope *scope, int64_t now_at)
 {
 	state->version = version;
-	state->position = owner_seq;
+	state->since = state->position = owner_seq;
 	state->scope = *scope;
 	set_cutoffs(state, now_at);
 	scan_range(state, INT64_MAX,

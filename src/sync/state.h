@@ -103,8 +103,10 @@ struct sync_scan {
 
 struct sync_state {
 	uint64_t key;
-	uint16_t version;     /* protocol version times ten; another one gets Status 3 */
-	uint64_t position;    /* everything up to this seq was seen */
+	uint16_t version; /* protocol version times ten; another one gets Status 3 */
+	uint64_t since;   /* where the run of changes that is being told began */
+	uint64_t
+		position; /* every row of the log up to this seq was visited; since, between runs */
 	uint64_t partial_seq; /* of the seq after it, items up to partial_item were seen too; 0:
 				 none */
 	uint64_t partial_item;
@@ -142,7 +144,14 @@ bool sync_state_same(const struct sync_state *a, const struct sync_state *b);
 
 void sync_state_add_own(struct sync_state *s, uint64_t item, uint8_t groups, uint64_t seq);
 bool sync_state_is_own(const struct sync_state *s, uint64_t item, uint8_t group, uint64_t seq);
-/* Drops own entries which the position has passed. */
+/*
+ * Has the phone been told that value of a property group? A row stands in the log only at its
+ * newest seq, so a group that moved earlier in the run is told with its row and not when the
+ * position passes.
+ */
+bool sync_state_has_seen(
+	const struct sync_state *s, const struct item_row *row, uint64_t group_seq);
+/* Drops own entries of runs that are over. */
 void sync_state_prune(struct sync_state *s);
 void sync_state_add_answer(struct sync_state *s, const struct sync_answer *answer);
 const struct sync_answer *sync_state_find_answer(const struct sync_state *s, uint64_t command_hash);

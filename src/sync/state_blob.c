@@ -6,7 +6,7 @@
 
 #include "base/mem.h"
 
-#define BLOB_FORMAT 2
+#define BLOB_FORMAT 3
 
 static void add_i64(struct buf *out, int64_t v)
 {
@@ -147,6 +147,7 @@ void sync_state_encode(const struct sync_state *s, struct buf *out, struct sync_
 {
 	buf_add_byte(out, BLOB_FORMAT);
 	buf_add_u16(out, s->version);
+	buf_add_varint(out, s->since);
 	buf_add_varint(out, s->position);
 	buf_add_varint(out, s->partial_seq);
 	buf_add_varint(out, s->partial_item);
@@ -220,6 +221,7 @@ static int decode(struct rd *in, const struct sync_chunk_row *chunks, size_t chu
 	if (rd_u8(in) != BLOB_FORMAT)
 		return err_set(err, ERR_BAD_INPUT, "sync state of an unknown format");
 	s->version = rd_u16(in);
+	s->since = rd_varint(in);
 	s->position = rd_varint(in);
 	s->partial_seq = rd_varint(in);
 	s->partial_item = rd_varint(in);

@@ -15,6 +15,7 @@ static void fill(struct sync_state *s)
 
 	sync_state_init(s);
 	s->version = 161;
+	s->since = 70;
 	s->position = 77;
 	s->partial_seq = 78;
 	s->partial_item = 5;

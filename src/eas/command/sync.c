@@ -22,6 +22,8 @@
 #include "eas/command/sync_internal.h"
 #include "eas/request.h"
 
+#define HOLD_ROUNDS_MAX 5
+
 /* ---- 2. folders, keys, Options ---- */
 
 static size_t find_generation(const struct sync_run *run, const struct sync_job *job)
@@ -448,25 +450,40 @@ static int run_once(struct sync_run *run, bool *ret_wait, struct err *err)
 	return result;
 }
 
+/* Collections whose changes the phone does not want do not wake it. False: something came
+ * meanwhile. */
+static bool hold(struct sync_run *run)
+{
+	struct watch_folder *folders =
+		arena_x_alloc(run->call->arena, (run->job_count + 1) * sizeof(*folders));
+	size_t count = 0;
+
+	for (size_t i = 0; i < run->job_count; i++) {
+		const struct sync_job *job = &run->jobs[i];
+
+		if (job->get_changes)
+			folders[count++] = (struct watch_folder){
+				.owner = run->call->user->id,
+				.folder = job->folder->id,
+				.cutoff_at = job->next.cutoff_at,
+				.item_class = ITEM_MAIL,
+				.exact = true,
+			};
+	}
+	return eas_hold(run->call, WATCH_SYNC, folders, count, run->wait_s);
+}
+
 void sync_run(struct sync_run *run)
 {
 	struct err err = ERR_INIT;
 	bool wait = false;
 	int result = run_once(run, &wait, &err);
 
-	while (result == 0 && wait) {
-		struct watch_folder *folders =
-			arena_x_alloc(run->call->arena, (run->job_count + 1) * sizeof(*folders));
-
-		for (size_t i = 0; i < run->job_count; i++)
-			folders[i] = (struct watch_folder){
-				.owner = run->call->user->id,
-				.folder = run->jobs[i].folder->id,
-				.cutoff_at = run->jobs[i].next.cutoff_at,
-				.item_class = ITEM_MAIL,
-				.exact = true,
-			};
-		if (eas_hold(run->call, WATCH_SYNC, folders, run->job_count, run->wait_s))
+	/* What the look finds the Sync sends, unless it was somebody's for a moment only, or
+	 * belongs to an answer that got lost: then the phone gets the empty answer and asks again.
+	 */
+	for (unsigned round = 0; result == 0 && wait && round < HOLD_ROUNDS_MAX; round++) {
+		if (hold(run))
 			break;
 		reset_jobs(run);
 		result = run_once(run, &wait, &err);

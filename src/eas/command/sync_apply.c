@@ -29,14 +29,15 @@ struct group_change {
 };
 
 /* Somebody else changed that group since this phone's last word. */
-static bool changed_meanwhile(const struct apply *a, uint64_t item, struct group_change change)
+static bool changed_meanwhile(
+	const struct apply *a, const struct item_row *row, struct group_change change)
 {
-	if (change.seq_before <= a->job->next.position ||
-		sync_state_is_own(&a->job->next, item, change.group, change.seq_before))
+	if (sync_state_has_seen(&a->job->next, row, change.seq_before) ||
+		sync_state_is_own(&a->job->next, row->id.v, change.group, change.seq_before))
 		return false;
 	/* Or was it this phone, in the request whose answer got lost? */
 	return !a->job->repeated ||
-	       !sync_collection_is_own(&a->job->gens, item, change.group, change.seq_before);
+	       !sync_collection_is_own(&a->job->gens, row->id.v, change.group, change.seq_before);
 }
 
 static unsigned status_of(const struct err *err)
@@ -120,19 +121,19 @@ static int change_read(struct apply *a, const struct wbxml_node *application_dat
 static bool loses(
 	const struct apply *a, const struct wbxml_node *application_data, const struct item *item)
 {
-	uint64_t id = item->row.id.v;
+	const struct item_row *row = &item->row;
 
 	if (a->job->next.scope.options.conflict == 0)
 		return false;
 	if (wbxml_find(application_data, TAG_Email_Read) != NULL &&
-		changed_meanwhile(a, id, (struct group_change){SYNC_READ, item->row.read_seq}))
+		changed_meanwhile(a, row, (struct group_change){SYNC_READ, row->read_seq}))
 		return true;
 	if (wbxml_find(application_data, TAG_Email_Flag) != NULL &&
-		changed_meanwhile(a, id, (struct group_change){SYNC_FLAG, item->row.flag_seq}))
+		changed_meanwhile(a, row, (struct group_change){SYNC_FLAG, row->flag_seq}))
 		return true;
 	return wbxml_find(application_data, TAG_Email_Categories) != NULL &&
 	       changed_meanwhile(
-		       a, id, (struct group_change){SYNC_CATEGORIES, item->row.categories_seq});
+		       a, row, (struct group_change){SYNC_CATEGORIES, row->categories_seq});
 }
 
 static int load_item(
