@@ -16,6 +16,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/notes.h"
 #include "base/str.h"
 #include "base/test.h"
 #include "conf/settings.h"
@@ -49,6 +50,12 @@ static void on_usr2(int signo)
 	(void)!write(line_fd, "R", 1);
 }
 
+static void on_alarm(int signo)
+{
+	(void)signo;
+	abort();
+}
+
 static struct sockaddr_un report_address(void)
 {
 	struct sockaddr_un a = {.sun_family = AF_UNIX};
@@ -68,11 +75,29 @@ static void report(const char *what, const char *name)
 	(void)close(fd);
 }
 
+/* What the engine does with its notes: says whether the one before left a mark, and is at work. */
+static void use_notes(int fd, const char *name)
+{
+	struct sigaction alarm = {.sa_handler = on_alarm};
+	struct err err = ERR_INIT;
+	uint64_t crash = 0;
+	struct note note;
+
+	REQUIRE_OK(notes_attach(fd, &err), &err);
+	if (notes_guilty(&note, 1, &crash) == 1 && note.hash == 4711 && crash != 0)
+		report("blamed", name);
+	notes_begin_process();
+	notes_thread_join();
+	notes_begin(NOTE_REQUEST, 4711, 1, 2, "Sync");
+	(void)sigaction(SIGALRM, &alarm, NULL);
+}
+
 static int child_main(int argc, char **argv)
 {
 	const char *role = argv[1] + strlen("--role="), *number = "";
 	struct sigaction usr1 = {.sa_handler = on_usr1}, usr2 = {.sa_handler = on_usr2};
 	char name[64], byte;
+	int notes_fd = -1;
 	ssize_t n;
 
 	for (int i = 2; i < argc; i++) {
@@ -80,6 +105,8 @@ static int child_main(int argc, char **argv)
 			line_fd = (int)number_of(argv[i] + 13);
 		if (str_starts(argv[i], "--number="))
 			number = argv[i] + 9;
+		if (str_starts(argv[i], "--notes-fd="))
+			notes_fd = (int)number_of(argv[i] + 11);
 	}
 	(void)snprintf(name, sizeof(name), "%s%s", role, number);
 	(void)signal(SIGPIPE, SIG_IGN); /* as the real ones do */
@@ -87,6 +114,8 @@ static int child_main(int argc, char **argv)
 	(void)sigaction(SIGUSR2, &usr2, NULL);
 	if (str_eq(getenv("TEST_FAIL"), name))
 		return 3;
+	if (notes_fd >= 0)
+		use_notes(notes_fd, name);
 	report("start", name);
 	(void)!write(line_fd, "r", 1);
 	while ((n = read(line_fd, &byte, 1)) == 1 || (n < 0 && errno == EINTR)) {
@@ -294,6 +323,31 @@ static void test_children_are_restarted(void)
 	tear_down();
 }
 
+/* What an engine died of reaches the next one, and only that; fronts get no notes. */
+static void test_notes_are_passed_on(void)
+{
+	pid_t supervisor, engine;
+
+	set_up();
+	supervisor = start_supervisor();
+	engine = EXPECT("start front0", "start front1", "start engine");
+	expect_notify("READY=1");
+	drain_notify();
+	for (int i = 0; i < 3; i++) {
+		CHECK(kill(engine, SIGALRM) == 0);
+		engine = EXPECT("blamed engine", "start engine");
+		/* Killed from outside: nobody is blamed, and the mark before is not seen again. */
+		CHECK(kill(engine, SIGKILL) == 0);
+		engine = EXPECT("start engine");
+		drain_notify();
+	}
+	CHECK(kill(supervisor, SIGTERM) == 0);
+	(void)EXPECT("stop front0", "stop front1");
+	(void)EXPECT("stop engine");
+	expect_exit(supervisor, 0);
+	tear_down();
+}
+
 static void test_reload(void)
 {
 	const struct settings *active = NULL;
@@ -359,8 +413,8 @@ static void test_failed_start(void)
 	tear_down();
 }
 
-static const struct test_case_ all_tests[] = {
-	TEST(test_children_are_restarted), TEST(test_reload), TEST(test_failed_start)};
+static const struct test_case_ all_tests[] = {TEST(test_children_are_restarted),
+	TEST(test_notes_are_passed_on), TEST(test_reload), TEST(test_failed_start)};
 
 int main(int argc, char **argv)
 {
