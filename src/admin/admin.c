@@ -42,6 +42,8 @@ static const admin_verb_fn verb_functions[ADMIN_VERB_COUNT] = {
 	[ADMIN_DEVICE_BLOCK] = admin_device_block,
 	[ADMIN_DEVICE_UNBLOCK] = admin_device_unblock,
 	[ADMIN_DEVICE_DEL] = admin_device_del,
+	[ADMIN_ITEM_LIST] = admin_item_list,
+	[ADMIN_ITEM_RELEASE] = admin_item_release,
 	[ADMIN_POLICY_SHOW] = admin_policy_show,
 	[ADMIN_POLICY_SET] = admin_policy_set,
 	[ADMIN_LOG_LIST] = admin_log_list,
@@ -144,6 +146,8 @@ static int log_change(struct admin_call *call, uid_t peer, struct err *err)
 	if (row.device_id == NULL)
 		row.device_id = "";
 	row.address = row.device_type = "";
+	if (admin_text(call, "item") != NULL)
+		row.result = admin_text(call, "item");
 	return store_log_add(call->tx, &row, err);
 }
 

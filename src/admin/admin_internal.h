@@ -61,6 +61,8 @@ int admin_device_wipe(struct admin_call *call, struct err *err);
 int admin_device_block(struct admin_call *call, struct err *err);
 int admin_device_unblock(struct admin_call *call, struct err *err);
 int admin_device_del(struct admin_call *call, struct err *err);
+int admin_item_list(struct admin_call *call, struct err *err);
+int admin_item_release(struct admin_call *call, struct err *err);
 int admin_policy_show(struct admin_call *call, struct err *err);
 int admin_policy_set(struct admin_call *call, struct err *err);
 int admin_log_list(struct admin_call *call, struct err *err);

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/test.h"
+#include "sync/generations.h"
 
 static struct store *store;
 static struct admin *admin;
@@ -261,6 +262,97 @@ static void test_devices(void)
 	tear_down();
 }
 
+/* ---- what is kept from phones ---- */
+
+struct guilty {
+	struct device device;
+	struct store_new_body body;
+	struct item_id item;
+};
+
+static int add_guilty(struct store_tx *tx, void *owner, struct err *err)
+{
+	struct guilty *g = owner;
+	struct owner_id anna = {1};
+	struct folder_id inbox = {1};
+	struct new_item item = {.item_class = ITEM_MAIL, .date_at = 1000, .body = &g->body};
+	struct sync_collection c = {.device = g->device.id, .owner = anna, .folder = inbox};
+	struct poison_request request = {.owner = anna, .hash = 0xabc, .command = "Sync"};
+	struct sync_state state;
+	bool now;
+	int result;
+
+	if (store_item_add(tx, anna, inbox, &item, &g->item, err) < 0 ||
+		store_poison_set_aside(tx, anna, inbox, g->item, "why not", err) < 0)
+		return -1;
+	g->device.owner = anna;
+	if (store_device_save(tx, &g->device, err) < 0)
+		return -1;
+	request.device = c.device = g->device.id;
+	for (uint64_t crash = 1; crash <= 2; crash++) {
+		if (store_poison_count_request(tx, &request, crash, 0, &now, err) < 0)
+			return -1;
+	}
+	request.owner.v = 0;
+	request.command = "LMTP";
+	for (uint64_t crash = 1; crash <= 2; crash++) {
+		if (store_poison_count_request(tx, &request, crash, 0, &now, err) < 0)
+			return -1;
+	}
+	sync_state_init(&state);
+	state.key = 5;
+	state.version = 141;
+	sync_state_withhold(&state, 77);
+	result = sync_collection_save(tx, &c, &state, err);
+	sync_state_deinit(&state);
+	return result;
+}
+
+#define RELEASE(item)                                                                              \
+	"{\"verb\":\"item release\",\"args\":{\"address\":\"anna@example.org\",\"item\":\"" item   \
+	"\"}}"
+
+static void test_items(void)
+{
+	struct guilty g = {.device = {.device_id = "ABC123", .device_type = "SP"}};
+	struct err err = ERR_INIT;
+	const char *list;
+
+	set_up();
+	(void)ask("{\"verb\":\"user "
+		  "add\",\"args\":{\"address\":\"anna@example.org\",\"password\":\"x\"}}");
+	CHECK_STR(ask("{\"verb\":\"item list\"}"), "[]");
+	REQUIRE_OK(store_body_prepare(store, "raw", 3, &g.body, &err), &err);
+	REQUIRE_OK(store_transact(store, add_guilty, &g, &err), &err);
+	list = ask("{\"verb\":\"item list\"}");
+	CHECK_HAS(list, "\"item\":\"1:1\",\"kind\":\"set aside\",\"reason\":\"why not\"");
+	CHECK_HAS(list, "\"folder\":\"Inbox\"");
+	CHECK_HAS(list,
+		"\"device\":\"ABC123\",\"folder\":\"\",\"item\":\"request:0000000000000abc\"");
+	CHECK_HAS(list, "\"item\":\"message:0000000000000abc\",\"kind\":\"taken unread\"");
+	CHECK(strstr(list, "withheld") == NULL);
+	list = ask("{\"verb\":\"item list\",\"args\":{\"address\":\"anna@example.org\"}}");
+	CHECK_HAS(list, "\"item\":\"1:1\"");
+	CHECK_HAS(list, "\"item\":\"1:77\",\"kind\":\"withheld\"");
+	CHECK(strstr(list, "message:") == NULL);
+
+	CHECK_HAS(ask(RELEASE("nonsense")), "bad_input: \"nonsense\" is not an item of item list");
+	CHECK_HAS(ask(RELEASE("1")), "bad_input: ");
+	CHECK_HAS(ask(RELEASE(":1")), "bad_input: ");
+	CHECK_HAS(ask(RELEASE("1:")), "bad_input: ");
+	CHECK_HAS(ask(RELEASE("1111111111111111111111111:1")), "bad_input: ");
+	CHECK_HAS(ask(RELEASE("request:xyz")), "bad_input: ");
+	CHECK_HAS(ask(RELEASE("1:99")), "not_found: anna@example.org has no item 1:99");
+	CHECK_HAS(ask(RELEASE("request:0000000000000abd")), "not_found: ");
+	CHECK_STR(ask(RELEASE("1:1")), "{\"address\":\"anna@example.org\",\"item\":\"1:1\"}");
+	CHECK_HAS(ask(RELEASE("request:0000000000000abc")), "request:");
+	CHECK_HAS(ask(RELEASE("message:0000000000000abc")), "message:");
+	CHECK_STR(ask("{\"verb\":\"item list\"}"), "[]");
+	CHECK_HAS(ask("{\"verb\":\"log list\"}"), "\"action\":\"item release\"");
+	CHECK_HAS(ask("{\"verb\":\"log list\"}"), "\"result\":\"1:1\"");
+	tear_down();
+}
+
 static void test_policy(void)
 {
 	set_up();
@@ -374,5 +466,5 @@ static void test_only_administrators(void)
 }
 
 TEST_MAIN(TEST(test_table), TEST(test_users), TEST(test_aliases_and_domains), TEST(test_devices),
-	TEST(test_policy), TEST(test_server), TEST(test_bad_requests),
+	TEST(test_items), TEST(test_policy), TEST(test_server), TEST(test_bad_requests),
 	TEST(test_only_administrators))
