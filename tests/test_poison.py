@@ -4,7 +4,6 @@ with a placeholder, everybody else sees next to nothing of it, and the administr
 """
 
 import json
-import re
 import threading
 import time
 import unittest
@@ -13,9 +12,9 @@ from eas.client import SyncAnswer
 from eas.http import Closed
 from eas.wbxml import E
 from lib import mail
-from lib.case import ServerCase, forms, retry
+from lib.case import ServerCase, forms
 from lib.lmtp import LmtpError
-from lib.server import Server, ServerError, eventually, program
+from lib.server import Server, eventually, program
 
 ENCODER = "bellhop-crash-encoder"   # abort() while it is encoded
 LOADER = "bellhop-crash-loader"     # SIGSEGV while it is loaded
@@ -59,8 +58,10 @@ class PoisonCase(ServerCase):
 
 def retry_bellhop(server, *arguments):
     """The administrator's command while the engine comes back."""
-    return eventually(
-        lambda: (lambda done: done.stdout if done.returncode == 0 else None)(server.bellhop(*arguments, check=False)), what=arguments)
+    def once():
+        done = server.bellhop(*arguments, check=False)
+        return done.stdout if done.returncode == 0 else None
+    return eventually(once, what=arguments)
 
 
 class Encoder(PoisonCase):
@@ -93,7 +94,9 @@ class Encoder(PoisonCase):
         self.assert_empty_sync(phone.sync())
         (event,) = [row for row in self.log("item set aside") if row["user"] == owner.address]
         self.assertEqual((event["result"], event["device"]), (guilty, phone.device_id))
-        #ROW
+        (row,) = self.items(owner.address)
+        self.assertEqual((row["address"], row["item"], row["kind"], row["folder"]),
+                         (owner.address, guilty, "set aside", "Inbox"))
         # Another phone gets the placeholder too, and nothing crashes any more.
         pid = self.server.engine_pid()
         other = owner.device("14.1").ready()
@@ -124,6 +127,298 @@ class Encoder(PoisonCase):
         first, second = answer.document.all("Response/Fetch")
         self.assertEqual(first.get("Status"), "15")
         self.assertIn("cannot be shown", second.get("Properties/Email:Subject"))
+
+
+    def test_released(self):
+        """The administrator gives it to every phone; while it still crashes, it is set aside again."""
+        phone, owner, guilty = self.crash_story("14.1", "plain", ENCODER)
+        waiting = phone.ping_send(heartbeat=600)
+        self.addCleanup(waiting.close)
+        self.assert_parked(waiting)
+        self.server.bellhop("item", "release", owner.address, guilty)
+        self.assertEqual(self.items(owner.address), [])
+        (event,) = [row for row in self.log("item release") if row["user"] == owner.address]
+        self.assertEqual(event["result"], guilty)
+        self.assert_ping(phone.receive(waiting), "2", [phone.inbox])
+        answer, refusals = self.patiently(phone.sync)
+        self.assertEqual(len(refusals), 2)
+        self.assertIn("cannot be shown", answer.changed[guilty].get("Email:Subject"))
+        self.assertEqual(len(self.items(owner.address)), 1)
+
+    def test_released_to_a_mended_server(self):
+        """The same data under a server that does not crash: the true message comes as a Change."""
+        phone, owner, guilty = self.crash_story("16.1", "plain", ENCODER)
+        other = owner.device("2.5").ready()
+        other.prime()
+        self.server.stop()
+        self.server.start()
+        try:
+            pid = self.server.engine_pid()
+            for one in (phone, other):
+                one.close()
+                self.assert_empty_sync(one.sync())
+            self.server.bellhop("item", "release", owner.address, guilty)
+            for one in (phone, other):
+                answer = one.sync()
+                self.assertEqual(list(answer.changed), [guilty])
+                self.assertEqual(answer.changed[guilty].get("Email:Subject"), f"Offer {ENCODER}")
+                self.assert_empty_sync(one.sync())
+            self.assertEqual(self.server.engine_pid(), pid)
+        finally:
+            self.server.stop()
+            self.server.start(executable=program("bellhopd-crash"))
+
+    def test_moved(self):
+        """Nobody gets around it by another way to the message: it stays set aside in another folder."""
+        phone, owner, guilty = self.crash_story("14.1", "plain", ENCODER)
+        deleted = phone.sync(deletes_as_moves="1", commands=[E("Delete", E("ServerId", guilty))])
+        self.assertEqual(deleted.code, 200)
+        pid = self.server.engine_pid()
+        items = phone.prime(phone.folders["4"])
+        (data,) = items.values()
+        self.assertIn("cannot be shown", data.get("Email:Subject"))
+        self.assertEqual(self.server.engine_pid(), pid)
+        (row,) = self.items(owner.address)
+        self.assertEqual(row["item"], list(items)[0])
+
+    def test_held_sync(self):
+        """The phone waits in a held Sync when the message comes: the answer is made for a wake, and it crashes."""
+        phone = self.phone("14.1")
+        owner = self.owner
+        phone.prime()
+        phone.send("Sync", phone.sync_request(phone.collection(phone.inbox), heartbeat="600"))
+        self.assert_parked(phone.connection)
+        mark = self.server.log_mark()
+        self.deliver(owner, f"held {ENCODER}")
+        # The phone keeps waiting; the new engine finds the news for it, crashes once more, and the next one answers.
+        answer = SyncAnswer(phone.receive(), phone.inbox)
+        if answer.key:
+            phone.keys[phone.inbox] = answer.key
+        self.server.wait_log("engine_crash_counted.*set aside", mark)
+        if answer.code != 200 or answer.is_empty:
+            phone.close()
+            answer, _ = self.patiently(phone.sync)
+        (subject,) = answer.subjects()
+        self.assertIn("cannot be shown", subject)
+
+
+class Bystanders(PoisonCase):
+    settings = {"server.fronts": "2"}
+
+    def test_everybody_else(self):
+        """Others who are at work all the time see at most two 503s each, and lose nothing; who waits goes on waiting."""
+        parked = []
+        for _ in range(4):
+            phone = self.phone("14.1")
+            phone.owner = self.owner
+            phone.prime()
+            phone.waiting = phone.ping_send(heartbeat=600)
+            self.addCleanup(phone.waiting.close)
+            parked.append(phone)
+        busy = [self.phone(version) for version in ("2.5", "14.1", "16.1")]
+        for phone in busy:
+            phone.owner = self.owner
+            phone.prime()
+        victim = self.phone("14.1")
+        owner = self.owner
+        victim.prime()
+        stop, refused, broken = threading.Event(), {phone: 0 for phone in busy}, []
+
+        def work(phone):
+            while not stop.is_set():
+                try:
+                    answer = phone.folder_sync("0")
+                except (Closed, OSError) as error:
+                    broken.append(error)
+                    return
+                if answer.code == 503:
+                    refused[phone] += 1
+                    if not (answer.http.header("Retry-After") or "").isdigit():
+                        broken.append(answer)
+                elif answer.code != 200:
+                    broken.append(answer)
+        workers = [threading.Thread(target=work, args=(phone,)) for phone in busy]
+        for worker in workers:
+            worker.start()
+        try:
+            self.server.deliver(owner, mail.message(f"poison {ENCODER}"))
+            answer, refusals = self.patiently(victim.sync)
+            self.assertEqual(len(refusals), 2)
+            self.assertEqual(len(answer.subjects()), 1)
+        finally:
+            stop.set()
+            for worker in workers:
+                worker.join()
+        self.assertEqual(broken, [])
+        self.assertLessEqual(max(refused.values()), 2, refused)
+        for phone in parked:
+            self.assert_parked(phone.waiting, 0.02)
+            self.deliver(phone.owner, "news")
+            self.assert_ping(phone.receive(phone.waiting), "2", [phone.inbox])
+        # Whoever was at work beside it is not blamed.
+        rows = self.items()
+        self.assertEqual([(row["address"], row["kind"]) for row in rows], [(owner.address, "set aside")])
+
+    def test_killed_from_outside(self):
+        """kill -9 in the middle of work, again and again, sets nothing aside and refuses nobody."""
+        phone = self.phone("14.1")
+        owner = self.owner
+        phone.prime()
+        before = self.items()
+        stop = threading.Event()
+
+        def work():
+            while not stop.is_set():
+                try:
+                    phone.prime()
+                except (Closed, OSError, AssertionError):
+                    phone.close()
+        self.deliver(owner, "innocent")
+        worker = threading.Thread(target=work)
+        worker.start()
+        try:
+            for _ in range(5):
+                old = self.server.kill_engine()
+                eventually(lambda: self.server.engine_pid() not in (None, old), what="a new engine")
+        finally:
+            stop.set()
+            worker.join()
+        self.assertEqual(self.items(), before)
+        phone.close()
+        answer, _ = self.patiently(lambda: phone.sync(key="0"))
+        answer, _ = self.patiently(phone.sync)
+        self.assertEqual(answer.subjects(), ["innocent"])
+
+
+class Withheld(PoisonCase):
+    @forms("2.5", "14.1", ("16.1", "base64"))
+    def test_an_error_of_the_encoder(self, version, form):
+        """No crash: only this phone does without it, everything else comes, and the administrator sees why."""
+        phone = self.phone(version, form)
+        owner = self.owner
+        phone.prime()
+        pid = self.server.engine_pid()
+        for subject in ("first", BAD, "last"):
+            self.deliver(owner, subject)
+        self.assertEqual(sorted(phone.sync().subjects()), ["first", "last"])
+        self.assert_empty_sync(phone.sync())
+        self.assertEqual(self.server.engine_pid(), pid)
+        (row,) = self.items(owner.address)
+        self.assertEqual((row["kind"], row["device"]), ("withheld", phone.device_id))
+        self.server.stop()
+        self.server.start()
+        try:
+            phone.close()
+            self.assert_empty_sync(phone.sync())
+            self.server.bellhop("item", "release", owner.address, row["item"])
+            self.assertEqual(phone.sync().subjects(), [BAD])
+            self.assertEqual(self.items(owner.address), [])
+        finally:
+            self.server.stop()
+            self.server.start(executable=program("bellhopd-crash"))
+
+
+class Requests(PoisonCase):
+    settings = {"server.fronts": "1"}
+
+    @forms("2.5", "12.1", "14.0", ("16.1", "base64"))
+    def test_refused(self, version, form):
+        """The second crash on the same request refuses it: 110 from 14.0 on, 500 before. Another request is served."""
+        phone = self.phone(version, form)
+        phone.prime()
+        owner = self.owner
+        bad = E("GetItemEstimate:GetItemEstimate", E("Collections", E("Collection", E("CollectionId", REQUEST))))
+        answer, refusals = self.patiently(lambda: phone.post("GetItemEstimate", bad))
+        self.assertEqual(len(refusals), 2)
+        if phone.since("14.0"):
+            self.assertEqual((answer.code, answer.status), (200, "110"))
+        else:
+            self.assertEqual(answer.code, 500)
+        pid = self.server.engine_pid()
+        answer = phone.post("GetItemEstimate", bad)
+        self.assertEqual(answer.code, 200 if phone.since("14.0") else 500)
+        self.assertEqual(self.server.engine_pid(), pid)
+        self.deliver(owner, "still served")
+        self.assertEqual(phone.sync().subjects(), ["still served"])
+        (event,) = [row for row in self.log("request refused") if row["user"] == owner.address]
+        self.assertTrue(event["result"].startswith("GetItemEstimate "), event)
+        self.assertEqual(event["device"], phone.device_id)
+        (row,) = self.items(owner.address)
+        self.assertEqual((row["kind"], row["device"]), ("refused", phone.device_id))
+        self.assertRegex(row["item"], "^request:[0-9a-f]{16}$")
+        self.server.bellhop("item", "release", owner.address, row["item"])
+        self.assertEqual(self.items(owner.address), [])
+        answer, refusals = self.patiently(lambda: phone.post("GetItemEstimate", bad))
+        self.assertEqual(len(refusals), 2)
+
+
+class Lmtp(PoisonCase):
+    def attempt(self, recipients, message):
+        """The answers as a mail server gets them, or None when the connection breaks or nobody is there."""
+        try:
+            with self.server.lmtp() as lmtp:
+                return lmtp.deliver(recipients, message)
+        except (LmtpError, OSError):
+            return None
+
+    def until_answered(self, recipients, message):
+        broken = 0
+
+        def once():
+            nonlocal broken
+            pid = self.server.engine_pid()
+            answers = self.attempt(recipients, message)
+            if answers is None and pid is not None and self.server.engine_pid() != pid:
+                broken += 1
+            return answers
+        return eventually(once, what="an answer"), broken
+
+    def test_taken_unread(self):
+        """The engine dies on it twice; then it is taken as it is, shown as a placeholder, and read when it is released."""
+        phone = self.phone("14.1")
+        first = self.owner
+        second = self.user()
+        phone.prime()
+        mark = self.server.log_mark()
+        message = mail.message("A true subject", text=f"{PARSER}\r\n")
+        answers, _ = self.until_answered([first.address, second.address], message)
+        self.assertTrue(all(a.startswith("250") for a in answers), answers)
+        with self.server.changed:
+            deaths = [line for line in self.server.lines[mark:] if "child_ended" in line]
+        self.assertEqual(len(deaths), 2, deaths)
+        answer = phone.sync()
+        ((guilty, data),) = answer.added.items()
+        self.assertIn("cannot be shown", data.get("Email:Subject"))
+        events = [row for row in self.log("item set aside") if row["user"] in (first.address, second.address)]
+        self.assertEqual(len(events), 2)
+        self.assertTrue(self.log("message taken unread"))
+        (row,) = self.items(first.address)
+        self.assertEqual((row["item"], row["kind"]), (guilty, "set aside"))
+        self.assertIn("taken unread", [r["kind"] for r in self.items()])
+        # Released, it is read; this reader has no fault.
+        self.server.bellhop("item", "release", first.address, guilty)
+        released = phone.sync(options=phone.options(body=[("1", "1000")])).changed[guilty]
+        self.assertEqual(released.get("Email:Subject"), "A true subject")
+        self.assertIn(PARSER, released.get("AirSyncBase:Body/Data"))
+        # Other mail goes on.
+        self.deliver(first, "next")
+        self.assertEqual(phone.sync().subjects(), ["next"])
+
+    def test_refused_for_good(self):
+        """Whatever is tried it crashes: after four times the sender is told, and no other mail suffers."""
+        user = self.user()
+        message = mail.message("delivery", text=f"{DELIVERY}\r\n")
+        mark = self.server.log_mark()
+        (answer,), _ = self.until_answered([user.address], message)
+        self.assertTrue(answer.startswith("554 5.6.0"), answer)
+        with self.server.changed:
+            deaths = [line for line in self.server.lines[mark:] if "child_ended" in line]
+        self.assertEqual(len(deaths), 4, deaths)
+        (event,) = self.log("message refused")
+        self.assertEqual(event["user"], user.address)
+        self.deliver(user, "other")
+        phone = user.device("14.1").ready()
+        self.assertEqual([d.get("Email:Subject") for d in phone.prime().values()], ["other"])
 
 
 if __name__ == "__main__":
