@@ -26,16 +26,6 @@
 
 /* ---- 2. folders, keys, Options ---- */
 
-static size_t find_generation(const struct sync_run *run, const struct sync_job *job)
-{
-	const struct sync_collection *gens = &job->gens;
-
-	if (job->newest_key && gens->present[SYNC_CURRENT] &&
-		gens->states[SYNC_CURRENT].version == run->call->version)
-		return SYNC_CURRENT;
-	return sync_collection_find(gens, job->key, run->call->version);
-}
-
 /* What the phone wants from now on: the blocks that stand in the request over those in force. */
 static unsigned take_scope(struct sync_run *run, struct sync_job *job, struct sync_scope *scope)
 {
@@ -145,9 +135,10 @@ static int prepare_job(
 		return 0;
 	if (sync_collection_load(rd, call->device->id, call->user->id, id, &job->gens, err) < 0)
 		return -1;
-	if (job->key_valid && job->key == 0 && !job->newest_key)
+	if (job->key_valid && job->key == 0)
 		return begin_collection(run, job, rd, err);
-	used = job->key_valid ? find_generation(run, job) : SYNC_GENERATIONS;
+	used = job->key_valid ? sync_collection_find(&job->gens, job->key, call->version)
+			      : SYNC_GENERATIONS;
 	if (used == SYNC_GENERATIONS) {
 		job->status = SYNC_STATUS_BAD_KEY;
 		return 0;
@@ -309,10 +300,6 @@ static int save_all(struct sync_run *run, struct err *err)
 	const struct device *device = run->call->device;
 	bool needed = false;
 
-	if (run->cache != NULL && device->sync_request != NULL &&
-		run->cache_len == device->sync_request_len &&
-		memcmp(run->cache, device->sync_request, run->cache_len) == 0)
-		run->cache = NULL;
 	for (size_t i = 0; i < run->job_count; i++) {
 		struct sync_job *job = &run->jobs[i];
 
@@ -321,6 +308,11 @@ static int save_all(struct sync_run *run, struct err *err)
 			(void)sync_collection_same_again(&job->gens, &job->next);
 		needed = needed || must_save(job);
 	}
+	sync_request_remember(run);
+	if (run->cache != NULL && run->cache_len == device->sync_request_len &&
+		(run->cache_len == 0 ||
+			memcmp(run->cache, device->sync_request, run->cache_len) == 0))
+		run->cache = NULL;
 	if (!needed && run->cache == NULL)
 		return 0;
 	return store_transact(run->call->server->store, save_tx, run, err);

@@ -309,13 +309,6 @@ static int apply_one(struct apply *a, struct sync_command *c, struct err *err)
 	return 0;
 }
 
-static int save_cache(struct sync_run *run, struct store_tx *tx, struct err *err)
-{
-	return run->cache == NULL ? 0
-				  : store_device_set_sync_request(tx, run->call->device->id,
-					    run->cache, run->cache_len, err);
-}
-
 static int apply_tx(struct store_tx *tx, void *owner, struct err *err)
 {
 	struct apply *a = owner;
@@ -335,7 +328,10 @@ static int apply_tx(struct store_tx *tx, void *owner, struct err *err)
 	}
 	if (sync_collection_save(tx, &job->gens, &job->next, err) < 0)
 		return -1;
-	return save_cache(a->run, tx, err);
+	/* What is remembered of an earlier request names keys that are over. */
+	if (a->run->call->version < 121 || a->run->call->device->sync_request == NULL)
+		return 0;
+	return store_device_set_sync_request(tx, a->run->call->device->id, NULL, 0, err);
 }
 
 static int find_deleted_items(struct apply *a, struct err *err)

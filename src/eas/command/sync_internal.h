@@ -44,7 +44,7 @@ struct sync_job {
 	const char *collection_id;
 	const char *class_name; /* <= 12.1: echoed; NULL: the request named none */
 	uint64_t key;
-	bool key_valid, newest_key; /* newest_key: take whatever key is current (Partial) */
+	bool key_valid;
 	bool get_changes, get_changes_given;
 	bool deletes_as_moves;
 	unsigned window;                  /* 1..512 */
@@ -79,8 +79,8 @@ struct sync_run {
 	struct eas_call *call;
 	struct sync_job *jobs;
 	size_t job_count;
-	unsigned wait_s; /* 0: answer at once */
-	unsigned window; /* left of the whole response */
+	unsigned wait_s;               /* 0: answer at once */
+	unsigned window, window_asked; /* of the whole response: what is left, what was asked */
 	size_t bytes_left;
 	int64_t deadline_ms;
 	const uint8_t *cache; /* to be remembered as the last request; NULL: leave as it is */
@@ -91,6 +91,12 @@ struct sync_run {
 /* Reads call->root, or the remembered request for an empty one. False: the reply is set (13, 14, 15
  * ...). */
 bool sync_request_read(struct sync_run *run);
+/*
+ * What to remember of the request, for empty ones (which repeat it with the same keys) and Partial
+ * ones (which go on with the keys that were answered). Nothing when commands were in it, when it
+ * failed or was a repetition: then the phone is asked for a whole request (Status 13).
+ */
+void sync_request_remember(struct sync_run *run);
 /* Options of a collection into *ret, which holds what was in force. SYNC_STATUS_OK or the status
  * that is due. */
 unsigned sync_options_read(

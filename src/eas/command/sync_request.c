@@ -10,7 +10,7 @@
 #include "eas/command/sync_internal.h"
 #include "eas/request.h"
 
-#define CACHE_FORMAT 1
+#define CACHE_FORMAT 2
 #define WINDOW_MAX   512u
 
 static uint64_t hash_node(const struct wbxml_node *node, uint64_t seed)
@@ -136,14 +136,28 @@ static struct sync_job *add_job(struct sync_run *run)
 
 /* ---- the memory of the last request ---- */
 
-static void encode_cache(struct sync_run *run, unsigned window)
+/* False: which key the phone has now cannot be told for sure. */
+static bool can_be_remembered(const struct sync_run *run)
+{
+	for (size_t i = 0; i < run->job_count; i++) {
+		const struct sync_job *job = &run->jobs[i];
+
+		if (job->command_count > 0 || job->repeated || job->status != SYNC_STATUS_OK)
+			return false;
+	}
+	return true;
+}
+
+void sync_request_remember(struct sync_run *run)
 {
 	struct buf out = BUF_INIT;
 	uint8_t *bytes;
 
+	if (run->call->version < 121)
+		return;
 	buf_add_byte(&out, CACHE_FORMAT);
 	buf_add_varint(&out, run->wait_s);
-	buf_add_varint(&out, window);
+	buf_add_varint(&out, run->window_asked);
 	buf_add_varint(&out, run->job_count);
 	for (size_t i = 0; i < run->job_count; i++) {
 		const struct sync_job *job = &run->jobs[i];
@@ -151,6 +165,7 @@ static void encode_cache(struct sync_run *run, unsigned window)
 		buf_add_varint(&out, strlen(job->collection_id));
 		buf_add_str(&out, job->collection_id);
 		buf_add_u64(&out, job->key);
+		buf_add_u64(&out, job->new_key ? job->next.key : job->key);
 		buf_add_varint(&out, job->window);
 		buf_add_byte(&out,
 			(uint8_t)((job->get_changes ? 1 : 0) | (job->deletes_as_moves ? 2 : 0)));
@@ -158,13 +173,13 @@ static void encode_cache(struct sync_run *run, unsigned window)
 	bytes = arena_x_alloc(run->call->arena, out.len + 1);
 	memcpy(bytes, out.data, out.len);
 	run->cache = bytes;
-	run->cache_len = out.len;
+	run->cache_len = can_be_remembered(run) ? out.len : 0;
 	buf_deinit(&out);
 }
 
 /* Adds the remembered collections that the request itself does not name. False: nothing usable is
  * remembered. */
-static bool decode_cache(struct sync_run *run, bool newest_keys, size_t named)
+static bool decode_cache(struct sync_run *run, bool answered_keys, size_t named)
 {
 	const struct device *device = run->call->device;
 	struct rd in;
@@ -182,7 +197,7 @@ static bool decode_cache(struct sync_run *run, bool newest_keys, size_t named)
 	run->jobs =
 		arena_x_alloc(run->call->arena, (size_t)(named + count + 1) * sizeof(*run->jobs));
 	run->wait_s = wait_s;
-	run->window = window;
+	run->window = run->window_asked = window;
 	for (uint64_t i = 0; i < count; i++) {
 		struct sync_job *job = add_job(run);
 		size_t len = rd_varint(&in);
@@ -191,9 +206,13 @@ static bool decode_cache(struct sync_run *run, bool newest_keys, size_t named)
 
 		job->collection_id =
 			id == NULL ? "" : arena_x_strndup(run->call->arena, (const char *)id, len);
+		uint64_t answered = 0;
+
 		job->key = rd_u64(&in);
+		answered = rd_u64(&in);
+		if (answered_keys)
+			job->key = answered;
 		job->key_valid = true;
-		job->newest_key = newest_keys;
 		job->window = clamp_window(rd_varint(&in));
 		bits = rd_u8(&in);
 		job->get_changes = (bits & 1) != 0;
@@ -259,15 +278,6 @@ static void read_collections(
 	}
 }
 
-static bool has_commands(const struct sync_run *run)
-{
-	for (size_t i = 0; i < run->job_count; i++) {
-		if (run->jobs[i].command_count > 0)
-			return true;
-	}
-	return false;
-}
-
 static size_t count_children(const struct wbxml_node *node)
 {
 	size_t count = 0;
@@ -299,12 +309,10 @@ bool sync_request_read(struct sync_run *run)
 	if (!partial)
 		run->window = WINDOW_MAX;
 	window = clamp_window(eas_get_uint(root, TAG_AirSync_WindowSize, run->window));
-	run->window = window;
+	run->window = run->window_asked = window;
 	if (!read_wait(run, root))
 		return false;
 	read_collections(run, collections, count_children(collections));
-	if (run->call->version >= 121 && !has_commands(run))
-		encode_cache(run, window);
 	return true;
 }
 
