@@ -298,6 +298,8 @@ NODISCARD int store_device_count(
 NODISCARD int store_device_save(struct store_tx *tx, struct device *device, struct err *err);
 /* The same row, single groups of columns, so that commands running side by side do not undo each other: */
 NODISCARD int store_device_set_ping(struct store_tx *tx, struct device_id id, uint32_t heartbeat_s, const void *folders, size_t len, struct err *err);
+/* What is remembered just now; NULL: nothing. */
+NODISCARD int store_device_sync_request(struct store_read *rd, struct device_id id, struct arena *arena, const uint8_t **ret, size_t *ret_len, struct err *err);
 NODISCARD int store_device_set_sync_request(struct store_tx *tx, struct device_id id, const void *bytes, size_t len, struct err *err);
 NODISCARD int store_device_set_seen(struct store_tx *tx, struct device_id id, uint16_t version, const char *user_agent, const char *device_type, int64_t at, struct err *err);
 NODISCARD int store_device_set_policy(struct store_tx *tx, struct device_id id, uint32_t temporary, uint32_t final, uint8_t status, uint64_t policy_version, int64_t at, struct err *err);

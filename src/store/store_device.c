@@ -258,6 +258,26 @@ int store_device_set_ping(struct store_tx *tx, struct device_id id, uint32_t hea
 	return updated(tx, st, id, err);
 }
 
+int store_device_sync_request(struct store_read *rd, struct device_id id, struct arena *arena,
+	const uint8_t **ret, size_t *ret_len, struct err *err)
+{
+	CLEANUP(db_done) struct db_stmt *st = NULL;
+	struct store_row row = {.arena = arena};
+	int rc;
+
+	*ret = NULL;
+	*ret_len = 0;
+	if (store_prepare(rd, "SELECT sync_request FROM devices WHERE id = $1", &st, err) < 0)
+		return -1;
+	db_bind_u64(st, 1, id.v);
+	rc = db_step(st, err);
+	if (rc <= 0)
+		return rc;
+	row.st = st;
+	*ret = store_row_blob(&row, ret_len);
+	return store_row_end(&row, err);
+}
+
 int store_device_set_sync_request(
 	struct store_tx *tx, struct device_id id, const void *bytes, size_t len, struct err *err)
 {

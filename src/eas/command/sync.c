@@ -203,6 +203,10 @@ static int prepare_and_collect(struct sync_run *run, struct err *err)
 	if (store_read_begin(store, &rd, err) < 0)
 		return -1;
 	result = each_job(run, prepare_job, rd, err);
+	/* The device was loaded before this request's turn had come. */
+	if (result == 0)
+		result = store_device_sync_request(rd, run->call->device->id, run->call->arena,
+			&run->remembered, &run->remembered_len, err);
 	if (result == 0 && writes) {
 		store_read_end(&rd);
 		if (apply_all(run, err) < 0 || store_read_begin(store, &rd, err) < 0)
@@ -297,7 +301,6 @@ static int save_tx(struct store_tx *tx, void *owner, struct err *err)
 
 static int save_all(struct sync_run *run, struct err *err)
 {
-	const struct device *device = run->call->device;
 	bool needed = false;
 
 	for (size_t i = 0; i < run->job_count; i++) {
@@ -309,9 +312,8 @@ static int save_all(struct sync_run *run, struct err *err)
 		needed = needed || must_save(job);
 	}
 	sync_request_remember(run);
-	if (run->cache != NULL && run->cache_len == device->sync_request_len &&
-		(run->cache_len == 0 ||
-			memcmp(run->cache, device->sync_request, run->cache_len) == 0))
+	if (run->cache != NULL && run->cache_len == run->remembered_len &&
+		(run->cache_len == 0 || memcmp(run->cache, run->remembered, run->cache_len) == 0))
 		run->cache = NULL;
 	if (!needed && run->cache == NULL)
 		return 0;

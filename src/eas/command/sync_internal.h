@@ -85,6 +85,8 @@ struct sync_run {
 	int64_t deadline_ms;
 	const uint8_t *cache; /* to be remembered as the last request; NULL: leave as it is */
 	size_t cache_len;
+	const uint8_t *remembered; /* what is stored; NULL: nothing */
+	size_t remembered_len;
 };
 
 /* ---- sync_request.c ---- */
