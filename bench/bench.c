@@ -95,24 +95,31 @@ static void find_bellhopd(struct bench *b, const char *build)
 	bench_die("there is no bellhopd in %s", build);
 }
 
-void bench_init(struct bench *b, const char *name, int argc, char **argv)
+static void open_store(struct bench *b)
 {
-	const char *build = "build", *where = getenv("BENCH_FOLDER");
-	struct store_options options = {.readers_max = 2,
+	CLEANUP(mem_freep) char *data_dir = x_printf("%s/data", b->folder);
+	struct store_options options = {.data_dir = data_dir,
+		.readers_max = 2,
 		.group_max = FILL_GROUP,
 		.body_inline_max = 131072,
 		.cache_kib = 65536,
 		.mmap_bytes = 1u << 28};
-	CLEANUP(mem_freep) char *data_dir = NULL;
 	struct err err = ERR_INIT;
+
+	BENCH_OK(durable_mkdirs(data_dir, &err), &err);
+	BENCH_OK(store_open(&options, &b->store, &err), &err);
+}
+
+void bench_init(struct bench *b, const char *name, int argc, char **argv)
+{
+	const char *build = "build", *where = getenv("BENCH_FOLDER");
 
 	*b = (struct bench){.name = name, .notify_fd = -1};
 	for (int i = 1; i + 1 < argc; i++) {
 		if (strcmp(argv[i], "--build-dir") == 0)
 			build = argv[i + 1];
-		else if (strcmp(argv[i], "--only") == 0)
-			b->only = argv[i + 1];
 	}
+	b->only = bench_only(argc, argv);
 	running = b;
 	(void)signal(SIGPIPE, SIG_IGN);
 	find_bellhopd(b, build);
@@ -121,12 +128,18 @@ void bench_init(struct bench *b, const char *name, int argc, char **argv)
 		where != NULL ? where : "/var/tmp");
 	if (mkdtemp(b->folder) == NULL)
 		bench_die("%s: %s", b->folder, strerror(errno));
-	data_dir = x_printf("%s/data", b->folder);
-	BENCH_OK(durable_mkdirs(data_dir, &err), &err);
-	options.data_dir = data_dir;
 	b->http_port = free_port();
 	b->lmtp_port = free_port();
-	BENCH_OK(store_open(&options, &b->store, &err), &err);
+	open_store(b);
+}
+
+const char *bench_only(int argc, char **argv)
+{
+	for (int i = 1; i + 1 < argc; i++) {
+		if (strcmp(argv[i], "--only") == 0)
+			return argv[i + 1];
+	}
+	return NULL;
 }
 
 bool bench_wants(const struct bench *b, const char *part)
@@ -154,6 +167,7 @@ static void open_notify(struct bench *b, struct sockaddr_un *a)
 {
 	*a = (struct sockaddr_un){.sun_family = AF_UNIX};
 	(void)snprintf(a->sun_path, sizeof(a->sun_path), "%.90s/notify", b->folder);
+	(void)unlink(a->sun_path);
 	b->notify_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (b->notify_fd < 0 || bind(b->notify_fd, (struct sockaddr *)a, sizeof(*a)) < 0)
 		bench_die("%s: %s", a->sun_path, strerror(errno));
@@ -214,29 +228,39 @@ void bench_start(struct bench *b)
 	wait_ready(b);
 }
 
+static void stop_server(struct bench *b)
+{
+	int64_t end_us = bench_now_us() + STOP_MS * 1000LL;
+	pid_t ended = 0;
+	int status = 0;
+
+	(void)kill(b->pid, SIGTERM);
+	while (ended == 0 && bench_now_us() < end_us) {
+		ended = waitpid(b->pid, &status, WNOHANG);
+		if (ended == 0)
+			(void)poll(NULL, 0, 20);
+	}
+	if (ended == 0)
+		bench_die("bellhopd did not stop");
+	b->pid = 0;
+	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+		bench_die("bellhopd stopped with status %x; see %s/log", status, b->folder);
+	fd_close(&b->notify_fd);
+}
+
+void bench_stop(struct bench *b)
+{
+	stop_server(b);
+	open_store(b);
+}
+
 void bench_finish(struct bench *b)
 {
 	struct err err = ERR_INIT;
-	int status = 0;
 
 	store_close(&b->store);
-	if (b->pid > 0) {
-		int64_t end_us = bench_now_us() + STOP_MS * 1000LL;
-		pid_t ended = 0;
-
-		(void)kill(b->pid, SIGTERM);
-		while (ended == 0 && bench_now_us() < end_us) {
-			ended = waitpid(b->pid, &status, WNOHANG);
-			if (ended == 0)
-				(void)poll(NULL, 0, 20);
-		}
-		if (ended == 0)
-			bench_die("bellhopd did not stop");
-		b->pid = 0;
-		if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-			bench_die("bellhopd stopped with status %x; see %s/log", status, b->folder);
-	}
-	fd_close(&b->notify_fd);
+	if (b->pid > 0)
+		stop_server(b);
 	BENCH_OK(durable_remove_tree(b->folder, &err), &err);
 	running = NULL;
 }
@@ -321,6 +345,25 @@ static double process_cpu_us(pid_t pid)
 	return sum_us;
 }
 
+pid_t bench_engine_pid(const struct bench *b)
+{
+	char path[64], children[4096], name[64];
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)b->pid, (int)b->pid);
+	read_proc(path, children, sizeof(children));
+	for (char *p = children, *end; *p != 0; p = end) {
+		long child = strtol(p, &end, 10);
+
+		if (end == p)
+			break;
+		(void)snprintf(path, sizeof(path), "/proc/%ld/comm", child);
+		read_proc(path, name, sizeof(name));
+		if (strcmp(name, "engine\n") == 0)
+			return (pid_t)child;
+	}
+	bench_die("bellhopd has no engine");
+}
+
 double bench_server_cpu_us(const struct bench *b)
 {
 	double before_us = process_cpu_us(b->pid), now_us = before_us;
@@ -375,7 +418,13 @@ struct fill {
 	struct owner_id owner;
 	struct account_mail mails[FILL_GROUP];
 	unsigned first, count;
+	int64_t (*date_at)(unsigned i);
 };
+
+static int64_t minutes_apart(unsigned i)
+{
+	return 1700000000 + 60 * (int64_t)i;
+}
 
 static int add_mails(struct store_tx *tx, void *owner, struct err *err)
 {
@@ -385,8 +434,8 @@ static int add_mails(struct store_tx *tx, void *owner, struct err *err)
 		struct item_id ignored;
 
 		if (account_mail_add(tx, f->owner, FOLDER_INBOX, &f->mails[i],
-			    1700000000 + 60 * (int64_t)(f->first + i), false, (struct device_id){0},
-			    &ignored, err) < 0)
+			    f->date_at(f->first + i), false, (struct device_id){0}, &ignored,
+			    err) < 0)
 			return -1;
 	}
 	return 0;
@@ -395,6 +444,12 @@ static int add_mails(struct store_tx *tx, void *owner, struct err *err)
 void bench_fill(struct bench *b, struct owner_id owner, unsigned count,
 	void (*make)(unsigned i, struct buf *out))
 {
+	bench_fill_dated(b, owner, count, make, NULL);
+}
+
+void bench_fill_dated(struct bench *b, struct owner_id owner, unsigned count,
+	void (*make)(unsigned i, struct buf *out), int64_t (*date_at)(unsigned i))
+{
 	static const struct mime_limits limits = {
 		.parts = 1000, .depth = 50, .header_bytes = 1u << 20};
 	CLEANUP(mem_freep) struct fill *f = x_new(struct fill);
@@ -402,6 +457,7 @@ void bench_fill(struct bench *b, struct owner_id owner, unsigned count,
 	struct err err = ERR_INIT;
 
 	f->owner = owner;
+	f->date_at = date_at != NULL ? date_at : minutes_apart;
 	for (; f->first < count; f->first += f->count) {
 		f->count = MIN(count - f->first, FILL_GROUP);
 		for (unsigned i = 0; i < f->count; i++) {

@@ -43,10 +43,14 @@ _Noreturn void bench_die(const char *fmt, ...) __attribute__((format(printf, 1, 
 
 /* argv: --build-dir DIR, --only PART. Makes the folder and opens the store. */
 void bench_init(struct bench *b, const char *name, int argc, char **argv);
+/* What --only names, or NULL. */
+const char *bench_only(int argc, char **argv);
 /* False: --only names another part (for profiling one). */
 bool bench_wants(const struct bench *b, const char *part);
 /* Closes the store, writes the configuration, starts bellhopd, waits until it is ready. */
 void bench_start(struct bench *b);
+/* Stops it and opens the store again; bench_start() may follow. */
+void bench_stop(struct bench *b);
 /* Stops it and removes the folder. */
 void bench_finish(struct bench *b);
 
@@ -57,6 +61,8 @@ void bench_figure(const struct bench *b, const char *figure, double value, const
 int64_t bench_now_us(void); /* monotonic */
 /* CPU microseconds that all processes of the server have used. */
 double bench_server_cpu_us(const struct bench *b);
+/* The engine, a child of the supervisor. */
+pid_t bench_engine_pid(const struct bench *b);
 /* The p-th percentile (0..1) of values, which are sorted by it. */
 double bench_percentile(double *values, size_t count, double p);
 
@@ -66,10 +72,20 @@ struct owner_id bench_add_user(struct bench *b, unsigned n);
 /* Puts count messages into the user's Inbox; make(i, out) builds each. */
 void bench_fill(struct bench *b, struct owner_id owner, unsigned count,
 	void (*make)(unsigned i, struct buf *out));
+/* The same with a date for each; NULL: a minute apart, in order, years ago. */
+void bench_fill_dated(struct bench *b, struct owner_id owner, unsigned count,
+	void (*make)(unsigned i, struct buf *out), int64_t (*date_at)(unsigned i));
 
 /* ---- messages (bench_mail.c): the same for the same number, always ---- */
-enum bench_mail_kind { BENCH_PLAIN, BENCH_ALTERNATIVE, BENCH_ATTACHMENT };
-/* to: an address; body_bytes: of the text (each of the two, for ALTERNATIVE). */
+enum bench_mail_kind {
+	BENCH_PLAIN,
+	BENCH_ALTERNATIVE,
+	BENCH_ATTACHMENT,
+	BENCH_HTML,
+	BENCH_LARGE_PAPER
+};
+/* to: an address; body_bytes: of the text (each of the two, for ALTERNATIVE), or of the attachment
+ * as it stands in the message (LARGE_PAPER; that of ATTACHMENT has 40 KB). */
 void bench_mail(unsigned seed, enum bench_mail_kind kind, const char *to, size_t body_bytes,
 	struct buf *out);
 
@@ -96,14 +112,19 @@ struct bench_phone {
 	char inbox[72], sync_key[72];
 	unsigned body_type;
 	int64_t truncation;
-	unsigned window;
+	unsigned window, filter;
+	bool gzip;           /* accepts it */
+	bool gone_counts;    /* Deletes are counted too, else they are an error */
 	uint64_t body_bytes; /* of all messages that came */
 	struct buf in;       /* bytes of the answer under way */
+	struct buf plain;    /* the last one, when it was compressed */
 	struct buf ping;     /* the whole Ping request, built once */
 };
 void bench_phone_init(
 	const struct bench *b, struct bench_phone *p, unsigned user, const char *device);
 void bench_phone_clear(struct bench_phone *p);
+/* To the server that runs now. */
+void bench_phone_reconnect(const struct bench *b, struct bench_phone *p);
 /* Provision, FolderSync, Sync of the Inbox with key 0. */
 void bench_phone_set_up(struct bench_phone *p);
 /* Builds the HTTP request of a command. */

@@ -72,11 +72,11 @@ static void add_html(struct random *r, size_t bytes, struct buf *out)
 	buf_add_str(out, "</body></html>\r\n");
 }
 
-static void add_attachment(struct random *r, struct buf *out)
+static void add_attachment(struct random *r, size_t bytes, struct buf *out)
 {
 	CLEANUP(buf_deinit) struct buf raw = BUF_INIT, text = BUF_INIT;
 
-	for (unsigned i = 0; i < 40000 / 8; i++)
+	for (size_t i = 0; i < bytes / 8; i++)
 		buf_add_u64(&raw, next(r));
 	base64_add(&text, raw.data, raw.len);
 	for (size_t i = 0; i < text.len; i += 76) {
@@ -119,10 +119,15 @@ void bench_mail(unsigned seed, enum bench_mail_kind kind, const char *to, size_t
 		add_text(&r, body_bytes, out);
 		return;
 	}
+	if (kind == BENCH_HTML) {
+		buf_add_str(out, html);
+		add_html(&r, body_bytes, out);
+		return;
+	}
 	buf_addf(out, "Content-Type: multipart/%s; boundary=\"=_b%u\"\r\n\r\n--=_b%u\r\n",
 		kind == BENCH_ALTERNATIVE ? "alternative" : "mixed", seed, seed);
 	buf_add_str(out, plain);
-	add_text(&r, body_bytes, out);
+	add_text(&r, kind == BENCH_LARGE_PAPER ? 2500 : body_bytes, out);
 	buf_addf(out, "\r\n--=_b%u\r\n", seed);
 	if (kind == BENCH_ALTERNATIVE) {
 		buf_add_str(out, html);
@@ -133,7 +138,7 @@ void bench_mail(unsigned seed, enum bench_mail_kind kind, const char *to, size_t
 			"Content-Disposition: attachment; filename=\"paper%u.pdf\"\r\n"
 			"Content-Transfer-Encoding: base64\r\n\r\n",
 			seed, seed);
-		add_attachment(&r, out);
+		add_attachment(&r, kind == BENCH_LARGE_PAPER ? body_bytes / 78 * 57 : 40000, out);
 	}
 	buf_addf(out, "\r\n--=_b%u--\r\n", seed);
 }

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include "base/fd.h"
 #include "base/mem.h"
@@ -20,31 +21,46 @@
 
 #define HEAD_MAX 16384
 
-void bench_phone_init(
-	const struct bench *b, struct bench_phone *p, unsigned user, const char *device)
+static int open_connection(const struct bench *b)
 {
 	struct sockaddr_in a = {.sin_family = AF_INET,
 		.sin_port = htons(b->http_port),
 		.sin_addr = {htonl(INADDR_LOOPBACK)}};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
+
+	if (fd < 0 || connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0)
+		bench_die("HTTP: connecting: %s", strerror(errno));
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	return fd;
+}
+
+void bench_phone_reconnect(const struct bench *b, struct bench_phone *p)
+{
+	fd_close(&p->fd);
+	p->in.len = 0;
+	p->fd = open_connection(b);
+}
+
+void bench_phone_init(
+	const struct bench *b, struct bench_phone *p, unsigned user, const char *device)
+{
 	CLEANUP(buf_deinit) struct buf basic = BUF_INIT;
 	char credentials[64];
-	int one = 1, n;
+	int n;
 
 	*p = (struct bench_phone){.n = user, .body_type = 1, .truncation = 32768, .window = 512};
 	(void)snprintf(p->device_id, sizeof(p->device_id), "%s%u", device, user);
 	n = snprintf(credentials, sizeof(credentials), "user%u@bench.example:secret%u", user, user);
 	base64_add(&basic, credentials, (size_t)n);
 	(void)snprintf(p->authorization, sizeof(p->authorization), "Basic %s", buf_cstr(&basic));
-	p->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (p->fd < 0 || connect(p->fd, (struct sockaddr *)&a, sizeof(a)) < 0)
-		bench_die("HTTP: connecting: %s", strerror(errno));
-	(void)setsockopt(p->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	p->fd = open_connection(b);
 }
 
 void bench_phone_clear(struct bench_phone *p)
 {
 	fd_close(&p->fd);
 	buf_deinit(&p->in);
+	buf_deinit(&p->plain);
 	buf_deinit(&p->ping);
 }
 
@@ -65,6 +81,8 @@ void bench_phone_request(const struct bench_phone *p, enum request_command comma
 		p->authorization);
 	if (command != REQUEST_PING)
 		buf_addf(out, "X-MS-PolicyKey: %u\r\n", p->policy_key);
+	if (p->gzip)
+		buf_add_str(out, "Accept-Encoding: gzip\r\n");
 	buf_addf(out, "Content-Length: %zu\r\n\r\n", len);
 	buf_add(out, body, len);
 }
@@ -108,6 +126,33 @@ static size_t head_length(struct buf *in, size_t *ret_length)
 	return (size_t)(end + 4 - (const char *)in->data);
 }
 
+/* Into p->plain. */
+static void inflate_answer(struct bench_phone *p, size_t head, size_t length)
+{
+	z_stream z = {.next_in = p->in.data + head, .avail_in = (uInt)length};
+	int result = Z_OK;
+
+	buf_clear(&p->plain);
+	if (inflateInit2(&z, 15 + 16) != Z_OK)
+		bench_die("memory");
+	while (result == Z_OK) {
+		if (!buf_reserve(&p->plain, 1u << 20))
+			bench_die("memory");
+		z.next_out = p->plain.data + p->plain.len;
+		z.avail_out = 1u << 20;
+		result = inflate(&z, Z_NO_FLUSH);
+		p->plain.len += (1u << 20) - z.avail_out;
+	}
+	(void)inflateEnd(&z);
+	if (result != Z_STREAM_END)
+		bench_die("an answer is not gzip");
+}
+
+static bool is_compressed(const struct bench_phone *p, size_t head)
+{
+	return memmem(p->in.data, head, "Content-Encoding: gzip", 22) != NULL;
+}
+
 bool bench_phone_receive(struct bench_phone *p, const uint8_t **ret_body, size_t *ret_len)
 {
 	for (;;) {
@@ -118,6 +163,11 @@ bool bench_phone_receive(struct bench_phone *p, const uint8_t **ret_body, size_t
 			*ret_body = p->in.data + head;
 			*ret_len = length;
 			p->in.len = 0; /* the bytes stay until the next call */
+			if (is_compressed(p, head)) {
+				inflate_answer(p, head, length);
+				*ret_body = p->plain.data;
+				*ret_len = p->plain.len;
+			}
 			return true;
 		}
 		if (!buf_reserve(&p->in, MAX((size_t)4096, head + length)))
@@ -206,6 +256,7 @@ void bench_phone_sync_request(const struct bench_phone *p, struct buf *out)
 	struct request_sync sync = {.sync_key = p->sync_key,
 		.collection_id = p->inbox,
 		.window = p->window,
+		.filter = p->filter,
 		.body_type = p->body_type,
 		.truncation = p->truncation};
 
@@ -231,6 +282,8 @@ unsigned bench_phone_take_sync(
 			c == NULL ? 0 : c->status);
 	(void)snprintf(p->sync_key, sizeof(p->sync_key), "%s", c->sync_key);
 	for (size_t i = 0; i < c->item_count; i++) {
+		if (c->items[i].kind == ANSWER_DELETE && p->gone_counts)
+			continue;
 		if (c->items[i].kind != ANSWER_ADD || c->items[i].mail.body_type != p->body_type ||
 			c->items[i].mail.data_len == 0)
 			bench_die("message %s came without its body", c->items[i].server_id);

@@ -1,7 +1,7 @@
 /*
  * sync: what the server pays, in CPU microseconds of all its processes, for a Sync that brings
  * nothing, for a Ping renewed from memory, and for one new message in a folder of 10,000 and of
- * 100,000.
+ * 100,000. The parts with a server of their own are in sync_state.c and sync_load.c.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -12,6 +12,7 @@
 #include "base/fd.h"
 #include "base/mem.h"
 #include "bench.h"
+#include "sync.h"
 
 #define EMPTY_SYNCS    5000u
 #define RENEWAL_PHONES 500u
@@ -171,7 +172,7 @@ static void deltas(struct bench *b, struct bench_phone *small)
 	bench_phone_clear(&large);
 }
 
-int main(int argc, char **argv)
+static void commands(int argc, char **argv)
 {
 	struct bench b;
 	struct bench_phone small;
@@ -193,5 +194,30 @@ int main(int argc, char **argv)
 		renewal(&b);
 	bench_phone_clear(&small);
 	bench_finish(&b);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct {
+		const char *parts; /* of --only */
+		void (*run)(int argc, char **argv);
+	} parts[] = {
+		{"empty delta renewal", commands},
+		{"state", sync_bench_state},
+		{"invisible", sync_bench_invisible},
+		{"import", sync_bench_import},
+		{"memory", sync_bench_memory},
+	};
+	const char *only = bench_only(argc, argv);
+	bool any = false;
+
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+		if (only != NULL && strstr(parts[i].parts, only) == NULL)
+			continue;
+		parts[i].run(argc, argv);
+		any = true;
+	}
+	if (!any)
+		bench_die("there is no part %s", only);
 	return 0;
 }

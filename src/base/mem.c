@@ -3,6 +3,7 @@
  */
 #include "base/mem.h"
 
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -82,6 +83,13 @@ void mem_freep(void *p)
 
 	free(*slot);
 	*slot = NULL;
+}
+
+void mem_return_large(void)
+{
+	(void)mallopt(M_MMAP_THRESHOLD, (int)MEM_LARGE_BYTES);
+	/* Each heap keeps a little, so that a busy thread does not give back and ask again. */
+	(void)mallopt(M_TRIM_THRESHOLD, (int)(2 * MEM_LARGE_BYTES));
 }
 
 void mem_fail_after(unsigned n)

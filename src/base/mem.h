@@ -43,6 +43,17 @@ void mem_free(void *p);
 /* For CLEANUP(mem_freep) on plain pointers: frees *p, clears it. */
 void mem_freep(void *p);
 
+/*
+ * For a process of many threads that now and then needs a lot: blocks of MEM_LARGE_BYTES and more
+ * are mapped one by one and go back to the system when they are freed. (By itself, malloc learns
+ * from the first such block to keep them in the heap of each thread.) Before the first thread.
+ *
+ * Mapping costs a page fault for every 4 KB, so what is usual, a Sync response of 2 MB on its way,
+ * stays below.
+ */
+#define MEM_LARGE_BYTES ((size_t)5 << 20)
+void mem_return_large(void);
+
 /* Tests only: the n-th _try_ allocation from now on fails (1 = the next); 0 switches it off. */
 void mem_fail_after(unsigned n);
 

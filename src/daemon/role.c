@@ -225,8 +225,10 @@ static int run(struct role *r, int argc, char **argv, struct err *err)
 		return -1;
 	log_set_level((enum log_level)log_level_parse(r->settings->server_log_level));
 	net_setup();
-	if (str_eq(r->role, "engine"))
+	if (str_eq(r->role, "engine")) {
+		mem_return_large();
 		return run_engine(r, err);
+	}
 	return run_front(r, err);
 }
 
