@@ -46,6 +46,9 @@ struct admin_options {
 	 * NULL: it is only asked.
 	 */
 	int (*reload)(void *owner, struct err *err);
+	/* Makes the next Sync of a phone compare a whole folder (eas/repair.h). NULL: refused. */
+	int (*repair)(void *owner, struct device_id device, struct owner_id folder_owner,
+		struct folder_id folder, struct err *err);
 	/*
 	 * Fills up to max counters and returns how many; any thread. Known names: parked,
 	 * connections, fronts, engine_pid, workers_busy. Others are shown by `stats` as they are.

@@ -73,11 +73,38 @@ int admin_device_list(struct admin_call *call, struct err *err)
 	return 0;
 }
 
-static int find_device(
+/* By its DeviceId alone: somebody must be the only one who has it. */
+static int find_unowned(
+	struct admin_call *call, struct user **ret_user, struct device **ret, struct err *err)
+{
+	const char *name = admin_text(call, "device");
+	struct device *devices, *found = NULL;
+	size_t count;
+
+	if (store_device_list(call->rd, (struct owner_id){0}, call->arena, &devices, &count, err) <
+		0)
+		return -1;
+	for (size_t i = 0; i < count; i++) {
+		if (!str_eq(devices[i].device_id, name))
+			continue;
+		if (found != NULL)
+			return err_set(err, ERR_CONFLICT,
+				"several users have a phone \"%.80s\": name the user", name);
+		found = &devices[i];
+	}
+	if (found == NULL)
+		return err_set(err, ERR_NOT_FOUND, "there is no phone \"%.80s\"", name);
+	*ret = found;
+	return store_user_load(call->rd, found->owner, call->arena, ret_user, err);
+}
+
+int admin_device(
 	struct admin_call *call, struct user **ret_user, struct device **ret, struct err *err)
 {
 	const char *name = admin_text(call, "device");
 
+	if (admin_text(call, "address") == NULL)
+		return find_unowned(call, ret_user, ret, err);
 	if (admin_user(call, ret_user, err) < 0)
 		return -1;
 	if (store_device_find(call->rd, (*ret_user)->id, name, call->arena, ret, err) < 0)
@@ -93,7 +120,7 @@ int admin_device_show(struct admin_call *call, struct err *err)
 	struct user *user;
 	struct device *d;
 
-	if (find_device(call, &user, &d, err) < 0)
+	if (admin_device(call, &user, &d, err) < 0)
 		return -1;
 	json_decref(call->result);
 	call->result = device_to_json(call, d, admin_user_address(call, user));
@@ -132,7 +159,7 @@ int admin_device_wipe(struct admin_call *call, struct err *err)
 	struct user *user;
 	struct device *device;
 
-	if (find_device(call, &user, &device, err) < 0 ||
+	if (admin_device(call, &user, &device, err) < 0 ||
 		store_device_set_wipe(call->tx, device->id, WIPE_ORDERED, call->now_at, err) < 0)
 		return -1;
 	return answer_device(call, user, device->id, err);
@@ -143,7 +170,7 @@ int admin_device_block(struct admin_call *call, struct err *err)
 	struct user *user;
 	struct device *device;
 
-	if (find_device(call, &user, &device, err) < 0 ||
+	if (admin_device(call, &user, &device, err) < 0 ||
 		store_device_set_blocked(call->tx, device->id, true, err) < 0)
 		return -1;
 	return answer_device(call, user, device->id, err);
@@ -154,7 +181,7 @@ int admin_device_unblock(struct admin_call *call, struct err *err)
 	struct user *user;
 	struct device *device;
 
-	if (find_device(call, &user, &device, err) < 0 ||
+	if (admin_device(call, &user, &device, err) < 0 ||
 		store_device_set_blocked(call->tx, device->id, false, err) < 0)
 		return -1;
 	/* Only what the phone has not met yet can be taken back. */
@@ -169,7 +196,7 @@ int admin_device_del(struct admin_call *call, struct err *err)
 	struct user *user;
 	struct device *device;
 
-	if (find_device(call, &user, &device, err) < 0)
+	if (admin_device(call, &user, &device, err) < 0)
 		return -1;
 	admin_put(call->result, "device", device->device_id);
 	return store_device_delete(call->tx, device->id, err);

@@ -34,6 +34,10 @@ const char *admin_text(const struct admin_call *call, const char *name);
 uint64_t admin_number(const struct admin_call *call, const char *name, uint64_t fallback);
 /* The user of the argument "address"; ERR_NOT_FOUND says so. */
 NODISCARD int admin_user(struct admin_call *call, struct user **ret, struct err *err);
+/* The device of the argument "device", and its user: that of "address", or the only one who has it.
+ */
+NODISCARD int admin_device(
+	struct admin_call *call, struct user **ret_user, struct device **ret, struct err *err);
 /* "anna@example.org", in the arena. */
 const char *admin_user_address(struct admin_call *call, const struct user *user);
 /* Puts text or a number into an object; NULL text becomes "". Text that is no UTF-8 is cleaned. */
@@ -61,6 +65,8 @@ int admin_device_wipe(struct admin_call *call, struct err *err);
 int admin_device_block(struct admin_call *call, struct err *err);
 int admin_device_unblock(struct admin_call *call, struct err *err);
 int admin_device_del(struct admin_call *call, struct err *err);
+int admin_device_check(struct admin_call *call, struct err *err);
+int admin_device_repair(struct admin_call *call, struct err *err);
 int admin_item_list(struct admin_call *call, struct err *err);
 int admin_item_release(struct admin_call *call, struct err *err);
 int admin_policy_show(struct admin_call *call, struct err *err);

@@ -14,6 +14,12 @@
 		"device", ADMIN_ARG_TEXT, true, true,                                              \
 			"the phone's DeviceId, as device list shows it"                            \
 	}
+/* Left out where one DeviceId says it. */
+#define OWNER                                                                                      \
+	{                                                                                          \
+		"address", ADMIN_ARG_ADDRESS, false, true,                                         \
+			"whose; needed when several users have a phone of that DeviceId"           \
+	}
 #define YES                                                                                        \
 	{                                                                                          \
 		"yes", ADMIN_ARG_FLAG, true, false, "do it: this cannot be taken back"             \
@@ -65,6 +71,12 @@ const struct admin_verb admin_verbs[ADMIN_VERB_COUNT] = {
 		true, false, ADMIN_CONFIRM_NONE, {ADDRESS("whose"), DEVICE}, ""},
 	[ADMIN_DEVICE_DEL] = {"device del", "Forget a phone. It starts anew when it calls again.",
 		true, false, ADMIN_CONFIRM_ASK, {ADDRESS("whose"), DEVICE, YES}, ""},
+	[ADMIN_DEVICE_CHECK] = {"device check", "Compare what a phone should hold with what is there, folder by folder.",
+		false, false, ADMIN_CONFIRM_NONE, {OWNER, DEVICE}, ""},
+	[ADMIN_DEVICE_REPAIR] = {"device repair", "Let the next Sync of a folder compare everything and send the difference. The phone keeps its keys and its mail.",
+		true, true, ADMIN_CONFIRM_NONE, {OWNER, DEVICE,
+			{"folder", ADMIN_ARG_TEXT, false, true, "its name or number, as device check shows them; 0 is the list of folders"},
+			{"all", ADMIN_ARG_FLAG, false, false, "every folder that the phone has synchronized"}}, ""},
 	[ADMIN_ITEM_LIST] = {"item list", "List what the server keeps from phones: items and requests on which the engine crashed twice; for one user also what single phones withhold.",
 		false, false, ADMIN_CONFIRM_NONE, {{"address", ADMIN_ARG_ADDRESS, false, true, "whose"}},
 		"address item kind folder device since_at reason"},

@@ -214,13 +214,25 @@ static const struct admin_arg *find_option(const struct admin_verb *verb, const 
 	return NULL;
 }
 
+/* An optional address in front of other words is known by its @, unless those then lack a word. */
+static bool is_left_out(
+	const struct ctl_command *c, const struct admin_verb *verb, size_t at, size_t word)
+{
+	size_t needed = 0;
+
+	for (size_t i = at + 1; i < admin_verb_arg_count(verb); i++)
+		needed += verb->args[i].positional && verb->args[i].required;
+	return verb->args[at].type == ADMIN_ARG_ADDRESS && !verb->args[at].required && needed > 0 &&
+	       (strchr(c->words[word], '@') == NULL || c->word_count - word <= needed);
+}
+
 static int fill_args(const struct ctl_command *c, const struct admin_verb *verb, size_t word,
 	json_t *args, struct err *err)
 {
 	for (size_t i = 0; i < admin_verb_arg_count(verb); i++) {
 		const struct admin_arg *arg = &verb->args[i];
 
-		if (!arg->positional)
+		if (!arg->positional || (word < c->word_count && is_left_out(c, verb, i, word)))
 			continue;
 		if (word < c->word_count) {
 			if (put_value(args, arg, c->words[word++], err) < 0)

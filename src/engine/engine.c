@@ -23,6 +23,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/notes.h"
+#include "eas/repair.h"
 #include "engine/admin_link.h"
 #include "engine/engine_internal.h"
 #include "engine/poison.h"
@@ -324,6 +325,15 @@ static int listen_for_fronts(struct process *p, struct err *err)
 		p->loop, p->listen_fd, "engine_listener", on_front, p, &p->listen_watch, err);
 }
 
+/* Any thread. */
+static int repair(void *owner, struct device_id device, struct owner_id folder_owner,
+	struct folder_id folder, struct err *err)
+{
+	struct process *p = owner;
+
+	return eas_repair(&p->engine.eas, device, folder_owner, folder, err);
+}
+
 static int start_admin(struct process *p, struct err *err)
 {
 	CLEANUP(mem_freep) char *path = x_printf("%s/admin.sock", p->settings->server_runtime_dir);
@@ -331,6 +341,7 @@ static int start_admin(struct process *p, struct err *err)
 		.config_path = p->options->config_path,
 		.control_fd = p->options->control_fd,
 		.reload = ask_reload,
+		.repair = repair,
 		.counters = counters,
 		.owner = p};
 

@@ -1,0 +1,18 @@
+#ifndef BELLHOP_EAS_REPAIR_H
+#define BELLHOP_EAS_REPAIR_H
+
+#include "base/err.h"
+#include "eas/eas.h"
+#include "store/store.h"
+
+/*
+ * Makes the next Sync of that collection (folder 0: the next FolderSync) compare everything that
+ * the phone holds with everything that is there, and send the difference; the phone keeps its key
+ * and what it has. Nothing stays set aside for it. A waiting phone is woken when there is a
+ * difference. ERR_NOT_FOUND: the phone has no state there. Waits for a request of the phone on that
+ * collection; any thread that holds none.
+ */
+NODISCARD int eas_repair(struct eas_server *server, struct device_id device, struct owner_id owner,
+	struct folder_id folder, struct err *err);
+
+#endif
