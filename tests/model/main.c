@@ -129,9 +129,13 @@ static bool run_scenario(const struct scenario *s, bool verbose)
 	bool good;
 
 	world_init(&w);
+	watched = &w;
 	w.verbose = verbose;
 	world_reset(&w, 1);
+	(void)signal(SIGALRM, on_alarm);
+	(void)alarm(60);
 	s->run(&w);
+	(void)alarm(0);
 	good = !w.failed;
 	world_reset(&w, 0);
 	world_close(&w);

@@ -235,6 +235,7 @@ struct world {
 	struct phone phones[PHONES_MAX];
 	unsigned phone_count;
 	unsigned long requests;
+	unsigned troubles; /* what failed: requests, deliveries, transactions */
 
 	bool verbose, failed;
 	bool trouble; /* a fault may have happened since the last flush */
@@ -336,6 +337,14 @@ void request_poll(struct world *w, struct phone *p, struct answer *ret);
 bool answer_take(struct world *w, struct phone *p, const struct request *r, struct answer *answer);
 void request_give_up(struct world *w, struct phone *p);
 
+/* ---- client.c ---- */
+
+/* One transaction of the second client, by fiber_owner(). target: where deletions move to, or
+ * FOLDERS. */
+void client_write(struct world *w, const struct effect *effects, size_t count, unsigned target);
+/* One effect, at once; for main only. */
+void client_do(struct world *w, const struct effect *effect, unsigned target);
+
 /* ---- run.c ---- */
 
 /* True: all checks passed. */
@@ -344,6 +353,11 @@ bool run_seed(struct world *w, uint64_t seed);
 void run_quiet_sync(struct world *w, struct phone *p, bool options);
 /* Until nobody hears anything new; compares. */
 void run_settle(struct world *w);
+
+/* Delivers so many messages of that age, a transaction each; for main only. */
+void run_mail(struct world *w, size_t count, int64_t age_days);
+/* What a round does at its end: the ledger learns, and after a cut the server starts again. */
+void run_recover(struct world *w);
 
 /* ---- scenarios ---- */
 

@@ -256,6 +256,7 @@ static void finish(struct world *w, struct phone *p, struct answer *a, const cha
 	if (status != NULL && w->trouble &&
 		(strcmp(status, "5") == 0 || strcmp(status, "16") == 0 || strlen(status) == 3))
 		a->good = false;
+	w->troubles += !a->good && a->reply.kind == EAS_REPLY_ANSWER;
 	model_trace(w, (int)p->number, "%s HTTP %d%s%s", what, a->reply.status,
 		a->reply.kind == EAS_REPLY_WAIT ? ", is held" : "",
 		a->good || a->reply.kind == EAS_REPLY_WAIT ? "" : ", trouble");

@@ -203,63 +203,6 @@ static void run_delivery(void *arg)
 		(void)world_deliver(act->w, dates, a->amount);
 }
 
-struct client {
-	struct world *w;
-	const struct effect *effects;
-	size_t count;
-	unsigned target; /* of deletions that are moves; FOLDERS: none */
-};
-
-static int set_groups(struct store_tx *tx, struct world *w, const struct effect *e, struct err *err)
-{
-	struct folder_id folder = w->folders[e->folder];
-	struct item_id item = {e->item};
-	struct device_id nobody = {0};
-	struct buf blob = BUF_INIT;
-	int result = 0;
-
-	if ((e->groups & 1u << GROUP_READ) != 0)
-		result = store_item_set_read(
-			tx, w->anna, folder, item, e->values[GROUP_READ] != 0, nobody, NULL, err);
-	if (result == 0 && (e->groups & 1u << GROUP_FLAG) != 0) {
-		flag_blob(e->values[GROUP_FLAG], &blob);
-		result = store_item_set_flag(tx, w->anna, folder, item,
-			e->values[GROUP_FLAG] != 0 ? 2 : 0, blob.data, blob.len, nobody, NULL, err);
-	}
-	buf_clear(&blob);
-	if (result == 0 && (e->groups & 1u << GROUP_CATEGORY) != 0) {
-		category_blob(e->values[GROUP_CATEGORY], &blob);
-		result = store_item_set_categories(
-			tx, w->anna, folder, item, blob.data, blob.len, nobody, NULL, err);
-	}
-	buf_deinit(&blob);
-	return result;
-}
-
-static int client_tx(struct store_tx *tx, void *owner, struct err *err)
-{
-	struct client *c = owner;
-
-	for (size_t i = 0; i < c->count; i++) {
-		const struct effect *e = &c->effects[i];
-		struct folder_id folder = c->w->folders[e->folder];
-		struct item_id item = {e->item}, moved;
-		struct device_id nobody = {0};
-		int result;
-
-		if (!e->deletes)
-			result = set_groups(tx, c->w, e, err);
-		else if (c->target < FOLDERS)
-			result = store_item_move(tx, c->w->anna, folder, item,
-				c->w->folders[c->target], nobody, &moved, err);
-		else
-			result = store_item_delete(tx, c->w->anna, folder, item, nobody, err);
-		if (result < 0 && err->code != ERR_NOT_FOUND)
-			return -1;
-	}
-	return 0;
-}
-
 static void add_effect(struct world *w, struct writer *writer, unsigned folder, uint64_t item,
 	const struct action *a, size_t i)
 {
@@ -281,12 +224,9 @@ static void run_client(void *arg)
 	const struct action *a = act->action;
 	struct world *w = act->w;
 	unsigned folder = a->pick[4] % 5 < 3 ? 0 : a->pick[4] % FOLDERS;
-	struct client c = {.w = w, .effects = act->writer.effects, .target = FOLDERS};
-	struct err err = ERR_INIT;
+	unsigned target = a->pick[1] % 5 == 0 ? (folder + 1 + a->pick[5] % 2) % FOLDERS : FOLDERS;
 	bool seen[ITEMS_MAX] = {false};
 
-	if (a->pick[1] % 5 == 0)
-		c.target = (folder + 1 + a->pick[5] % 2) % FOLDERS;
 	for (size_t i = 0; i < a->amount; i++) {
 		uint64_t item = ledger_pick(w, folder, a->pick[0] + (uint32_t)i);
 
@@ -295,18 +235,12 @@ static void run_client(void *arg)
 		seen[item] = true;
 		add_effect(w, &act->writer, folder, item, a, i);
 	}
-	c.count = act->writer.effect_count;
-	for (size_t i = 0; (a->bits & BIT_TOGETHER) == 0 && i < c.count; i++) {
-		struct client one = c;
-
-		one.effects += i;
-		one.count = 1;
-		if (store_transact(w->store, client_tx, &one, &err) < 0)
-			ledger_doubt(w, &act->writer);
+	if ((a->bits & BIT_TOGETHER) != 0) {
+		client_write(w, act->writer.effects, act->writer.effect_count, target);
+		return;
 	}
-	if ((a->bits & BIT_TOGETHER) != 0 && c.count > 0 &&
-		store_transact(w->store, client_tx, &c, &err) < 0)
-		ledger_doubt(w, &act->writer);
+	for (size_t i = 0; i < act->writer.effect_count; i++)
+		client_write(w, &act->writer.effects[i], 1, target);
 }
 
 static void run_sweep(void *arg)
@@ -465,13 +399,10 @@ static void start_action(struct world *w, const struct action *a, struct act **n
 	start((*next)++, fn);
 }
 
-static void end_round(struct world *w, struct act *first, struct act *next)
+void run_recover(struct world *w)
 {
 	bool cut = vfs_is_cut();
 
-	ledger_flush(w);
-	for (struct act *act = first; act < next; act++)
-		end_act(act);
 	vfs_set_fault(VFS_FAULT_NONE, 0);
 	store_fail_after(w->store, 0, ERR_NONE);
 	w->trouble = false;
@@ -480,6 +411,14 @@ static void end_round(struct world *w, struct act *first, struct act *next)
 		ledger_compare(w, true);
 	}
 	world_drain(w);
+}
+
+static void end_round(struct world *w, struct act *first, struct act *next)
+{
+	ledger_flush(w);
+	for (struct act *act = first; act < next; act++)
+		end_act(act);
+	run_recover(w);
 }
 
 /* Held requests whose watch was marked by that round. */
@@ -617,21 +556,30 @@ void run_settle(struct world *w)
 		ledger_compare(w, false);
 }
 
+static void deliver_one(struct world *w, int64_t date_at)
+{
+	struct writer writer = {.effect_count = 0};
+	void *owner = fiber_owner();
+
+	fiber_set_owner(&writer);
+	(void)world_deliver(w, &date_at, 1);
+	fiber_set_owner(owner);
+	ledger_flush(w);
+}
+
+void run_mail(struct world *w, size_t count, int64_t age_days)
+{
+	for (size_t i = 0; i < count; i++)
+		deliver_one(w, clock_now_at() - age_days * DAY_S);
+}
+
 static void deliver_initial(struct world *w, const struct script *s)
 {
 	struct rng rng;
-	struct writer writer = {.effect_count = 0};
 
 	rng_seed(&rng, s->seed ^ 0x1234);
-	for (unsigned i = 0; i < s->initial; i++) {
-		int64_t date_at = clock_now_at() - rng_below(&rng, (uint32_t)(40 * DAY_S));
-
-		writer = (struct writer){.effect_count = 0};
-		fiber_set_owner(&writer);
-		(void)world_deliver(w, &date_at, 1);
-		ledger_flush(w);
-	}
-	fiber_set_owner(NULL);
+	for (unsigned i = 0; i < s->initial; i++)
+		deliver_one(w, clock_now_at() - rng_below(&rng, (uint32_t)(40 * DAY_S)));
 }
 
 bool run_seed(struct world *w, uint64_t seed)

@@ -244,7 +244,8 @@ void world_reset(struct world *w, uint64_t seed)
 	fiber_seed(seed);
 	rng_seed(&w->rng, seed ^ 0x5eed);
 	w->seed = seed;
-	w->step = w->next_uid = w->next_value = 0;
+	w->step = w->next_uid = w->next_value = w->troubles = 0;
+	w->trouble = false;
 	w->failed = false;
 	w->trace_count = 0;
 	open_server(w);
@@ -363,6 +364,7 @@ bool world_deliver(struct world *w, const int64_t *dates, size_t count)
 	}
 	if (store_transact(w->store, deliver_tx, &d, &err) < 0) {
 		accepted = false;
+		w->troubles++;
 		ledger_doubt(w, writer);
 		writer->uid_count -= count;
 		model_trace(w, -1, "delivery failed: %s", err.text);
