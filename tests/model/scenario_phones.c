@@ -167,6 +167,7 @@ void scenario_partial(struct world *w)
 		run_mail(w, 2, 0);
 		scenario_send(w, p, r, first == 1);
 		/* The other answer made a generation, too; the phone means the one that it took. */
+		run_mail(w, 1, 0);
 		partial = scenario_write_as(w, p,
 			(struct sent_collection){.folder = 1,
 				.window = 5,
