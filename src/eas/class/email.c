@@ -241,7 +241,7 @@ int email_encode(struct wbxml_writer *w, const struct email *email, const struct
 		return -1;
 	encode_attachments(w, email, view->version);
 	if (view->version >= 140) {
-		if (email->item->categories_len > 0)
+		if (email->item->categories_len > 0 || view->is_change)
 			email_categories_encode(
 				w, email->item->categories, email->item->categories_len);
 		encode_conversation(w, email);

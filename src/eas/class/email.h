@@ -18,7 +18,8 @@
 struct email_view {
 	unsigned version; /* times ten */
 	const struct sync_options *options;
-	bool no_body; /* only its preview, when that is asked for (ConversationMode) */
+	bool is_change; /* the phone holds an older one: what is empty now must say so */
+	bool no_body;   /* only its preview, when that is asked for (ConversationMode) */
 	/* Multipart answers ([MS-ASCMD] 2.2.1.10.1): when set, body data goes here and the document
 	 * gets Part. */
 	void (*add_part)(void *owner, const void *bytes, size_t len, unsigned *ret_number);

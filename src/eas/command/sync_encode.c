@@ -59,6 +59,7 @@ static int encode_application_data(struct encoder *e, const struct sync_emit *em
 	struct email_view view = {.version = e->run->call->version,
 		.options = emit->item_class == ITEM_SMS ? &e->job->next.scope.sms_options
 							: &e->job->next.scope.options,
+		.is_change = emit->kind == SYNC_EMIT_CHANGE,
 		.no_body = emit->outside};
 	/* Only Read, Flag and Categories travel alone ([MS-ASEMAIL] 3.2.5.4.1). */
 	bool whole =
