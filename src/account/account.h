@@ -45,7 +45,8 @@ struct account_mail {
 	uint8_t *summary; /* owned; NULL: unread */
 	size_t summary_len;
 	uint64_t conversation; /* hash of its conversation id */
-	bool unread; /* it goes in set aside */
+	bool unread;           /* it goes in set aside */
+	uint64_t content;      /* of an unread one: a hash of its bytes */
 };
 
 /* Parses and, when it is large, writes the body's file. Blocks; no transaction open. */

@@ -6,6 +6,7 @@
 #include "account/account.h"
 
 #include "base/mem.h"
+#include "base/notes.h"
 
 const struct account_ops account_local = {
 	.set_read = store_item_set_read,
@@ -55,7 +56,7 @@ int account_mail_prepare(struct store *store, const void *raw, size_t len,
 int account_mail_prepare_unread(
 	struct store *store, const void *raw, size_t len, struct account_mail *ret, struct err *err)
 {
-	struct account_mail mail = {.unread = true};
+	struct account_mail mail = {.unread = true, .content = notes_hash(2, raw, len)};
 
 	if (store_body_prepare(store, raw, len, &mail.body, err) < 0)
 		return err_wrap(err, "storing the message");
@@ -91,7 +92,7 @@ int account_mail_add(struct store_tx *tx, struct owner_id owner, enum folder_typ
 	if (store_item_add(tx, owner, folder->id, &item, ret, err) < 0)
 		return -1;
 	return !mail->unread ? 0
-			     : store_poison_set_aside(tx, owner, folder->id, *ret,
+			     : store_poison_set_aside(tx, owner, folder->id, *ret, mail->content,
 				       "the engine crashed while it read it", err);
 }
 

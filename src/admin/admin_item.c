@@ -191,14 +191,17 @@ static int release_item(
 	char folder_text[24] = "";
 	struct folder_id folder;
 	struct item_id item;
+	size_t count;
 
 	if (colon != NULL && (size_t)(colon - text) < sizeof(folder_text))
 		memcpy(folder_text, text, (size_t)(colon - text));
 	if (folder_text[0] == '\0' || str_parse_u64(folder_text, INT64_MAX, &folder.v, err) < 0 ||
 		str_parse_u64(colon + 1, INT64_MAX, &item.v, err) < 0)
 		return err_set(err, ERR_BAD_INPUT, "\"%.40s\" is not an item of item list", text);
-	if (store_poison_release_item(call->tx, user->id, folder, item, err) == 0)
+	if (store_poison_release_item(call->tx, user->id, folder, item, &count, err) == 0) {
+		admin_put_number(call->result, "released", count);
 		return 0;
+	}
 	return err->code == ERR_NOT_FOUND ? err_set(err, ERR_NOT_FOUND, "%s has no item %.40s",
 						    admin_user_address(call, user), text)
 					  : -1;

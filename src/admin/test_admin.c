@@ -283,7 +283,7 @@ static int add_guilty(struct store_tx *tx, void *owner, struct err *err)
 	int result;
 
 	if (store_item_add(tx, anna, inbox, &item, &g->item, err) < 0 ||
-		store_poison_set_aside(tx, anna, inbox, g->item, "why not", err) < 0)
+		store_poison_set_aside(tx, anna, inbox, g->item, 0, "why not", err) < 0)
 		return -1;
 	g->device.owner = anna;
 	if (store_device_save(tx, &g->device, err) < 0)
@@ -344,7 +344,8 @@ static void test_items(void)
 	CHECK_HAS(ask(RELEASE("request:xyz")), "bad_input: ");
 	CHECK_HAS(ask(RELEASE("1:99")), "not_found: anna@example.org has no item 1:99");
 	CHECK_HAS(ask(RELEASE("request:0000000000000abd")), "not_found: ");
-	CHECK_STR(ask(RELEASE("1:1")), "{\"address\":\"anna@example.org\",\"item\":\"1:1\"}");
+	CHECK_STR(ask(RELEASE("1:1")),
+		"{\"address\":\"anna@example.org\",\"item\":\"1:1\",\"released\":1}");
 	CHECK_HAS(ask(RELEASE("request:0000000000000abc")), "request:");
 	CHECK_HAS(ask(RELEASE("message:0000000000000abc")), "message:");
 	CHECK_STR(ask("{\"verb\":\"item list\"}"), "[]");

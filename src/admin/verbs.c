@@ -80,7 +80,7 @@ const struct admin_verb admin_verbs[ADMIN_VERB_COUNT] = {
 	[ADMIN_ITEM_LIST] = {"item list", "List what the server keeps from phones: items and requests on which the engine crashed twice; for one user also what single phones withhold.",
 		false, false, ADMIN_CONFIRM_NONE, {{"address", ADMIN_ARG_ADDRESS, false, true, "whose"}},
 		"address item kind folder device since_at reason"},
-	[ADMIN_ITEM_RELEASE] = {"item release", "Give an item to all phones again, or let a refused request in. Should the engine crash on it twice more, it is set aside again.",
+	[ADMIN_ITEM_RELEASE] = {"item release", "Give an item and its copies to all phones again, or let a refused request in. Should the engine crash on it twice more, it is set aside again.",
 		true, false, ADMIN_CONFIRM_NONE, {ADDRESS("whose"), {"item", ADMIN_ARG_TEXT, true, true, "as item list shows it, for example 5:17"}}, ""},
 	[ADMIN_POLICY_SHOW] = {"policy show", "Show the policy that phones must follow.",
 		false, false, ADMIN_CONFIRM_NONE, {{NULL}}, ""},

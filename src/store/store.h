@@ -371,19 +371,24 @@ struct poison_request {
 	int64_t refused_at; /* 0: it has only been counted */
 };
 
-/* One crash more for this item; a crash (number) counts once. *ret_now: it was set aside by this. 0 also when the item is gone. */
+/* One crash more for this item and for its copies (the same summary) in all mailboxes together; a crash (number) counts once.
+ * *ret_now: it was set aside by this. 0 also when the item is gone. */
 NODISCARD int store_poison_count_item(struct store_tx *tx, struct owner_id owner, struct folder_id folder, struct item_id item,
 	uint64_t crash, bool *ret_now, struct err *err);
 /* The same for a request (owner, hash, device and command count). Crashes before since_at are forgotten. */
 NODISCARD int store_poison_count_request(struct store_tx *tx, const struct poison_request *request, uint64_t crash, int64_t since_at,
 	 bool *ret_now, struct err *err);
-/* Sets an item aside at once. */
+/* Sets an item aside at once. content: the same for its copies; 0: none are known. */
 NODISCARD int store_poison_set_aside(struct store_tx *tx, struct owner_id owner, struct folder_id folder, struct item_id item,
-	const char *reason, struct err *err);
-/* Back to everybody: its content counts as changed, the crashes as never counted. Also an item that is not set aside (phones that
- * withhold it get it again). ERR_NOT_FOUND. */
+	uint64_t content, const char *reason, struct err *err);
+/* Is this, which is not set aside, a copy of what crashed the engine? Then it is set aside, with an event: a transaction of its own,
+ * so not inside one. Costs nothing as long as nothing has crashed. */
+NODISCARD int store_poison_check_copy(struct store_read *rd, struct owner_id owner, struct folder_id folder, const struct item *item,
+	bool *ret, struct err *err);
+/* Back to everybody: its content counts as changed, the crashes as never counted. So do its copies that are set aside. Also an item
+ * that is not set aside (phones that withhold it get it again). *ret_count: how many, itself included. ERR_NOT_FOUND. */
 NODISCARD int store_poison_release_item(struct store_tx *tx, struct owner_id owner, struct folder_id folder, struct item_id item,
-	struct err *err);
+	size_t *ret_count, struct err *err);
 /* ERR_NOT_FOUND. */
 NODISCARD int store_poison_release_request(struct store_tx *tx, struct owner_id owner, uint64_t hash, struct err *err);
 /* Set aside items of one owner, or of all (0), by owner, folder and id. */
@@ -397,7 +402,7 @@ bool store_poison_any(const struct store *store);
 /* How often it crashed the engine, when the last time was not before since_at: from STORE_POISON_CRASHES on it is refused. */
 NODISCARD int store_poison_crashes(struct store_read *rd, struct owner_id owner, uint64_t hash, int64_t since_at, uint64_t *ret,
 	struct err *err);
-/* Forgets requests that crashed last before that, at most limit. 1: more are left. Not inside a transaction. */
+/* Forgets requests and contents that crashed last before that, at most limit. 1: more are left. Not inside a transaction. */
 NODISCARD int store_poison_sweep(struct store *store, int64_t before_at, size_t limit, struct err *err);
 
 /* ---- event log: append-only ---- */

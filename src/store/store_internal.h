@@ -19,7 +19,8 @@ struct store {
 	/* Held while a body file is put in its place, and while the sweep looks whether one may go.
 	 */
 	pthread_mutex_t bodies_mutex;
-	atomic_bool poisoned; /* rows of poison_requests may be there */
+	/* Rows of poison_requests, and of poison_contents, may be there. */
+	atomic_bool poisoned, poisoned_contents;
 	unsigned sweep_dir;   /* where the next sweep of body files goes on; under bodies_mutex */
 };
 

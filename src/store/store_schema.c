@@ -121,7 +121,12 @@ static const char *const step_3[] = {
 	"CREATE TABLE poison_items (owner BIGINT NOT NULL, folder BIGINT NOT NULL,"
 	" item BIGINT NOT NULL, crashes BIGINT NOT NULL, last_crash BIGINT NOT NULL,"
 	" last_at BIGINT NOT NULL, set_aside_at BIGINT NOT NULL, reason TEXT NOT NULL,"
-	" PRIMARY KEY (owner, folder, item)) WITHOUT ROWID",
+	" content BIGINT NOT NULL, PRIMARY KEY (owner, folder, item)) WITHOUT ROWID",
+	"CREATE INDEX poison_items_by_content ON poison_items (content) WHERE content <> 0",
+
+	/* Copies of one message lie in many mailboxes: a hash of what they have in common. */
+	"CREATE TABLE poison_contents (content BIGINT PRIMARY KEY, crashes BIGINT NOT NULL,"
+	" last_crash BIGINT NOT NULL, last_at BIGINT NOT NULL) WITHOUT ROWID",
 
 	/* owner 0: a message that came in and had no owner yet. */
 	"CREATE TABLE poison_requests (owner BIGINT NOT NULL, hash BIGINT NOT NULL,"

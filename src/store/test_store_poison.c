@@ -9,7 +9,8 @@ struct poison_op {
 	struct item_id item;
 	uint64_t hash, crash;
 	int64_t since_at;
-	bool now; /* out */
+	bool now; /* out: */
+	size_t count;
 };
 
 static int run_poison_op(struct store_tx *tx, void *owner, struct err *err)
@@ -26,9 +27,10 @@ static int run_poison_op(struct store_tx *tx, void *owner, struct err *err)
 		return store_poison_count_request(
 			tx, &request, op->crash, op->since_at, &op->now, err);
 	case SET_ASIDE:
-		return store_poison_set_aside(tx, op->owner, op->folder, op->item, "why", err);
+		return store_poison_set_aside(tx, op->owner, op->folder, op->item, 5, "why", err);
 	case RELEASE_ITEM:
-		return store_poison_release_item(tx, op->owner, op->folder, op->item, err);
+		return store_poison_release_item(
+			tx, op->owner, op->folder, op->item, &op->count, err);
 	case RELEASE_REQUEST:
 		return store_poison_release_request(tx, op->owner, op->hash, err);
 	case TOUCH:
@@ -174,6 +176,66 @@ static void test_release(void)
 	world_free(&w);
 }
 
+/* Is it set aside now, as somebody finds who loads it? */
+static bool meet(struct world *w, struct item_id id)
+{
+	CLEANUP(store_read_end) struct store_read *rd = reading(w);
+	struct item *item = load_item(w, w->inbox, id);
+	struct err err = ERR_INIT;
+	bool copy = false;
+
+	REQUIRE_OK(store_poison_check_copy(rd, w->anna, w->inbox, item, &copy, &err), &err);
+	return copy;
+}
+
+/* The same message in many mailboxes (here all summaries are the same): two crashes are enough. */
+static void test_copies(void)
+{
+	struct world *w = world_new();
+	struct item_id ids[4];
+	struct poison_op release = {.kind = RELEASE_ITEM};
+	struct poison_item *items;
+	struct log_row *rows = NULL;
+	struct store_read *rd;
+	struct err err = ERR_INIT;
+	size_t count = 0;
+	uint64_t seq;
+
+	for (size_t i = 0; i < ARRAY_LEN(ids); i++)
+		ids[i] = add_item(w, "copy", 1000);
+	CHECK(!meet(w, ids[0]));
+	CHECK(!count_item(w, ids[0], 1));
+	CHECK(!meet(w, ids[1]));
+	CHECK(count_item(w, ids[1], 2));
+	CHECK(meet(w, ids[2]));
+	CHECK(load_item(w, w->inbox, ids[2])->set_aside_at != 0);
+	CHECK_INT(list_items(w, w->anna, &items), 2);
+	CHECK_INT(items[1].item.v, ids[2].v);
+	rd = reading(w);
+	REQUIRE_OK(
+		store_log_list(rd, "anna@example.org", 0, 10, w->arena, &rows, &count, &err), &err);
+	store_read_end(&rd);
+	CHECK_INT(count, 1);
+	CHECK_STR(rows[0].action, "item set aside");
+	/* A restart of the house remembers. */
+	store_close(&w->store);
+	world_open_store(w);
+	CHECK(meet(w, ids[0]));
+	/* One release for all of them. */
+	seq = seq_of(w, w->anna);
+	release.item = ids[1];
+	REQUIRE_OK(do_poison(w, &release, &err), &err);
+	CHECK_INT(release.count, 3);
+	CHECK_INT(list_items(w, w->anna, &items), 0);
+	CHECK_INT(seq_of(w, w->anna), seq + 1);
+	for (size_t i = 0; i < 3; i++)
+		CHECK_INT(load_item(w, w->inbox, ids[i])->row.content_seq, seq + 1);
+	CHECK(!meet(w, ids[0]));
+	CHECK(!meet(w, ids[3]));
+	CHECK(!count_item(w, ids[3], 3));
+	world_free(&w);
+}
+
 /* ---- requests ---- */
 
 static bool count_request(
@@ -316,5 +378,5 @@ static void test_failing_writes(void)
 }
 
 TEST_MAIN(TEST(test_second_crash_sets_aside), TEST(test_an_item_that_is_gone),
-	TEST(test_it_moves_along), TEST(test_release), TEST(test_requests),
+	TEST(test_it_moves_along), TEST(test_release), TEST(test_copies), TEST(test_requests),
 	TEST(test_requests_are_forgotten), TEST(test_failing_writes))

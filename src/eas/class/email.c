@@ -32,11 +32,15 @@ static int load(struct store_read *rd, struct item_id id, bool with_body, struct
 	struct email *email, struct err *err)
 {
 	const struct item *item;
+	bool copy;
 
 	if (store_item_load(rd, email->owner, email->folder, id, arena, &email->item, err) < 0)
 		return -1;
 	item = email->item;
-	if (item->set_aside_at != 0)
+	copy = item->set_aside_at != 0;
+	if (!copy && store_poison_check_copy(rd, email->owner, email->folder, item, &copy, err) < 0)
+		return -1;
+	if (copy)
 		return email_placeholder(rd, email, arena, err);
 	/* One that came in unread, and was released since, is read now. */
 	if (with_body || item->summary_len == 0) {
