@@ -173,9 +173,18 @@ static int apply_all(struct sync_run *run, struct err *err)
 static int collect_step(
 	struct sync_run *run, struct sync_job *job, struct store_read *rd, struct err *err)
 {
-	if (job->status != SYNC_STATUS_OK || !job->get_changes || job->base == NULL)
+	if (job->status != SYNC_STATUS_OK || job->base == NULL)
 		return 0;
-	return sync_collect_job(run, job, rd, err);
+	if (job->get_changes && sync_collect_job(run, job, rd, err) < 0)
+		return -1;
+	/* Of a repeated request nothing is stored in place, for the phone may have another answer:
+	 * what it wants now needs a key of its own. */
+	if (job->repeated && !job->new_key &&
+		!sync_scope_equal(&job->next.scope, &job->base->scope)) {
+		job->next.key = sync_key_new();
+		job->new_key = true;
+	}
+	return 0;
 }
 
 static int each_job(struct sync_run *run,
