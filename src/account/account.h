@@ -32,6 +32,9 @@ struct account_ops {
 	int (*move_item)(struct store_tx *tx, struct owner_id owner, struct folder_id folder,
 		struct item_id id, struct folder_id target, struct device_id device,
 		struct item_id *ret, struct err *err);
+	/* item->body, summary and conversation come from a prepared mail. */
+	int (*add_item)(struct store_tx *tx, struct owner_id owner, struct folder_id folder,
+		const struct new_item *item, struct item_id *ret, struct err *err);
 };
 
 extern const struct account_ops account_local;

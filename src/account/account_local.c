@@ -14,6 +14,7 @@ const struct account_ops account_local = {
 	.set_categories = store_item_set_categories,
 	.delete_item = store_item_delete,
 	.move_item = store_item_move,
+	.add_item = store_item_add,
 };
 
 const struct account_ops *account_ops_of(struct owner_id owner)

@@ -103,6 +103,9 @@ NODISCARD int mime_part_decode(const struct mime_summary *s, const void *raw, si
 /* When the site took the message in: the date of its topmost Received field; 0 when it has none that can be read. */
 int64_t mime_received_at(const void *raw, size_t len);
 
+/* The first field of that name (lower case) in the header, decoded; NULL when there is none. */
+char *mime_field_text(struct arena *arena, const void *raw, size_t len, const char *name);
+
 /* What SendMail needs of a message to be sent. Lists are in the arena; addresses are bare addr-specs. */
 struct mime_envelope {
 	const char **to; /* To, Cc and Bcc of the message, each address once (ASCII case ignored) */

@@ -177,6 +177,19 @@ char *mime_header_text(struct arena *arena, struct mime_slice value)
 	return copy;
 }
 
+char *mime_field_text(struct arena *arena, const void *raw, size_t len, const char *name)
+{
+	const char *bytes = mime_bytes(raw, len);
+	struct mime_header_reader reader = {bytes, bytes + len};
+	struct mime_field field;
+
+	while (mime_header_next(&reader, &field) == 1) {
+		if (mime_header_is(&field, name))
+			return mime_header_text(arena, field.value);
+	}
+	return NULL;
+}
+
 char *mime_header_msgid(struct arena *arena, struct mime_slice value)
 {
 	char *raw = mime_header_unfold(arena, value), *start = strchr(raw, '<'), *stop;

@@ -204,6 +204,9 @@ NODISCARD int store_item_scan(struct store_read *rd, struct owner_id owner, stru
 NODISCARD int store_item_count(struct store_read *rd, struct owner_id owner, struct folder_id folder, int64_t since_at, uint64_t limit, uint64_t *ret, struct err *err);
 /* ERR_NOT_FOUND. */
 NODISCARD int store_item_row(struct store_read *rd, struct owner_id owner, struct folder_id folder, struct item_id id, struct item_row *ret, struct err *err);
+/* The class of an item; of one that was deleted, if that was after that seq. 0: neither. */
+NODISCARD int store_item_class(struct store_read *rd, struct owner_id owner, struct folder_id folder, struct item_id id, uint64_t deleted_after_seq,
+	uint8_t *ret, struct err *err);
 /* Live members of a conversation in that folder, newest first, as store_item_scan(). None for 0. */
 NODISCARD int store_item_conversation(struct store_read *rd, struct owner_id owner, struct folder_id folder, uint64_t conversation,
 	struct item_cursor before, size_t limit, struct arena *arena, struct item_row **ret, size_t *ret_count, struct err *err);
@@ -404,6 +407,14 @@ NODISCARD int store_poison_crashes(struct store_read *rd, struct owner_id owner,
 	struct err *err);
 /* Forgets requests and contents that crashed last before that, at most limit. 1: more are left. Not inside a transaction. */
 NODISCARD int store_poison_sweep(struct store *store, int64_t before_at, size_t limit, struct err *err);
+
+/* ---- items that a device added, so that an Add which comes again is not a second item ---- */
+/* add_hash: of all that is in the Add; at most INT64_MAX. ERR_NOT_FOUND. */
+NODISCARD int store_added_find(struct store_read *rd, struct owner_id owner, struct device_id device, struct folder_id folder,
+	uint64_t add_hash, struct item_id *ret, struct err *err);
+/* Entries of the device older than forget_before_at are removed on the way. */
+NODISCARD int store_added_note(struct store_tx *tx, struct owner_id owner, struct device_id device, struct folder_id folder,
+	uint64_t add_hash, struct item_id item, int64_t now_at, int64_t forget_before_at, struct err *err);
 
 /* ---- event log: append-only ---- */
 struct log_row {

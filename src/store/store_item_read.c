@@ -153,6 +153,46 @@ int store_item_row(struct store_read *rd, struct owner_id owner, struct folder_i
 	return 0;
 }
 
+static int tombstone_class(struct store_read *rd, struct owner_id owner, struct folder_id folder,
+	struct item_id id, uint64_t after_seq, uint64_t *ret, struct err *err)
+{
+	CLEANUP(db_done) struct db_stmt *st = NULL;
+
+	if (store_prepare(rd,
+		    "SELECT item_class FROM tombstones WHERE owner = $1 AND folder = $2"
+		    " AND seq > $3 AND id = $4 LIMIT 1",
+		    &st, err) < 0)
+		return -1;
+	db_bind_u64(st, 1, owner.v);
+	db_bind_u64(st, 2, folder.v);
+	db_bind_u64(st, 3, after_seq);
+	db_bind_i64(st, 4, clamp(id.v));
+	return store_run_u64(st, ret, err) < 0 ? -1 : 0;
+}
+
+int store_item_class(struct store_read *rd, struct owner_id owner, struct folder_id folder,
+	struct item_id id, uint64_t deleted_after_seq, uint8_t *ret, struct err *err)
+{
+	CLEANUP(db_done) struct db_stmt *st = NULL;
+	uint64_t item_class = 0;
+	int rc;
+
+	if (store_prepare(rd,
+		    "SELECT item_class FROM items WHERE owner = $1 AND folder = $2 AND id = $3",
+		    &st, err) < 0)
+		return -1;
+	db_bind_u64(st, 1, owner.v);
+	db_bind_u64(st, 2, folder.v);
+	db_bind_i64(st, 3, clamp(id.v));
+	rc = store_run_u64(st, &item_class, err);
+	if (rc == 0)
+		rc = tombstone_class(rd, owner, folder, id, deleted_after_seq, &item_class, err);
+	if (rc < 0)
+		return -1;
+	*ret = (uint8_t)item_class;
+	return 0;
+}
+
 static int read_rows(struct db_stmt *st, struct arena *arena, struct item_row **ret,
 	size_t *ret_count, struct err *err)
 {

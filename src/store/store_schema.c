@@ -137,7 +137,16 @@ static const char *const step_3[] = {
 	NULL,
 };
 
-const struct store_schema_step store_schema_steps[] = {{step_1}, {step_2}, {step_3}};
+/* Which item a phone's Add became, so that one which comes again is not a second item. add_hash: of
+ * all that is in the Add. */
+static const char *const step_4[] = {
+	"CREATE TABLE added (owner BIGINT NOT NULL, device BIGINT NOT NULL,"
+	" folder BIGINT NOT NULL, add_hash BIGINT NOT NULL, item BIGINT NOT NULL,"
+	" added_at BIGINT NOT NULL, PRIMARY KEY (owner, device, folder, add_hash)) WITHOUT ROWID",
+	NULL,
+};
+
+const struct store_schema_step store_schema_steps[] = {{step_1}, {step_2}, {step_3}, {step_4}};
 const size_t store_schema_step_count = sizeof(store_schema_steps) / sizeof(store_schema_steps[0]);
 
 struct migration {

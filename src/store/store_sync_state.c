@@ -297,3 +297,56 @@ int store_sent_note(struct store_tx *tx, struct device_id device, const char *ke
 		return -1;
 	return db_changes(tx->read.conn) == 0 ? 1 : 0;
 }
+
+/* ---- items added by devices ---- */
+
+int store_added_find(struct store_read *rd, struct owner_id owner, struct device_id device,
+	struct folder_id folder, uint64_t add_hash, struct item_id *ret, struct err *err)
+{
+	CLEANUP(db_done) struct db_stmt *st = NULL;
+	int rc;
+
+	if (store_prepare(rd,
+		    "SELECT item FROM added WHERE owner = $1 AND device = $2 AND folder = $3"
+		    " AND add_hash = $4",
+		    &st, err) < 0)
+		return -1;
+	db_bind_u64(st, 1, owner.v);
+	db_bind_u64(st, 2, device.v);
+	db_bind_u64(st, 3, folder.v);
+	db_bind_u64(st, 4, add_hash);
+	rc = store_run_u64(st, &ret->v, err);
+	if (rc == 0)
+		return err_set(err, ERR_NOT_FOUND, "the device has not added that");
+	return rc < 0 ? -1 : 0;
+}
+
+int store_added_note(struct store_tx *tx, struct owner_id owner, struct device_id device,
+	struct folder_id folder, uint64_t add_hash, struct item_id item, int64_t now_at,
+	int64_t forget_before_at, struct err *err)
+{
+	CLEANUP(db_done) struct db_stmt *forget = NULL, *st = NULL;
+
+	if (store_prepare_tx(tx,
+		    "DELETE FROM added WHERE owner = $1 AND device = $2 AND added_at < $3", &forget,
+		    err) < 0)
+		return -1;
+	db_bind_u64(forget, 1, owner.v);
+	db_bind_u64(forget, 2, device.v);
+	db_bind_i64(forget, 3, forget_before_at);
+	if (store_run(forget, err) < 0)
+		return -1;
+	if (store_prepare_tx(tx,
+		    "INSERT INTO added (owner, device, folder, add_hash, item, added_at)"
+		    " VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (owner, device, folder, add_hash)"
+		    " DO UPDATE SET item = excluded.item, added_at = excluded.added_at",
+		    &st, err) < 0)
+		return -1;
+	db_bind_u64(st, 1, owner.v);
+	db_bind_u64(st, 2, device.v);
+	db_bind_u64(st, 3, folder.v);
+	db_bind_u64(st, 4, add_hash);
+	db_bind_u64(st, 5, item.v);
+	db_bind_i64(st, 6, now_at);
+	return store_run(st, err);
+}

@@ -306,6 +306,57 @@ static void test_sent(void)
 	world_free(&w);
 }
 
+struct added {
+	uint64_t folder, hash, item;
+	int64_t now_at, forget_before_at;
+};
+
+static int note_added(struct store_tx *tx, void *owner, struct err *err)
+{
+	const struct added *a = owner;
+
+	return store_added_note(tx, phone.owner, phone.id, (struct folder_id){a->folder}, a->hash,
+		(struct item_id){a->item}, a->now_at, a->forget_before_at, err);
+}
+
+static uint64_t added_item(struct world *w, uint64_t folder, uint64_t hash)
+{
+	struct store_read *rd = reading(w);
+	struct item_id id = {0};
+	struct err err = ERR_INIT;
+
+	if (store_added_find(
+		    rd, phone.owner, phone.id, (struct folder_id){folder}, hash, &id, &err) < 0)
+		CHECK_INT(err.code, ERR_NOT_FOUND);
+	store_read_end(&rd);
+	return id.v;
+}
+
+static int delete_phone(struct store_tx *tx, struct world *w, struct err *err)
+{
+	(void)w;
+	return store_device_delete(tx, phone.id, err);
+}
+
+static void test_added(void)
+{
+	struct added rows[] = {{2, 7, 70, 100, 0}, {3, 7, 71, 101, 0}, {2, 8, 80, 102, 101}};
+	struct world *w = world_new();
+	struct err err = ERR_INIT;
+
+	new_phone(w);
+	CHECK_INT(added_item(w, 2, 7), 0);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		REQUIRE_OK(store_transact(w->store, note_added, &rows[i], &err), &err);
+	CHECK_INT(added_item(w, 2, 7), 0); /* forgotten */
+	CHECK_INT(added_item(w, 3, 7), 71);
+	CHECK_INT(added_item(w, 2, 8), 80);
+	CHECK_INT(added_item(w, 3, 8), 0);
+	REQUIRE_OK(transact(w, delete_phone, &err), &err);
+	CHECK_INT(added_item(w, 2, 8), 0);
+	world_free(&w);
+}
+
 /* ---- policy, log ---- */
 
 static int save_policy(struct store_tx *tx, struct world *w, struct err *err)
@@ -377,4 +428,5 @@ static void test_log(void)
 }
 
 TEST_MAIN(TEST(test_device_save), TEST(test_device_groups), TEST(test_sync_states),
-	TEST(test_sync_chunks), TEST(test_sent), TEST(test_policy), TEST(test_log))
+	TEST(test_sync_chunks), TEST(test_sent), TEST(test_added), TEST(test_policy),
+	TEST(test_log))

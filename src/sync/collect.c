@@ -344,7 +344,10 @@ static int put_right(struct collector *c, struct sync_resend entry, struct err *
 		if (err->code != ERR_NOT_FOUND)
 			return -1;
 		*err = (struct err)ERR_INIT;
-		sent = 1;
+		row = (struct item_row){.id = {entry.item}, .deleted = true};
+		sent = id_set_has(&c->state->inventory, entry.item)
+			       ? emit_one(c, SYNC_EMIT_DELETE, &row, 0, err)
+			       : 1;
 	} else if (in_scope(c, &row, &wanted, err) < 0) {
 		return -1;
 	} else if (wanted && id_set_has(&c->state->inventory, entry.item)) {

@@ -12,6 +12,7 @@ POLICY_TYPE_WAP = "MS-WAP-Provisioning-XML"
 POLICY_TYPE_WBXML = "MS-EAS-Provisioning-WBXML"
 
 INBOX, DRAFTS, DELETED, SENT, OUTBOX = "2", "3", "4", "5", "6"
+TASKS, CALENDAR, CONTACTS, NOTES = "7", "8", "9", "10"
 
 _numbers = itertools.count(1)
 

@@ -13,6 +13,7 @@
 #include "base/notes.h"
 #include "base/str.h"
 #include "eas/class/email_internal.h"
+#include "eas/class/sms.h"
 #include "eas/date.h"
 
 /* As the settings' defaults. */
@@ -216,13 +217,17 @@ static void encode_envelope(struct wbxml_writer *w, const struct email *email, u
 static void encode_conversation(struct wbxml_writer *w, const struct email *email)
 {
 	const struct mime_summary *s = email->summary;
+	static const uint8_t none[sizeof(s->conversation_id)];
 
 	if (s->sender[0] != 0 && strcmp(s->sender, s->from) != 0)
 		wbxml_add_text(w, TAG_Email2_Sender, s->sender);
-	wbxml_add_opaque(
-		w, TAG_Email2_ConversationId, s->conversation_id, sizeof(s->conversation_id));
-	wbxml_add_opaque(
-		w, TAG_Email2_ConversationIndex, s->conversation_index, s->conversation_index_len);
+	/* Left out by a message that is in none ([MS-ASCON] 2.2.2.3.3). */
+	if (memcmp(s->conversation_id, none, sizeof(none)) != 0) {
+		wbxml_add_opaque(w, TAG_Email2_ConversationId, s->conversation_id,
+			sizeof(s->conversation_id));
+		wbxml_add_opaque(w, TAG_Email2_ConversationIndex, s->conversation_index,
+			s->conversation_index_len);
+	}
 	if (email->item->last_verb != 0) {
 		wbxml_add_uint(w, TAG_Email2_LastVerbExecuted, email->item->last_verb);
 		add_date(w, TAG_Email2_LastVerbExecutionTime, email->item->last_verb_at);
@@ -232,6 +237,8 @@ static void encode_conversation(struct wbxml_writer *w, const struct email *emai
 int email_encode(struct wbxml_writer *w, const struct email *email, const struct email_view *view,
 	struct err *err)
 {
+	if (email->item->row.item_class == ITEM_SMS)
+		return sms_encode(w, email, view, err);
 	encode_envelope(w, email, view->version);
 	CRASH_TEST_ABORT(
 		email->summary->subject, strlen(email->summary->subject), "bellhop-crash-encoder");

@@ -46,7 +46,7 @@ NODISCARD int email_load(struct store_read *rd, struct owner_id owner, struct fo
 	struct email *ret, struct err *err);
 void email_release(struct email *email);
 
-/* Every property. */
+/* Every property, of a text message, too. */
 NODISCARD int email_encode(struct wbxml_writer *w, const struct email *email,
 	const struct email_view *view, struct err *err);
 /* Only the property groups that moved (enum sync_group without SYNC_CONTENT). */

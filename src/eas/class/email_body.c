@@ -112,7 +112,7 @@ static void write_data(
 	wbxml_add_clean(w, TAG_AirSyncBase_Data, (const char *)body->data.data, body->data.len);
 }
 
-static void write_preview(struct wbxml_writer *w, const struct email *email, unsigned chars)
+void email_encode_preview(struct wbxml_writer *w, const struct email *email, unsigned chars)
 {
 	const char *preview = email->summary->preview;
 	size_t end = 0;
@@ -146,7 +146,7 @@ static int encode_airsyncbase(struct wbxml_writer *w, const struct email *email,
 		write_data(w, &body, view);
 	if (view->version >= 140 && p != NULL && p->preview_chars > 0 &&
 		(view->no_body || !(body.type == MIME_BODY_TEXT && body.data.len > 0)))
-		write_preview(w, email, p->preview_chars);
+		email_encode_preview(w, email, p->preview_chars);
 	wbxml_end(w);
 	wbxml_add_uint(w, TAG_AirSyncBase_NativeBodyType, email->summary->native_body);
 	buf_deinit(&body.data);

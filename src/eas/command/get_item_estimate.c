@@ -64,6 +64,27 @@ static unsigned read_scope(struct eas_call *call, const struct wbxml_node *node,
 		       : EAS_STATUS_SERVER_ERROR;
 }
 
+/* Two blocks are one for SMS and one for the mail beside it; SMS is beside mail only. */
+static bool blocks_fit(const struct wbxml_node *node, const struct folder *folder)
+{
+	const struct wbxml_node *block = wbxml_find(node, TAG_AirSync_Options);
+	unsigned sms = 0, others = 0, strangers = 0;
+
+	for (; block != NULL; block = wbxml_next(block, TAG_AirSync_Options)) {
+		const char *class_name = eas_get_text(block, TAG_AirSync_Class, "");
+
+		if (strcmp(class_name, "SMS") == 0)
+			sms++;
+		else
+			others++;
+		if (class_name[0] != 0 && strcmp(class_name, "SMS") != 0 &&
+			strcmp(class_name, eas_folder_class(folder->type)) != 0)
+			strangers++;
+	}
+	return sms <= 1 && others <= 1 && (sms == 0 || eas_folder_is_mail(folder->type)) &&
+	       (strangers == 0 || sms + others == 1);
+}
+
 static int count_changes(struct eas_call *call, struct store_read *rd,
 	const struct wbxml_node *node, struct folder *folder, const struct sync_state *state,
 	struct estimate *e, unsigned *ret_common, struct err *err)
@@ -96,14 +117,15 @@ static int estimate_one(struct eas_call *call, struct store_read *rd, const stru
 		return 0;
 	if (store_folder_load(rd, call->user->id, id, call->arena, &folder, err) < 0)
 		return err->code == ERR_NOT_FOUND ? 0 : -1;
-	if (call->version >= 140 && eas_get_bool(node, TAG_AirSync_ConversationMode, false) &&
-		!eas_folder_is_mail(folder->type)) {
+	if (eas_has(node, TAG_AirSync_ConversationMode) && !eas_folder_is_mail(folder->type)) {
 		*ret_common = EAS_STATUS_INVALID_XML;
 		return 0;
 	}
+	e->status = ESTIMATE_BAD_KEY;
+	if (call->version >= 140 && !blocks_fit(node, folder))
+		return 0;
 	if (sync_collection_load(rd, call->device->id, call->user->id, id, &gens, err) < 0)
 		return -1;
-	e->status = ESTIMATE_BAD_KEY;
 	result = 0;
 	if (sync_key_parse(eas_get_text(node, TAG_AirSync_SyncKey, ""), &key)) {
 		state = find_state(&gens, key, call->version);

@@ -112,7 +112,8 @@ static unsigned fetch_item(struct operations *op, const struct wbxml_node *fetch
 	wbxml_add_uint(w, TAG_ItemOperations_Status, OPERATION_OK);
 	wbxml_add_text(w, TAG_AirSync_CollectionId, collection_id);
 	wbxml_add_text(w, TAG_AirSync_ServerId, server_id);
-	wbxml_add_text(w, TAG_AirSync_Class, eas_folder_class(folder->type));
+	wbxml_add_text(w, TAG_AirSync_Class,
+		email.item->row.item_class == ITEM_SMS ? "SMS" : eas_folder_class(folder->type));
 	result = encode_properties(op, &email, wbxml_find(fetch, TAG_ItemOperations_Options), &err);
 	email_release(&email);
 	return result == 0 ? OPERATION_OK : status_of(&err, OPERATION_NOT_FOUND);

@@ -109,7 +109,7 @@ static unsigned check_class_rules(const struct sync_job *job)
 	bool is_mail = eas_folder_is_mail(job->folder->type);
 	bool is_notes = strcmp(eas_folder_class(job->folder->type), "Notes") == 0;
 
-	if (job->conversation_mode && !is_mail)
+	if (job->conversation_mode_given && !is_mail)
 		return SYNC_STATUS_PROTOCOL;
 	if (job->sms_options != NULL && !is_mail)
 		return SYNC_STATUS_PROTOCOL;

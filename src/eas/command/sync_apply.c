@@ -291,8 +291,10 @@ static int apply_one(struct apply *a, struct sync_command *c, struct err *err)
 	if (c->node->fault != 0) {
 		answer.status = c->node->fault;
 	} else if (c->node->tag == TAG_AirSync_Add) {
-		/* Mail cannot be added by a phone; the other classes are not served yet. */
-		answer.status = SYNC_STATUS_BAD_ITEM;
+		result = sync_add_apply(a->tx, a->ops, a->run, a->job, c, &answer, err);
+		if (result < 0 && (answer.status = status_of(err)) == 0)
+			return -1;
+		c->item.v = answer.item;
 	} else if (!known) {
 		answer.status = SYNC_STATUS_NOT_FOUND;
 	} else {
@@ -358,6 +360,7 @@ int sync_apply_commands(struct sync_run *run, struct sync_job *job, struct err *
 		.ops = account_ops_of(run->call->user->id),
 		.final_delete = !job->deletes_as_moves || job->folder->type == FOLDER_DELETED,
 	};
+	int result;
 
 	job->next.key = sync_key_new();
 	if (replay_all(job)) {
@@ -366,7 +369,11 @@ int sync_apply_commands(struct sync_run *run, struct sync_job *job, struct err *
 	}
 	if (!a.final_delete && find_deleted_items(&a, err) < 0)
 		return -1;
-	if (store_transact(run->call->server->store, apply_tx, &a, err) < 0)
+	result = sync_add_prepare(run, job, err);
+	if (result == 0)
+		result = store_transact(run->call->server->store, apply_tx, &a, err);
+	sync_add_release(job);
+	if (result < 0)
 		return -1;
 	job->new_key = true;
 	job->saved = true;

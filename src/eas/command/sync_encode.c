@@ -245,15 +245,17 @@ static int encode_fetched(struct sync_run *run, struct sync_job *job, struct sto
 {
 	CLEANUP(arena_free) struct arena *arena = arena_new(0);
 	struct wbxml_writer *w = &run->call->writer;
+	const struct sync_scope *scope = &job->next.scope;
 	struct sync_options options;
 	struct email_view view = {.version = run->call->version, .options = &options};
 	struct email email;
 	int result;
 
-	untruncated(&job->next.scope.options, &options);
 	if (email_load(rd, run->call->user->id, job->folder->id, job->folder->type, id, true, arena,
 		    &email, err) < 0)
 		return -1;
+	untruncated(email.item->row.item_class == ITEM_SMS ? &scope->sms_options : &scope->options,
+		&options);
 	wbxml_add_uint(w, TAG_AirSync_Status, SYNC_STATUS_OK);
 	wbxml_start(w, TAG_AirSync_ApplicationData);
 	result = email_encode(w, &email, &view, err);
@@ -279,18 +281,42 @@ static void encode_fetch(
 								  : SYNC_STATUS_SERVER);
 }
 
+/* A class is given only when it is not the folder's own. */
+static int answer_is_sms(struct sync_run *run, struct sync_job *job, struct store_read *rd,
+	const struct sync_command *c, bool *ret, struct err *err)
+{
+	uint8_t item_class = 0;
+
+	*ret = sync_add_is_sms(c) && run->call->version >= 140;
+	if (*ret || c->item.v == 0 || run->call->version < 140)
+		return 0;
+	if (store_item_class(rd, run->call->user->id, job->folder->id, c->item, job->base->position,
+		    &item_class, err) < 0)
+		return -1;
+	*ret = item_class == ITEM_SMS;
+	return 0;
+}
+
 static void encode_answer(struct sync_run *run, struct sync_job *job, struct store_read *rd,
-	const struct sync_command *c)
+	const struct sync_command *c, bool is_sms)
 {
 	struct wbxml_writer *w = &run->call->writer;
 	const char *server_id = wbxml_text(c->node, TAG_AirSync_ServerId);
+	char id[48];
 
 	wbxml_start(w, c->node->tag);
-	if (c->node->tag == TAG_AirSync_Add)
+	if (is_sms)
+		wbxml_add_text(w, TAG_AirSync_Class, "SMS");
+	if (c->node->tag == TAG_AirSync_Add) {
 		wbxml_add_text(
 			w, TAG_AirSync_ClientId, eas_get_text(c->node, TAG_AirSync_ClientId, ""));
-	else
+		if (c->status == SYNC_STATUS_OK) {
+			eas_server_id_print(job->folder->id, c->item, id);
+			wbxml_add_text(w, TAG_AirSync_ServerId, id);
+		}
+	} else {
 		wbxml_add_text(w, TAG_AirSync_ServerId, server_id);
+	}
 	if (c->node->tag == TAG_AirSync_Fetch)
 		encode_fetch(run, job, rd, server_id != NULL ? server_id : "");
 	else
@@ -298,22 +324,46 @@ static void encode_answer(struct sync_run *run, struct sync_job *job, struct sto
 	wbxml_end(w);
 }
 
+static int encode_each_answer(
+	struct sync_run *run, struct sync_job *job, struct store_read *rd, struct err *err)
+{
+	struct wbxml_writer *w = &run->call->writer;
+	struct wbxml_mark mark = wbxml_mark(w);
+	size_t count = 0;
+
+	wbxml_start(w, TAG_AirSync_Responses);
+	for (size_t i = 0; i < job->command_count; i++) {
+		const struct sync_command *c = &job->commands[i];
+		bool is_sms;
+
+		if (!needs_answer(c))
+			continue;
+		if (answer_is_sms(run, job, rd, c, &is_sms, err) < 0)
+			return -1;
+		/* 14.0 has no answer to the deletion of a text message ([MS-ASMS]). */
+		if (is_sms && c->node->tag == TAG_AirSync_Delete && run->call->version == 140)
+			continue;
+		encode_answer(run, job, rd, c, is_sms);
+		count++;
+	}
+	wbxml_end(w);
+	if (count == 0)
+		wbxml_rewind(w, &mark);
+	return 0;
+}
+
 static int encode_answers(struct sync_run *run, struct sync_job *job, struct err *err)
 {
 	struct store_read *rd;
+	int result;
 
 	if (!has_answers(job))
 		return 0;
 	if (store_read_begin(run->call->server->store, &rd, err) < 0)
 		return -1;
-	wbxml_start(&run->call->writer, TAG_AirSync_Responses);
-	for (size_t i = 0; i < job->command_count; i++) {
-		if (needs_answer(&job->commands[i]))
-			encode_answer(run, job, rd, &job->commands[i]);
-	}
-	wbxml_end(&run->call->writer);
+	result = encode_each_answer(run, job, rd, err);
 	store_read_end(&rd);
-	return 0;
+	return result;
 }
 
 static void encode_items(struct wbxml_writer *w, const struct sync_job *job)

@@ -1,6 +1,7 @@
 #ifndef BELLHOP_EAS_COMMAND_SYNC_INTERNAL_H
 #define BELLHOP_EAS_COMMAND_SYNC_INTERNAL_H
 
+#include "account/account.h"
 #include "eas/command.h"
 #include "sync/collect.h"
 
@@ -29,8 +30,11 @@ enum sync_status {
 struct sync_command {
 	const struct wbxml_node *node; /* Add, Change, Delete or Fetch */
 	uint64_t hash;
-	unsigned status; /* 0: not done yet */
+	uint64_t content_hash; /* Add: of all that is in it */
+	unsigned status;       /* 0: not done yet */
 	struct item_id item;
+	struct sync_new_item *new_item; /* Add: what it becomes (sync_add.c); NULL: nothing */
+	unsigned refused; /* Add: the Status of one that can become nothing; 0: good */
 };
 
 /* An item that this phone will not get, and why. */
@@ -44,6 +48,7 @@ struct sync_job {
 	const char *collection_id;
 	const char *class_name; /* <= 12.1: echoed; NULL: the request named none */
 	uint64_t key;
+	uint64_t asked_key; /* of a remembered collection: the key before it was answered */
 	bool key_valid;
 	bool get_changes, get_changes_given;
 	bool deletes_as_moves;
@@ -111,6 +116,16 @@ bool sync_request_restore(struct sync_run *run);
 /* ---- sync_apply.c ---- */
 /* Does the commands and stores the new generation, in one transaction. */
 NODISCARD int sync_apply_commands(struct sync_run *run, struct sync_job *job, struct err *err);
+
+/* ---- sync_add.c ---- */
+bool sync_add_is_sms(const struct sync_command *c);
+/* Makes messages of the job's Adds, before the transaction. Blocks. */
+NODISCARD int sync_add_prepare(struct sync_run *run, struct sync_job *job, struct err *err);
+void sync_add_release(struct sync_job *job);
+/* One Add, inside the transaction. */
+NODISCARD int sync_add_apply(struct store_tx *tx, const struct account_ops *ops,
+	struct sync_run *run, struct sync_job *job, struct sync_command *c,
+	struct sync_answer *answer, struct err *err);
 
 /* ---- sync_encode.c ---- */
 /* A request that comes again and again gets less at a time, and at last an item is set aside. */

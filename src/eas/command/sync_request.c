@@ -57,7 +57,9 @@ static void read_commands(
 	for (const struct wbxml_node *n = commands->child; n != NULL; n = n->next) {
 		size_t at = job->command_count++;
 
-		job->commands[at] = (struct sync_command){.node = n, .hash = command_hash(n)};
+		job->commands[at] = (struct sync_command){.node = n,
+			.hash = command_hash(n),
+			.content_hash = hash_node(n, n->tag) & INT64_MAX};
 	}
 }
 
@@ -208,7 +210,7 @@ static bool decode_cache(struct sync_run *run, bool answered_keys, size_t named)
 			id == NULL ? "" : arena_x_strndup(run->call->arena, (const char *)id, len);
 		uint64_t answered = 0;
 
-		job->key = rd_u64(&in);
+		job->key = job->asked_key = rd_u64(&in);
 		answered = rd_u64(&in);
 		if (answered_keys)
 			job->key = answered;
@@ -250,32 +252,44 @@ static bool read_wait(struct sync_run *run, const struct wbxml_node *root)
 	return true;
 }
 
-static bool names(const struct sync_run *run, size_t upto, const char *collection_id)
+static const struct sync_job *find_job(
+	const struct sync_run *run, size_t upto, const char *collection_id)
 {
 	for (size_t i = 0; i < upto; i++) {
 		if (strcmp(run->jobs[i].collection_id, collection_id) == 0)
-			return true;
+			return &run->jobs[i];
 	}
-	return false;
+	return NULL;
 }
 
-/* Puts the request's own collections over the remembered ones of the same id, the rest behind them.
+/*
+ * Puts the request's own collections over the remembered ones of the same id, the rest behind them.
+ * A collection that is named with the key it was asked with, though another was answered, says that
+ * the answer got lost: then the rest has not got its keys either.
  */
 static void read_collections(
 	struct sync_run *run, const struct wbxml_node *collections, size_t count)
 {
-	size_t remembered = run->job_count;
+	size_t remembered = run->job_count, named;
 	struct sync_job *old = run->jobs;
+	bool lost = false;
 
 	run->jobs = arena_x_alloc(run->call->arena, (count + remembered + 1) * sizeof(*run->jobs));
 	run->job_count = 0;
 	for (const struct wbxml_node *n = wbxml_find(collections, TAG_AirSync_Collection);
 		n != NULL; n = wbxml_next(n, TAG_AirSync_Collection))
 		read_collection(run, add_job(run), n);
+	named = run->job_count;
 	for (size_t i = 0; i < remembered; i++) {
-		if (!names(run, run->job_count, old[i].collection_id))
+		const struct sync_job *job = find_job(run, named, old[i].collection_id);
+
+		if (job == NULL)
 			run->jobs[run->job_count++] = old[i];
+		else if (job->key == old[i].asked_key && old[i].key != old[i].asked_key)
+			lost = true;
 	}
+	for (size_t i = named; lost && i < run->job_count; i++)
+		run->jobs[i].key = run->jobs[i].asked_key;
 }
 
 static size_t count_children(const struct wbxml_node *node)
