@@ -13,7 +13,7 @@ import threading
 import unittest
 
 from lib import mail
-from lib.server import Server, program
+from lib.server import Server, program, wait_exit
 
 BIG = "A line of a longer message, over and over again.\r\n" * 60  # beyond store.body_inline_max: a file
 SETTINGS = {"store.body_inline_max": "1024"}
@@ -39,6 +39,19 @@ def body_files(folder):
             with open(os.path.join(where, name), "rb") as file:
                 found[name] = hashlib.sha256(file.read()).hexdigest()
     return found
+
+
+def kill(server):
+    """As a power cut: every process at once."""
+    for pid in server.pids():
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        wait_exit(pid, 10)
+    server.process.wait()
+    server.process = None
+    server.notify.close()
 
 
 class Case(unittest.TestCase):
@@ -102,6 +115,16 @@ class Backups(Case):
         self.server.bellhop("backup", self.backup + "/")
         self.assertWhole(self.backup)
         self.assertEqual(os.listdir(self.folder), ["backup"])
+
+    def test_after_a_crash(self):
+        """What the log holds and nobody has moved into the database is in the backup."""
+        self.deliver("large", BIG)
+        self.deliver("small")
+        kill(self.server)
+        self.assertGreater(os.path.getsize(os.path.join(self.server.data, "bellhop.db-wal")), 0)
+        self.assertEqual(load(self.server.bellhop("check", "--json").stdout)["items"], 2)
+        self.server.bellhop("backup", self.backup)
+        self.assertEqual(self.assertWhole(self.backup)["counts"]["items"], 2)
 
     def test_never_over_something(self):
         self.server.bellhop("backup", self.backup)
@@ -242,15 +265,7 @@ class Restores(Case):
         # A folder's worth of ids and a device that the backup has never heard of.
         late = self.phone().ready()
         late.prime()
-        self.server.process.kill()
-        for pid in self.server.pids():
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-        self.server.process.wait()
-        self.server.process = None
-        self.server.notify.close()
+        kill(self.server)
         answer = load(self.server.bellhop("restore", self.backup, "--json").stdout)
         self.assertTrue(answer["put_aside"].startswith(self.server.data + ".before-restore-"), answer)
         self.assertTrue(os.path.exists(os.path.join(answer["put_aside"], "bellhop.db")))

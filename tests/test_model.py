@@ -167,6 +167,8 @@ class Model(ServerCase):
                 rng.choice(phones).start_over()
             else:
                 rng.choice(phones).step()
+        # In the middle of everything no state is wrong, and afterwards nothing in the store.
+        self.check("device", "check", user.address, rng.choice(phones).device.device_id)
         for _ in range(2):
             for phone in phones:
                 phone.settle()
@@ -182,6 +184,10 @@ class Model(ServerCase):
         for phone in phones + [fresh]:
             phone.device.close()
         return delivered, subjects
+
+    def check(self, *words):
+        done = self.server.bellhop(*words, check=False)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
     def deliver_some(self, user, delivered, count):
         for _ in range(count):
@@ -200,6 +206,7 @@ class Model(ServerCase):
         for seed in SEEDS:
             with self.subTest(seed=seed):
                 self.run_seed(seed)
+        self.check("check")
 
 
 if __name__ == "__main__":
