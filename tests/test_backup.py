@@ -340,6 +340,46 @@ class Restores(Case):
         self.server.start()
         self.assertEqual(load(self.server.bellhop("check", "--json").stdout)["findings"], [])
 
+    def test_inside(self):
+        """Where the data folder cannot be renamed. A log that nobody brought in belongs to the old database."""
+        self.deliver("kept", BIG + "kept")
+        self.server.bellhop("backup", self.backup)
+        self.deliver("later", BIG + "later")
+        kill(self.server)
+        with open(os.path.join(self.server.data, "self-signed.pem"), "w", encoding="utf-8") as file:
+            file.write("certificate")
+        inode = os.stat(self.server.data).st_ino
+        answer = load(self.server.bellhop("restore", self.backup, "--inside", "--json").stdout)
+        self.assertEqual(os.stat(self.server.data).st_ino, inode)
+        aside = answer["put_aside"]
+        self.assertTrue(aside.startswith(os.path.join(self.server.data, "before-restore-")), aside)
+        self.assertEqual(sorted(os.listdir(self.server.data)), sorted(
+            [os.path.basename(aside), "bellhop.db", "bellhopd.lock", "bodies", "self-signed.pem"]))
+        self.server.start()
+        phone = self.phone().ready()
+        self.assertEqual([data.get("Email:Subject") for data in phone.prime().values()], ["kept"])
+        phone.close()
+        self.assertEqual(load(self.server.bellhop("check", "--json").stdout)["findings"], [])
+        # And the old one is whole.
+        self.server.stop()
+        other = Server(settings=dict(self.server.settings, **{"server.data_dir": aside}))
+        self.addCleanup(other.close)
+        self.assertEqual(load(other.bellhop("check", "--json").stdout)["items"], 2)
+
+    def test_inside_twice_and_into_nothing(self):
+        self.deliver("kept", BIG)
+        self.server.bellhop("backup", self.backup)
+        self.server.stop()
+        asides = {load(self.server.bellhop("restore", self.backup, "--inside", "--json").stdout)["put_aside"]
+                  for _ in range(3)}
+        self.assertEqual(len(asides), 3)
+        for name in os.listdir(self.server.data):
+            path = os.path.join(self.server.data, name)
+            shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
+        self.server.bellhop("restore", self.backup, "--inside")
+        self.server.start()
+        self.assertEqual(len(self.phone().ready().prime()), 1)
+
     def test_on_a_fresh_machine(self):
         self.deliver("large", BIG)
         self.server.bellhop("backup", self.backup)

@@ -142,6 +142,7 @@ static int run_restore(
 	struct store_restore_options options = {
 		.dir = json_string_value(json_object_get(args, "dir")),
 		.data_dir = settings->server_data_dir,
+		.inside = flag(args, "inside"),
 		.actor = actor(),
 		.now_ms = clock_wall_ms(),
 		.go_on = go_on};

@@ -54,6 +54,9 @@ NODISCARD int store_backup_verify(const char *dir, bool (*go_on)(void *owner), v
 struct store_restore_options {
 	const char *dir;
 	const char *data_dir;
+	/* Change the data folder's content and not the folder. Done anyhow where that cannot be
+	 * renamed: a mount point, or in a folder where we may not write. */
+	bool inside;
 	bool have_owner; /* who gets a data folder that was not there before; needs root */
 	uid_t uid;
 	gid_t gid;
@@ -68,9 +71,10 @@ struct store_restored {
 	size_t carried_count;
 };
 /*
- * Puts a backup in the place of the data folder, in one step; what was there is kept under another
- * name. Every phone starts over (no old SyncKey is known any more), and no id that was ever given
- * out, also after the backup, is given to something new. ERR_BUSY: the server is running.
+ * Puts a backup in the place of the store; at any moment there is one whole store or the other, and
+ * the old one is kept under another name. Every phone starts over (no old SyncKey is known any
+ * more), and no id that was ever given out, also after the backup, is given to something new.
+ * ERR_BUSY: the server is running.
  */
 NODISCARD int store_restore(const struct store_restore_options *options, struct store_manifest *ret,
 	struct store_restored *ret_restored, struct err *err);

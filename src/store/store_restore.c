@@ -1,10 +1,10 @@
 /*
  * Putting a backup in the place of the data folder.
  *
- * The new folder is built beside the old one (DATA.restore-<random>): files copied and synced, the
- * schema brought up to date, keys renewed and ids skipped. Then one rename exchanges the two, so at
- * any moment there is one whole store or the other; the old one is kept as
- * DATA.before-restore-<time>. The lock of the server is held on both.
+ * The new store is built in a folder of its own, beside the old one (DATA.restore-<random>) or in
+ * it: files copied, the schema brought up to date, keys renewed and ids skipped, everything synced.
+ * Then it takes the place of the old one (store_place.c), which is kept under another name. The
+ * lock of the server is held on both.
  *
  * Why ids skip: after the backup the server gave out more of them, to mail that the phones have and
  * the backup has not. Given out again, an old id would name something new, and whoever still knows
@@ -36,6 +36,7 @@
 #include "store/store_files.h"
 #include "store/store_internal.h"
 #include "store/store_manifest.h"
+#include "store/store_place.h"
 
 #define SKIP            UINT64_C(0x100000000)
 #define COUNTER_MAX     ((uint64_t)1 << 62)
@@ -264,9 +265,9 @@ static void carry(const char *data_dir, const char *stage, struct store_restored
 		(void)closedir(dir);
 }
 
-/* The new data folder, complete and on disk. */
+/* The new store, complete. */
 static int build(const struct store_restore_options *o, const struct store_manifest *m,
-	const char *data_dir, const char *stage, struct store_restored *r, struct err *err)
+	const char *stage, struct err *err)
 {
 	CLEANUP(mem_freep) char *db = x_printf("%s/bellhop.db", o->dir);
 	CLEANUP(mem_freep) char *bodies = x_printf("%s/bodies", o->dir);
@@ -279,10 +280,9 @@ static int build(const struct store_restore_options *o, const struct store_manif
 		return -1;
 	if (!str_eq(hash, m->database_sha256))
 		return err_set(err, ERR_BACKEND, "the backup is damaged: bellhop.db changed");
-	if (copy_folder(bodies, new_bodies, o, err) < 0 || renew_all(stage, o, m, err) < 0)
+	if (copy_folder(bodies, new_bodies, o, err) < 0)
 		return -1;
-	carry(data_dir, stage, r);
-	return 0;
+	return renew_all(stage, o, m, err);
 }
 
 /* The owner of the folder that is replaced, or else the server's. */
@@ -302,87 +302,39 @@ static int give(const struct store_restore_options *o, const char *data_dir, con
 	return known && geteuid() == 0 ? store_files_give(stage, uid, gid, err) : 0;
 }
 
-/* One step: there is one store or the other, at any moment. */
-static int exchange(const char *stage, const char *data_dir, int64_t now_at,
-	struct store_restored *r, struct err *err)
+static int place(const struct store_restore_options *o, bool inside, const char *stage,
+	const char *data_dir, struct store_restored *r, struct err *err)
 {
-	CLEANUP(mem_freep) char *parent = store_files_parent(data_dir);
-	char *aside;
-	char when[32] = "";
-	time_t t = (time_t)now_at;
-	struct tm tm;
+	int64_t now_at = o->now_ms / 1000;
 
-	if (access(data_dir, F_OK) < 0) {
-		if (rename(stage, data_dir) < 0)
-			return err_set_errno(err, errno, "renaming %s to %s", stage, data_dir);
-		return store_files_sync_folder(parent, err);
-	}
-	if (gmtime_r(&t, &tm) != NULL)
-		(void)strftime(when, sizeof(when), "%Y%m%dT%H%M%SZ", &tm);
-	aside = x_printf("%s.before-restore-%s", data_dir, when);
-	if (access(aside, F_OK) == 0) {
-		char *other = x_printf("%s-%08x", aside, (unsigned)random_u64());
-
-		mem_free(aside);
-		aside = other;
-	}
-	if (renameat2(AT_FDCWD, stage, AT_FDCWD, data_dir, RENAME_EXCHANGE) < 0) {
-		(void)err_set_errno(err, errno, "exchanging %s and %s", stage, data_dir);
-		mem_free(aside);
-		return -1;
-	}
-	r->put_aside = aside;
-	/* The restore is done; under which name the old data lies is not worth undoing it. */
-	if (rename(stage, aside) < 0) {
-		mem_free(r->put_aside);
-		r->put_aside = x_strdup(stage);
-	}
-	return store_files_sync_folder(parent, err);
+	return inside ? store_place_inside(stage, data_dir, now_at, &r->put_aside, err)
+		      : store_place_beside(stage, data_dir, now_at, &r->put_aside, err);
 }
 
-/* Before anything is copied: whether the last step can be done. */
-static int check_place(const char *data_dir, const char *parent, struct err *err)
-{
-	struct stat own, above;
-
-	if (access(parent, W_OK) < 0)
-		return err_set_errno(err, errno,
-			"the restored folder takes the place of %s, and %s is not writable",
-			data_dir, parent);
-	if (stat(data_dir, &own) < 0)
-		return errno == ENOENT ? 0 : err_set_errno(err, errno, "%s", data_dir);
-	if (stat(parent, &above) < 0)
-		return err_set_errno(err, errno, "%s", parent);
-	if (own.st_dev != above.st_dev)
-		return err_set(err, ERR_BACKEND,
-			"%s is a mount point and cannot be exchanged: set server.data_dir to a "
-			"folder in it",
-			data_dir);
-	return 0;
-}
-
-static int restore_at(const struct store_restore_options *o, const char *data_dir,
+static int restore_at(const struct store_restore_options *o, const char *data_dir, bool inside,
 	struct store_manifest *m, struct store_restored *r, struct err *err)
 {
 	CLEANUP(mem_freep) char *parent = store_files_parent(data_dir);
 	CLEANUP(mem_freep)
-	char *stage = x_printf("%s.restore-%08x", data_dir, (unsigned)random_u64());
+	char *stage = x_printf(
+		inside ? "%s/.restore-%08x" : "%s.restore-%08x", data_dir, (unsigned)random_u64());
 	CLEANUP(fd_close) int lock_fd = -1;
-	CLEANUP(fd_close) int new_lock_fd = -1;
 
-	if ((access(data_dir, F_OK) == 0 && store_lock(data_dir, &lock_fd, err) < 0) ||
-		check_place(data_dir, parent, err) < 0 ||
-		store_backup_verify(o->dir, o->go_on, o->owner, m, err) < 0 ||
-		check_room(parent, m, err) < 0)
+	if (store_backup_verify(o->dir, o->go_on, o->owner, m, err) < 0 ||
+		check_room(inside ? data_dir : parent, m, err) < 0)
 		return -1;
-	if (build(o, m, data_dir, stage, r, err) < 0 || store_lock(stage, &new_lock_fd, err) < 0 ||
-		give(o, data_dir, stage, err) < 0 || store_files_sync_all(stage, err) < 0 ||
-		exchange(stage, data_dir, o->now_ms / 1000, r, err) < 0) {
-		if (r->put_aside == NULL)
-			store_files_remove(stage);
-		return -1;
+	if (build(o, m, stage, err) == 0) {
+		if (!inside)
+			carry(data_dir, stage, r);
+		/* A folder that becomes the data folder is locked before anybody can find it. */
+		if ((inside || store_lock(stage, &lock_fd, err) == 0) &&
+			give(o, data_dir, stage, err) == 0 &&
+			store_files_sync_all(stage, err) == 0 &&
+			place(o, inside, stage, data_dir, r, err) == 0)
+			return 0;
 	}
-	return 0;
+	store_files_remove(stage);
+	return -1;
 }
 
 int store_restore(const struct store_restore_options *o, struct store_manifest *ret,
@@ -393,11 +345,16 @@ int store_restore(const struct store_restore_options *o, struct store_manifest *
 	/* A symbolic link stays; what it points to is replaced. */
 	char *real = realpath(o->data_dir, NULL);
 	CLEANUP(mem_freep) char *data_dir = real != NULL ? real : x_strdup(o->data_dir);
+	CLEANUP(fd_close) int lock_fd = -1;
+	bool exchangeable = false, is_there = access(data_dir, F_OK) == 0;
 	int rc;
 
 	while (strlen(data_dir) > 1 && str_ends(data_dir, "/"))
 		data_dir[strlen(data_dir) - 1] = '\0';
-	rc = restore_at(o, data_dir, &m, &r, err);
+	if (store_place_can_exchange(data_dir, &exchangeable, err) < 0 ||
+		(is_there && store_lock(data_dir, &lock_fd, err) < 0))
+		return -1;
+	rc = restore_at(o, data_dir, (o->inside && is_there) || !exchangeable, &m, &r, err);
 	if (rc < 0) {
 		store_manifest_deinit(&m);
 		store_restored_deinit(&r);
