@@ -84,7 +84,7 @@ static unsigned run_share(const struct options *o, unsigned share)
 	watched = &w;
 	(void)signal(SIGALRM, on_alarm);
 	w.verbose = o->verbose;
-	for (uint64_t seed = o->first + share; seed <= o->last && failed < 20;
+	for (uint64_t seed = o->first + share; seed <= o->last && failed < 2000;
 		seed += o->processes) {
 		(void)alarm(20);
 		failed += run_seed(&w, seed) ? 0 : 1;

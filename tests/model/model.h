@@ -110,6 +110,7 @@ struct request {
 	struct sent_collection collections[FOLDERS];
 	size_t count;
 	bool begins[FOLDERS]; /* names key 0 of that folder */
+	bool is_short;        /* empty or Partial: Status 13 asks for a whole one */
 	struct writer writer;
 };
 

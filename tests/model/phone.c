@@ -440,6 +440,11 @@ void phone_take(
 	if (root != NULL && collections == NULL) {
 		const char *status = wbxml_text(root, TAG_AirSync_Status);
 
+		if (r->is_short && status != NULL && strcmp(status, "13") == 0) {
+			model_trace(w, (int)p->number, "  is asked for a whole request");
+			p->last_answered = false;
+			return;
+		}
 		model_fail(w, (int)p->number, "phone %u: Status %s", p->number,
 			status != NULL ? status : "missing");
 		return;

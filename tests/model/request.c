@@ -198,6 +198,7 @@ void request_encode(struct world *w, struct request *r, struct phone *p, unsigne
 		partial ? ", Partial" : "", wait_s > 0 ? ", to be held" : "");
 	for (size_t i = 0; permute != 0 && i < r->count; i++)
 		shuffle(&p->collections[r->collections[i].folder], permute);
+	r->is_short = partial;
 	wbxml_writer_init(&x, &r->body);
 	wbxml_start(&x, TAG_AirSync_Sync);
 	if (r->count > 0) {

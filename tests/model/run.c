@@ -129,6 +129,7 @@ static struct request *compose(struct world *w, struct phone *p, const struct ac
 	if (a->form == FORM_EMPTY && remembers && p->last_empty && keys_stand(p) &&
 		!anything_pending(p)) {
 		add_remembered(r, p);
+		r->is_short = true;
 		model_trace(w, (int)p->number, "sends an empty Sync");
 	} else {
 		compose_full(w, p, r, a, a->form == FORM_HELD && phone_version(p) >= 121 ? 120 : 0,
@@ -143,15 +144,6 @@ static void keep_late(struct world *w, struct phone *p, const struct request *r)
 	if (p->late_count < ARRAY_LEN(p->late))
 		p->late[p->late_count++] = request_copy(r);
 	(void)w;
-}
-
-/* A copy of a request that names key 0 makes the folder begin again, whenever it arrives. */
-static void note_begins(struct world *w, struct phone *p, const struct request *r)
-{
-	for (unsigned f = 0; f < FOLDERS; f++) {
-		if (r->begins[f])
-			phone_may_restart(w, p, f);
-	}
 }
 
 static void run_request(void *arg)
@@ -176,8 +168,6 @@ static void end_act(struct act *act)
 	if (p == NULL)
 		return;
 	(void)answer_take(act->w, p, act->taken ? r : NULL, &act->answer);
-	if (act->request != NULL && !act->taken)
-		note_begins(act->w, p, act->request);
 	request_free(&act->request);
 }
 
@@ -538,7 +528,6 @@ void run_settle(struct world *w)
 			request_send(w, p, r, false, &answer);
 			ledger_flush(w);
 			(void)answer_take(w, p, NULL, &answer);
-			note_begins(w, p, r);
 			request_free(&r);
 		}
 	}
