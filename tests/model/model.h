@@ -90,11 +90,13 @@ struct collection {
 	/* Status 3 is right for requests begun before this step, and for the first one after it;
 	 * 0: it would be wrong */
 	unsigned restart_step;
+	unsigned line; /* how often it began */
 };
 
 struct sent_collection {
 	unsigned folder;
 	char key[20];
+	unsigned line; /* of the collection, then */
 	size_t pending_count;
 	uint16_t window; /* 0: not given */
 	bool options, get_changes, deletes_as_moves, fetch;

@@ -60,7 +60,8 @@ void phone_begin(struct phone *p, unsigned folder)
 {
 	struct collection *c = &p->collections[folder];
 
-	*c = (struct collection){.key = "0", .filter = c->filter, .conflict = c->conflict};
+	*c = (struct collection){
+		.key = "0", .filter = c->filter, .conflict = c->conflict, .line = c->line + 1};
 }
 
 void phone_may_restart(struct world *w, struct phone *p, unsigned folder)

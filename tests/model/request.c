@@ -46,6 +46,7 @@ void request_add(struct request *r, struct phone *p, const struct sent_collectio
 
 	*to = *sent;
 	(void)snprintf(to->key, sizeof(to->key), "%s", c->key);
+	to->line = c->line;
 	to->pending_count = c->pending_count;
 	r->begins[sent->folder] = strcmp(c->key, "0") == 0;
 	if (r->begins[sent->folder])
@@ -271,6 +272,9 @@ void request_send(
 
 	fiber_set_owner(&r->writer);
 	r->step = ++w->step;
+	for (size_t i = 0; !hold && i < r->count; i++)
+		model_trace(w, (int)p->number, "  on its way: folder %u, key %s",
+			r->collections[i].folder, r->collections[i].key);
 	world_request(w, p, r->version, "Sync", &r->body, a.arena, &a.reply);
 	if (a.reply.kind == EAS_REPLY_WAIT && !hold) {
 		(void)watch_end(w->watches, a.reply.watch, NULL);

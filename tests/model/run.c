@@ -146,6 +146,19 @@ static void keep_late(struct world *w, struct phone *p, const struct request *r)
 	(void)w;
 }
 
+/* A copy that nobody waits for. One that names key 0, or is from before the phone's last key 0,
+ * looks like a phone that begins, or goes on after all: which of the two lines is the phone's, the
+ * server cannot know for certain. */
+static void note_copy(struct world *w, struct phone *p, const struct request *r)
+{
+	for (size_t i = 0; i < r->count; i++) {
+		unsigned folder = r->collections[i].folder;
+
+		if (r->begins[folder] || r->collections[i].line != p->collections[folder].line)
+			phone_may_restart(w, p, folder);
+	}
+}
+
 static void run_request(void *arg)
 {
 	struct act *act = arg;
@@ -168,6 +181,8 @@ static void end_act(struct act *act)
 	if (p == NULL)
 		return;
 	(void)answer_take(act->w, p, act->taken ? r : NULL, &act->answer);
+	if (act->request != NULL && !act->taken)
+		note_copy(act->w, p, act->request);
 	request_free(&act->request);
 }
 
@@ -528,6 +543,7 @@ void run_settle(struct world *w)
 			request_send(w, p, r, false, &answer);
 			ledger_flush(w);
 			(void)answer_take(w, p, NULL, &answer);
+			note_copy(w, p, r);
 			request_free(&r);
 		}
 	}
