@@ -113,6 +113,7 @@ struct request {
 	size_t count;
 	bool begins[FOLDERS]; /* names key 0 of that folder */
 	bool is_short;        /* empty or Partial: Status 13 asks for a whole one */
+	bool is_partial;
 	struct writer writer;
 };
 
@@ -311,6 +312,8 @@ void phone_may_restart(struct world *w, struct phone *p, unsigned folder);
 /* Believes an answer. */
 void phone_take(
 	struct world *w, struct phone *p, const struct request *r, const struct wbxml_node *root);
+/* Only shows it. */
+void phone_trace(struct world *w, struct phone *p, const struct wbxml_node *root);
 /* Compares what it holds with the ledger through its filter. */
 void phone_compare(struct world *w, struct phone *p);
 size_t phone_held(const struct phone *p, unsigned folder);

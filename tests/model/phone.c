@@ -338,6 +338,24 @@ static void trace_children(struct world *w, struct phone *p, const struct wbxml_
 		trace_command(w, p, n);
 }
 
+void phone_trace(struct world *w, struct phone *p, const struct wbxml_node *root)
+{
+	const struct wbxml_node *n =
+		wbxml_find(wbxml_find(root, TAG_AirSync_Collections), TAG_AirSync_Collection);
+
+	for (; n != NULL; n = wbxml_next(n, TAG_AirSync_Collection)) {
+		const char *id = wbxml_text(n, TAG_AirSync_CollectionId);
+		const char *status = wbxml_text(n, TAG_AirSync_Status);
+		const char *key = wbxml_text(n, TAG_AirSync_SyncKey);
+
+		model_trace(w, (int)p->number, "  folder id %s: status %s, key %s%s",
+			id != NULL ? id : "", status != NULL ? status : "", key != NULL ? key : "",
+			wbxml_find(n, TAG_AirSync_MoreAvailable) != NULL ? ", more" : "");
+		trace_children(w, p, wbxml_find(n, TAG_AirSync_Responses));
+		trace_children(w, p, wbxml_find(n, TAG_AirSync_Commands));
+	}
+}
+
 /* ---- an answer ---- */
 
 static const struct sent_collection *find_sent(const struct request *r, unsigned folder)
@@ -379,10 +397,6 @@ static void take_collection(
 		return;
 	}
 	c = &p->collections[folder];
-	model_trace(w, (int)p->number, "  folder %u: status %s, key %s%s", folder, status, key,
-		wbxml_find(node, TAG_AirSync_MoreAvailable) != NULL ? ", more" : "");
-	trace_children(w, p, answers);
-	trace_children(w, p, commands);
 	if (strcmp(status, "3") == 0) {
 		start_over(w, p, r, folder);
 		return;
@@ -438,6 +452,7 @@ void phone_take(
 	p->last_answered = true;
 	if (root == NULL)
 		model_trace(w, (int)p->number, "  an empty answer");
+	phone_trace(w, p, root);
 	if (root != NULL && collections == NULL) {
 		const char *status = wbxml_text(root, TAG_AirSync_Status);
 

@@ -199,7 +199,7 @@ void request_encode(struct world *w, struct request *r, struct phone *p, unsigne
 		partial ? ", Partial" : "", wait_s > 0 ? ", to be held" : "");
 	for (size_t i = 0; permute != 0 && i < r->count; i++)
 		shuffle(&p->collections[r->collections[i].folder], permute);
-	r->is_short = partial;
+	r->is_short = r->is_partial = partial;
 	wbxml_writer_init(&x, &r->body);
 	wbxml_start(&x, TAG_AirSync_Sync);
 	if (r->count > 0) {
@@ -318,6 +318,10 @@ bool answer_take(struct world *w, struct phone *p, const struct request *r, stru
 
 	if (taken)
 		phone_take(w, p, r, a->root);
+	else if (a->good && w->verbose) {
+		model_trace(w, (int)p->number, "  does not hear:");
+		phone_trace(w, p, a->root);
+	}
 	buf_deinit(&a->reply.body);
 	arena_free(&a->arena);
 	return taken;

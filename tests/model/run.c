@@ -122,7 +122,7 @@ static void compose_full(struct world *w, struct phone *p, struct request *r,
 static struct request *compose(struct world *w, struct phone *p, const struct action *a)
 {
 	struct request *r = request_new(w, p);
-	bool remembers = phone_version(p) >= 121 && p->last != NULL && p->last_answered &&
+	bool remembers = phone_version(p) >= 121 && p->last != NULL && p->last_answered && !p->copied &&
 			 p->last->version == model_versions[p->version];
 
 	request_give_up(w, p);
@@ -134,6 +134,7 @@ static struct request *compose(struct world *w, struct phone *p, const struct ac
 	} else {
 		compose_full(w, p, r, a, a->form == FORM_HELD && phone_version(p) >= 121 ? 120 : 0,
 			a->form == FORM_PARTIAL && remembers);
+		p->copied = false;
 	}
 	p->last_answered = false;
 	return r;
@@ -151,6 +152,8 @@ static void keep_late(struct world *w, struct phone *p, const struct request *r)
  * server cannot know for certain. */
 static void note_copy(struct world *w, struct phone *p, const struct request *r)
 {
+	/* Which answer the server remembers for a Partial, it cannot know either. */
+	p->copied = true;
 	for (size_t i = 0; i < r->count; i++) {
 		unsigned folder = r->collections[i].folder;
 
@@ -343,7 +346,8 @@ static void start_sync(struct world *w, const struct action *a, struct act **nex
 	act->request = compose(w, p, a);
 	request_free(&p->last);
 	p->last = request_copy(act->request);
-	if (a->fate == FATE_REQUEST_LOST || a->fate == FATE_COPIED)
+	/* A Partial names no keys: what comes twice is done twice, and no server can know. */
+	if (!act->request->is_partial && (a->fate == FATE_REQUEST_LOST || a->fate == FATE_COPIED))
 		keep_late(w, p, act->request);
 	if (a->fate == FATE_REQUEST_LOST) {
 		model_trace(w, (int)p->number, "that request is lost");
@@ -351,7 +355,7 @@ static void start_sync(struct world *w, const struct action *a, struct act **nex
 		(*next)--;
 		return;
 	}
-	if (a->fate == FATE_TWICE) {
+	if (a->fate == FATE_TWICE && !act->request->is_partial) {
 		struct act *other = (*next)++;
 
 		*other = *act;
