@@ -130,6 +130,7 @@ struct phone {
 	struct request *last;    /* the newest request; NULL: none */
 	bool last_answered;      /* and its answer was taken */
 	bool last_empty;         /* which had no body */
+	bool copied;             /* since the last whole request a copy of some request arrived */
 	unsigned news;           /* server commands in it */
 	bool more;               /* MoreAvailable in it */
 	struct request *late[4]; /* copies that are still under way */

@@ -122,8 +122,8 @@ static void compose_full(struct world *w, struct phone *p, struct request *r,
 static struct request *compose(struct world *w, struct phone *p, const struct action *a)
 {
 	struct request *r = request_new(w, p);
-	bool remembers = phone_version(p) >= 121 && p->last != NULL && p->last_answered && !p->copied &&
-			 p->last->version == model_versions[p->version];
+	bool remembers = phone_version(p) >= 121 && p->last != NULL && p->last_answered &&
+			 !p->copied && p->last->version == model_versions[p->version];
 
 	request_give_up(w, p);
 	if (a->form == FORM_EMPTY && remembers && p->last_empty && keys_stand(p) &&
