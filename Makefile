@@ -3,7 +3,8 @@
 #   make            what is missing is installed, everything is built (in build/)
 #   make run        a server with demo users on this machine, and one message being pushed
 #   make check      every test; ends with "N passed, N failed"
-#   make check-long sanitizers for threads, valgrind, fuzzers, static analysis (about an hour)
+#   make check-long sanitizers for threads, valgrind, fuzzers, 100,000 seeds, static analysis (an hour
+#                   and a half)
 #   make bench      the benchmarks; ONLY=push for some of them
 #   make install    installs below PREFIX (/usr/local), DESTDIR is honoured
 #   make fmt        lays the sources out

@@ -1,7 +1,7 @@
 /*
  * The model test: seeds and named scenarios.
  *
- *   test_model                       all scenarios, and some seeds
+ *   test_model                       all scenarios, and 1,000 seeds
  *   test_model --seeds A-B           these seeds
  *   test_model --seed N -v           one seed, with everything that happens
  *   test_model --scenario NAME       one scenario
@@ -30,7 +30,7 @@ struct options {
 
 static bool parse(int argc, char **argv, struct options *ret)
 {
-	*ret = (struct options){.first = 1, .last = 100, .processes = 2};
+	*ret = (struct options){.first = 1, .last = 1000, .processes = 2};
 	for (int i = 1; i < argc; i++) {
 		const char *value = i + 1 < argc ? argv[i + 1] : NULL;
 		char *end = NULL;
@@ -84,7 +84,7 @@ static unsigned run_share(const struct options *o, unsigned share)
 	watched = &w;
 	(void)signal(SIGALRM, on_alarm);
 	w.verbose = o->verbose;
-	for (uint64_t seed = o->first + share; seed <= o->last && failed < 2000;
+	for (uint64_t seed = o->first + share; seed <= o->last && failed < 20;
 		seed += o->processes) {
 		(void)alarm(20);
 		failed += run_seed(&w, seed) ? 0 : 1;

@@ -90,7 +90,7 @@ struct collection {
 	/* Status 3 is right for requests begun before this step, and for the first one after it;
 	 * 0: it would be wrong */
 	unsigned restart_step;
-	unsigned line; /* how often it began */
+	unsigned line; /* from its beginning, or its restoring, on; no other has the same */
 };
 
 struct sent_collection {
@@ -130,6 +130,7 @@ struct phone {
 	struct request *last;    /* the newest request; NULL: none */
 	bool last_answered;      /* and its answer was taken */
 	bool last_empty;         /* which had no body */
+	unsigned lines;          /* of its collections so far */
 	bool copied;             /* since the last whole request a copy of some request arrived */
 	unsigned news;           /* server commands in it */
 	bool more;               /* MoreAvailable in it */

@@ -61,7 +61,7 @@ void phone_begin(struct phone *p, unsigned folder)
 	struct collection *c = &p->collections[folder];
 
 	*c = (struct collection){
-		.key = "0", .filter = c->filter, .conflict = c->conflict, .line = c->line + 1};
+		.key = "0", .filter = c->filter, .conflict = c->conflict, .line = ++p->lines};
 }
 
 void phone_may_restart(struct world *w, struct phone *p, unsigned folder)

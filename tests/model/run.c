@@ -281,6 +281,7 @@ static void restore(struct world *w, struct phone *p)
 	p->version = p->backup_version;
 	for (unsigned f = 0; f < FOLDERS; f++) {
 		p->collections[f].options_known = false;
+		p->collections[f].line = ++p->lines;
 		phone_may_restart(w, p, f);
 	}
 	p->last_answered = false;
@@ -380,6 +381,7 @@ static void start_late(struct world *w, const struct action *a, struct act **nex
 	*act = (struct act){.w = w, .action = a, .phone = p, .request = p->late[at]};
 	p->late[at] = p->late[--p->late_count];
 	model_trace(w, (int)p->number, "an old request arrives");
+	note_copy(w, p, act->request);
 	start(act, run_request);
 }
 
