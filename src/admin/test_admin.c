@@ -60,7 +60,7 @@ static void set_up(void)
 
 static void tear_down(void)
 {
-	char command[5][96];
+	char command[6][96];
 
 	admin_free(&admin);
 	store_close(&store);
@@ -70,8 +70,9 @@ static void tear_down(void)
 	(void)snprintf(command[1], 96, "%s/bellhop.db", folder);
 	(void)snprintf(command[2], 96, "%s/bellhop.db-wal", folder);
 	(void)snprintf(command[3], 96, "%s/bellhop.db-shm", folder);
-	(void)snprintf(command[4], 96, "%s/bodies", folder);
-	for (int i = 0; i < 5; i++)
+	(void)snprintf(command[4], 96, "%s/bodies/incoming", folder);
+	(void)snprintf(command[5], 96, "%s/bodies", folder);
+	for (int i = 0; i < 6; i++)
 		(void)remove(command[i]);
 	(void)remove(folder);
 }
