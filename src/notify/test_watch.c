@@ -14,6 +14,7 @@
 struct told {
 	int marked, ended, stale;
 	unsigned marks;
+	enum watch_kind kind; /* of the one that ended */
 	struct watch_id id;
 	struct ipc_handle handle;
 };
@@ -31,7 +32,7 @@ static void on_ended(const struct ipc_handle *handle, enum watch_kind kind, void
 {
 	struct told *told = owner;
 
-	CHECK_INT(kind, WATCH_PING);
+	told->kind = kind;
 	told->ended++;
 	told->handle = *handle;
 }
@@ -53,13 +54,13 @@ static struct watches *new_watches(struct told *told)
 	return watches_new(&o);
 }
 
-static struct watch_id begin(struct watches *w, struct device_id device)
+static struct watch_id begin_kind(struct watches *w, struct device_id device, enum watch_kind kind)
 {
 	const struct watch_folder folders[] = {
 		{USER, INBOX, 500, ITEM_MAIL, false},
 		{USER, CALENDAR, INT64_MIN, ITEM_CALENDAR, true},
 	};
-	struct watch_spec spec = {.kind = WATCH_PING,
+	struct watch_spec spec = {.kind = kind,
 		.user = USER,
 		.device = device,
 		.heartbeat_s = 480,
@@ -68,6 +69,11 @@ static struct watch_id begin(struct watches *w, struct device_id device)
 		.folder_count = 2};
 
 	return watch_begin(w, &spec);
+}
+
+static struct watch_id begin(struct watches *w, struct device_id device)
+{
+	return begin_kind(w, device, WATCH_PING);
 }
 
 static void count_sent(void *arg)
@@ -306,6 +312,7 @@ static void test_one_watch_per_device(void)
 
 	(void)begin_parked(w, OTHER, 9);
 	second = begin(w, PHONE);
+	CHECK_INT(told.kind, WATCH_PING);
 	CHECK_INT(told.ended, 1);
 	CHECK_INT(told.handle.request, 1);
 	CHECK(!park(w, first, 1, &marks));
@@ -316,6 +323,33 @@ static void test_one_watch_per_device(void)
 	CHECK_INT(told.ended, 1);
 	CHECK(!park(w, second, 2, &marks));
 	CHECK_INT(watches_count(w), 2);
+	watches_free(&w);
+	clock_fake_off();
+}
+
+/* A newer Sync ends the one that is held, and nothing else. */
+static void test_held_ends(void)
+{
+	struct told told;
+	struct watches *w = new_watches(&told);
+	unsigned marks;
+
+	(void)begin_parked(w, PHONE, 1);
+	watch_end_held(w, PHONE); /* a Ping */
+	CHECK_INT(told.ended, 0);
+	(void)begin_kind(w, OTHER, WATCH_SYNC);
+	watch_end_held(w, OTHER); /* on its way: its request finds out by itself */
+	CHECK_INT(told.ended, 0);
+	CHECK(park(w, begin_kind(w, OTHER, WATCH_SYNC), 2, &marks));
+	watch_end_held(w, PHONE);
+	CHECK_INT(told.ended, 0);
+	watch_end_held(w, OTHER);
+	CHECK_INT(told.ended, 1);
+	CHECK_INT(told.kind, WATCH_SYNC);
+	CHECK_INT(told.handle.request, 2);
+	CHECK_INT(watches_count(w), 1);
+	watch_end_held(w, OTHER);
+	CHECK_INT(told.ended, 1);
 	watches_free(&w);
 	clock_fake_off();
 }
@@ -433,6 +467,6 @@ static void test_many_on_one_folder(void)
 
 TEST_MAIN(TEST(test_decisions), TEST(test_other_owner), TEST(test_change_between_check_and_park),
 	TEST(test_view_names_changed_folders), TEST(test_flags_gather),
-	TEST(test_timers_in_order_of_time), TEST(test_one_watch_per_device), TEST(test_touch),
-	TEST(test_admin_is_told_on_top), TEST(test_published_late), TEST(test_gone),
-	TEST(test_many_on_one_folder))
+	TEST(test_timers_in_order_of_time), TEST(test_one_watch_per_device), TEST(test_held_ends),
+	TEST(test_touch), TEST(test_admin_is_told_on_top), TEST(test_published_late),
+	TEST(test_gone), TEST(test_many_on_one_folder))

@@ -270,6 +270,24 @@ bool watch_end(struct watches *w, struct watch_id id, struct ipc_handle *ret_han
 	return watch != NULL;
 }
 
+void watch_end_held(struct watches *w, struct device_id device)
+{
+	struct ipc_handle ended;
+	struct watch *watch;
+	bool tell = false;
+
+	(void)pthread_mutex_lock(&w->lock);
+	watch = find_device(w, device);
+	if (watch != NULL && watch->kind == WATCH_SYNC && has_handle(watch)) {
+		tell = true;
+		ended = watch->handle;
+		remove_watch(w, watch);
+	}
+	(void)pthread_mutex_unlock(&w->lock);
+	if (tell && w->options.on_ended != NULL)
+		w->options.on_ended(&ended, WATCH_SYNC, w->options.owner);
+}
+
 void watch_gone(struct watches *w, const struct ipc_handle *handle)
 {
 	struct watch *watch;

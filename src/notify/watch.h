@@ -115,6 +115,8 @@ bool watch_park(struct watches *w, struct watch_id id, const struct ipc_handle *
 /* Ends it, if it is still there. True: it was there. The handle it was parked under is given back
  * when ret_handle is not NULL. */
 bool watch_end(struct watches *w, struct watch_id id, struct ipc_handle *ret_handle);
+/* Ends the device's held Sync, if there is one (on_ended): a newer Sync speaks for the phone. */
+void watch_end_held(struct watches *w, struct device_id device);
 /* The front says the phone is gone. */
 void watch_gone(struct watches *w, const struct ipc_handle *handle);
 /* All watches of one front (its connection ended). */

@@ -500,6 +500,8 @@ void eas_sync(struct eas_call *call)
 {
 	struct sync_run run = {.call = call};
 
-	if (sync_request_read(&run))
-		sync_run(&run);
+	if (!sync_request_read(&run))
+		return;
+	watch_end_held(call->server->watches, call->device->id);
+	sync_run(&run);
 }
