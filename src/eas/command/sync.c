@@ -376,6 +376,10 @@ static int answer(struct sync_run *run, struct err *err)
 	unsigned failure = common_failure(run);
 
 	run->call->reply->status = 200;
+	if (run->wait_limit != 0) {
+		eas_reply_limit(run->call, SYNC_STATUS_BAD_WAIT, run->wait_limit);
+		return 0;
+	}
 	if (failure != 0) {
 		eas_reply_status(run->call, failure);
 		return 0;

@@ -86,6 +86,7 @@ struct sync_run {
 	size_t job_count;
 	unsigned wait_s;               /* 0: answer at once */
 	unsigned window, window_asked; /* of the whole response: what is left, what was asked */
+	uint64_t wait_limit; /* not 0: Wait is out of range; Status 14 when the commands are done */
 	size_t bytes_left;
 	int64_t deadline_ms;
 	const uint8_t *cache; /* to be remembered as the last request; NULL: leave as it is */

@@ -231,7 +231,7 @@ static void refuse(struct sync_run *run, unsigned status, uint64_t limit)
 }
 
 /* Wait counts minutes, HeartbeatInterval seconds; a bound is answered in the unit that was sent. */
-static bool read_wait(struct sync_run *run, const struct wbxml_node *root)
+static void read_wait(struct sync_run *run, const struct wbxml_node *root)
 {
 	const struct settings *s = run->call->settings;
 	bool in_minutes = wbxml_find(root, TAG_AirSync_Wait) != NULL;
@@ -241,15 +241,28 @@ static bool read_wait(struct sync_run *run, const struct wbxml_node *root)
 	uint64_t value;
 
 	if (!in_minutes && wbxml_find(root, TAG_AirSync_HeartbeatInterval) == NULL)
-		return true;
+		return;
 	value = eas_get_uint(
 		root, in_minutes ? TAG_AirSync_Wait : TAG_AirSync_HeartbeatInterval, 0);
-	if (value < low || value > high) {
-		refuse(run, SYNC_STATUS_BAD_WAIT, value < low ? low : high);
-		return false;
+	if (value < low || value > high)
+		run->wait_limit = value < low ? low : high;
+	run->wait_s = run->wait_limit != 0 ? 0 : (unsigned)(value * unit);
+}
+
+/* Out of range: what the phone changed is done all the same, for it may not send it again. */
+static void keep_commands_only(struct sync_run *run)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < run->job_count; i++) {
+		struct sync_job *job = &run->jobs[i];
+
+		if (job->command_count == 0)
+			continue;
+		job->get_changes = false;
+		run->jobs[kept++] = *job;
 	}
-	run->wait_s = (unsigned)(value * unit);
-	return true;
+	run->job_count = kept;
 }
 
 static const struct sync_job *find_job(
@@ -265,9 +278,9 @@ static const struct sync_job *find_job(
 /*
  * Puts the request's own collections over the remembered ones of the same id, the rest behind them.
  * A collection that is named with the key it was asked with, though another was answered, says that
- * the answer got lost: then the rest has not got its keys either.
+ * the answer got lost: then the rest has not got its keys either. False: the reply is set.
  */
-static void read_collections(
+static bool read_collections(
 	struct sync_run *run, const struct wbxml_node *collections, size_t count)
 {
 	size_t remembered = run->job_count, named;
@@ -277,8 +290,16 @@ static void read_collections(
 	run->jobs = arena_x_alloc(run->call->arena, (count + remembered + 1) * sizeof(*run->jobs));
 	run->job_count = 0;
 	for (const struct wbxml_node *n = wbxml_find(collections, TAG_AirSync_Collection);
-		n != NULL; n = wbxml_next(n, TAG_AirSync_Collection))
-		read_collection(run, add_job(run), n);
+		n != NULL; n = wbxml_next(n, TAG_AirSync_Collection)) {
+		struct sync_job *job = add_job(run);
+
+		read_collection(run, job, n);
+		/* One answer cannot have two keys for it. */
+		if (find_job(run, run->job_count - 1, job->collection_id) != NULL) {
+			eas_reply_status(run->call, SYNC_STATUS_PROTOCOL);
+			return false;
+		}
+	}
 	named = run->job_count;
 	for (size_t i = 0; i < remembered; i++) {
 		const struct sync_job *job = find_job(run, named, old[i].collection_id);
@@ -290,6 +311,11 @@ static void read_collections(
 	}
 	for (size_t i = named; lost && i < run->job_count; i++)
 		run->jobs[i].key = run->jobs[i].asked_key;
+	if (run->job_count > run->call->settings->sync_collections_max) {
+		refuse(run, SYNC_STATUS_TOO_MANY, run->call->settings->sync_collections_max);
+		return false;
+	}
+	return true;
 }
 
 static size_t count_children(const struct wbxml_node *node)
@@ -324,10 +350,15 @@ bool sync_request_read(struct sync_run *run)
 		run->window = WINDOW_MAX;
 	window = clamp_window(eas_get_uint(root, TAG_AirSync_WindowSize, run->window));
 	run->window = run->window_asked = window;
-	if (!read_wait(run, root))
+	read_wait(run, root);
+	if (!read_collections(run, collections, count_children(collections)))
 		return false;
-	read_collections(run, collections, count_children(collections));
-	return true;
+	if (run->wait_limit == 0)
+		return true;
+	keep_commands_only(run);
+	if (run->job_count == 0)
+		refuse(run, SYNC_STATUS_BAD_WAIT, run->wait_limit);
+	return run->job_count > 0;
 }
 
 /* ---- Options ---- */
