@@ -35,6 +35,12 @@ struct account_ops {
 	/* item->body, summary and conversation come from a prepared mail. */
 	int (*add_item)(struct store_tx *tx, struct owner_id owner, struct folder_id folder,
 		const struct new_item *item, struct item_id *ret, struct err *err);
+	int (*add_folder)(struct store_tx *tx, struct owner_id owner, struct folder_id parent,
+		const char *name, enum folder_type type, struct folder_id *ret, struct err *err);
+	int (*update_folder)(struct store_tx *tx, struct owner_id owner, struct folder_id folder,
+		struct folder_id parent, const char *name, uint64_t *ret_seq, struct err *err);
+	int (*delete_folder)(struct store_tx *tx, struct owner_id owner, struct folder_id folder,
+		uint64_t *ret_seq, struct err *err);
 };
 
 extern const struct account_ops account_local;

@@ -14,6 +14,9 @@ const struct account_ops account_local = {
 	.set_categories = store_item_set_categories,
 	.delete_item = store_item_delete,
 	.move_item = store_item_move,
+	.add_folder = store_folder_add,
+	.update_folder = store_folder_update,
+	.delete_folder = store_folder_delete,
 	.add_item = store_item_add,
 };
 

@@ -38,6 +38,9 @@ struct eas_call {
 void eas_options(struct eas_call *call);
 void eas_provision(struct eas_call *call);
 void eas_folder_sync(struct eas_call *call);
+void eas_folder_create(struct eas_call *call);
+void eas_folder_update(struct eas_call *call);
+void eas_folder_delete(struct eas_call *call);
 void eas_sync(struct eas_call *call);
 void eas_ping(struct eas_call *call);
 void eas_get_item_estimate(struct eas_call *call);

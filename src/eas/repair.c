@@ -17,7 +17,7 @@ static void mark(struct sync_collection *c)
 		if (!c->present[g])
 			continue;
 		if (c->folder.v == 0)
-			c->states[g].position = 0;
+			c->states[g].position = c->states[g].own_count = 0;
 		else
 			sync_state_request_repair(&c->states[g]);
 	}

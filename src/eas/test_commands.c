@@ -139,11 +139,11 @@ static void test_disabled_and_blocked(void)
 
 	folder_sync(&bad, "0");
 	CHECK_INT(bad.reply.status, 400);
-	phone_send(&p, "FolderCreate", NULL);
+	phone_send(&p, "ValidateCert", NULL);
 	CHECK_INT(p.reply.status, 200);
-	CHECK_INT(root_status(&p, TAG_FolderHierarchy_Status), 137);
+	CHECK_INT(root_status(&p, TAG_ValidateCert_Status), 137);
 	p.version = "12.1";
-	phone_send(&p, "FolderCreate", NULL);
+	phone_send(&p, "ValidateCert", NULL);
 	CHECK_INT(p.reply.status, 501);
 	phone_forget(&p);
 	phone_forget(&bad);

@@ -150,12 +150,28 @@ struct folder {
 
 /* All live folders, parents before children. */
 NODISCARD int store_folder_list(struct store_read *rd, struct owner_id owner, struct arena *arena, struct folder **ret, size_t *ret_count, struct err *err);
-/* Folders created, changed or deleted after that seq, oldest change first. */
+/* Folders created, changed or deleted after that seq: parents before children, else the oldest change first. */
 NODISCARD int store_folder_changes(struct store_read *rd, struct owner_id owner, uint64_t after_seq, struct arena *arena, struct folder **ret, size_t *ret_count, struct err *err);
 /* ERR_NOT_FOUND for unknown or deleted ones. */
 NODISCARD int store_folder_load(struct store_read *rd, struct owner_id owner, struct folder_id id, struct arena *arena, struct folder **ret, struct err *err);
 NODISCARD int store_folder_by_type(struct store_read *rd, struct owner_id owner, enum folder_type type, struct arena *arena, struct folder **ret, struct err *err);
 NODISCARD int store_folder_add(struct store_tx *tx, struct owner_id owner, struct folder_id parent, const char *name, enum folder_type type, struct folder_id *ret, struct err *err);
+/* One of those which every user has from the beginning: they stay where they are. */
+bool store_folder_is_special(const struct folder *folder);
+/* Another name, another parent, or both; *ret_seq: of its newest change. ERR_NOT_FOUND for the folder or the parent, ERR_DENIED for
+ * special folders, ERR_CONFLICT when the name is taken there, ERR_BAD_INPUT for a bad name or a place below itself. */
+NODISCARD int store_folder_update(struct store_tx *tx, struct owner_id owner, struct folder_id id, struct folder_id parent, const char *name, uint64_t *ret_seq, struct err *err);
+/* With the folders below, all of the same changed_seq; what they hold can be found no more and is removed bit by bit
+ * (store_purge_step()). ERR_NOT_FOUND; ERR_DENIED when one of them is special. */
+NODISCARD int store_folder_delete(struct store_tx *tx, struct owner_id owner, struct folder_id id, uint64_t *ret_seq, struct err *err);
+/* The folders below, not itself. */
+NODISCARD int store_folder_delete_below(struct store_tx *tx, struct owner_id owner, struct folder_id id, struct err *err);
+/* Notes that the items which are in the folder now are to go; store_purge_step() removes them. The note stays until they are gone,
+ * whatever happens. device: who wants it. ERR_NOT_FOUND. */
+NODISCARD int store_folder_empty(struct store_tx *tx, struct owner_id owner, struct folder_id id, struct device_id device, struct err *err);
+/* One transaction that removes up to limit of this owner's items which are noted to go, of that folder or of any (0). Items of a
+ * living folder leave tombstones. 1: more are left. Not inside a transaction. store_sweep() does the same for all owners. */
+NODISCARD int store_purge_step(struct store *store, struct owner_id owner, struct folder_id folder, size_t limit, struct err *err);
 NODISCARD int store_owner_seq(struct store_read *rd, struct owner_id owner, uint64_t *ret, struct err *err);
 
 /* ---- items ---- */
@@ -262,7 +278,7 @@ NODISCARD int store_item_delete(struct store_tx *tx, struct owner_id owner, stru
 NODISCARD int store_item_move(struct store_tx *tx, struct owner_id owner, struct folder_id folder, struct item_id id, struct folder_id target, struct device_id device, struct item_id *ret, struct err *err);
 
 /* One bounded step of housekeeping: removes up to limit tombstones older than before_at and raises the floor, up to limit rows of
- * deleted users, and looks at about limit body files for ones that nothing names. Not inside a transaction. 1: more is left. */
+ * deleted users, up to limit items of deleted and emptied folders, and looks at about limit body files for ones that nothing names. Not inside a transaction. 1: more is left. */
 NODISCARD int store_sweep(struct store *store, int64_t before_at, size_t limit, struct err *err);
 
 /* ---- devices ---- */

@@ -126,6 +126,11 @@ NODISCARD int store_body_delete(struct store_tx *tx, struct owner_id owner, uint
  * names. 1: there are others. */
 NODISCARD int store_body_sweep(struct store *store, size_t limit, struct err *err);
 
+/* Inside the transaction that deletes a folder: all that it holds is to go. */
+NODISCARD int store_purge_folder(
+	struct store_tx *tx, struct owner_id owner, struct folder_id folder, struct err *err);
+/* A step of all owners' purges; *room: items that may still go. */
+NODISCARD int store_purge_any(struct store_tx *tx, size_t *room, struct err *err);
 /* What is counted against an item goes with it. */
 NODISCARD int store_poison_move(struct store_tx *tx, struct owner_id owner, struct folder_id folder,
 	struct item_id item, struct folder_id target, struct item_id target_item, struct err *err);

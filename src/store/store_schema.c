@@ -146,7 +146,17 @@ static const char *const step_4[] = {
 	NULL,
 };
 
-const struct store_schema_step store_schema_steps[] = {{step_1}, {step_2}, {step_3}, {step_4}};
+/* Items of deleted and of emptied folders, up to that id, which are to go; device: whose wish it
+ * was. */
+static const char *const step_5[] = {
+	"CREATE TABLE purges (owner BIGINT NOT NULL, folder BIGINT NOT NULL,"
+	" up_to BIGINT NOT NULL, device BIGINT NOT NULL, PRIMARY KEY (owner, folder))"
+	" WITHOUT ROWID",
+	NULL,
+};
+
+const struct store_schema_step store_schema_steps[] = {
+	{step_1}, {step_2}, {step_3}, {step_4}, {step_5}};
 const size_t store_schema_step_count = sizeof(store_schema_steps) / sizeof(store_schema_steps[0]);
 
 struct migration {

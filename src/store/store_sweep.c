@@ -1,6 +1,6 @@
 /*
- * Housekeeping in bounded steps: old tombstones, what deleted users left behind, body files without
- * a row.
+ * Housekeeping in bounded steps: old tombstones, what deleted users left behind, what deleted and
+ * emptied folders held, body files without a row.
  *
  * Each step is a transaction of its own of at most `limit` rows, so that nobody waits long behind
  * it.
@@ -154,6 +154,17 @@ static int sweep_owners(struct store_tx *tx, void *owner, struct err *err)
 	return 0;
 }
 
+static int sweep_purges(struct store_tx *tx, void *owner, struct err *err)
+{
+	struct sweep *s = owner;
+	size_t room = s->limit;
+
+	if (store_purge_any(tx, &room, err) < 0)
+		return -1;
+	s->removed = s->limit - room;
+	return 0;
+}
+
 int store_sweep(struct store *store, int64_t before_at, size_t limit, struct err *err)
 {
 	/* A step holds the writer: larger ones help nobody. */
@@ -167,6 +178,9 @@ int store_sweep(struct store *store, int64_t before_at, size_t limit, struct err
 	more = s.removed == s.limit;
 	if (store_transact(store, sweep_owners, &s, err) < 0)
 		return err_wrap(err, "sweeping deleted users");
+	more = more || s.removed == s.limit;
+	if (store_transact(store, sweep_purges, &s, err) < 0)
+		return err_wrap(err, "sweeping deleted folders");
 	more = more || s.removed == s.limit;
 	rc = store_body_sweep(store, s.limit, err);
 	if (rc < 0)

@@ -27,7 +27,10 @@ int hierarchy_collect(struct store_read *rd, struct owner_id owner, struct sync_
 	for (size_t i = 0; i < folder_count; i++) {
 		bool known = id_set_has(&state->inventory, folders[i].id.v);
 
-		if (folders[i].deleted && !known)
+		/* What the phone does not have need not go; its own change is no news to it. */
+		if (folders[i].deleted ? !known
+				       : known && sync_state_is_own(state, folders[i].id.v,
+							  SYNC_CONTENT, folders[i].changed_seq))
 			continue;
 		changes[count++] =
 			(struct hierarchy_change){folders[i].deleted, !known, &folders[i]};
@@ -37,6 +40,7 @@ int hierarchy_collect(struct store_read *rd, struct owner_id owner, struct sync_
 			(void)id_set_add(&state->inventory, folders[i].id.v);
 	}
 	state->since = state->position = owner_seq;
+	sync_state_prune(state);
 	*ret = changes;
 	*ret_count = count;
 	return 0;

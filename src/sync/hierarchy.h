@@ -12,7 +12,8 @@
 
 /*
  * The hierarchy's own state ([MS-ASCMD] 2.2.1.5): the same generations as a collection's, kept
- * under folder 0; its inventory is the list of folders that the phone was sent.
+ * under folder 0; its inventory is the list of folders that the phone has, and its own changes are
+ * noted as those of the group SYNC_CONTENT.
  */
 struct hierarchy_change {
 	bool deleted, is_new;

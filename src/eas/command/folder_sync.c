@@ -60,10 +60,12 @@ static void encode_change(struct wbxml_writer *w, const struct hierarchy_change 
 	wbxml_end(w);
 }
 
+/* Parents come before children; where folders go, children before parents. */
 static void encode_kind(struct folder_sync *fs, bool deleted, bool is_new)
 {
 	for (size_t i = 0; i < fs->count; i++) {
-		const struct hierarchy_change *change = &fs->changes[i];
+		const struct hierarchy_change *change =
+			&fs->changes[deleted ? fs->count - 1 - i : i];
 
 		if (change->deleted == deleted && (deleted || change->is_new == is_new))
 			encode_change(&fs->call->writer, change);
