@@ -106,36 +106,55 @@ static void move(struct sync_collection *c, size_t from, size_t to)
 }
 
 /* The oldest sibling gives way. */
-static void make_sibling(struct sync_collection *c)
+static void make_sibling(struct sync_collection *c, size_t from)
 {
-	if (!c->present[SYNC_CURRENT])
+	if (!c->present[from])
 		return;
 	for (size_t g = SYNC_GENERATIONS - 1; g > SYNC_SIBLING; g--)
 		move(c, g - 1, g);
-	move(c, SYNC_CURRENT, SYNC_SIBLING);
+	move(c, from, SYNC_SIBLING);
 }
 
-struct sync_state *sync_collection_use(struct sync_collection *c, size_t generation)
+/* Out of its place, which the siblings behind it fill. */
+static struct sync_state take_out(struct sync_collection *c, size_t generation)
+{
+	struct sync_state s = c->states[generation];
+
+	sync_state_init(&c->states[generation]);
+	c->present[generation] = false;
+	for (size_t g = generation; g >= SYNC_SIBLING && g + 1 < SYNC_GENERATIONS; g++)
+		move(c, g + 1, g);
+	return s;
+}
+
+struct sync_state *sync_collection_use(
+	struct sync_collection *c, size_t generation, bool *ret_repeated)
 {
 	struct sync_state *base = &c->states[SYNC_PREVIOUS];
+	struct sync_state s = take_out(c, generation);
 
-	if (generation == SYNC_PREVIOUS) {
-		make_sibling(c);
-		if (base->repeats < UINT16_MAX)
-			base->repeats++;
-		return base;
+	*ret_repeated = s.used;
+	if (s.used) {
+		/* Also a sibling may come again, after a key 0 that arrived late: it ends nobody.
+		 */
+		make_sibling(c, SYNC_PREVIOUS);
+		make_sibling(c, SYNC_CURRENT);
+		if (s.repeats < UINT16_MAX)
+			s.repeats++;
+	} else {
+		for (size_t g = 0; g < SYNC_GENERATIONS; g++)
+			drop(c, g);
 	}
-	move(c, generation, SYNC_PREVIOUS);
-	drop(c, SYNC_CURRENT);
-	for (size_t g = SYNC_SIBLING; g < SYNC_GENERATIONS; g++)
-		drop(c, g);
+	s.used = true;
+	*base = s;
+	c->present[SYNC_PREVIOUS] = true;
 	return base;
 }
 
 void sync_collection_restart(struct sync_collection *c)
 {
-	make_sibling(c);
-	drop(c, SYNC_PREVIOUS);
+	make_sibling(c, SYNC_PREVIOUS);
+	make_sibling(c, SYNC_CURRENT);
 }
 
 const struct sync_answer *sync_collection_find_answer(

@@ -47,10 +47,12 @@ size_t sync_collection_find(const struct sync_collection *c, uint64_t key, unsig
 /*
  * The phone has sent this generation's key. It moves to where the one before belongs; the place of
  * the current one is free for what follows. When it is there already, the last answer got lost:
- * what was answered lives on as a sibling, and the repetition is counted. Returns the state (in c).
+ * what was answered lives on as a sibling, and the repetition is counted. Returns the state (in c),
+ * and whether it was a repetition.
  */
-struct sync_state *sync_collection_use(struct sync_collection *c, size_t generation);
-/* Key 0. What was current lives on as a sibling: the request may be one that arrives late. */
+struct sync_state *sync_collection_use(
+	struct sync_collection *c, size_t generation, bool *ret_repeated);
+/* Key 0. What the phone may hold lives on as siblings: the request may be one that arrives late. */
 void sync_collection_restart(struct sync_collection *c);
 
 /* Of a repeated request: what a sibling has answered to that command. NULL: it is new. */

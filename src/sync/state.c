@@ -105,6 +105,7 @@ void sync_state_copy(struct sync_state *to, const struct sync_state *from)
 	to->answers = NULL;
 	to->answer_count = 0;
 	to->repeats = 0;
+	to->used = false;
 	to->suspect = 0;
 }
 

@@ -127,6 +127,7 @@ struct sync_state {
 	uint16_t *supported; /* owned; tags, sorted as they came */
 	size_t supported_count;
 	uint16_t repeats; /* how often its key came again although a newer one had been given out */
+	bool used; /* an answer was made from it: its key, when it comes again, is a repetition */
 	uint64_t suspect; /* the item that went out alone the last time; 0: none */
 };
 

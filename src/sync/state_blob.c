@@ -6,7 +6,7 @@
 
 #include "base/mem.h"
 
-#define BLOB_FORMAT 3
+#define BLOB_FORMAT 4
 
 static void add_i64(struct buf *out, int64_t v)
 {
@@ -158,6 +158,7 @@ void sync_state_encode(const struct sync_state *s, struct buf *out, struct sync_
 	buf_add_varint(out, s->runs_swallowed);
 	lists_encode(s, out);
 	answers_encode(s, out);
+	buf_add_byte(out, s->used);
 	buf_add_varint(out, s->repeats);
 	buf_add_varint(out, s->suspect);
 }
@@ -237,6 +238,7 @@ static int decode(struct rd *in, const struct sync_chunk_row *chunks, size_t chu
 		return -1;
 	lists_decode(in, s);
 	answers_decode(in, s);
+	s->used = rd_u8(in) != 0;
 	s->repeats = (uint16_t)rd_varint(in);
 	s->suspect = rd_varint(in);
 	if (in->failed || rd_left(in) != 0)

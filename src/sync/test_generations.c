@@ -48,6 +48,7 @@ static void fill(struct sync_state *s)
 	memcpy(s->supported, tags, sizeof(tags));
 	s->supported_count = 2;
 	s->repeats = 3;
+	s->used = true;
 	s->suspect = 12;
 }
 
@@ -151,31 +152,33 @@ static void collection_init(struct sync_collection *c)
 static void test_generations(void)
 {
 	struct sync_collection c;
+	bool repeated;
 
 	collection_init(&c);
 	put(&c, 1, 10);
 	CHECK_INT(sync_collection_find(&c, 1, 141), SYNC_CURRENT);
 	CHECK_INT(sync_collection_find(&c, 1, 140), SYNC_GENERATIONS);
-	CHECK_INT(sync_collection_use(&c, SYNC_CURRENT)->key, 1);
+	CHECK_INT(sync_collection_use(&c, SYNC_CURRENT, &repeated)->key, 1);
 	put(&c, 2, 20);
 	CHECK_STR(keys(&c), "c2p1");
 	/* The answer with key 2 is lost, and those with 3 and 4: all keys stay good. */
 	for (uint64_t key = 3; key <= 4; key++) {
-		CHECK_INT(sync_collection_use(&c, SYNC_PREVIOUS)->repeats, key - 2);
+		CHECK_INT(sync_collection_use(&c, SYNC_PREVIOUS, &repeated)->repeats, key - 2);
 		put(&c, key, key * 10);
 	}
 	CHECK_STR(keys(&c), "c4p1a3b2");
 	/* The phone had got the first one: the others are over. */
-	CHECK_INT(sync_collection_use(&c, sync_collection_find(&c, 2, 141))->position, 20);
+	CHECK_INT(
+		sync_collection_use(&c, sync_collection_find(&c, 2, 141), &repeated)->position, 20);
 	CHECK_STR(keys(&c), "p2");
 	put(&c, 5, 50);
 	/* More repetitions than places: the oldest answers give way. */
 	for (uint64_t key = 6; key <= 9; key++) {
-		(void)sync_collection_use(&c, SYNC_PREVIOUS);
+		(void)sync_collection_use(&c, SYNC_PREVIOUS, &repeated);
 		put(&c, key, 50);
 	}
 	CHECK_STR(keys(&c), "c9p2a8b7d6e5");
-	(void)sync_collection_use(&c, SYNC_PREVIOUS);
+	(void)sync_collection_use(&c, SYNC_PREVIOUS, &repeated);
 	CHECK_STR(keys(&c), "p2a9b8d7e6");
 	sync_collection_deinit(&c);
 }
@@ -183,16 +186,17 @@ static void test_generations(void)
 static void test_same_again(void)
 {
 	struct sync_collection c;
+	bool repeated;
 	struct sync_state next;
 
 	collection_init(&c);
 	sync_state_init(&next);
 	put(&c, 1, 10);
-	(void)sync_collection_use(&c, SYNC_CURRENT);
+	(void)sync_collection_use(&c, SYNC_CURRENT, &repeated);
 	put(&c, 2, 20);
-	(void)sync_collection_use(&c, SYNC_PREVIOUS);
+	(void)sync_collection_use(&c, SYNC_PREVIOUS, &repeated);
 	put(&c, 3, 30);
-	(void)sync_collection_use(&c, SYNC_PREVIOUS);
+	(void)sync_collection_use(&c, SYNC_PREVIOUS, &repeated);
 	next.version = 141;
 	next.position = 25;
 	CHECK(!sync_collection_same_again(&c, &next));
@@ -204,19 +208,29 @@ static void test_same_again(void)
 	sync_collection_deinit(&c);
 }
 
-/* A key 0 that arrives late does not take the newest key away. */
+/* A key 0 that arrives late does not take away what the phone may hold: neither the newest key nor,
+ * while that was not used, the one before. */
 static void test_restart(void)
 {
 	struct sync_collection c;
+	bool repeated;
 
 	collection_init(&c);
 	put(&c, 1, 10);
-	(void)sync_collection_use(&c, SYNC_CURRENT);
+	(void)sync_collection_use(&c, SYNC_CURRENT, &repeated);
+	CHECK(!repeated);
 	put(&c, 2, 20);
 	sync_collection_restart(&c);
 	put(&c, 3, 0);
-	CHECK_STR(keys(&c), "c3a2");
-	CHECK_INT(sync_collection_use(&c, sync_collection_find(&c, 2, 141))->position, 20);
+	CHECK_STR(keys(&c), "c3a2b1");
+	/* The one before comes again: a repetition, which ends nobody. */
+	CHECK_INT(sync_collection_use(&c, sync_collection_find(&c, 1, 141), &repeated)->repeats, 1);
+	CHECK(repeated);
+	put(&c, 4, 20);
+	CHECK_STR(keys(&c), "c4p1a3b2");
+	CHECK_INT(
+		sync_collection_use(&c, sync_collection_find(&c, 2, 141), &repeated)->position, 20);
+	CHECK(!repeated);
 	CHECK_STR(keys(&c), "p2");
 	sync_collection_deinit(&c);
 }
@@ -224,19 +238,20 @@ static void test_restart(void)
 static void test_lost_commands(void)
 {
 	struct sync_collection c;
+	bool repeated;
 
 	collection_init(&c);
 	put(&c, 1, 10);
-	(void)sync_collection_use(&c, SYNC_CURRENT);
+	(void)sync_collection_use(&c, SYNC_CURRENT, &repeated);
 	put(&c, 2, 10);
 	sync_state_add_answer(
 		&c.states[SYNC_CURRENT], &(struct sync_answer){.command_hash = 7, .status = 1});
 	sync_state_add_own(&c.states[SYNC_CURRENT], 4, SYNC_READ, 11);
 	/* As long as that answer is not lost it is nobody's business. */
 	CHECK(sync_collection_find_answer(&c, 7) == NULL);
-	(void)sync_collection_use(&c, SYNC_PREVIOUS);
+	(void)sync_collection_use(&c, SYNC_PREVIOUS, &repeated);
 	put(&c, 3, 10);
-	(void)sync_collection_use(&c, SYNC_PREVIOUS);
+	(void)sync_collection_use(&c, SYNC_PREVIOUS, &repeated);
 	CHECK(sync_collection_find_answer(&c, 7) != NULL);
 	CHECK(sync_collection_find_answer(&c, 8) == NULL);
 	CHECK(sync_collection_is_own(&c, 4, SYNC_READ, 11));

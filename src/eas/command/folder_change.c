@@ -300,6 +300,7 @@ static int run_locked(struct folder_change *fc, uint64_t key, struct err *err)
 {
 	struct eas_call *call = fc->call;
 	const struct sync_answer *answer = NULL;
+	bool repeated = false;
 	size_t used;
 
 	fc->status = FOLDER_BAD_KEY;
@@ -308,10 +309,10 @@ static int run_locked(struct folder_change *fc, uint64_t key, struct err *err)
 	used = key == 0 ? SYNC_GENERATIONS : sync_collection_find(&fc->gens, key, call->version);
 	if (used == SYNC_GENERATIONS)
 		return 0;
-	sync_state_copy(&fc->base, sync_collection_use(&fc->gens, used));
+	sync_state_copy(&fc->base, sync_collection_use(&fc->gens, used, &repeated));
 	fc->base.version = (uint16_t)call->version;
 	fc->next_key = sync_key_new();
-	if (used == SYNC_PREVIOUS) {
+	if (repeated) {
 		answer = sync_collection_find_answer(&fc->gens, fc->hash);
 		return answer == NULL ? 0 : replay(fc, answer, err);
 	}

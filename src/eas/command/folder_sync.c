@@ -33,8 +33,7 @@ static void begin_generation(struct folder_sync *fs, uint64_t key, size_t used)
 	if (key == 0) {
 		sync_collection_restart(&fs->gens);
 	} else {
-		fs->repeated = used == SYNC_PREVIOUS;
-		sync_state_copy(&fs->next, sync_collection_use(&fs->gens, used));
+		sync_state_copy(&fs->next, sync_collection_use(&fs->gens, used, &fs->repeated));
 	}
 	fs->next.version = (uint16_t)fs->call->version;
 }

@@ -54,8 +54,8 @@ static void use_generation(struct sync_run *run, struct sync_job *job, size_t us
 {
 	struct sync_scope scope;
 
-	job->repeated = used == SYNC_PREVIOUS;
-	job->base = sync_collection_use(&job->gens, used);
+	job->base = sync_collection_use(&job->gens, used, &job->repeated);
+	job->promoted = used != SYNC_CURRENT && !job->repeated;
 	sync_state_copy(&job->next, job->base);
 	scope = job->next.scope;
 	job->status = take_scope(run, job, &scope);
@@ -178,9 +178,8 @@ static int collect_step(
 	if (job->get_changes && sync_collect_job(run, job, rd, err) < 0)
 		return -1;
 	/* Of a repeated request nothing is stored in place, for the phone may have another answer:
-	 * what it wants now needs a key of its own. */
-	if (job->repeated && !job->new_key &&
-		!sync_scope_equal(&job->next.scope, &job->base->scope)) {
+	 * what it wants now, and that it does not have the lost answer, needs a key of its own. */
+	if (job->repeated && !job->new_key) {
 		job->next.key = sync_key_new();
 		job->new_key = true;
 	}
@@ -232,7 +231,8 @@ static int prepare_and_collect(struct sync_run *run, struct err *err)
 static bool moved_in_place(const struct sync_job *job)
 {
 	return job->base != NULL && !job->repeated &&
-	       (job->visited || !sync_scope_equal(&job->next.scope, &job->base->scope) ||
+	       (job->visited || job->promoted ||
+		       !sync_scope_equal(&job->next.scope, &job->base->scope) ||
 		       job->next.scan.active != job->base->scan.active ||
 		       job->next.cutoff_at != job->base->cutoff_at ||
 		       job->next.sms_cutoff_at != job->base->sms_cutoff_at ||
@@ -412,7 +412,8 @@ static void reset_jobs(struct sync_run *run)
 		buf_deinit(&job->items);
 		job->base = NULL;
 		job->folder = NULL;
-		job->repeated = job->new_key = job->saved = job->more = job->visited = false;
+		job->repeated = job->promoted = job->new_key = job->saved = job->more =
+			job->visited = false;
 		job->item_count = job->set_aside_count = 0;
 	}
 }

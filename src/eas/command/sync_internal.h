@@ -66,6 +66,7 @@ struct sync_job {
 	struct sync_collection gens;
 	struct sync_state *base; /* the generation that the key names, a copy; NULL: none */
 	bool repeated;           /* the key before the newest: the last answer got lost */
+	bool promoted;           /* the phone has another answer than the newest: so it is known */
 	struct sync_state next;  /* what the phone will know after this answer */
 	bool new_key;            /* the answer carries a key of its own */
 	bool saved;              /* next is stored already (with the commands) */
