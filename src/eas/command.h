@@ -41,6 +41,7 @@ void eas_folder_sync(struct eas_call *call);
 void eas_folder_create(struct eas_call *call);
 void eas_folder_update(struct eas_call *call);
 void eas_folder_delete(struct eas_call *call);
+void eas_move_items(struct eas_call *call);
 void eas_sync(struct eas_call *call);
 void eas_ping(struct eas_call *call);
 void eas_get_item_estimate(struct eas_call *call);
@@ -93,6 +94,8 @@ struct eas_collection {
 	struct owner_id owner;   /* of the folder */
 	struct folder_id folder; /* 0: the hierarchy */
 };
+/* No folder: MoveItems takes its turns by it. */
+#define EAS_FOLDER_MOVES ((struct folder_id){UINT64_MAX})
 /* One request at a time per device and collection: waits until none of these is held by another
  * thread, then holds them all. A thread holds one set at a time. Blocks. */
 void eas_collections_lock(

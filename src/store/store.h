@@ -424,6 +424,19 @@ NODISCARD int store_poison_crashes(struct store_read *rd, struct owner_id owner,
 /* Forgets requests and contents that crashed last before that, at most limit. 1: more are left. Not inside a transaction. */
 NODISCARD int store_poison_sweep(struct store *store, int64_t before_at, size_t limit, struct err *err);
 
+/* ---- what a device moved with its last request, so that a repeated one finds the new ids ---- */
+struct store_move {
+	struct folder_id from;
+	struct item_id item;
+	struct folder_id to;
+	struct item_id moved;
+};
+NODISCARD int store_moves_load(struct store_read *rd, struct owner_id owner, struct device_id device, struct arena *arena,
+	struct store_move **ret, size_t *ret_count, struct err *err);
+/* In place of what is remembered. */
+NODISCARD int store_moves_save(struct store_tx *tx, struct owner_id owner, struct device_id device, const struct store_move *moves,
+	size_t count, struct err *err);
+
 /* ---- items that a device added, so that an Add which comes again is not a second item ---- */
 /* add_hash: of all that is in the Add; at most INT64_MAX. ERR_NOT_FOUND. */
 NODISCARD int store_added_find(struct store_read *rd, struct owner_id owner, struct device_id device, struct folder_id folder,

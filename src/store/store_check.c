@@ -85,6 +85,9 @@ static const struct rule rules[] = {
 	{"memory of what a device added, of a device that is not there",
 		"SELECT DISTINCT 'device ' || device FROM added WHERE device NOT IN"
 		" (SELECT id FROM devices)"},
+	{"memory of what a device moved, of a device that is not there",
+		"SELECT DISTINCT 'device ' || device FROM device_moves WHERE device NOT IN"
+		" (SELECT id FROM devices)"},
 	{"sync states of a folder that is not there",
 		"SELECT DISTINCT " WHO("s") " || ' device ' || s.device || ' folder ' || s.folder"
 					    " FROM sync_states s" LIVE(

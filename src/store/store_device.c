@@ -387,6 +387,10 @@ int store_device_delete(struct store_tx *tx, struct device_id id, struct err *er
 			"DELETE FROM added WHERE owner = (SELECT owner FROM devices WHERE id = $1)"
 			" AND device = $1",
 			id.v, err) < 0 ||
+		store_run_id(tx,
+			"DELETE FROM device_moves WHERE owner ="
+			" (SELECT owner FROM devices WHERE id = $1) AND device = $1",
+			id.v, err) < 0 ||
 		store_run_id(tx, "DELETE FROM sync_states WHERE device = $1", id.v, err) < 0 ||
 		store_run_id(tx, "DELETE FROM sync_chunks WHERE device = $1", id.v, err) < 0 ||
 		store_prepare_tx(

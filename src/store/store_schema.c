@@ -155,8 +155,15 @@ static const char *const step_5[] = {
 	NULL,
 };
 
+/* What each device moved with its last request. */
+static const char *const step_6[] = {
+	"CREATE TABLE device_moves (owner BIGINT NOT NULL, device BIGINT NOT NULL, moves BYTEA,"
+	" PRIMARY KEY (owner, device)) WITHOUT ROWID",
+	NULL,
+};
+
 const struct store_schema_step store_schema_steps[] = {
-	{step_1}, {step_2}, {step_3}, {step_4}, {step_5}};
+	{step_1}, {step_2}, {step_3}, {step_4}, {step_5}, {step_6}};
 const size_t store_schema_step_count = sizeof(store_schema_steps) / sizeof(store_schema_steps[0]);
 
 struct migration {
