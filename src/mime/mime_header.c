@@ -159,6 +159,38 @@ char *mime_header_utf8(struct arena *arena, struct mime_slice value)
 	return raw;
 }
 
+/*
+ * GMime decodes a run of words of one charset as one, for the sake of senders who cut characters in
+ * two, and stops at the first padding: all words behind it were lost. An empty word of another kind
+ * ends the run.
+ */
+static char *part_padded_words(struct arena *arena, char *raw)
+{
+	static const char word[] = " =?us-ascii?Q?"
+				   "?=";
+	struct buf out = BUF_INIT;
+	char *at = raw, *end;
+
+	while ((end = strstr(at, "=?=")) != NULL) {
+		size_t blanks = strspn(end + 3, " \t");
+		const char *start = end;
+
+		while (start > at && !is_blank(start[-1]))
+			start--;
+		buf_add(&out, at, (size_t)(end + 3 - at));
+		if (blanks > 0 && strncmp(start, "=?", 2) == 0 &&
+			strncmp(end + 3 + blanks, "=?", 2) == 0)
+			buf_add_str(&out, word);
+		at = end + 3;
+	}
+	if (at != raw) {
+		buf_add_str(&out, at);
+		raw = arena_x_strdup(arena, buf_cstr(&out));
+	}
+	buf_deinit(&out);
+	return raw;
+}
+
 char *mime_header_text(struct arena *arena, struct mime_slice value)
 {
 	char *raw = mime_header_unfold(arena, value), *decoded, *copy;
@@ -170,6 +202,7 @@ char *mime_header_text(struct arena *arena, struct mime_slice value)
 		raw = mime_header_utf8(arena, value);
 		return mime_header_clean(arena, raw, strlen(raw), MIME_TEXT_FIELD_MAX);
 	}
+	raw = part_padded_words(arena, raw);
 	decoded = g_mime_utils_header_decode_text(mime_init_options(), raw);
 	copy = mime_header_clean(
 		arena, decoded ? decoded : "", decoded ? strlen(decoded) : 0, MIME_TEXT_FIELD_MAX);
