@@ -67,6 +67,7 @@ class Estimates(ServerCase):
             self.assertEqual(self.estimate(device, key, filter_type="7")[0], "110")
             self.assertIn(self.estimate(device, key, filter_type="9")[0], ("103",))
             self.assertEqual(self.estimate(device, key, options=E("AirSync:Options"))[0], "103")
+            self.assertEqual(self.estimate(device, key, options=E("AirSync:Options", E("MaxItems", "5")))[0], "2")
         self.assertEqual(self.estimate(device, key)[0], "1")
 
     @every_form

@@ -200,12 +200,14 @@ class Refusals(OptionsCase):
         device = self.phone(version, form)
         self.deliver(self.owner, "one")
         (server_id,) = device.prime()
-        bad = E("Delete", E("ServerId", server_id), E("AirSyncBase:InstanceId", "tomorrow"))
-        answer = device.sync(commands=[bad])
-        self.assertEqual(self.statuses(answer, "Delete"), [(server_id, "6")])
-        added = answer.added or device.sync().added
-        self.assertEqual(list(added), [server_id])
-        self.assert_empty_sync(device.sync())
+        # No date; and one occurrence of what has none.
+        for instance in ("tomorrow", "20260301T120000Z"):
+            bad = E("Delete", E("ServerId", server_id), E("AirSyncBase:InstanceId", instance))
+            answer = device.sync(commands=[bad])
+            self.assertEqual(self.statuses(answer, "Delete"), [(server_id, "6")])
+            added = answer.added or device.sync().added
+            self.assertEqual(list(added), [server_id])
+            self.assert_empty_sync(device.sync())
 
     @every_form
     def test_lost_answer_to_a_refusal(self, version, form):

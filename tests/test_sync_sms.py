@@ -223,6 +223,15 @@ class Adding(SmsCase):
             "html": "6", "date": "6", "importance": "6", "endless": "6", "mail": "6", "none": "6", "good": "1"})
         self.assertEqual(len(device.prime(options=[mail_block(device), sms_block()])), 1)
 
+    @forms("14.0", "14.1", "16.1")
+    def test_client_id_twice(self, version, form):
+        """In one request a ClientId names one message."""
+        device = self.texter(version, form)
+        answer = device.sync(commands=[sms("x", text="one"), sms("x", text="two"), sms("x", text="one")])
+        self.assertEqual([r.get("Status") for r in answer.responses("Add")], ["1", "6", "1"])
+        self.assertEqual(len({r.get("ServerId") for r in answer.responses("Add")} - {None}), 1)
+        self.assertEqual(len(device.prime(options=[sms_block()])), 1)
+
     @forms(*FROM_14_0)
     def test_only_into_mail_folders(self, version, form):
         device = self.phone(version, form)

@@ -1,12 +1,12 @@
 /*
  * The SMS class, both ways. A stored text message looks like this:
  *
- *     From: =?utf-8?B?...?= <+15551234@sms.invalid>    for people and other programs
+ *     From: =?utf-8?Q?...?= <+15551234@sms.invalid>    for people and other programs
  *     To: ...
  *     Date: ...
  *     Importance: high
  *     X-Bellhop-Class: SMS
- *     X-Bellhop-SMS-From: =?utf-8?B?...?=              "Name" [MOBILE:+15551234], as it came
+ *     X-Bellhop-SMS-From: =?utf-8?Q?...?=              "Name" [MOBILE:+15551234], as it came
  *     ...
  *     Content-Type: text/plain; charset=utf-8
  *     Content-Transfer-Encoding: base64
@@ -25,8 +25,8 @@
 #include "eas/request.h"
 
 #define FIELD_MAX ((size_t)16 * 1024)
-/* Bytes of text in one encoded word of at most 75 characters (RFC 2047, section 2). */
-#define WORD_BYTES   ((size_t)45)
+/* What is left of the 75 characters of an encoded word (RFC 2047, section 2). */
+#define WORD_CHARS   ((size_t)63)
 #define NUMBER_CHARS 40
 #define LINE_BYTES   ((size_t)54)
 
@@ -45,22 +45,42 @@ static const struct {
 
 /* ---- from the phone ---- */
 
+static bool is_plain_char(char c)
+{
+	return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+}
+
+/* Q rather than B: GMime reads the words of a run as one, and stops at padding. */
 static void add_encoded(struct buf *out, const char *text, size_t len)
 {
-	for (size_t at = 0; at < len;) {
-		size_t n = utf8_floor(text + at, len - at, MIN(len - at, WORD_BYTES));
+	size_t room = 0;
 
-		buf_add_str(out, at == 0 ? "=?utf-8?B?" : "\r\n =?utf-8?B?");
-		base64_add(out, text + at, n);
-		buf_add_str(out, "?=");
-		at += n;
+	for (size_t at = 0; at < len;) {
+		size_t n = 1;
+
+		while (at + n < len && ((uint8_t)text[at + n] & 0xc0) == 0x80)
+			n++;
+		/* Whole characters in each word. */
+		if (room < 3 * n) {
+			buf_add_str(out, at == 0 ? "=?utf-8?Q?" : "?=\r\n =?utf-8?Q?");
+			room = WORD_CHARS;
+		}
+		for (size_t end = at + n; at < end; at++) {
+			if (is_plain_char(text[at])) {
+				buf_add_byte(out, (uint8_t)text[at]);
+				room--;
+			} else {
+				buf_addf(out, "=%02X", (uint8_t)text[at]);
+				room -= 3;
+			}
+		}
 	}
+	buf_add_str(out, "?=");
 }
 
 static bool is_number_char(char c)
 {
-	return (c >= '0' && c <= '9') || c == '+' || c == '-' || (c >= 'A' && c <= 'Z') ||
-	       (c >= 'a' && c <= 'z');
+	return is_plain_char(c) || c == '+' || c == '-';
 }
 
 /* One address: "Name" [MOBILE:+15551234], or a bare number. Nothing when there is no number in it.

@@ -85,6 +85,18 @@ static bool blocks_fit(const struct wbxml_node *node, const struct folder *folde
 	       (strangers == 0 || sms + others == 1);
 }
 
+/* MaxItems is of the recipient information cache only. */
+static bool asks_for_recipients(const struct wbxml_node *node)
+{
+	const struct wbxml_node *block = wbxml_find(node, TAG_AirSync_Options);
+
+	for (; block != NULL; block = wbxml_next(block, TAG_AirSync_Options)) {
+		if (eas_has(block, TAG_AirSync_MaxItems))
+			return true;
+	}
+	return false;
+}
+
 static int count_changes(struct eas_call *call, struct store_read *rd,
 	const struct wbxml_node *node, struct folder *folder, const struct sync_state *state,
 	struct estimate *e, unsigned *ret_common, struct err *err)
@@ -121,6 +133,8 @@ static int estimate_one(struct eas_call *call, struct store_read *rd, const stru
 		*ret_common = EAS_STATUS_INVALID_XML;
 		return 0;
 	}
+	if (asks_for_recipients(node) && folder->type != FOLDER_RECIPIENT_CACHE)
+		return 0;
 	e->status = ESTIMATE_BAD_KEY;
 	if (call->version >= 140 && !blocks_fit(node, folder))
 		return 0;

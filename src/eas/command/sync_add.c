@@ -158,6 +158,11 @@ int sync_add_apply(struct store_tx *tx, const struct account_ops *ops, struct sy
 	if (err->code != ERR_NOT_FOUND)
 		return -1;
 	*err = (struct err)ERR_INIT;
+	/* Another Add of this request has that ClientId: two answers could not be told apart. */
+	if (sync_state_find_answer(&job->next, c->hash) != NULL) {
+		answer->status = SYNC_STATUS_BAD_ITEM;
+		return 0;
+	}
 	if (insert(tx, ops, run, job, c, &id, err) < 0 ||
 		store_item_row(rd, job->gens.owner, job->folder->id, id, &row, err) < 0)
 		return -1;

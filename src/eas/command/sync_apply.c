@@ -290,6 +290,10 @@ static int apply_one(struct apply *a, struct sync_command *c, struct err *err)
 		return 0;
 	if (c->node->fault != 0) {
 		answer.status = c->node->fault;
+	} else if (wbxml_find(c->node, TAG_AirSyncBase_InstanceId) != NULL &&
+		   eas_folder_is_mail(a->job->folder->type)) {
+		/* Mail has no occurrences; the whole message was not meant. */
+		answer.status = SYNC_STATUS_BAD_ITEM;
 	} else if (c->node->tag == TAG_AirSync_Add) {
 		result = sync_add_apply(a->tx, a->ops, a->run, a->job, c, &answer, err);
 		if (result < 0 && (answer.status = status_of(err)) == 0)
