@@ -20,7 +20,8 @@ from lib.server import BUILD, DEFAULTS, Server
 
 CUTS = int(os.environ.get("BELLHOP_POWER_CUTS", "1000"))
 SEED = int(os.environ.get("BELLHOP_POWER_SEED", "1"))
-MARK = 13  # POWER_MARK of power/log.h
+# Records of the log (power/log.h).
+ROOT, MKDIR, MARK = 1, 10, 13
 # Small ones lie in the database, large ones in files.
 SETTINGS = {"store.body_inline_max": "4096", "server.fronts": "1", "server.workers": "6"}
 SIZES = (200, 1500, 6000, 30000)
@@ -40,10 +41,12 @@ class Book:
         self.lines = []
         self.number = 0
 
-    def mark(self, text):
-        octets = text.encode()
-        record = struct.pack("<IIIIQQ", MARK, 0, 0, len(octets), 0, 0) + octets
+    def record(self, kind, path=b"", octets=b"", inode=0):
+        record = struct.pack("<IIIIQQ", kind, len(path), 0, len(octets), inode, 0) + path + octets
         os.write(self.log, record + bytes(-len(record) % 8))
+
+    def mark(self, text):
+        self.record(MARK, octets=text.encode())
 
     def begin(self, kind, *fields):
         """Before it is asked for. The fields may be completed until write()."""
@@ -244,7 +247,16 @@ class Run:
     def start(self):
         self.server.start(env={"LD_PRELOAD": os.path.abspath(program("power-recorder.so")), "POWER_FOLDER": self.server.data, "POWER_LOG": self.log})
 
+    def leave_folders(self):
+        """As a server would that was killed before it synced the folders that it had made."""
+        self.book.record(ROOT, inode=os.stat(self.server.data).st_ino)
+        for name in ["bodies", *[f"bodies/{number:02x}" for number in range(0, 256, 2)]]:
+            path = os.path.join(self.server.data, name)
+            os.mkdir(path, 0o700)
+            self.book.record(MKDIR, name.encode(), inode=os.stat(path).st_ino)
+
     def work(self):
+        self.leave_folders()
         self.start()
         self.server.add_domain("example.org")
         users = [self.add_user(login) for login in ("anna", "bert")]

@@ -62,6 +62,7 @@ WRAP_LARGE(int, posix_fallocate, (int fd, off_t at, off_t len), (fd, at, len))
 WRAP_LARGE(int, fallocate, (int fd, int mode, off_t at, off_t len), (fd, mode, at, len))
 WRAP(int, fsync, (int fd), (fd))
 WRAP(int, fdatasync, (int fd), (fd))
+WRAP(int, syncfs, (int fd), (fd))
 WRAP_LARGE(ssize_t, sendfile, (int to, int from, off_t *at, size_t len), (to, from, at, len))
 WRAP(ssize_t, copy_file_range,
 	(int from, off_t *from_at, int to, off_t *to_at, size_t len, unsigned flags),

@@ -18,6 +18,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "store/store_files.h"
 #include "store/store_internal.h"
 
 enum { BUSY_TIMEOUT_MS = 5000 };
@@ -36,9 +37,11 @@ static int make_folders(const char *data_dir, struct err *err)
 	CLEANUP(mem_freep) char *bodies = x_printf("%s/bodies", data_dir);
 	CLEANUP(mem_freep) char *incoming = x_printf("%s/bodies/incoming", data_dir);
 
-	if (make_folder(data_dir, err) < 0 || make_folder(bodies, err) < 0)
+	if (make_folder(data_dir, err) < 0 || make_folder(bodies, err) < 0 ||
+		make_folder(incoming, err) < 0)
 		return -1;
-	return make_folder(incoming, err);
+	/* Also what was there: whoever made it may not have come to this. */
+	return store_files_sync_folder(data_dir, err);
 }
 
 static int open_read_only(struct store *store, const struct db_options *options, struct err *err)

@@ -21,6 +21,7 @@
 #include <inttypes.h>
 #include <openssl/evp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
@@ -31,9 +32,10 @@
 #include "base/fd.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "store/store_files.h"
 #include "store/store_internal.h"
 
-enum { HASH_DIRS = 256, HASH_BYTES = 32 };
+enum { HASH_BYTES = 32 };
 
 char *store_body_file_path(const char *data_dir, const char *file)
 {
@@ -131,20 +133,6 @@ static int hash(const void *bytes, size_t len, char *ret_hex, size_t hex_size, s
 	return 0;
 }
 
-static int sync_folder(const char *path, struct err *err)
-{
-	DIR *dir = opendir(path);
-	int rc;
-
-	if (dir == NULL)
-		return err_set_errno(err, errno, "opening folder %s", path);
-	rc = fsync(dirfd(dir));
-	if (rc < 0)
-		rc = err_set_errno(err, errno, "syncing folder %s", path);
-	(void)closedir(dir);
-	return rc;
-}
-
 /* Young again: the sweep leaves it alone for a while. */
 static int make_young(int fd)
 {
@@ -213,21 +201,41 @@ static bool reuse_safely(struct store *store, const char *path, size_t len)
 	return there;
 }
 
+/* bodies/ab, which is there to stay. That it exists says nothing of the disk: whoever made it, a
+ * thread beside us or a process before us, may not have come to syncing it. */
+static int make_hash_folder(
+	struct store *store, const char *file, const char *folder, struct err *err)
+{
+	CLEANUP(mem_freep) char *parent = x_printf("%s/bodies", store->data_dir);
+	char hex[3] = {file[0], file[1], '\0'};
+	unsigned long number = strtoul(hex, NULL, 16);
+	bool made = mkdir(folder, S_IRWXU) == 0, synced;
+
+	if (!made && errno != EEXIST)
+		return err_set_errno(err, errno, "creating folder %s", folder);
+	(void)pthread_mutex_lock(&store->bodies_mutex);
+	synced = store->folder_synced[number];
+	(void)pthread_mutex_unlock(&store->bodies_mutex);
+	if (!made && synced)
+		return 0;
+	if (store_files_sync_folder(parent, err) < 0)
+		return -1;
+	(void)pthread_mutex_lock(&store->bodies_mutex);
+	store->folder_synced[number] = true;
+	(void)pthread_mutex_unlock(&store->bodies_mutex);
+	return 0;
+}
+
 static int store_file(struct store *store, const struct store_new_body *body, struct err *err)
 {
 	CLEANUP(mem_freep) char *path = body_path(store, body->file);
 	CLEANUP(mem_freep) char *folder = x_printf("%s/bodies/%.2s", store->data_dir, body->file);
-	CLEANUP(mem_freep) char *parent = x_printf("%s/bodies", store->data_dir);
 	CLEANUP(mem_freep)
-	char *incoming = x_printf(
-		"%s/incoming/%016" PRIx64 "%016" PRIx64, parent, random_u64(), random_u64());
+	char *incoming = x_printf("%s/bodies/incoming/%016" PRIx64 "%016" PRIx64, store->data_dir,
+		random_u64(), random_u64());
 
-	if (mkdir(folder, S_IRWXU) == 0) {
-		if (sync_folder(parent, err) < 0)
-			return -1;
-	} else if (errno != EEXIST) {
-		return err_set_errno(err, errno, "creating folder %s", folder);
-	}
+	if (make_hash_folder(store, body->file, folder, err) < 0)
+		return -1;
 	if (!reuse_safely(store, path, body->len)) {
 		if (write_file(incoming, body->bytes, body->len, err) < 0)
 			return -1;
@@ -237,7 +245,7 @@ static int store_file(struct store *store, const struct store_new_body *body, st
 		}
 	}
 	/* Also for a file that was there: whoever put it there may not have come this far yet. */
-	return sync_folder(folder, err);
+	return store_files_sync_folder(folder, err);
 }
 
 int store_body_prepare(struct store *store, const void *bytes, size_t len,
@@ -384,8 +392,8 @@ static int sweep_file(struct store *store, int dir_fd, const char *name, struct 
 static int sweep_dir(struct store *store, unsigned number, size_t *looked_at, struct err *err)
 {
 	CLEANUP(mem_freep)
-	char *path = number < HASH_DIRS ? x_printf("%s/bodies/%02x", store->data_dir, number)
-					: x_printf("%s/bodies/incoming", store->data_dir);
+	char *path = number < STORE_HASH_DIRS ? x_printf("%s/bodies/%02x", store->data_dir, number)
+					      : x_printf("%s/bodies/incoming", store->data_dir);
 	struct dirent *entry;
 	DIR *dir = opendir(path);
 	int rc = 0;
@@ -432,12 +440,12 @@ static int sweep_some(struct store *store, size_t limit, struct err *err)
 	for (;;) {
 		(void)pthread_mutex_lock(&store->bodies_mutex);
 		number = store->sweep_dir;
-		store->sweep_dir = number == HASH_DIRS ? 0 : number + 1;
+		store->sweep_dir = number == STORE_HASH_DIRS ? 0 : number + 1;
 		(void)pthread_mutex_unlock(&store->bodies_mutex);
 		if (sweep_dir(store, number, &looked_at, err) < 0)
 			return -1;
 		/* The last one is the folder of what is being written. */
-		if (number == HASH_DIRS)
+		if (number == STORE_HASH_DIRS)
 			return 0;
 		if (looked_at >= limit)
 			return 1;

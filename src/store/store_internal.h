@@ -9,6 +9,9 @@
 
 /* What the files of this room share. */
 
+/* bodies/00 to bodies/ff */
+enum { STORE_HASH_DIRS = 256 };
+
 struct store {
 	struct db *db;
 	char *data_dir;
@@ -22,6 +25,8 @@ struct store {
 	/* Rows of poison_requests, and of poison_contents, may be there. */
 	atomic_bool poisoned, poisoned_contents;
 	unsigned sweep_dir;   /* where the next sweep of body files goes on; under bodies_mutex */
+	/* Folders below bodies/ whose names are known to be on disk; under bodies_mutex. */
+	bool folder_synced[STORE_HASH_DIRS];
 };
 
 struct store_read {
