@@ -299,12 +299,35 @@ class Attachments(FetchCase):
 
 
 class OldAttachments(FetchCase):
-    @forms("2.5", "12.0", "12.1")
-    def test_get_attachment_if_offered(self, version, form):
-        """GetAttachment comes later; as long as it is not advertised it is refused in the documented way."""
+    @forms("2.5", "12.0", "12.1", ("12.1", "base64"))
+    def test_get_attachment(self, version, form):
+        """The attachment itself is the answer's body."""
         device = self.phone(version, form)
-        answer = device.post("GetAttachment", params={"AttachmentName": "x"})
-        self.assertIn(answer.code, (500, 501))
+        self.deliver(self.owner, "files", attachments=Attachments.FILES)
+        ((server_id, data),) = device.prime(options=device.options(body=[("1",)])).items()
+        names = ([a.get("FileReference") for a in data.all("AirSyncBase:Attachments/Attachment")]
+                 or [a.get("AttName") for a in data.all("Email:Attachments/Attachment")])
+        self.assertEqual(len(names), 3)
+        for name, (_, type_, octets) in zip(names, Attachments.FILES):
+            answer = device.post("GetAttachment", params={"AttachmentName": name})
+            self.assertEqual(answer.code, 200, answer)
+            self.assertEqual(answer.http.body.replace(b"\r\n", b"\n"), octets.replace(b"\r\n", b"\n"))
+            if octets:
+                self.assertEqual(answer.http.header("Content-Type"), type_)
+        for bad in ("", "x", "nonsense/..", device.inbox + ":99999:1", names[0] + "9", "1:1"):
+            answer = device.post("GetAttachment", params={"AttachmentName": bad})
+            self.assertEqual((answer.code, answer.http.body), (500, b""), bad)
+        self.assertEqual(device.post("GetAttachment").code, 500)
+        # Gone with its message; and no one else's.
+        thief = self.phone(version, form)
+        self.assertEqual(thief.post("GetAttachment", params={"AttachmentName": names[0]}).code, 500)
+        device.sync(commands=[E("Delete", E("ServerId", server_id))])
+        self.assertEqual(device.post("GetAttachment", params={"AttachmentName": names[0]}).code, 500)
+
+    @forms("14.0", "14.1", "16.1")
+    def test_not_from_14_0_on(self, version, form):
+        answer = self.phone(version, form).post("GetAttachment", params={"AttachmentName": "1:1:1"})
+        self.assertEqual((answer.code, answer.http.body), (400, b""))
 
 
 if __name__ == "__main__":

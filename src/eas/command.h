@@ -45,6 +45,7 @@ void eas_move_items(struct eas_call *call);
 void eas_sync(struct eas_call *call);
 void eas_ping(struct eas_call *call);
 void eas_get_item_estimate(struct eas_call *call);
+void eas_get_attachment(struct eas_call *call);
 void eas_item_operations(struct eas_call *call);
 void eas_send_mail(struct eas_call *call);
 

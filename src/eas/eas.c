@@ -32,6 +32,7 @@ static void (*const commands[EAS_CMD_COUNT])(struct eas_call *call) = {
 	[EAS_CMD_Sync] = eas_sync,
 	[EAS_CMD_Ping] = eas_ping,
 	[EAS_CMD_GetItemEstimate] = eas_get_item_estimate,
+	[EAS_CMD_GetAttachment] = eas_get_attachment,
 	[EAS_CMD_ItemOperations] = eas_item_operations,
 	[EAS_CMD_SendMail] = eas_send_mail,
 };
