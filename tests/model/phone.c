@@ -119,9 +119,11 @@ static void want(
 
 		if ((groups & 1u << g) == 0 || !phone_sees(phone_version(p), (enum group)g))
 			continue;
+		/* A wish that comes back may be answered as the one that was done before. */
+		if ((pend->effect.groups & 1u << g) == 0)
+			pend->since[g] = SIZE_MAX;
 		pend->effect.groups |= 1u << g;
 		pend->effect.values[g] = copy->values[g] = value;
-		pend->since[g] = SIZE_MAX;
 	}
 }
 
