@@ -6,7 +6,7 @@ import itertools
 import os
 import unittest
 
-from eas.client import CALENDAR, DELETED, SyncAnswer
+from eas.client import CALENDAR, DELETED, SENT, SyncAnswer
 from eas.wbxml import E
 from lib import mail
 from lib.case import ServerCase, forms
@@ -121,6 +121,29 @@ class Members(ConversationCase):
         ids = self.ids(self.listed(device))
         answer = device.sync(commands=[E("Delete", E("ServerId", ids["new"]))])
         self.assertEqual((answer.deleted, answer.soft_deleted or device.sync().soft_deleted), ([], [ids["old"]]))
+        self.assert_empty_sync(device.sync())
+
+    @forms("14.0", "14.1", "16.1")
+    def test_recent_one_moves(self, version, form):
+        """Out of the folder: the old ones leave; back again: they come."""
+        device = self.phone(version, form)
+        thread = self.thread()
+        self.send("old", 20, thread)
+        self.send("new", 0, thread)
+        ids = self.ids(self.listed(device))
+        inbox, sent = device.inbox, device.folders[SENT]
+
+        def move(item, source, target):
+            answer = device.post("MoveItems", E("Move:MoveItems", E(
+                "Move", E("SrcMsgId", item), E("SrcFldId", source), E("DstFldId", target))))
+            self.assertEqual(answer.document.get("Response/Status"), "3")
+            return answer.document.get("Response/DstMsgId")
+
+        moved = move(ids["new"], inbox, sent)
+        answer = device.sync()
+        self.assertEqual((answer.deleted, answer.soft_deleted), ([ids["new"]], [ids["old"]]))
+        back = move(moved, sent, inbox)
+        self.assertEqual(set(device.sync().added), {back, ids["old"]})
         self.assert_empty_sync(device.sync())
 
     @forms("14.0", "14.1", "16.1")

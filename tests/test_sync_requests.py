@@ -312,6 +312,28 @@ class Held(RequestCase):
         self.part(device, answer, inbox)
         self.assertIsNone(self.ask(device, device.collection(deleted), device.collection(inbox)).document)
 
+    @forms(*FROM_12_1)
+    def test_hierarchy_changes(self, version, form):
+        """Another phone makes a folder: 12, the phone is to look at its folders. So does the next Sync of a deleted one."""
+        device = self.phone(version, form)
+        device.prime()
+        connection = self.hold(device)
+        other = self.phone("14.1", user=self.owner)
+        made = other.post("FolderCreate", E("FolderHierarchy:FolderCreate", E("SyncKey", other.hierarchy_key), E(
+            "ParentId", "0"), E("DisplayName", "New"), E("Type", "12")))
+        answer = device.receive(connection)
+        self.assertEqual((answer.code, answer.status, answer.document.names()), (200, "12", ["Status"]))
+        device.folder_sync()
+        folder = made.document.get("ServerId")
+        device.prime(folder)
+        connection = self.hold(device, device.collection(folder), device.collection(device.inbox))
+        other.post("FolderDelete", E("FolderHierarchy:FolderDelete", E("SyncKey", made.document.get("SyncKey")), E("ServerId", folder)))
+        self.assertEqual(device.receive(connection).status, "12")
+        self.assertEqual(device.sync(folder).status, "12")
+        device.folder_sync()
+        self.deliver(self.owner, "goes on")
+        self.assertEqual(device.sync().subjects(), ["goes on"])
+
     @forms("12.1", "14.1", "16.1")
     def test_collection_without_get_changes(self, version, form):
         """It does not wake the phone."""

@@ -318,6 +318,24 @@ class Handling(SmsCase):
             self.assert_same(data)
 
     @forms(*FROM_14_0)
+    def test_move(self, version, form):
+        """From folder to folder it stays what it is."""
+        one, other, server_id = self.shared(version, form)
+        sent = one.folders[SENT]
+        one.prime(sent, options=[sms_block()])
+        answer = one.post("MoveItems", E("Move:MoveItems", E(
+            "Move", E("SrcMsgId", server_id), E("SrcFldId", one.inbox), E("DstFldId", sent))))
+        self.assertEqual(answer.document.get("Response/Status"), "3")
+        moved = answer.document.get("Response/DstMsgId")
+        for device in (one, other):
+            gone = device.sync()
+            self.assertEqual((gone.deleted, self.classes(gone, "Delete")), (
+                [server_id], {server_id: None if version == "14.0" else "SMS"}))
+        arrived = one.sync(sent)
+        self.assertEqual(self.classes(arrived), {moved: "SMS"})
+        self.assert_same(arrived.added[moved])
+
+    @forms(*FROM_14_0)
     def test_failures_name_the_class(self, version, form):
         """14.0: no answer to a deletion, not even to one that came too late."""
         one, other, server_id = self.shared(version, form)
