@@ -46,7 +46,7 @@ static const struct rule rules[] = {
 	/* Whose. */
 	{"folders of an owner that is not there", NOBODY("folders")},
 	{"items of an owner that is not there", NOBODY("items")},
-	{"bodies of an owner that is not there", NOBODY("bodies")},
+	{"bodies of an owner that is not there", NOBODY("bodies") " AND owner <> 0"},
 	{"tombstones of an owner that is not there", NOBODY("tombstones")},
 	{"sync states of an owner that is not there", NOBODY("sync_states")},
 	{"pieces of sync states of an owner that is not there", NOBODY("sync_chunks")},
@@ -137,7 +137,9 @@ static const struct rule rules[] = {
 		" UNION ALL SELECT 'devices' WHERE (SELECT MAX(id) FROM devices) > COALESCE((SELECT"
 		" value FROM counters WHERE name = 'device'), 0)"
 		" UNION ALL SELECT 'the event log' WHERE (SELECT MAX(id) FROM event_log) >"
-		" COALESCE((SELECT value FROM counters WHERE name = 'event_log'), 0)"},
+		" COALESCE((SELECT value FROM counters WHERE name = 'event_log'), 0)"
+		" UNION ALL SELECT 'the queue' WHERE (SELECT MAX(id) FROM queue_mails) >"
+		" COALESCE((SELECT value FROM counters WHERE name = 'queue'), 0)"},
 
 	/* Items. */
 	{"its folder is not there",
@@ -180,6 +182,20 @@ static const struct rule rules[] = {
 		"SELECT " BODY("b") " FROM bodies b" LIVE(
 			"b") "WHERE b.file IS NULL AND (b.bytes IS NULL OR LENGTH(b.bytes) <>"
 			     " b.body_bytes)"},
+
+	/* The queue: bodies of owner 0 are those of its messages. */
+	{"its body is not there",
+		"SELECT 'queued message ' || id FROM queue_mails m WHERE NOT EXISTS (SELECT 1 FROM"
+		" bodies b WHERE b.owner = 0 AND b.id = m.id AND b.body_bytes = m.bytes)"},
+	{"no queued message has it",
+		"SELECT 'body ' || id FROM bodies WHERE owner = 0 AND id NOT IN (SELECT id FROM"
+		" queue_mails)"},
+	{"nobody is to get it",
+		"SELECT 'queued message ' || id FROM queue_mails WHERE id NOT IN (SELECT mail FROM"
+		" queue_recipients)"},
+	{"recipients of a message that is not there",
+		"SELECT DISTINCT 'queued message ' || mail FROM queue_recipients WHERE mail NOT IN"
+		" (SELECT id FROM queue_mails)"},
 	{"equal content with different sizes",
 		"SELECT 'body file ' || file FROM bodies WHERE file IS NOT NULL GROUP BY file"
 		" HAVING MIN(body_bytes) <> MAX(body_bytes)"},

@@ -37,6 +37,7 @@
 #include "store/store_internal.h"
 #include "store/store_manifest.h"
 #include "store/store_place.h"
+#include "store/store_queue.h"
 
 #define SKIP            UINT64_C(0x100000000)
 #define COUNTER_MAX     ((uint64_t)1 << 62)
@@ -139,7 +140,9 @@ static int skip_ids(struct store_tx *tx, int64_t now_ms, struct err *err)
  * provisions. */
 static int forget_keys(struct store_tx *tx, struct err *err)
 {
-	if (store_run_id(tx, "DELETE FROM sync_states WHERE owner >= $1", 0, err) < 0 ||
+	/* Queued mail may have been sent since the backup: the administrator decides. */
+	if (store_queue_hold(tx, err) < 0 ||
+		store_run_id(tx, "DELETE FROM sync_states WHERE owner >= $1", 0, err) < 0 ||
 		store_run_id(tx, "DELETE FROM sync_chunks WHERE owner >= $1", 0, err) < 0 ||
 		store_run_id(tx, "UPDATE users SET epoch = epoch + 1 WHERE owner >= $1", 0, err) <
 			0)

@@ -162,8 +162,24 @@ static const char *const step_6[] = {
 	NULL,
 };
 
+/* Mail on its way out (store_queue.c). A message's body is a body of owner 0 under its number.
+ * next_at: the soonest of its recipients'; the largest number while all are held. */
+static const char *const step_7[] = {
+	"CREATE TABLE queue_mails (id BIGINT PRIMARY KEY, owner BIGINT NOT NULL,"
+	" sender TEXT NOT NULL, queued_at BIGINT NOT NULL, bytes BIGINT NOT NULL,"
+	" next_at BIGINT NOT NULL) WITHOUT ROWID",
+	"CREATE INDEX queue_mails_by_time ON queue_mails (next_at, id)",
+	"CREATE INDEX queue_mails_by_owner ON queue_mails (owner)",
+
+	"CREATE TABLE queue_recipients (mail BIGINT NOT NULL, position BIGINT NOT NULL,"
+	" address TEXT NOT NULL, state BIGINT NOT NULL, attempts BIGINT NOT NULL,"
+	" next_at BIGINT NOT NULL, last_at BIGINT NOT NULL, answer TEXT NOT NULL,"
+	" PRIMARY KEY (mail, position)) WITHOUT ROWID",
+	NULL,
+};
+
 const struct store_schema_step store_schema_steps[] = {
-	{step_1}, {step_2}, {step_3}, {step_4}, {step_5}, {step_6}};
+	{step_1}, {step_2}, {step_3}, {step_4}, {step_5}, {step_6}, {step_7}};
 const size_t store_schema_step_count = sizeof(store_schema_steps) / sizeof(store_schema_steps[0]);
 
 struct migration {
