@@ -9,7 +9,7 @@ from eas.wbxml import E
 from lib.case import ServerCase, every_form, forms, retry
 
 
-def message(to, subject="sent", sender="someone@elsewhere.example", text="Hello from the phone.\r\n", **headers):
+def message(to, subject="sent", sender=None, text="Hello from the phone.\r\n", **headers):
     lines = [f"From: {sender}"] if sender else []
     lines += [f"To: {to}"] if to else []
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
@@ -67,12 +67,27 @@ class Send(ServerCase):
         (data,) = self.inbox(other)
         self.assertEqual(data.get("Email:Subject"), "Grüße")
         self.assertIn(sender.address, data.get("Email:From"))
-        self.assertNotIn("elsewhere", data.get("Email:From"))
         raw = self.raw(other, data)
         self.assertEqual(raw.get_content().strip(), "Schöne Grüße.")
         self.assertTrue(raw["Message-ID"] and raw["Date"])
         self.assertEqual(device.prime(device.folders[SENT]), {})
         waiting.close()
+
+    @every_form
+    def test_from(self, version, form):
+        """Any address of the user's own, an alias too; nobody else's, also not as one of several or as Sender."""
+        device = self.phone(version, form)
+        own = self.owner.address
+        other = self.phone(version, form)
+        alias = f"alias-{own}"
+        self.server.bellhop("alias", "add", alias, own)
+        for sender in (own.upper(), f'"Somebody else" <{alias}>', f"{own}, {alias}"):
+            self.assert_sent(self.send(device, message(other.user, sender, sender=sender)))
+        self.assertEqual(sorted(d.get("Email:Subject") for d in self.inbox(other)), sorted([own.upper(), f'"Somebody else" <{alias}>', f"{own}, {alias}"]))
+        for sender, extra in (("someone@elsewhere.example", {}), (other.user, {}), (f"{own}, {other.user}", {}), (own, {"Sender": other.user})):
+            self.assert_refused(device, self.send(device, message(other.user, "not mine", sender=sender, **extra), save=True), "120")
+        self.assertEqual(len(self.inbox(other)), 3)
+        self.assertEqual(device.prime(device.folders[SENT]), {})
 
     @every_form
     def test_saved(self, version, form):

@@ -10,6 +10,7 @@
  */
 #include "admin/admin.h"
 
+#include <inttypes.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -46,6 +47,9 @@ static const admin_verb_fn verb_functions[ADMIN_VERB_COUNT] = {
 	[ADMIN_DEVICE_REPAIR] = admin_device_repair,
 	[ADMIN_ITEM_LIST] = admin_item_list,
 	[ADMIN_ITEM_RELEASE] = admin_item_release,
+	[ADMIN_QUEUE_LIST] = admin_queue_list,
+	[ADMIN_QUEUE_RETRY] = admin_queue_retry,
+	[ADMIN_QUEUE_DROP] = admin_queue_drop,
 	[ADMIN_POLICY_SHOW] = admin_policy_show,
 	[ADMIN_POLICY_SET] = admin_policy_set,
 	[ADMIN_LOG_LIST] = admin_log_list,
@@ -150,6 +154,9 @@ static int log_change(struct admin_call *call, uid_t peer, struct err *err)
 	row.address = row.device_type = "";
 	if (admin_text(call, "item") != NULL)
 		row.result = admin_text(call, "item");
+	if (admin_number(call, "mail", 0) != 0)
+		row.result = arena_x_printf(
+			call->arena, "message %" PRIu64, admin_number(call, "mail", 0));
 	return store_log_add(call->tx, &row, err);
 }
 

@@ -49,6 +49,8 @@ struct admin_options {
 	/* Makes the next Sync of a phone compare a whole folder (eas/repair.h). NULL: refused. */
 	int (*repair)(void *owner, struct device_id device, struct owner_id folder_owner,
 		struct folder_id folder, struct err *err);
+	/* The queue of outgoing mail is to look again. NULL: there is none. */
+	void (*retry_queue)(void *owner);
 	/*
 	 * Fills up to max counters and returns how many; any thread. Known names: parked,
 	 * connections, fronts, engine_pid, workers_busy. Others are shown by `stats` as they are.

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "conf/settings.h"
+#include "store/store_queue.h"
 
 #define COUNTERS_MAX      512
 #define LOG_LIMIT_DEFAULT 100
@@ -68,6 +69,7 @@ int admin_status(struct admin_call *call, struct err *err)
 		"parked", "connections", "fronts", "engine_pid", "workers_busy"};
 	struct owner_id everybody = {0};
 	struct admin_counter *counters;
+	struct queue_counts queue;
 	struct policy_row *policy;
 	struct user *users;
 	struct device *devices;
@@ -78,13 +80,18 @@ int admin_status(struct admin_call *call, struct err *err)
 		store_device_list(call->rd, everybody, call->arena, &devices, &device_count, err) <
 			0 ||
 		store_domain_list(call->rd, call->arena, &domains, &domain_count, err) < 0 ||
-		store_policy_load(call->rd, call->arena, &policy, err) < 0)
+		store_policy_load(call->rd, call->arena, &policy, err) < 0 ||
+		store_queue_count(call->rd, &queue, err) < 0)
 		return -1;
 	admin_put(call->result, "version", BELLHOP_VERSION);
 	admin_put_number(call->result, "users", user_count);
 	admin_put_number(call->result, "domains", domain_count);
 	admin_put_number(call->result, "devices", device_count);
 	admin_put_number(call->result, "policy_version", policy->version);
+	admin_put_number(call->result, "queue_messages", queue.mails);
+	admin_put_number(call->result, "queue_recipients", queue.recipients);
+	admin_put_number(call->result, "queue_held", queue.held);
+	admin_put_number(call->result, "queue_bytes", queue.bytes);
 	count = read_counters(call, &counters);
 	for (size_t i = 0; i < count; i++) {
 		for (size_t k = 0; k < ARRAY_LEN(shown); k++) {

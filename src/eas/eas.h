@@ -19,6 +19,7 @@
  * Straight blocking code on a worker thread; everything of one request lives in its arena. The
  * engine does HTTP authentication before and parking after.
  */
+struct submit_queue;
 struct eas_memory; /* locks per device, counters; nothing that must survive the process */
 
 struct eas_server {
@@ -26,6 +27,7 @@ struct eas_server {
 	struct watches *watches;
 	const struct settings *settings; /* swapped on reload: read it once per request */
 	struct eas_memory *memory;
+	struct submit_queue *queue; /* of outgoing mail; NULL: none */
 };
 
 /* The three stay the caller's and outlive the server. */

@@ -3,9 +3,9 @@
  * everything down again in the opposite order. What happens with requests is in link.c, request.c
  * and push.c.
  *
- * Threads: the loop (this one), workers, two for the administrator, the store's writer, one for
- * each LMTP connection. Killing the process at any moment loses nothing that was acknowledged: only
- * the store keeps state.
+ * Threads: the loop (this one), workers, two for the administrator, the store's writer, those of
+ * the queue of outgoing mail, one for each LMTP connection. Killing the process at any moment loses
+ * nothing that was acknowledged: only the store keeps state.
  */
 #include "engine/engine.h"
 
@@ -30,6 +30,7 @@
 #include "ingest/lmtp.h"
 #include "mime/mime.h"
 #include "net/listen.h"
+#include "submit/queue.h"
 
 #define SWEEP_EVERY_MS 60000 /* when there was nothing left */
 #define SWEEP_AGAIN_MS 200   /* between two batches */
@@ -60,6 +61,7 @@ struct process {
 	struct admin_link *admin_link;
 	struct reload reload;
 	struct lmtp_server *lmtp;
+	struct submit_queue *queue;
 	struct engine engine;
 	int listen_fd;
 	struct loop_fd *listen_watch, *control_watch;
@@ -102,6 +104,7 @@ static void take_settings(struct process *p)
 	auth_options = auth_options_of(next);
 	auth_set_options(p->auth, &auth_options);
 	lmtp_server_set_settings(p->lmtp, next);
+	submit_queue_set_settings(p->queue, next);
 	engine_set_settings(&p->engine, next);
 	set_log_level(next);
 	p->settings = next;
@@ -284,6 +287,7 @@ static size_t counters(void *owner, struct admin_counter *out, size_t max)
 	struct process *p = owner;
 	struct engine *e = &p->engine;
 	struct stats_counter fronts[IPC_STATS_MAX];
+	struct submit_queue_counters queue;
 	size_t n = 0, count = stats_read(e->stats, fronts, ARRAY_LEN(fronts));
 
 	for (size_t i = 0; i < count; i++)
@@ -293,6 +297,12 @@ static size_t counters(void *owner, struct admin_counter *out, size_t max)
 	n = add_counter(out, n, max, "workers_waiting", workers_waiting(e->workers));
 	n = add_counter(out, n, max, "watches", watches_count(e->watches));
 	n = add_counter(out, n, max, "lmtp_connections", lmtp_server_connections(p->lmtp));
+	submit_queue_read_counters(p->queue, &queue);
+	n = add_counter(out, n, max, "relay_sent", queue.sent);
+	n = add_counter(out, n, max, "relay_deferred", queue.deferred);
+	n = add_counter(out, n, max, "relay_failed", queue.failed);
+	n = add_counter(out, n, max, "relay_reports", queue.reports);
+	n = add_counter(out, n, max, "relay_trouble", queue.trouble);
 	return n;
 }
 
@@ -334,6 +344,26 @@ static int repair(void *owner, struct device_id device, struct owner_id folder_o
 	return eas_repair(&p->engine.eas, device, folder_owner, folder, err);
 }
 
+/* Any thread. */
+static void retry_queue(void *owner)
+{
+	struct process *p = owner;
+
+	submit_queue_retry_now(p->queue);
+}
+
+static int start_queue(struct process *p, struct err *err)
+{
+	const struct submit_queue_options o = {.store = p->store,
+		.settings = p->settings,
+		.threads = (uint32_t)p->settings->relay_connections};
+
+	if (submit_queue_start(&o, &p->queue, err) < 0)
+		return -1;
+	p->engine.eas.queue = p->queue;
+	return 0;
+}
+
 static int start_admin(struct process *p, struct err *err)
 {
 	CLEANUP(mem_freep) char *path = x_printf("%s/admin.sock", p->settings->server_runtime_dir);
@@ -342,6 +372,7 @@ static int start_admin(struct process *p, struct err *err)
 		.control_fd = p->options->control_fd,
 		.reload = ask_reload,
 		.repair = repair,
+		.retry_queue = retry_queue,
 		.counters = counters,
 		.owner = p};
 
@@ -375,6 +406,7 @@ static int start(struct process *p, struct err *err)
 	const struct auth_options auth_options = auth_options_of(p->settings);
 
 	mime_global_init();
+	relay_global_init();
 	net_setup();
 	if (loop_new(&p->loop, err) < 0 || start_watching(p, err) < 0 || open_store(p, err) < 0)
 		return -1;
@@ -384,7 +416,8 @@ static int start(struct process *p, struct err *err)
 	notes_begin_process();
 	p->auth = auth_new(p->store, &auth_options);
 	if (engine_init(&p->engine, p->loop, p->store, p->auth, p->settings, err) < 0 ||
-		start_lmtp(p, err) < 0 || start_admin(p, err) < 0 || listen_for_fronts(p, err) < 0)
+		start_queue(p, err) < 0 || start_lmtp(p, err) < 0 || start_admin(p, err) < 0 ||
+		listen_for_fronts(p, err) < 0)
 		return -1;
 	loop_timer_init(&p->sweep_timer, p->loop, "sweep", on_sweep_timer, p);
 	loop_timer_set(&p->sweep_timer, clock_now_ms() + SWEEP_EVERY_MS);
@@ -400,6 +433,7 @@ static void take_down(struct process *p)
 	admin_link_stop(&p->admin_link);
 	lmtp_server_stop(&p->lmtp);
 	engine_deinit(&p->engine);
+	submit_queue_stop(&p->queue);
 	if (p->sweep_timer.loop != NULL)
 		loop_timer_clear(&p->sweep_timer);
 	admin_free(&p->admin);

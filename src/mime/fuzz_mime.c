@@ -61,7 +61,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	decode_parts(stored, bytes, len);
 	if (mime_envelope_read(arena, bytes, len, &envelope, &err) == 0)
 		must(mime_prepare_send(bytes, len, "\"A\" <a@example.org>", "example.org", 1, &out,
-			     &err) == 0);
+			     NULL, &err) == 0);
 	if (mime_summary_decode(arena, bytes, len, &stored, &err) == 0 && stored->raw_bytes <= len)
 		render(stored, bytes, len);
 	buf_deinit(&blob);

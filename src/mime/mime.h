@@ -110,17 +110,24 @@ char *mime_field_text(struct arena *arena, const void *raw, size_t len, const ch
 struct mime_envelope {
 	const char **to; /* To, Cc and Bcc of the message, each address once (ASCII case ignored) */
 	size_t to_count;
+	const char **senders; /* all addresses of From and Sender, those of From first */
+	size_t sender_count;
 	const char *from; /* first From address or "" */
 	const char *message_id;
+	const char *bad_recipient; /* the first in To, Cc or Bcc that is no address; NULL: all are */
+	size_t received_count;     /* Received fields */
 };
 /* ERR_BAD_INPUT when it is not a message at all (no header line). */
 NODISCARD int mime_envelope_read(
 	struct arena *arena, const void *raw, size_t len, struct mime_envelope **ret, struct err *err);
+/* local@domain, without blanks, controls and angle brackets, within the lengths of RFC 5321. */
+bool mime_address_is_valid(const char *address);
 /*
- * The message as it leaves: From replaced by `from` (`"Name" <addr>` or addr) when it differs, Bcc removed,
- * Date, Message-ID (under `domain`) and MIME-Version added when missing, bare LF made CRLF. Everything else byte for byte.
+ * The message as it leaves: Bcc removed (its fields are appended to bcc, which may be NULL; put before the message they give the
+ * sender's own copy), From (`"Name" <addr>` or addr), Date, Message-ID (under `domain`) and MIME-Version added when missing, further
+ * From fields removed, bare LF made CRLF. Everything else byte for byte.
  */
 NODISCARD int mime_prepare_send(const void *raw, size_t len, const char *from, const char *domain,
-	int64_t now_at, struct buf *out, struct err *err);
+	int64_t now_at, struct buf *out, struct buf *bcc, struct err *err);
 
 #endif

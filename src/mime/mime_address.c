@@ -32,6 +32,12 @@ static void add(
 	list->v[list->count++] = (struct mime_address){name, addr};
 }
 
+void mime_address_add(
+	struct arena *arena, struct mime_addresses *list, const struct mime_address *address)
+{
+	add(arena, list, address->name, address->addr);
+}
+
 static char *skip_blank(char *p)
 {
 	while (*p == ' ' || *p == '\t')

@@ -92,6 +92,9 @@ struct mime_addresses {
 };
 /* Appends what one field holds. */
 void mime_address_parse(struct arena *arena, struct mime_slice value, struct mime_addresses *list);
+/* One more; beyond MIME_ADDRESSES_MAX it is left out. */
+void mime_address_add(
+	struct arena *arena, struct mime_addresses *list, const struct mime_address *address);
 /* `"Name" <addr>, ...`, at most MIME_TEXT_FIELD_MAX bytes, whole addresses. */
 char *mime_address_format(struct arena *arena, const struct mime_addresses *list, const char *sep);
 /* Names, or addresses where there is none, joined by ";". */

@@ -1,6 +1,6 @@
 /*
  * What SendMail needs: the envelope of a message, and the message as it leaves. Header fields are
- * passed on as they stand, folds and all; only From, Bcc and what is missing are touched.
+ * passed on as they stand, folds and all; only Bcc and what is missing are touched.
  *
  * Pure but for the random part of a new Message-ID; any thread.
  */
@@ -17,64 +17,155 @@
 
 /* --- the envelope --- */
 
-struct recipients {
-	struct arena *arena;
-	const char **to;
-	size_t count;
-	bool failed;
-};
+enum { LOCAL_MAX = 64, ADDRESS_MAX = 254 };
 
-static void take_recipients(
-	struct recipients *r, const struct mime_addresses *list, struct map *seen)
+bool mime_address_is_valid(const char *address)
 {
-	for (size_t i = 0; i < list->count && !r->failed; i++) {
-		const char *addr = list->v[i].addr;
-		char *key = x_strdup(addr), *copy;
+	const char *at = strrchr(address, '@');
+	size_t len = strlen(address);
+	bool quoted = address[0] == '"';
 
-		str_lower(key);
-		if (*addr != 0 && map_find_str(seen, key) == NULL) {
-			copy = arena_try_strndup(r->arena, addr, strlen(addr));
-			r->failed = copy == NULL;
-			(void)map_put_str(seen, key, r);
-			r->to[r->count++] = copy;
-		}
-		mem_free(key);
+	if (at == NULL || at == address || at[1] == 0 || at - address > LOCAL_MAX ||
+		len > ADDRESS_MAX || strstr(at, "..") != NULL || at[1] == '.' ||
+		address[len - 1] == '.')
+		return false;
+	if (quoted && (at - address < 2 || at[-1] != '"'))
+		return false;
+	for (const char *p = address; *p != 0; p++) {
+		uint8_t c = (uint8_t)*p;
+
+		if (c < ' ' || c == 0x7f || c == '<' || c == '>')
+			return false;
+		if ((!quoted || p > at) && strchr(" \t,;()\"\\", c) != NULL)
+			return false;
+		if (c == '@' && p != at && !quoted)
+			return false;
 	}
+	return mime_charset_utf8_valid(address, len);
 }
 
-static int envelope_fill(struct arena *arena, const struct mime_addresses *lists, const char *from,
-	const char *message_id, struct mime_envelope **ret)
-{
-	struct mime_envelope *e = arena_try_alloc(arena, sizeof(*e));
-	size_t most = lists[0].count + lists[1].count + lists[2].count;
-	struct recipients r = {.arena = arena};
-	struct map *seen;
+/* Addresses of several fields, each once. */
+struct collector {
+	struct arena *scratch;
+	struct mime_addresses list;
+	const char *bad; /* in scratch */
+	bool full;
+};
 
-	r.to = arena_try_alloc(arena, (most + 1) * sizeof(*r.to));
-	if (e == NULL || r.to == NULL)
-		return -1;
-	seen = map_new();
-	for (size_t i = 0; i < 3; i++)
-		take_recipients(&r, &lists[i], seen);
-	map_free(&seen);
-	e->to = r.to;
-	e->to_count = r.count;
-	e->from = arena_try_strndup(arena, from, strlen(from));
-	e->message_id = arena_try_strndup(arena, message_id, strlen(message_id));
-	if (r.failed || e->from == NULL || e->message_id == NULL)
-		return -1;
-	*ret = e;
-	return 0;
+/* Behind an encoded word that begins at p, or p: people's names in them have bare commas. */
+static const char *skip_encoded_word(const char *p)
+{
+	const char *at = p;
+
+	if (p[0] != '=' || p[1] != '?')
+		return p;
+	/* =?charset?q?text?= */
+	for (int i = 0; i < 3 && at != NULL; i++)
+		at = strchr(at + (i > 0), '?');
+	at = at != NULL ? strstr(at + 1, "?=") : NULL;
+	return at != NULL ? at + 2 : p;
+}
+
+/* What stands between the commas of a field, as far as quotes and comments let them be seen. */
+static size_t count_elements(const char *text)
+{
+	size_t count = 0, depth = 0;
+	bool quoted = false, blank = true;
+
+	for (; *text != 0; text++) {
+		const char *behind = quoted ? text : skip_encoded_word(text);
+
+		if (behind > text || (*text == '\\' && text[1] != 0)) {
+			text = behind > text ? behind - 1 : text + 1;
+			blank = false;
+			continue;
+		}
+		if (*text == '"' && depth == 0)
+			quoted = !quoted;
+		if (!quoted && *text == '(')
+			depth++;
+		if (!quoted && *text == ')' && depth > 0) {
+			depth--;
+			continue;
+		}
+		if (!quoted && depth == 0 && *text == ',') {
+			count += !blank;
+			blank = true;
+		} else if (depth == 0 && strchr(" \t\r\n", *text) == NULL) {
+			blank = false;
+		}
+	}
+	return count + !blank;
 }
 
 /* No recipient may be dropped in silence: what is beyond the bounds of the reader is refused. */
-static bool take_addresses(
-	struct arena *arena, struct mime_slice value, struct mime_addresses *list)
+static void collect(struct collector *c, struct mime_slice value)
 {
-	if (value.len > MIME_VALUE_MAX)
-		return false;
-	mime_address_parse(arena, value, list);
-	return list->count < MIME_ADDRESSES_MAX;
+	size_t before = c->list.count;
+	const char *text;
+
+	if (value.len > MIME_VALUE_MAX) {
+		c->full = true;
+		return;
+	}
+	mime_address_parse(c->scratch, value, &c->list);
+	c->full |= c->list.count >= MIME_ADDRESSES_MAX;
+	text = mime_header_unfold(c->scratch, value);
+	for (size_t i = before; i < c->list.count && c->bad == NULL; i++) {
+		const char *addr = c->list.v[i].addr;
+
+		/* An empty group has a name and no address. */
+		if (*addr == 0 ? strchr(text, ':') == NULL : !mime_address_is_valid(addr))
+			c->bad = *addr != 0 ? addr : text;
+	}
+	/* The reader of addresses leaves out what it cannot make sense of; groups have commas of
+	 * their own. */
+	if (c->bad == NULL && strchr(text, ':') == NULL &&
+		c->list.count - before < count_elements(text))
+		c->bad = text;
+	if (c->list.count == before && *text != 0 && c->bad == NULL)
+		c->bad = text;
+}
+
+/* The valid ones, each once, in the arena; -1 beyond its bound. */
+static int take(struct arena *arena, const struct mime_addresses *list, const char ***ret,
+	size_t *ret_count)
+{
+	const char **v = arena_try_alloc(arena, (list->count + 1) * sizeof(*v));
+	struct map *seen = map_new();
+	bool failed = v == NULL;
+	size_t count = 0;
+
+	for (size_t i = 0; i < list->count && !failed; i++) {
+		const char *addr = list->v[i].addr;
+		char *key = str_lower(x_strdup(addr));
+
+		if (*addr != 0 && map_find_str(seen, key) == NULL) {
+			v[count] = arena_try_strndup(arena, addr, strlen(addr));
+			failed = v[count++] == NULL;
+			(void)map_put_str(seen, key, seen);
+		}
+		mem_free(key);
+	}
+	map_free(&seen);
+	*ret = v;
+	*ret_count = count;
+	return failed ? -1 : 0;
+}
+
+static int envelope_fill(struct arena *arena, const struct collector *to,
+	const struct collector *from, const char *message_id, struct mime_envelope *e)
+{
+	if (take(arena, &to->list, &e->to, &e->to_count) < 0 ||
+		take(arena, &from->list, &e->senders, &e->sender_count) < 0)
+		return -1;
+	if (to->bad != NULL) {
+		e->bad_recipient = mime_header_clean(arena, to->bad, strlen(to->bad), ADDRESS_MAX);
+		if (e->bad_recipient == NULL)
+			return -1;
+	}
+	e->message_id = arena_try_strndup(arena, message_id, strlen(message_id));
+	return e->message_id == NULL ? -1 : 0;
 }
 
 int mime_envelope_read(struct arena *arena, const void *raw, size_t len, struct mime_envelope **ret,
@@ -82,31 +173,41 @@ int mime_envelope_read(struct arena *arena, const void *raw, size_t len, struct 
 {
 	CLEANUP(arena_free) struct arena *scratch = arena_new(0);
 	struct mime_header_reader r = {mime_bytes(raw, len), mime_bytes(raw, len) + len};
-	struct mime_addresses lists[3] = {0}, from = {0};
+	struct mime_envelope *e = arena_try_alloc(arena, sizeof(*e));
+	struct collector to = {.scratch = scratch}, from = to, sender = to;
 	struct mime_slice message_id = {0};
 	struct mime_field f;
-	bool any = false, fits = true;
+	bool any = false;
 
-	while (fits && mime_header_next(&r, &f) == 1) {
+	while (e != NULL && mime_header_next(&r, &f) == 1) {
 		any = true;
-		if (mime_header_is(&f, "to"))
-			fits = take_addresses(scratch, f.value, &lists[0]);
-		else if (mime_header_is(&f, "cc"))
-			fits = take_addresses(scratch, f.value, &lists[1]);
-		else if (mime_header_is(&f, "bcc"))
-			fits = take_addresses(scratch, f.value, &lists[2]);
-		else if (mime_header_is(&f, "from") && from.count == 0)
-			mime_address_parse(scratch, f.value, &from);
+		if (mime_header_is(&f, "to") || mime_header_is(&f, "cc") ||
+			mime_header_is(&f, "bcc"))
+			collect(&to, f.value);
+		else if (mime_header_is(&f, "from"))
+			collect(&from, f.value);
+		else if (mime_header_is(&f, "sender"))
+			collect(&sender, f.value);
 		else if (mime_header_is(&f, "message-id") && message_id.p == NULL)
 			message_id = f.value;
+		else if (mime_header_is(&f, "received"))
+			e->received_count++;
 	}
-	if (!fits)
-		return err_set(err, ERR_BAD_INPUT, "a message to more recipients than can be read");
-	if (!any)
+	if (to.full || from.full || sender.full)
+		return err_set(
+			err, ERR_BAD_INPUT, "a message with more addresses than can be read");
+	if (e != NULL && !any)
 		return err_set(err, ERR_BAD_INPUT, "not a message: it has no header");
-	if (envelope_fill(arena, lists, from.count > 0 ? from.v[0].addr : "",
-		    mime_header_msgid(scratch, message_id), ret) < 0)
+	if (e != NULL)
+		e->from = from.list.count > 0 ? arena_try_strndup(arena, from.list.v[0].addr,
+							strlen(from.list.v[0].addr))
+					      : "";
+	for (size_t i = 0; i < sender.list.count; i++)
+		mime_address_add(scratch, &from.list, &sender.list.v[i]);
+	if (e == NULL || e->from == NULL ||
+		envelope_fill(arena, &to, &from, mime_header_msgid(scratch, message_id), e) < 0)
 		return err_set(err, ERR_INTERNAL, "no memory for an envelope");
+	*ret = e;
 	return 0;
 }
 
@@ -130,17 +231,6 @@ static void add_crlf(struct buf *out, const char *p, size_t len)
 		buf_add_byte(out, '\n');
 		p = nl + 1;
 	}
-}
-
-/* Is the field's only address that of `from`? */
-static bool same_sender(struct arena *arena, struct mime_slice value, const char *from)
-{
-	struct mime_addresses there = {0}, wanted = {0};
-
-	mime_address_parse(arena, value, &there);
-	mime_address_parse(arena, (struct mime_slice){from, strlen(from)}, &wanted);
-	return there.count == 1 && wanted.count == 1 &&
-	       str_eq_nocase(there.v[0].addr, wanted.v[0].addr);
 }
 
 static void add_from(struct buf *out, const char *from)
@@ -174,23 +264,21 @@ struct had {
 	bool from, date, message_id, mime_version;
 };
 
-static void pass_field(struct arena *arena, struct buf *out, const struct mime_field *f,
-	const char *behind, const char *from, struct had *had)
+static void pass_field(struct buf *out, struct buf *bcc, const struct mime_field *f,
+	const char *behind, struct had *had)
 {
-	if (mime_header_is(f, "bcc"))
-		return;
-	if (mime_header_is(f, "from")) {
+	if (mime_header_is(f, "bcc")) {
+		out = bcc;
+	} else if (mime_header_is(f, "from")) {
 		if (had->from)
 			return;
 		had->from = true;
-		if (!same_sender(arena, f->value, from)) {
-			add_from(out, from);
-			return;
-		}
 	}
 	had->date |= mime_header_is(f, "date");
 	had->message_id |= mime_header_is(f, "message-id");
 	had->mime_version |= mime_header_is(f, "mime-version");
+	if (out == NULL)
+		return;
 	add_crlf(out, f->name.p, (size_t)(behind - f->name.p));
 	if (behind[-1] != '\n')
 		buf_add_str(out, "\r\n");
@@ -211,9 +299,8 @@ static void add_missing(struct buf *out, const char *from, const char *domain, i
 }
 
 int mime_prepare_send(const void *raw, size_t len, const char *from, const char *domain,
-	int64_t now_at, struct buf *out, struct err *err)
+	int64_t now_at, struct buf *out, struct buf *bcc, struct err *err)
 {
-	CLEANUP(arena_free) struct arena *scratch = arena_new(0);
 	struct mime_header_reader r = {mime_bytes(raw, len), mime_bytes(raw, len) + len};
 	struct had had = {0};
 	struct mime_field f;
@@ -221,12 +308,14 @@ int mime_prepare_send(const void *raw, size_t len, const char *from, const char 
 
 	while (mime_header_next(&r, &f) == 1) {
 		any = true;
-		pass_field(scratch, out, &f, r.p, from, &had);
+		pass_field(out, bcc, &f, r.p, &had);
 	}
 	if (!any)
 		return err_set(err, ERR_BAD_INPUT, "not a message: it has no header");
 	add_missing(out, from, domain, now_at, &had);
 	buf_add_str(out, "\r\n");
 	add_crlf(out, r.p, (size_t)(r.end - r.p));
-	return out->failed ? err_set(err, ERR_INTERNAL, "no memory for a message to be sent") : 0;
+	return out->failed || (bcc != NULL && bcc->failed)
+		       ? err_set(err, ERR_INTERNAL, "no memory for a message to be sent")
+		       : 0;
 }

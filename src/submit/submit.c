@@ -1,9 +1,10 @@
 /*
- * Sending to local mailboxes. Recipients are resolved before the transaction, from a snapshot; a
+ * Taking mail that a user sends. Recipients are resolved before the transaction, from a snapshot; a
  * user who is deleted in between makes the transaction fail, and then nothing was sent.
  *
- * Invariant: one transaction holds every copy and the memory of the ClientId, so a request that
- * comes again after a lost answer or a crash either finds everything done or nothing.
+ * Invariant: one transaction holds every copy, the row in the queue and the memory of the ClientId,
+ * so a request that comes again after a lost answer or a crash either finds everything done or
+ * nothing.
  */
 #include "submit/submit.h"
 
@@ -11,13 +12,18 @@
 
 #include "account/account.h"
 #include "base/mem.h"
+#include "store/store_queue.h"
 
 struct delivery {
 	const struct submit_request *req;
-	const struct account_mail *mail;
+	const struct account_mail *mail, *sent_mail;
 	const struct user **users; /* each once */
 	size_t user_count;
-	bool repeated; /* set by the transaction */
+	const char **remote; /* for the relay */
+	size_t remote_count;
+	/* Set by the transaction: */
+	bool repeated;
+	enum submit_result refusal; /* 0: none of ours */
 };
 
 static void add_user(struct delivery *d, const struct user *user)
@@ -27,6 +33,36 @@ static void add_user(struct delivery *d, const struct user *user)
 			return;
 	}
 	d->users[d->user_count++] = user;
+}
+
+static bool has_relay(const struct submit_request *req)
+{
+	return req->settings != NULL && req->settings->relay_host[0] != '\0';
+}
+
+/* ERR_NOT_FOUND: nobody takes mail for it. */
+static int resolve_one(struct store_read *rd, struct arena *arena, struct delivery *d,
+	const char *address, struct err *err)
+{
+	const char *at = strrchr(address, '@');
+	struct err ignored = ERR_INIT;
+	struct user *user;
+	bool local = true;
+
+	if (store_user_find_address(rd, address, arena, &user, err) == 0) {
+		add_user(d, user);
+		return 0;
+	}
+	if (err->code != ERR_NOT_FOUND || at == NULL || !has_relay(d->req))
+		return -1;
+	if (store_domain_exists(rd, at + 1, &local, &ignored) < 0) {
+		*err = ignored;
+		return -1;
+	}
+	if (local)
+		return -1;
+	d->remote[d->remote_count++] = address;
+	return 0;
 }
 
 /* 0 with *ret_resolved false: err names the address. */
@@ -45,13 +81,10 @@ static int resolve(struct store *store, struct arena *arena, struct delivery *d,
 	if (store_read_begin(store, &rd, err) < 0)
 		return -1;
 	d->users = arena_x_alloc(arena, req->recipient_count * sizeof(struct user *));
+	d->remote = arena_x_alloc(arena, req->recipient_count * sizeof(*d->remote));
 	for (size_t i = 0; i < req->recipient_count && rc == 0; i++) {
-		struct user *user;
-
-		rc = store_user_find_address(rd, req->recipients[i], arena, &user, err);
-		if (rc == 0)
-			add_user(d, user);
-		else
+		rc = resolve_one(rd, arena, d, req->recipients[i], err);
+		if (rc < 0)
 			(void)err_wrap(err, "recipient <%s>", req->recipients[i]);
 	}
 	store_read_end(&rd);
@@ -61,17 +94,60 @@ static int resolve(struct store *store, struct arena *arena, struct delivery *d,
 	return rc;
 }
 
-static int add_copy(struct store_tx *tx, struct delivery *d, const struct user *user,
-	enum folder_type folder, bool is_read, struct err *err)
+/* ---- the transaction ---- */
+
+static int add_copy(struct store_tx *tx, struct delivery *d, const struct account_mail *mail,
+	const struct user *user, enum folder_type folder, bool is_read, struct err *err)
 {
 	/* No device is named: every phone is to see the copy, the sender's own too. */
 	const struct device_id nobody = {0};
 	struct item_id id;
 
 	if (account_mail_add(
-		    tx, user->id, folder, d->mail, d->req->now_at, is_read, nobody, &id, err) == 0)
+		    tx, user->id, folder, mail, d->req->now_at, is_read, nobody, &id, err) == 0)
 		return 0;
 	return err_wrap(err, "mailbox of %s@%s", user->login, user->domain);
+}
+
+/* Nobody is named here either: the phone does not know what its reply has done. */
+static int set_verb(struct store_tx *tx, struct delivery *d, struct err *err)
+{
+	const struct submit_source *source = d->req->source;
+	const struct device_id nobody = {0};
+
+	if (source == NULL)
+		return 0;
+	if (store_item_set_verb(tx, source->owner, source->folder, source->item, source->verb,
+		    d->req->now_at, nobody, err) == 0)
+		return 0;
+	if (err->code == ERR_NOT_FOUND)
+		d->refusal = SUBMIT_SOURCE_GONE;
+	return -1;
+}
+
+static int enqueue(struct store_tx *tx, struct delivery *d, struct err *err)
+{
+	const struct settings *s = d->req->settings;
+	struct queue_new mail = {.owner = d->req->sender->id,
+		.sender = d->req->from,
+		.recipients = d->remote,
+		.recipient_count = d->remote_count,
+		.body = &d->mail->body,
+		.now_at = d->req->now_at};
+	struct queue_id id;
+
+	if (d->remote_count == 0)
+		return 0;
+	mail.mails_max = s->relay_queue_max;
+	mail.bytes_max = s->relay_queue_max_bytes;
+	mail.mails_per_owner_max = s->relay_queue_per_user;
+	if (store_queue_add(tx, &mail, &id, err) == 0)
+		return 0;
+	if (err->code == ERR_DENIED)
+		d->refusal = SUBMIT_SEND_QUOTA;
+	else if (err->code == ERR_BUSY)
+		d->refusal = SUBMIT_BUSY;
+	return -1;
 }
 
 static int deliver_tx(struct store_tx *tx, void *owner, struct err *err)
@@ -80,6 +156,7 @@ static int deliver_tx(struct store_tx *tx, void *owner, struct err *err)
 	const struct submit_request *req = d->req;
 
 	d->repeated = false;
+	d->refusal = 0;
 	if (req->client_key != NULL) {
 		int rc = store_sent_note(tx, req->device, req->client_key, req->now_at,
 			req->now_at - (int64_t)req->sent_memory_h * 3600, err);
@@ -88,33 +165,73 @@ static int deliver_tx(struct store_tx *tx, void *owner, struct err *err)
 		if (rc != 0)
 			return rc < 0 ? -1 : 0;
 	}
+	if (set_verb(tx, d, err) < 0)
+		return -1;
 	for (size_t i = 0; i < d->user_count; i++) {
-		if (add_copy(tx, d, d->users[i], FOLDER_INBOX, false, err) < 0)
+		if (add_copy(tx, d, d->mail, d->users[i], FOLDER_INBOX, false, err) < 0)
 			return -1;
 	}
+	if (enqueue(tx, d, err) < 0)
+		return -1;
 	if (!req->save_in_sent)
 		return 0;
-	return add_copy(tx, d, req->sender, FOLDER_SENT, true, err);
+	return add_copy(tx, d, d->sent_mail, req->sender, FOLDER_SENT, true, err);
+}
+
+/* ---- the whole ---- */
+
+static int transact(
+	struct store *store, struct delivery *d, enum submit_result *ret, struct err *err)
+{
+	int rc = store_transact(store, deliver_tx, d, err);
+
+	if (rc < 0 && err->code == ERR_QUOTA)
+		*ret = SUBMIT_QUOTA;
+	else if (rc < 0 && d->refusal != 0)
+		*ret = d->refusal;
+	else if (rc < 0)
+		return -1;
+	else
+		*ret = d->repeated ? SUBMIT_REPEATED : SUBMIT_SENT;
+	if (*ret == SUBMIT_SENT && d->remote_count > 0 && d->req->queue != NULL)
+		submit_queue_kick(d->req->queue);
+	return 0;
+}
+
+static int prepare(struct store *store, const struct submit_request *req, const void *raw,
+	size_t len, struct account_mail *mail, enum submit_result *ret, struct err *err)
+{
+	int rc = account_mail_prepare(store, raw, len, req->limits, mail, err);
+
+	/* A full disk shows here first when the body is a file. */
+	if (rc < 0 && err->code == ERR_QUOTA)
+		*ret = SUBMIT_QUOTA;
+	return rc;
 }
 
 static int deliver(
 	struct store *store, struct delivery *d, enum submit_result *ret, struct err *err)
 {
-	struct account_mail mail;
+	const struct submit_request *req = d->req;
+	struct account_mail mail, sent;
 	int rc;
 
-	if (account_mail_prepare(store, d->req->raw, d->req->len, d->req->limits, &mail, err) < 0)
-		return -1;
-	d->mail = &mail;
-	rc = store_transact(store, deliver_tx, d, err);
-	d->mail = NULL;
-	account_mail_release(&mail);
-	if (rc < 0 && err->code == ERR_QUOTA) {
-		*ret = SUBMIT_QUOTA;
-		return 0;
+	*ret = 0;
+	if (prepare(store, req, req->raw, req->len, &mail, ret, err) < 0)
+		return *ret == 0 ? -1 : 0;
+	d->mail = d->sent_mail = &mail;
+	if (req->save_in_sent && req->sent_raw != NULL) {
+		if (prepare(store, req, req->sent_raw, req->sent_len, &sent, ret, err) < 0) {
+			account_mail_release(&mail);
+			return *ret == 0 ? -1 : 0;
+		}
+		d->sent_mail = &sent;
 	}
-	if (rc == 0)
-		*ret = d->repeated ? SUBMIT_REPEATED : SUBMIT_SENT;
+	rc = transact(store, d, ret, err);
+	if (d->sent_mail == &sent)
+		account_mail_release(&sent);
+	account_mail_release(&mail);
+	d->mail = d->sent_mail = NULL;
 	return rc;
 }
 
@@ -129,6 +246,11 @@ int submit_send(struct store *store, const struct submit_request *req, enum subm
 		return err_wrap(err, "resolving the recipients");
 	if (!resolved) {
 		*ret = SUBMIT_UNRESOLVED;
+		return 0;
+	}
+	if (d.remote_count > 0 && req->len > req->settings->relay_message_max_bytes) {
+		(void)err_set(err, ERR_QUOTA, "the relay takes no message of %zu bytes", req->len);
+		*ret = SUBMIT_TOO_LARGE;
 		return 0;
 	}
 	return deliver(store, &d, ret, err);

@@ -6,38 +6,59 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "conf/settings.h"
 #include "mime/mime.h"
 #include "store/store.h"
+#include "submit/queue.h"
 
 /*
- * Outgoing mail. A message reaches all of its recipients or none: everything, the sender's copy and
- * the memory of its ClientId included, is one transaction.
+ * Outgoing mail. A message is taken for all of its recipients or for none: the copies of local
+ * ones, the queue for all others, the sender's copy, the memory of its ClientId and the verb of the
+ * message it answers are one transaction.
  *
  * Threads: any worker; blocks on the store.
  */
+
+/* The message that is answered or forwarded. */
+struct submit_source {
+	struct owner_id owner;
+	struct folder_id folder;
+	struct item_id item;
+	uint8_t verb; /* LastVerbExecuted: 1 reply, 2 reply to all, 3 forward */
+};
+
 struct submit_request {
 	const struct user *sender;
+	const char *from;        /* their address that the message leaves under */
 	struct device_id device; /* that sends it */
 	const char *client_key;  /* the request's ClientId, or a hash of it; NULL: repeats are not
 				    recognised */
 	const void *raw;         /* as mime_prepare_send() left it */
 	size_t len;
+	const void *sent_raw; /* the copy in Sent where it is another one (Bcc); NULL: raw */
+	size_t sent_len;
 	const char *const
 		*recipients; /* bare addresses; the same user may be named more than once */
 	size_t recipient_count;
 	bool save_in_sent;
+	const struct submit_source *source; /* NULL: none */
 	int64_t now_at;
 	uint32_t sent_memory_h; /* how long client_key is remembered */
 	const struct mime_limits *limits;
+	const struct settings *settings; /* the relay's; NULL: there is none */
+	struct submit_queue *queue;      /* told of new work; may be NULL */
 };
 
 enum submit_result {
 	SUBMIT_SENT = 1,
-	SUBMIT_REPEATED,   /* client_key is known: it was sent before, and nothing was done now */
-	SUBMIT_UNRESOLVED, /* a recipient is not local, or none was named: nothing was sent; err
-			      (ERR_NOT_FOUND) names the address */
-	SUBMIT_QUOTA, /* a mailbox or the disk is full: nothing was sent; err (ERR_QUOTA) says whose
-		       */
+	SUBMIT_REPEATED, /* client_key is known: it was sent before, and nothing was done now */
+	/* Nothing was sent, err says more: */
+	SUBMIT_UNRESOLVED, /* a recipient is neither local nor for the relay, or none was named */
+	SUBMIT_QUOTA,      /* a mailbox or the disk is full */
+	SUBMIT_SOURCE_GONE,
+	SUBMIT_TOO_LARGE,  /* for the relay */
+	SUBMIT_SEND_QUOTA, /* too many of this user's messages wait in the queue */
+	SUBMIT_BUSY,       /* the queue is full */
 };
 
 /* 0: *ret says what became of it. -1: trouble (err), nothing was sent, and the same request may

@@ -1,0 +1,36 @@
+#ifndef BELLHOP_EAS_COMMAND_OUTGOING_H
+#define BELLHOP_EAS_COMMAND_OUTGOING_H
+
+#include "eas/command.h"
+#include "submit/submit.h"
+
+/*
+ * Mail that a phone sends: what SendMail, SmartReply and SmartForward share ([MS-ASCMD] 2.2.1.17,
+ * .19, .20). The request's form differs: before 14.0 the body is the message and the query holds
+ * the rest.
+ */
+struct outgoing {
+	struct eas_call *call;
+	const uint8_t *message; /* as the phone wrote it, or composed from that */
+	size_t len;
+	bool save_in_sent;
+	const char *key;                    /* by which a repeat is known */
+	const struct submit_source *source; /* NULL: none */
+};
+
+/* Fills message, save_in_sent and key. False: the reply is set. */
+bool outgoing_read(struct eas_call *call, struct outgoing *ret);
+
+/*
+ * Checks sender and recipients, completes the message, hands it over. 0: *ret_status is 0 when it
+ * was sent, or the common Status that says why not. -1: trouble (err); nothing was sent.
+ */
+NODISCARD int outgoing_submit(const struct outgoing *o, unsigned *ret_status, struct err *err);
+
+/* Was a message with this key sent before? *ret_known. Remembers nothing. */
+NODISCARD int outgoing_is_repeated(const struct outgoing *o, bool *ret_known, struct err *err);
+
+/* The reply to what outgoing_submit() said. */
+void outgoing_reply(struct eas_call *call, unsigned status);
+
+#endif
