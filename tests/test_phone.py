@@ -96,7 +96,7 @@ class Once(PhoneCase):
     def test_send(self):
         user, other = self.user(), self.user()
         for version in ("2.5", "12.1", "14.1", "16.1"):
-            message = f"From: x@example.net\r\nTo: {other.address}\r\nSubject: by phone {version}\r\n\r\nhello\r\n".encode()
+            message = f"From: {user.address}\r\nTo: {other.address}\r\nSubject: by phone {version}\r\n\r\nhello\r\n".encode()
             self.run_phone(user, self.folder(), "--send", input=message, version=version)
         device = other.device("14.1").ready()
         self.assertEqual(sorted(d.get("Email:Subject") for d in device.prime().values()),
