@@ -86,6 +86,7 @@ struct collection {
 	struct pending pending[24];
 	size_t pending_count;
 	uint8_t filter, conflict;
+	bool conversations; /* ConversationMode, from 14.0 on */
 	bool options_known; /* the server has confirmed them */
 	/* Status 3 is right for requests begun before this step, and for the first one after it;
 	 * 0: it would be wrong */
@@ -190,9 +191,10 @@ enum action_bit {
 	BIT_NO_CHANGES = 2, /* GetChanges 0 */
 	BIT_FINAL_DELETE = 4,
 	BIT_FETCH = 8,
-	BIT_PERMUTE = 16, /* pending changes in another order */
-	BIT_OLD = 32,     /* old mail is imported */
-	BIT_TOGETHER = 64 /* as one transaction */
+	BIT_PERMUTE = 16,       /* pending changes in another order */
+	BIT_OLD = 32,           /* old mail is imported */
+	BIT_TOGETHER = 64,      /* as one transaction */
+	BIT_CONVERSATIONS = 128 /* the phone wants whole conversations, or no longer */
 };
 
 struct script {
@@ -306,6 +308,10 @@ void phone_init(
 void phone_deinit(struct phone *p);
 unsigned phone_version(const struct phone *p); /* times ten */
 bool phone_sees(unsigned version, enum group group);
+/* Does the server know that it wants whole conversations in that folder? */
+bool phone_wants_conversations(const struct phone *p, unsigned folder);
+/* Which conversation a message belongs to; 0: none. */
+uint32_t model_conversation(uint32_t uid);
 /* Forgets the folder: key 0. */
 void phone_begin(struct phone *p, unsigned folder);
 /* A change of its own, of something that it holds: done at once, and pending. */

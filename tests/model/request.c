@@ -176,6 +176,8 @@ static void encode_collection(struct world *w, struct wbxml_writer *x, struct re
 		wbxml_add_empty(x, TAG_AirSync_GetChanges);
 	if (sent->window > 0)
 		wbxml_add_uint(x, TAG_AirSync_WindowSize, sent->window);
+	if (sent->options && phone_version(p) >= 140)
+		wbxml_add_bool(x, TAG_AirSync_ConversationMode, c->conversations);
 	if (sent->options) {
 		wbxml_start(x, TAG_AirSync_Options);
 		wbxml_add_uint(x, TAG_AirSync_FilterType, c->filter);
@@ -184,10 +186,12 @@ static void encode_collection(struct world *w, struct wbxml_writer *x, struct re
 	}
 	encode_commands(w, x, r, c, sent);
 	wbxml_end(x);
-	model_trace(w, (int)r->phone, "  folder %u: key %s, window %u%s%s%s filter %u conflict %u",
-		sent->folder, sent->key, sent->window, sent->options ? ", Options" : "",
+	model_trace(w, (int)r->phone,
+		"  folder %u: key %s, window %u%s%s%s filter %u conflict %u%s", sent->folder,
+		sent->key, sent->window, sent->options ? ", Options" : "",
 		sent->get_changes ? "" : ", no changes", sent->deletes_as_moves ? "" : ", final",
-		c->filter, c->conflict);
+		c->filter, c->conflict,
+		phone_wants_conversations(p, sent->folder) ? " conversations" : "");
 }
 
 void request_encode(struct world *w, struct request *r, struct phone *p, unsigned window_all,

@@ -38,6 +38,10 @@ static void change_mind(struct world *w, struct phone *p, const struct action *a
 		c->conflict = (uint8_t)a->conflict;
 		c->options_known = false;
 	}
+	if ((a->bits & BIT_CONVERSATIONS) != 0) {
+		c->conversations = !c->conversations;
+		c->options_known = false;
+	}
 	for (uint32_t i = 0; i < a->changes; i++) {
 		uint32_t pick[3] = {a->pick[0] + i * 7, a->pick[1] + i * 5, a->pick[2] + i};
 
@@ -147,9 +151,8 @@ static void keep_late(struct world *w, struct phone *p, const struct request *r)
 	(void)w;
 }
 
-/* A copy that nobody waits for. One that names key 0, or is from before the phone's last key 0,
- * looks like a phone that begins, or goes on after all: which of the two lines is the phone's, the
- * server cannot know for certain. */
+/* A copy that nobody waits for. One from before the phone's last key 0 looks like a phone that goes
+ * on with the old line after all: which of the two is the phone's, the server cannot know. */
 static void note_copy(struct world *w, struct phone *p, const struct request *r)
 {
 	/* Which answer the server remembers for a Partial, it cannot know either. */
@@ -157,7 +160,7 @@ static void note_copy(struct world *w, struct phone *p, const struct request *r)
 	for (size_t i = 0; i < r->count; i++) {
 		unsigned folder = r->collections[i].folder;
 
-		if (r->begins[folder] || r->collections[i].line != p->collections[folder].line)
+		if (r->collections[i].line != p->collections[folder].line)
 			phone_may_restart(w, p, folder);
 	}
 }

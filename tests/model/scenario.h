@@ -44,6 +44,7 @@ void scenario_restored(struct world *w);
 /* scenario_many.c: filters, moves, tombstones */
 void scenario_soft_delete(struct world *w);
 void scenario_move(struct world *w);
+void scenario_conversation(struct world *w);
 void scenario_filter_in_listing(struct world *w);
 void scenario_tombstones(struct world *w);
 void scenario_many_soft_deletes(struct world *w);

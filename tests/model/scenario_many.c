@@ -62,6 +62,38 @@ void scenario_move(struct world *w)
 		"an item is in two places, or in none");
 }
 
+/* m1, m2, m19 and m20 belong together (model_conversation()). */
+void scenario_conversation(struct world *w)
+{
+	struct effect newest = {.folder = 0, .item = 2, .deletes = true};
+	struct phone *p;
+
+	run_mail(w, 1, 20);
+	run_mail(w, 1, 0);
+	run_mail(w, 1, 20);
+	p = scenario_phone(w, 0, "14.1", FILTER_WEEK, 1);
+	scenario_check(w, p, phone_held(p, 0) == 1, "no conversations were asked for");
+	p->collections[0].conversations = true;
+	p->collections[0].options_known = false;
+	scenario_sync_all(w, p, 0, 1);
+	scenario_check(w, p, phone_held(p, 0) == 2, "the old one should be there for the new one");
+	/* Without its recent member the conversation is old; with another one it is back. */
+	client_do(w, &newest, FOLDERS);
+	scenario_sync_all(w, p, 0, 1);
+	scenario_check(w, p, phone_held(p, 0) == 0, "nothing is recent");
+	w->next_uid = 18;
+	run_mail(w, 2, 3);
+	scenario_sync_all(w, p, 0, 1);
+	scenario_check(w, p, phone_held(p, 0) == 3, "the conversation should be back");
+	/* A change of the old one is told as of any other. */
+	scenario_client(w, 0, 1, GROUP_FLAG, 7);
+	scenario_sync_all(w, p, 0, 1);
+	run_settle(w);
+	clock_fake_advance_ms(6 * DAY_S * 1000);
+	run_settle(w);
+	scenario_check(w, p, phone_held(p, 0) == 0, "the conversation should have aged");
+}
+
 /* Windows of two; after each so many of them the phone changes its mind. */
 static void change_filters(struct world *w, const uint8_t *filters, size_t count, unsigned windows)
 {

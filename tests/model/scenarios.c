@@ -135,6 +135,7 @@ const struct scenario scenarios[] = {
 	{"SoftDelete and return", scenario_soft_delete},
 	{"a move between synced folders", scenario_move},
 	{"the filter narrowed and widened within a listing", scenario_filter_in_listing},
+	{"a conversation kept by one recent member", scenario_conversation},
 	{"tombstones expired for one phone", scenario_tombstones},
 	{"each step of a transaction fails", scenario_faults},
 	{"the process is cut at each write", scenario_cuts},

@@ -46,7 +46,8 @@ static void make_sync(struct rng *rng, struct action *a)
 			    (rng_percent(rng, 8) ? BIT_NO_CHANGES : 0) |
 			    (rng_percent(rng, 40) ? BIT_FINAL_DELETE : 0) |
 			    (rng_percent(rng, 5) ? BIT_FETCH : 0) |
-			    (rng_percent(rng, 10) ? BIT_PERMUTE : 0));
+			    (rng_percent(rng, 10) ? BIT_PERMUTE : 0) |
+			    (rng_percent(rng, 6) ? BIT_CONVERSATIONS : 0));
 }
 
 static uint32_t some_time(struct rng *rng)

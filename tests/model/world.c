@@ -352,12 +352,15 @@ bool world_deliver(struct world *w, const int64_t *dates, size_t count)
 	bool accepted = true;
 
 	for (size_t i = 0; i < count; i++) {
-		writer->uids[writer->uid_count++] = ++w->next_uid;
+		uint32_t conversation = model_conversation(++w->next_uid);
+
+		writer->uids[writer->uid_count++] = w->next_uid;
 		(void)snprintf(raw[i], sizeof(raw[i]),
 			"From: Carl <carl@example.net>\r\nTo: anna@example.org\r\n"
-			"Subject: m%u\r\nMessage-ID: <m%u@example.net>\r\n\r\nHello, this is "
-			"m%u.\r\n",
-			w->next_uid, w->next_uid, w->next_uid);
+			"Subject: m%u\r\nMessage-ID: <m%u@example.net>\r\n"
+			"References: <%s%u@example.net>\r\n\r\nHello, this is m%u.\r\n",
+			w->next_uid, w->next_uid, conversation == 0 ? "alone" : "root",
+			conversation == 0 ? w->next_uid : conversation, w->next_uid);
 		if (account_mail_prepare(
 			    w->store, raw[i], strlen(raw[i]), &limits, &d.mails[i], &err) < 0)
 			abort();
