@@ -366,13 +366,15 @@ static int encode_answers(struct sync_run *run, struct sync_job *job, struct err
 	return result;
 }
 
-static void encode_items(struct wbxml_writer *w, const struct sync_job *job)
+/* The items are in the response then: two of a large one would be one too many. */
+static void encode_items(struct wbxml_writer *w, struct sync_job *job)
 {
 	if (job->item_count == 0)
 		return;
 	wbxml_start(w, TAG_AirSync_Commands);
 	wbxml_append(w, &job->items, ITEMS_PAGE, job->items_page);
 	wbxml_end(w);
+	buf_deinit(&job->items);
 }
 
 int sync_encode_collection(struct sync_run *run, struct sync_job *job, struct err *err)
