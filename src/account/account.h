@@ -39,6 +39,13 @@ struct account_ops {
 		const char *name, enum folder_type type, struct folder_id *ret, struct err *err);
 	int (*update_folder)(struct store_tx *tx, struct owner_id owner, struct folder_id folder,
 		struct folder_id parent, const char *name, uint64_t *ret_seq, struct err *err);
+	int (*set_conversation_rule)(struct store_tx *tx, struct owner_id owner,
+		uint64_t conversation, struct folder_id folder, uint64_t max, struct err *err);
+	int (*delete_folders_below)(struct store_tx *tx, struct owner_id owner,
+		struct folder_id folder, struct err *err);
+	/* What is in it goes in steps, see store_folder_empty(). */
+	int (*empty_folder)(struct store_tx *tx, struct owner_id owner, struct folder_id folder,
+		struct device_id device, struct err *err);
 	int (*delete_folder)(struct store_tx *tx, struct owner_id owner, struct folder_id folder,
 		uint64_t *ret_seq, struct err *err);
 };
@@ -67,8 +74,11 @@ NODISCARD int account_mail_prepare_unread(struct store *store, const void *raw, 
 	struct account_mail *ret, struct err *err);
 void account_mail_release(struct account_mail *mail);
 
+/* The number of a ConversationId, as items have it; 0 for one of zeros. */
+uint64_t account_conversation(const uint8_t conversation_id[16]);
+
 /* Inside a transaction: the message becomes an item of the owner's folder of that type (created by
- * default for every user). */
+ * default for every user); one for the Inbox goes where the user wants its conversation. */
 NODISCARD int account_mail_add(struct store_tx *tx, struct owner_id owner,
 	enum folder_type folder_type, const struct account_mail *mail, int64_t received_at,
 	bool is_read, struct device_id device, struct item_id *ret, struct err *err);

@@ -16,6 +16,9 @@ const struct account_ops account_local = {
 	.move_item = store_item_move,
 	.add_folder = store_folder_add,
 	.update_folder = store_folder_update,
+	.set_conversation_rule = store_conversation_rule_set,
+	.delete_folders_below = store_folder_delete_below,
+	.empty_folder = store_folder_empty,
 	.delete_folder = store_folder_delete,
 	.add_item = store_item_add,
 };
@@ -27,11 +30,11 @@ const struct account_ops *account_ops_of(struct owner_id owner)
 }
 
 /* Databases keep signed integers, so the highest bit stays clear. An id of zeros is none. */
-static uint64_t conversation_of(const struct mime_summary *summary)
+uint64_t account_conversation(const uint8_t conversation_id[16])
 {
 	struct rd in;
 
-	rd_init(&in, summary->conversation_id, sizeof(summary->conversation_id));
+	rd_init(&in, conversation_id, 16);
 	return (rd_u64(&in) ^ rd_u64(&in)) & INT64_MAX;
 }
 
@@ -48,7 +51,7 @@ int account_mail_prepare(struct store *store, const void *raw, size_t len,
 	if (store_body_prepare(store, raw, len, &mail.body, err) < 0)
 		return err_wrap(err, "storing the message");
 	mime_summary_encode(summary, &blob);
-	mail.conversation = conversation_of(summary);
+	mail.conversation = account_conversation(summary->conversation_id);
 	mail.summary = buf_take(&blob, &mail.summary_len);
 	buf_deinit(&blob);
 	if (mail.summary == NULL)
@@ -74,12 +77,32 @@ void account_mail_release(struct account_mail *mail)
 	mail->summary = NULL;
 }
 
+/* Where it goes: the folder of that type, but new mail of a conversation where the user wants it.
+ */
+static int find_folder(struct store_read *rd, struct owner_id owner, enum folder_type type,
+	uint64_t conversation, struct folder_id *ret, struct err *err)
+{
+	CLEANUP(arena_free) struct arena *arena = arena_new(0);
+	struct folder_id wanted = {0};
+	struct folder *folder;
+
+	if (type == FOLDER_INBOX &&
+		store_conversation_rule_find(rd, owner, conversation, &wanted, err) < 0)
+		return -1;
+	if (wanted.v == 0) {
+		if (store_folder_by_type(rd, owner, type, arena, &folder, err) < 0)
+			return -1;
+		wanted = folder->id;
+	}
+	*ret = wanted;
+	return 0;
+}
+
 int account_mail_add(struct store_tx *tx, struct owner_id owner, enum folder_type folder_type,
 	const struct account_mail *mail, int64_t received_at, bool is_read, struct device_id device,
 	struct item_id *ret, struct err *err)
 {
-	CLEANUP(arena_free) struct arena *arena = arena_new(0);
-	struct folder *folder;
+	struct folder_id folder;
 	struct new_item item = {
 		.item_class = ITEM_MAIL,
 		.date_at = received_at,
@@ -91,12 +114,13 @@ int account_mail_add(struct store_tx *tx, struct owner_id owner, enum folder_typ
 		.device = device,
 	};
 
-	if (store_folder_by_type(store_tx_read(tx), owner, folder_type, arena, &folder, err) < 0)
+	if (find_folder(store_tx_read(tx), owner, folder_type, mail->conversation, &folder, err) <
+		0)
 		return -1;
-	if (store_item_add(tx, owner, folder->id, &item, ret, err) < 0)
+	if (store_item_add(tx, owner, folder, &item, ret, err) < 0)
 		return -1;
 	return !mail->unread ? 0
-			     : store_poison_set_aside(tx, owner, folder->id, *ret, mail->content,
+			     : store_poison_set_aside(tx, owner, folder, *ret, mail->content,
 				       "the engine crashed while it read it", err);
 }
 

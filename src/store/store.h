@@ -277,6 +277,13 @@ NODISCARD int store_item_delete(struct store_tx *tx, struct owner_id owner, stru
 /* A new id in the target, a tombstone in the source. */
 NODISCARD int store_item_move(struct store_tx *tx, struct owner_id owner, struct folder_id folder, struct item_id id, struct folder_id target, struct device_id device, struct item_id *ret, struct err *err);
 
+/* ---- conversations that go to another folder than the Inbox ---- */
+/* *ret: where new mail of the conversation goes; 0: there is no rule, or its folder is gone. */
+NODISCARD int store_conversation_rule_find(struct store_read *rd, struct owner_id owner, uint64_t conversation, struct folder_id *ret, struct err *err);
+/* folder 0: no rule. Beyond max rules of the owner the oldest are forgotten. */
+NODISCARD int store_conversation_rule_set(struct store_tx *tx, struct owner_id owner, uint64_t conversation, struct folder_id folder,
+	uint64_t max, struct err *err);
+
 /* One bounded step of housekeeping: removes up to limit tombstones older than before_at and raises the floor, up to limit rows of
  * deleted users, up to limit items of deleted and emptied folders, and looks at about limit body files for ones that nothing names. Not inside a transaction. 1: more is left. */
 NODISCARD int store_sweep(struct store *store, int64_t before_at, size_t limit, struct err *err);

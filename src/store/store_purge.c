@@ -130,6 +130,7 @@ static int finish(struct store_tx *tx, const struct purge *p, struct err *err)
 		"DELETE FROM sync_states WHERE owner = $1 AND folder = $2",
 		"DELETE FROM sync_chunks WHERE owner = $1 AND folder = $2",
 		"DELETE FROM poison_items WHERE owner = $1 AND folder = $2",
+		"DELETE FROM conversation_rules WHERE owner = $1 AND folder = $2",
 	};
 
 	for (size_t i = 0; !p->living && i < ARRAY_LEN(traces); i++) {

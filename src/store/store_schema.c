@@ -178,8 +178,16 @@ static const char *const step_7[] = {
 	NULL,
 };
 
+/* Where new mail of a conversation goes instead of the Inbox. */
+static const char *const step_8[] = {
+	"CREATE TABLE conversation_rules (owner BIGINT NOT NULL, conversation BIGINT NOT NULL,"
+	" folder BIGINT NOT NULL, made_at BIGINT NOT NULL, PRIMARY KEY (owner, conversation))"
+	" WITHOUT ROWID",
+	NULL,
+};
+
 const struct store_schema_step store_schema_steps[] = {
-	{step_1}, {step_2}, {step_3}, {step_4}, {step_5}, {step_6}, {step_7}};
+	{step_1}, {step_2}, {step_3}, {step_4}, {step_5}, {step_6}, {step_7}, {step_8}};
 const size_t store_schema_step_count = sizeof(store_schema_steps) / sizeof(store_schema_steps[0]);
 
 struct migration {

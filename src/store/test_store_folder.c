@@ -277,5 +277,67 @@ static void test_failures(void)
 	world_free(&w);
 }
 
-TEST_MAIN(TEST(test_update), TEST(test_delete), TEST(test_empty), TEST(test_purge_deleted),
-	TEST(test_failures))
+struct rule {
+	struct world *w;
+	uint64_t conversation;
+	struct folder_id folder;
+};
+
+static int set_rule(struct store_tx *tx, void *owner, struct err *err)
+{
+	const struct rule *rule = owner;
+
+	tx->now_at = (int64_t)rule->conversation; /* the number is its age, too */
+	return store_conversation_rule_set(
+		tx, rule->w->anna, rule->conversation, rule->folder, 3, err);
+}
+
+static void set(struct world *w, uint64_t conversation, struct folder_id folder)
+{
+	struct rule rule = {w, conversation, folder};
+	struct err err = ERR_INIT;
+
+	REQUIRE_OK(store_transact(w->store, set_rule, &rule, &err), &err);
+}
+
+static uint64_t rule_of(struct world *w, struct owner_id owner, uint64_t conversation)
+{
+	CLEANUP(store_read_end) struct store_read *rd = reading(w);
+	struct err err = ERR_INIT;
+	struct folder_id folder = {99};
+
+	REQUIRE_OK(store_conversation_rule_find(rd, owner, conversation, &folder, &err), &err);
+	return folder.v;
+}
+
+static void test_conversation_rules(void)
+{
+	struct world *w = world_new();
+	struct folder_id a = add(w, root, "a");
+
+	CHECK_INT(rule_of(w, w->anna, 0), 0);
+	CHECK_INT(rule_of(w, w->anna, 1), 0);
+	set(w, 1, a);
+	set(w, 2, a);
+	set(w, 3, w->trash);
+	CHECK_INT(rule_of(w, w->anna, 1), a.v);
+	CHECK_INT(rule_of(w, w->bob, 1), 0);
+	/* Three fit: the oldest goes, whether it was made or made anew. */
+	set(w, 3, a);
+	CHECK_INT(rule_of(w, w->anna, 1), a.v);
+	set(w, 4, w->trash);
+	CHECK_INT(rule_of(w, w->anna, 1), 0);
+	CHECK_INT(rule_of(w, w->anna, 2), a.v);
+	set(w, 2, root);
+	CHECK_INT(rule_of(w, w->anna, 2), 0);
+	CHECK_INT(rule_of(w, w->anna, 3), a.v);
+	CHECK_INT(apply(w, FOLDER_DELETE, a), ERR_NONE);
+	CHECK_INT(rule_of(w, w->anna, 3), 0);
+	CHECK_INT(rule_of(w, w->anna, 4), w->trash.v);
+	CHECK_INT(step(w, root, 10), 1);
+	CHECK_INT(step(w, root, 10), 0);
+	world_free(&w);
+}
+
+TEST_MAIN(TEST(test_conversation_rules), TEST(test_update), TEST(test_delete), TEST(test_empty),
+	TEST(test_purge_deleted), TEST(test_failures))
