@@ -244,16 +244,18 @@ static int visit_change(struct collector *c, const struct item_row *row, struct 
 	return groups != 0 ? emit_one(c, SYNC_EMIT_CHANGE, row, groups, err) : 1;
 }
 
+/* The members come first: they are compared by what the phone holds, so a window that ends among
+ * them has got on. The row itself would be told again with each window. */
 static int visit_changed_row(struct collector *c, const struct item_row *row, struct err *err)
 {
-	int sent;
-
 	release_changed(c, row);
-	sent = visit_change(c, row, err);
-	if (sent <= 0 || !has_members(c, row) ||
-		(!row->deleted && row->content_seq <= c->state->since))
-		return sent;
-	return compare_members(c, row, err);
+	if (has_members(c, row) && (row->deleted || row->content_seq > c->state->since)) {
+		int sent = compare_members(c, row, err);
+
+		if (sent <= 0)
+			return sent;
+	}
+	return visit_change(c, row, err);
 }
 
 static bool already_visited(const struct sync_state *s, const struct item_row *row)
