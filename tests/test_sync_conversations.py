@@ -11,7 +11,7 @@ from eas.wbxml import E
 from lib import mail
 from lib.case import ServerCase, forms
 
-FROM_14_0 = ("14.0", "14.1", "16.0", "16.1", ("14.1", "base64"), ("16.1", "base64"))
+FROM_14_0 = ("14.0", "14.1", "16.0", "16.1", ("16.1", "base64"))
 FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1"
 THREE_DAYS = "2"
 

@@ -11,7 +11,7 @@ from eas.client import CALENDAR, DELETED, SENT, SyncAnswer
 from eas.wbxml import E
 from lib.case import ServerCase, forms
 
-FROM_14_0 = ("14.0", "14.1", "16.0", "16.1", ("14.0", "base64"), ("16.1", "base64"))
+FROM_14_0 = ("14.0", "14.1", "16.0", "16.1", ("16.1", "base64"))
 
 FROM = '"Jörg Müller" [MOBILE:+491701234567]'
 TO = '"Me, myself" [MOBILE:+491709999999]; "Other" [MOBILE:+15551234]'
