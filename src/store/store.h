@@ -262,6 +262,9 @@ struct new_item {
 	size_t summary_len;
 	uint64_t conversation;    /* 0: on its own */
 	struct device_id device;  /* who brings it; 0: nobody */
+	uint8_t flag_status;      /* what it already has when it comes from elsewhere */
+	uint8_t last_verb;
+	int64_t last_verb_at;
 };
 /* ERR_QUOTA beyond the user's quota; ERR_NOT_FOUND for the folder. */
 NODISCARD int store_item_add(struct store_tx *tx, struct owner_id owner, struct folder_id folder, const struct new_item *item, struct item_id *ret, struct err *err);
@@ -451,6 +454,17 @@ NODISCARD int store_added_find(struct store_read *rd, struct owner_id owner, str
 /* Entries of the device older than forget_before_at are removed on the way. */
 NODISCARD int store_added_note(struct store_tx *tx, struct owner_id owner, struct device_id device, struct folder_id folder,
 	uint64_t add_hash, struct item_id item, int64_t now_at, int64_t forget_before_at, struct err *err);
+
+/* ---- what imports brought, so that a second run brings none twice (store_import.c) ---- */
+enum { STORE_IMPORT_HASH = 16 };
+/* Of the bytes of a message, as they go in. */
+void store_import_hash(const void *bytes, size_t len, uint8_t ret[STORE_IMPORT_HASH]);
+NODISCARD int store_import_known(struct store_read *rd, struct owner_id owner, struct folder_id folder,
+	const uint8_t hash[STORE_IMPORT_HASH], bool *ret, struct err *err);
+NODISCARD int store_import_note(struct store_tx *tx, struct owner_id owner, struct folder_id folder,
+	const uint8_t hash[STORE_IMPORT_HASH], int64_t now_at, struct err *err);
+/* Forgets at most limit that came in before that. 1: more are left. Not inside a transaction. */
+NODISCARD int store_import_sweep(struct store *store, int64_t before_at, size_t limit, struct err *err);
 
 /* ---- event log: append-only ---- */
 struct log_row {

@@ -48,6 +48,7 @@ static const struct rule rules[] = {
 	{"items of an owner that is not there", NOBODY("items")},
 	{"bodies of an owner that is not there", NOBODY("bodies") " AND owner <> 0"},
 	{"tombstones of an owner that is not there", NOBODY("tombstones")},
+	{"memory of imports of an owner that is not there", NOBODY("imported")},
 	{"sync states of an owner that is not there", NOBODY("sync_states")},
 	{"pieces of sync states of an owner that is not there", NOBODY("sync_chunks")},
 	{"no user has this data",

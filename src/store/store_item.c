@@ -311,7 +311,7 @@ static int insert(struct store_tx *tx, const struct place *at, const struct new_
 		    " flag_status, last_verb, last_verb_at, body_id, body_bytes, flag, categories,"
 		    " summary, conversation) VALUES ($1, $2, $3, $5, $4, $4, $4, $4, $4, $4, $4, "
 		    "$6,"
-		    " $7, 0, 0, 0, $8, $9, NULL, NULL, $10, $11)",
+		    " $7, $12, $13, $14, $8, $9, NULL, NULL, $10, $11)",
 		    &st, err) < 0)
 		return -1;
 	bind_place(st, at);
@@ -323,6 +323,9 @@ static int insert(struct store_tx *tx, const struct place *at, const struct new_
 	db_bind_u64(st, 9, item->body->len);
 	db_bind_blob(st, 10, item->summary_len > 0 ? item->summary : NULL, item->summary_len);
 	db_bind_u64(st, 11, item->conversation);
+	db_bind_u64(st, 12, item->flag_status);
+	db_bind_u64(st, 13, item->last_verb);
+	db_bind_i64(st, 14, item->last_verb_at);
 	return store_run(st, err);
 }
 

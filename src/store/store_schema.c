@@ -186,8 +186,18 @@ static const char *const step_8[] = {
 	NULL,
 };
 
+/* Which messages an import brought into a folder, by a hash of their bytes: a second run brings
+ * none twice, also of those that were deleted or moved since. */
+static const char *const step_9[] = {
+	"CREATE TABLE imported (owner BIGINT NOT NULL, folder BIGINT NOT NULL,"
+	" hash BYTEA NOT NULL, imported_at BIGINT NOT NULL,"
+	" PRIMARY KEY (owner, folder, hash)) WITHOUT ROWID",
+	"CREATE INDEX imported_by_age ON imported (imported_at)",
+	NULL,
+};
+
 const struct store_schema_step store_schema_steps[] = {
-	{step_1}, {step_2}, {step_3}, {step_4}, {step_5}, {step_6}, {step_7}, {step_8}};
+	{step_1}, {step_2}, {step_3}, {step_4}, {step_5}, {step_6}, {step_7}, {step_8}, {step_9}};
 const size_t store_schema_step_count = sizeof(store_schema_steps) / sizeof(store_schema_steps[0]);
 
 struct migration {

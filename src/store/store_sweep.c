@@ -111,6 +111,8 @@ static int sweep_owner(struct store_tx *tx, uint64_t owner, size_t *room, struct
 		" (SELECT folder, item FROM poison_items WHERE owner = $1 LIMIT $2)",
 		"DELETE FROM poison_requests WHERE owner = $1 AND hash IN"
 		" (SELECT hash FROM poison_requests WHERE owner = $1 LIMIT $2)",
+		"DELETE FROM imported WHERE owner = $1 AND (folder, hash) IN"
+		" (SELECT folder, hash FROM imported WHERE owner = $1 LIMIT $2)",
 		"DELETE FROM items WHERE owner = $1 AND (folder, id) IN"
 		" (SELECT folder, id FROM items WHERE owner = $1 LIMIT $2)",
 		"DELETE FROM bodies WHERE owner = $1 AND id IN"
