@@ -176,8 +176,10 @@ static int put_page(const char *path)
 		if (str_eq(line, ".\\\" @SETTINGS@\n")) {
 			put_settings();
 		} else if (str_eq(line, ".\\\" @VERBS@\n")) {
-			for (size_t i = 0; i < ADMIN_VERB_COUNT; i++)
-				put_verb(&admin_verbs[i]);
+			for (size_t i = 0; i < ADMIN_VERB_COUNT; i++) {
+				if (!admin_verbs[i].hidden)
+					put_verb(&admin_verbs[i]);
+			}
 			for (size_t i = 0; i < ADMIN_LOCAL_COUNT; i++)
 				put_verb(&admin_local_verbs[i]);
 		} else {

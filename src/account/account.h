@@ -83,6 +83,18 @@ NODISCARD int account_mail_add(struct store_tx *tx, struct owner_id owner,
 	enum folder_type folder_type, const struct account_mail *mail, int64_t received_at,
 	bool is_read, struct device_id device, struct item_id *ret, struct err *err);
 
+/* What a message from another mailbox brings along. */
+struct account_past {
+	int64_t received_at;
+	bool is_read;
+	uint8_t flag_status, last_verb; /* as in struct item */
+	int64_t last_verb_at;
+};
+/* Inside a transaction: the same into any folder. */
+NODISCARD int account_mail_add_past(struct store_tx *tx, struct owner_id owner,
+	struct folder_id folder, const struct account_mail *mail, const struct account_past *past,
+	struct item_id *ret, struct err *err);
+
 /* The whole of it for one owner: prepare, one transaction, release. What LMTP does for each
  * recipient. */
 NODISCARD int account_deliver(struct store *store, struct owner_id owner,

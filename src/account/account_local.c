@@ -98,30 +98,49 @@ static int find_folder(struct store_read *rd, struct owner_id owner, enum folder
 	return 0;
 }
 
-int account_mail_add(struct store_tx *tx, struct owner_id owner, enum folder_type folder_type,
-	const struct account_mail *mail, int64_t received_at, bool is_read, struct device_id device,
+static int add(struct store_tx *tx, struct owner_id owner, struct folder_id folder,
+	const struct account_mail *mail, const struct account_past *past, struct device_id device,
 	struct item_id *ret, struct err *err)
 {
-	struct folder_id folder;
 	struct new_item item = {
 		.item_class = ITEM_MAIL,
-		.date_at = received_at,
-		.is_read = is_read,
+		.date_at = past->received_at,
+		.is_read = past->is_read,
 		.body = &mail->body,
 		.summary = mail->summary,
 		.summary_len = mail->summary_len,
 		.conversation = mail->conversation,
 		.device = device,
+		.flag_status = past->flag_status,
+		.last_verb = past->last_verb,
+		.last_verb_at = past->last_verb_at,
 	};
 
-	if (find_folder(store_tx_read(tx), owner, folder_type, mail->conversation, &folder, err) <
-		0)
-		return -1;
 	if (store_item_add(tx, owner, folder, &item, ret, err) < 0)
 		return -1;
 	return !mail->unread ? 0
 			     : store_poison_set_aside(tx, owner, folder, *ret, mail->content,
 				       "the engine crashed while it read it", err);
+}
+
+int account_mail_add(struct store_tx *tx, struct owner_id owner, enum folder_type folder_type,
+	const struct account_mail *mail, int64_t received_at, bool is_read, struct device_id device,
+	struct item_id *ret, struct err *err)
+{
+	const struct account_past past = {.received_at = received_at, .is_read = is_read};
+	struct folder_id folder;
+
+	if (find_folder(store_tx_read(tx), owner, folder_type, mail->conversation, &folder, err) <
+		0)
+		return -1;
+	return add(tx, owner, folder, mail, &past, device, ret, err);
+}
+
+int account_mail_add_past(struct store_tx *tx, struct owner_id owner, struct folder_id folder,
+	const struct account_mail *mail, const struct account_past *past, struct item_id *ret,
+	struct err *err)
+{
+	return add(tx, owner, folder, mail, past, (struct device_id){0}, ret, err);
 }
 
 struct delivery {

@@ -6,7 +6,8 @@
  * the transaction, because that is slow; the verb runs inside store_transact() (it may run twice:
  * the result is made anew each time), the log row with it; the result becomes one line.
  *
- * Threads: any worker; a struct admin never changes after admin_new(). Limits: ADMIN_REQUEST_MAX.
+ * Threads: any worker; of a struct admin only the limits change, under their lock. Limits:
+ * ADMIN_REQUEST_MAX.
  */
 #include "admin/admin.h"
 
@@ -57,6 +58,8 @@ static const admin_verb_fn verb_functions[ADMIN_VERB_COUNT] = {
 	[ADMIN_STATS] = admin_stats,
 	[ADMIN_RELOAD] = admin_reload,
 	[ADMIN_RESTART] = admin_restart,
+	[ADMIN_IMPORT_BEGIN] = admin_import_begin,
+	[ADMIN_IMPORT_BATCH] = admin_import_batch,
 };
 
 struct admin *admin_new(const struct admin_options *options)
@@ -66,7 +69,41 @@ struct admin *admin_new(const struct admin_options *options)
 	admin->options = *options;
 	if (options->config_path != NULL)
 		admin->config_path = x_strdup(options->config_path);
+	(void)pthread_mutex_init(&admin->limits_lock, NULL);
 	return admin;
+}
+
+void admin_set_limits(struct admin *admin, const struct admin_limits *limits)
+{
+	(void)pthread_mutex_lock(&admin->limits_lock);
+	admin->limits = *limits;
+	(void)pthread_mutex_unlock(&admin->limits_lock);
+}
+
+struct admin_limits admin_limits_now(struct admin *admin)
+{
+	struct admin_limits limits;
+
+	(void)pthread_mutex_lock(&admin->limits_lock);
+	limits = admin->limits;
+	(void)pthread_mutex_unlock(&admin->limits_lock);
+	return limits;
+}
+
+uint64_t admin_body_bytes(const char *line, size_t len)
+{
+	static const char key[] = "{\"body\": ";
+	uint64_t n = 0;
+	size_t at = strlen(key);
+
+	if (len < at || memcmp(line, key, at) != 0)
+		return 0;
+	for (; at < len && line[at] >= '0' && line[at] <= '9'; at++) {
+		if (n > UINT64_MAX / 100)
+			return UINT64_MAX;
+		n = n * 10 + (uint64_t)(line[at] - '0');
+	}
+	return at < len && line[at] == ',' ? n : UINT64_MAX;
 }
 
 void admin_free(struct admin **admin)
@@ -74,6 +111,7 @@ void admin_free(struct admin **admin)
 	if (*admin == NULL)
 		return;
 	mem_free((*admin)->config_path);
+	(void)pthread_mutex_destroy(&(*admin)->limits_lock);
 	mem_free(*admin);
 	*admin = NULL;
 }
@@ -198,6 +236,8 @@ static int run_verb(struct admin_call *call, admin_verb_fn fn, uid_t peer, struc
 		new_result(call);
 		if (fn(call, err) < 0)
 			return -1;
+		if (!call->verb->changes)
+			return 0;
 		change.fn = NULL;
 	}
 	if (call->verb->changes)
@@ -289,10 +329,17 @@ static void log_answer(const struct admin_call *call, uid_t peer, int status, co
 
 void admin_handle(struct admin *admin, const char *line, size_t len, uid_t peer, struct buf *out)
 {
+	admin_handle_body(admin, line, len, NULL, 0, peer, out);
+}
+
+void admin_handle_body(struct admin *admin, const char *line, size_t len, const void *body,
+	size_t body_len, uid_t peer, struct buf *out)
+{
 	struct err err = ERR_INIT;
 	json_error_t where;
 	json_t *request = NULL;
-	struct admin_call call = {.admin = admin, .now_at = clock_now_at()};
+	struct admin_call call = {
+		.admin = admin, .now_at = clock_now_at(), .body = body, .body_len = body_len};
 	int status;
 
 	call.arena = arena_new(ARENA_MAX_BYTES);

@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "mime/mime.h"
 #include "store/store.h"
 
 /*
@@ -20,6 +21,10 @@
  *
  * Who may: root and the user the server runs as, by SO_PEERCRED; everybody else gets `denied`. What
  * changes something leaves a row in the event log, in the same transaction.
+ *
+ * Bytes may follow a request; it begins with their count then, and they stand behind its newline:
+ *
+ *     {"body": 1234, "verb": "import batch", "args": {...}}
  *
  * Threads: admin_handle() from any worker thread (it blocks on the store and, for passwords, on
  * crypt(3)). Never log the request: it may hold a password.
@@ -60,12 +65,31 @@ struct admin_options {
 	void *owner;
 };
 
+/* What may come in by an import; as for mail by LMTP. */
+struct admin_limits {
+	uint64_t message_max_bytes;
+	uint64_t folders_max;
+	struct mime_limits mime;
+	uint32_t refuse_s;
+};
+
 /* Copies the options; the store must outlive it. */
 struct admin *admin_new(const struct admin_options *options);
 void admin_free(struct admin **admin);
 
+/* Any thread; before it an import is refused. */
+void admin_set_limits(struct admin *admin, const struct admin_limits *limits);
+
+/* How many bytes follow this line: 0 when none do; UINT64_MAX when it says something else. */
+uint64_t admin_body_bytes(const char *line, size_t len);
+/* The most that may follow one. Any thread. */
+uint64_t admin_body_max(struct admin *admin);
+
 /* Appends one line with its newline; never fails: trouble becomes an answer. line need not be
  * terminated. */
 void admin_handle(struct admin *admin, const char *line, size_t len, uid_t peer, struct buf *out);
+/* The same with the bytes that followed it; borrowed. */
+void admin_handle_body(struct admin *admin, const char *line, size_t len, const void *body,
+	size_t body_len, uid_t peer, struct buf *out);
 
 #endif

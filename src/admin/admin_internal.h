@@ -2,6 +2,7 @@
 #define BELLHOP_ADMIN_ADMIN_INTERNAL_H
 
 #include <jansson.h>
+#include <pthread.h>
 
 #include "admin/admin.h"
 #include "admin/verbs.h"
@@ -10,13 +11,17 @@
 struct admin {
 	struct admin_options options;
 	char *config_path; /* owned; NULL: none */
+	pthread_mutex_t limits_lock;
+	struct admin_limits limits; /* under the lock */
 };
 
 /* One request on its way through a verb. */
 struct admin_call {
-	const struct admin *admin;
+	struct admin *admin;
 	const struct admin_verb *verb;
-	json_t *args; /* checked against the verb */
+	json_t *args;        /* checked against the verb */
+	const uint8_t *body; /* what followed the request; borrowed */
+	size_t body_len;
 	struct arena *arena;
 	struct store_read *rd;     /* the snapshot; inside a change that of the transaction */
 	struct store_tx *tx;       /* NULL: a reading verb */
@@ -79,6 +84,10 @@ int admin_status(struct admin_call *call, struct err *err);
 int admin_stats(struct admin_call *call, struct err *err);
 int admin_reload(struct admin_call *call, struct err *err);
 int admin_restart(struct admin_call *call, struct err *err);
+int admin_import_begin(struct admin_call *call, struct err *err);
+int admin_import_batch(struct admin_call *call, struct err *err);
+
+struct admin_limits admin_limits_now(struct admin *admin);
 
 /* Checks "args" of a request against its verb, puts addresses and domains into lower case. */
 NODISCARD int admin_check_args(const struct admin_verb *verb, json_t *args, struct err *err);

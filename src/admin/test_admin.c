@@ -451,6 +451,70 @@ static void test_bad_requests(void)
 	tear_down();
 }
 
+/* The result of a batch of this mail, or its error. */
+static const char *import(const char *batch, const char *mail, uint64_t body_len)
+{
+	static char text[2048];
+	struct buf request = BUF_INIT, out = BUF_INIT;
+
+	buf_addf(&request,
+		"{\"body\": %llu, \"verb\": \"import batch\", \"args\": {\"address\": "
+		"\"a@b.de\", \"batch\": %s}}",
+		(unsigned long long)body_len, batch);
+	CHECK_INT(admin_body_bytes((char *)request.data, request.len), body_len);
+	admin_handle_body(admin, (char *)request.data, request.len, mail, strlen(mail), 0, &out);
+	(void)snprintf(text, sizeof(text), "%s", buf_cstr(&out));
+	buf_deinit(&request);
+	buf_deinit(&out);
+	return text;
+}
+
+static void test_import(void)
+{
+	static const struct admin_limits limits = {100, 13, {100, 10, 10000}, 100};
+	static const char two[] = "A: 1\n\none\nA: 2\n\ntwo\n";
+	static const char rows[] = "{\"messages\":[[10,\"S\",5],[10,\"FR\",0]]}";
+
+	set_up();
+	CHECK_HAS(import(rows, two, 20), "there is no user");
+	CHECK_HAS(ask("{\"verb\":\"user add\",\"args\":{\"address\":\"a@b.de\","
+		      "\"password\":\"x\"}}"),
+		"a@b.de");
+	CHECK_HAS(import(rows, two, 20), "\"at\":0,\"text\":\"10 bytes are more than");
+	admin_set_limits(admin, &limits);
+	CHECK_INT(admin_body_max(admin), 100 + (1 << 20));
+	CHECK_HAS(ask("{\"verb\":\"import begin\",\"args\":{\"address\":\"a@b.de\"}}"),
+		"\"message_max_bytes\":100");
+	CHECK_HAS(import(rows, two, 20), "\"added\":2,\"known\":0,\"failed\":[]");
+	CHECK_HAS(import(rows, two, 20), "\"added\":0,\"known\":2,\"failed\":[]");
+	/* One and the same twice in a batch; another folder; no message: only the folder. */
+	CHECK_HAS(import("{\"folder\":[\"X\",\"Y\"],\"messages\":[[7,\"\",0],[7,\"\",0]]}",
+			  "A: 1\n\nxA: 1\n\nx", 14),
+		"\"added\":1,\"known\":1");
+	CHECK_HAS(import("{\"folder\":[\"trash\"],\"messages\":[]}", "", 0), "\"added\":0");
+	/* X and Y were the twelfth and thirteenth. */
+	CHECK_HAS(import("{\"folder\":[\"Z\"],\"messages\":[]}", "", 0), "eas.folders_max");
+	CHECK_HAS(import("{\"messages\":[[10,\"S\",5]]}", two, 20), "do not make up");
+	CHECK_HAS(import("{\"messages\":[[30,\"S\",5]]}", two, 20), "a message is");
+	CHECK_HAS(import("{\"messages\":[[-1,\"S\",5]]}", two, 20), "a message is");
+	CHECK_HAS(import("{\"messages\":[5]}", two, 20), "a message is");
+	CHECK_HAS(import("{\"folder\":[1]}", "", 0), "list of names");
+	tear_down();
+}
+
+static void test_body_bytes(void)
+{
+	static const struct {
+		const char *line;
+		uint64_t want;
+	} lines[] = {{"{\"verb\": \"x\"}", 0}, {"{\"body\": 12, \"verb\"", 12}, {"", 0},
+		{"{\"body\": 12", UINT64_MAX}, {"{\"body\": -1,", UINT64_MAX},
+		{"{\"body\": 99999999999999999999999,", UINT64_MAX}};
+
+	for (size_t i = 0; i < ARRAY_LEN(lines); i++)
+		CHECK_INT(admin_body_bytes(lines[i].line, strlen(lines[i].line)), lines[i].want);
+}
+
 static void test_only_administrators(void)
 {
 	json_t *answer;
@@ -469,4 +533,4 @@ static void test_only_administrators(void)
 
 TEST_MAIN(TEST(test_table), TEST(test_users), TEST(test_aliases_and_domains), TEST(test_devices),
 	TEST(test_items), TEST(test_policy), TEST(test_server), TEST(test_bad_requests),
-	TEST(test_only_administrators))
+	TEST(test_import), TEST(test_body_bytes), TEST(test_only_administrators))

@@ -107,6 +107,10 @@ const struct admin_verb admin_verbs[ADMIN_VERB_COUNT] = {
 		true, true, ADMIN_CONFIRM_NONE, {{NULL}}, ""},
 	[ADMIN_RESTART] = {"restart", "Restart a part of the server. Waiting phones stay connected.",
 		true, true, ADMIN_CONFIRM_NONE, {{"part", ADMIN_ARG_TEXT, true, true, "engine"}}, ""},
+	[ADMIN_IMPORT_BEGIN] = {"import begin", "Begin an import.",
+		true, false, ADMIN_CONFIRM_NONE, {ADDRESS("whose")}, "", true},
+	[ADMIN_IMPORT_BATCH] = {"import batch", "Take in some messages; their bytes follow the request.",
+		false, true, ADMIN_CONFIRM_NONE, {ADDRESS("whose"), {"batch", ADMIN_ARG_JSON, true, false, "folder, messages"}}, "", true},
 };
 
 const struct admin_verb admin_local_verbs[ADMIN_LOCAL_COUNT] = {
@@ -120,6 +124,18 @@ const struct admin_verb admin_local_verbs[ADMIN_LOCAL_COUNT] = {
 	[ADMIN_LOCAL_CHECK] = {"check", "Check the whole store: the database, rows against each other, message bodies, what is known of phones.",
 		false, false, ADMIN_CONFIRM_NONE, {{"quick", ADMIN_ARG_FLAG, false, false, "do not read message bodies and indexes"},
 			{"repair", ADMIN_ARG_FLAG, false, false, "count anew what can be counted; the server must be stopped"}}, ""},
+	[ADMIN_LOCAL_IMPORT] = {"import", "Bring mail into a mailbox from an mbox file, a Maildir, .eml files, or a folder of any of these. Run it again to go on after an interruption: nothing comes in twice.",
+		false, false, ADMIN_CONFIRM_NONE, {ADDRESS("whose mailbox"),
+			{"source", ADMIN_ARG_TEXT, true, true, "the file or folder"},
+			{"folder", ADMIN_ARG_TEXT, false, false, "into this folder, for example Archive/2019; made when it is not there (Inbox)"},
+			{"format", ADMIN_ARG_TEXT, false, false, "what the source is: auto, mbox, mboxrd, mboxo, mboxcl, mboxcl2, maildir or eml (auto)"},
+			{"quiet", ADMIN_ARG_FLAG, false, false, "no progress bar, and nothing said at the end but what failed"}}, ""},
+	[ADMIN_LOCAL_EXPORT] = {"export", "Write the mail of a mailbox into a new folder, as a Maildir or as mbox files.",
+		false, false, ADMIN_CONFIRM_NONE, {ADDRESS("whose mailbox"),
+			{"dir", ADMIN_ARG_TEXT, true, true, "the folder to make; it must not be there, or be empty"},
+			{"folder", ADMIN_ARG_TEXT, false, false, "only this folder of the mailbox, for example Archive/2019"},
+			{"format", ADMIN_ARG_TEXT, false, false, "maildir or mbox (maildir)"},
+			{"quiet", ADMIN_ARG_FLAG, false, false, "no progress bar, and nothing said at the end but what failed"}}, ""},
 };
 /* clang-format on */
 

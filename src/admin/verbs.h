@@ -42,6 +42,8 @@ enum admin_verb_id {
 	ADMIN_STATS,
 	ADMIN_RELOAD,
 	ADMIN_RESTART,
+	ADMIN_IMPORT_BEGIN,
+	ADMIN_IMPORT_BATCH,
 	ADMIN_VERB_COUNT,
 };
 
@@ -63,7 +65,7 @@ struct admin_arg {
 	const char *help;
 };
 
-#define ADMIN_ARGS_MAX 4
+#define ADMIN_ARGS_MAX 6
 
 /* For what cannot be taken back. */
 enum admin_confirm {
@@ -81,6 +83,7 @@ struct admin_verb {
 	struct admin_arg args[ADMIN_ARGS_MAX]; /* name NULL ends them */
 	const char *
 		columns; /* of the table for people: "address name ..."; "": result is one object */
+	bool hidden;     /* a step of another verb: not on the command line, nor in its help */
 };
 
 extern const struct admin_verb admin_verbs[ADMIN_VERB_COUNT];
@@ -90,6 +93,8 @@ enum admin_local_id {
 	ADMIN_LOCAL_BACKUP,
 	ADMIN_LOCAL_RESTORE,
 	ADMIN_LOCAL_CHECK,
+	ADMIN_LOCAL_IMPORT,
+	ADMIN_LOCAL_EXPORT,
 	ADMIN_LOCAL_COUNT,
 };
 extern const struct admin_verb admin_local_verbs[ADMIN_LOCAL_COUNT];

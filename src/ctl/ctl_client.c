@@ -1,5 +1,5 @@
 /*
- * One request over the admin socket, one answer. Blocking: there is nothing else to do. Limits:
+ * Requests over the admin socket, an answer to each. Blocking: there is nothing else to do. Limits:
  * ANSWER_MAX_BYTES; a server that is silent for PATIENCE_S is given up. While an engine is
  * restarted its socket refuses: that is tried again for AWAY_MS.
  */
@@ -34,7 +34,7 @@ static int connect_patiently(int fd, const struct sockaddr_un *address)
 	return 0;
 }
 
-static int connect_to(const char *path, int *ret, struct err *err)
+int ctl_client_open(const char *path, int *ret, struct err *err)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	struct timeval patience = {.tv_sec = PATIENCE_S};
@@ -63,8 +63,11 @@ static int send_all(int fd, const struct buf *request, struct err *err)
 	for (size_t at = 0; at < request->len;) {
 		ssize_t n = send(fd, request->data + at, request->len - at, MSG_NOSIGNAL);
 
-		if (n < 0 && errno != EINTR)
-			return err_set_errno(err, errno, "sending the request");
+		if (n < 0 && errno != EINTR) {
+			(void)err_set_errno(err, errno, "sending the request");
+			err->code = ERR_TIMEOUT;
+			return -1;
+		}
 		at += n > 0 ? (size_t)n : 0;
 	}
 	return 0;
@@ -115,33 +118,47 @@ static int read_answer(const struct buf *answer, json_t **ret_result, struct err
 	return status;
 }
 
-int ctl_client_ask(const char *socket_path, const char *verb, json_t *args, json_t **ret_result,
-	struct err *err)
+static void add_request(
+	struct buf *out, const char *verb, const json_t *args, const struct buf *body)
 {
-	json_t *request = json_object();
-	struct buf out = BUF_INIT, answer = {.max = ANSWER_MAX_BYTES};
-	char *text;
-	int fd = -1, status;
+	char *text = json_dumps(args, JSON_COMPACT);
 
-	(void)json_object_set_new(request, "verb", json_string(verb));
-	(void)json_object_set(request, "args", args);
-	text = json_dumps(request, JSON_COMPACT);
-	buf_add_str(&out, text);
-	buf_add_byte(&out, '\n');
+	buf_add_byte(out, '{');
+	if (body != NULL && body->len > 0)
+		buf_addf(out, "\"body\": %zu, ", body->len);
+	buf_addf(out, "\"verb\": \"%s\", \"args\": ", verb);
+	buf_add_str(out, text);
+	buf_add_str(out, "}\n");
 	secret_wipe(text, strlen(text));
 	mem_free(text);
-	json_decref(request);
+}
 
-	status = connect_to(socket_path, &fd, err);
-	if (status == 0)
-		status = send_all(fd, &out, err);
+int ctl_client_send(int fd, const char *verb, json_t *args, const struct buf *body,
+	json_t **ret_result, struct err *err)
+{
+	struct buf out = BUF_INIT, answer = {.max = ANSWER_MAX_BYTES};
+	int status;
+
+	add_request(&out, verb, args, body);
+	status = send_all(fd, &out, err);
+	if (status == 0 && body != NULL)
+		status = send_all(fd, body, err);
 	if (status == 0)
 		status = receive_line(fd, &answer, err);
 	if (status == 0)
 		status = read_answer(&answer, ret_result, err);
-	fd_close(&fd);
 	secret_wipe(out.data, out.len);
 	buf_deinit(&out);
 	buf_deinit(&answer);
 	return status;
+}
+
+int ctl_client_ask(const char *socket_path, const char *verb, json_t *args, json_t **ret_result,
+	struct err *err)
+{
+	CLEANUP(fd_close) int fd = -1;
+
+	if (ctl_client_open(socket_path, &fd, err) < 0)
+		return -1;
+	return ctl_client_send(fd, verb, args, NULL, ret_result, err);
 }

@@ -150,7 +150,7 @@ const struct admin_verb *ctl_command_verb(const struct ctl_command *command, siz
 		name = n == 2 ? x_printf("%s %s", command->words[0], command->words[1])
 			      : x_strdup(command->words[0]);
 		for (int v = 0; v < CTL_VERB_COUNT && found == NULL; v++) {
-			if (str_eq(ctl_verb(v)->name, name))
+			if (!ctl_verb(v)->hidden && str_eq(ctl_verb(v)->name, name))
 				found = ctl_verb(v);
 		}
 		mem_free(name);

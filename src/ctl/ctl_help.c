@@ -47,6 +47,8 @@ void ctl_help_all(struct buf *out)
 {
 	buf_add_str(out, head);
 	for (int i = 0; i < CTL_VERB_COUNT; i++) {
+		if (ctl_verb(i)->hidden)
+			continue;
 		buf_add_str(out, "  ");
 		add_usage(ctl_verb(i), out);
 		buf_addf(out, "\n      %s\n", ctl_verb(i)->help);
@@ -77,7 +79,7 @@ bool ctl_help_verbs(const char *prefix, struct buf *out)
 		const struct admin_verb *verb = ctl_verb(i);
 		size_t len = strlen(prefix);
 
-		if (!str_starts(verb->name, prefix) ||
+		if (verb->hidden || !str_starts(verb->name, prefix) ||
 			(verb->name[len] != '\0' && verb->name[len] != ' '))
 			continue;
 		found = true;

@@ -59,7 +59,40 @@ NODISCARD int ctl_password_read(const char *file, char **ret, struct err *err);
 NODISCARD int ctl_client_ask(const char *socket_path, const char *verb, json_t *args,
 	json_t **ret_result, struct err *err);
 
-/* ctl_store.c: the local verbs. An object; "findings" in it are what a check found. */
+/* A connection for many requests; -1: none. Bytes go behind the request (admin/admin.h);
+ * ERR_TIMEOUT: the server is not, or no more, there. */
+NODISCARD int ctl_client_open(const char *socket_path, int *ret_fd, struct err *err);
+NODISCARD int ctl_client_send(int fd, const char *verb, json_t *args, const struct buf *body,
+	json_t **ret_result, struct err *err);
+
+/* ctl_signal.c: SIGINT and SIGTERM are remembered instead of ending the process. */
+void ctl_signal_catch(void);
+bool ctl_signal_caught(void);
+
+/* ctl_progress.c: a bar on standard error, when that is a terminal and it is wanted. */
+struct ctl_progress {
+	bool on;
+	uint64_t total, done; /* in whatever is counted; total 0: unknown */
+	uint64_t messages;
+	int64_t begun_ms, shown_ms;
+};
+void ctl_progress_begin(struct ctl_progress *p, bool wanted);
+void ctl_progress_show(struct ctl_progress *p, bool now);
+/* Takes the bar away. */
+void ctl_progress_end(struct ctl_progress *p);
+
+/* ctl_import.c, ctl_export.c: an object with "failed" and "failures", of which at most
+ * CTL_FAILURES_MAX are listed. */
+#define CTL_FAILURES_MAX 10000
+NODISCARD int ctl_import_run(const json_t *args, const char *socket_path, bool json,
+	json_t **ret_result, struct err *err);
+struct settings;
+NODISCARD int ctl_export_run(const json_t *args, const struct settings *settings, bool json,
+	json_t **ret_result, struct err *err);
+void ctl_failures_add(json_t *failures, const char *source, const char *text);
+
+/* ctl_store.c: the local verbs on the data folder. An object; "findings" in it are what a check
+ * found. */
 struct settings;
 NODISCARD int ctl_store_run(enum admin_local_id verb, const json_t *args,
 	const struct settings *settings, json_t **ret_result, struct err *err);

@@ -5,7 +5,6 @@
  * SIGINT and SIGTERM end the work between two files; nothing half done is left. Threads: main.
  */
 #include <pwd.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -22,27 +21,10 @@
 
 #define READERS 2
 
-static volatile sig_atomic_t end_wanted;
-
-static void on_signal(int number)
-{
-	(void)number;
-	end_wanted = 1;
-}
-
 static bool go_on(void *owner)
 {
 	(void)owner;
-	return end_wanted == 0;
-}
-
-static void catch_signals(void)
-{
-	struct sigaction action = {.sa_handler = on_signal};
-
-	(void)sigemptyset(&action.sa_mask);
-	(void)sigaction(SIGINT, &action, NULL);
-	(void)sigaction(SIGTERM, &action, NULL);
+	return !ctl_signal_caught();
 }
 
 static bool flag(const json_t *args, const char *name)
@@ -242,7 +224,7 @@ static int run_check(
 int ctl_store_run(enum admin_local_id verb, const json_t *args, const struct settings *settings,
 	json_t **ret_result, struct err *err)
 {
-	catch_signals();
+	ctl_signal_catch();
 	switch (verb) {
 	case ADMIN_LOCAL_BACKUP:
 		return run_backup(args, settings, ret_result, err);
@@ -250,6 +232,8 @@ int ctl_store_run(enum admin_local_id verb, const json_t *args, const struct set
 		return run_restore(args, settings, ret_result, err);
 	case ADMIN_LOCAL_CHECK:
 		return run_check(args, settings, ret_result, err);
+	case ADMIN_LOCAL_IMPORT:
+	case ADMIN_LOCAL_EXPORT:
 	case ADMIN_LOCAL_COUNT:
 		break;
 	}

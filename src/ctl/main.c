@@ -213,22 +213,31 @@ static int ask_and_wait(const char *path, const struct admin_verb *verb, json_t 
 	return is_restart ? await_restart(path, old_pid, err) : 0;
 }
 
-static int ask(const struct ctl_command *c, const struct admin_verb *verb, json_t *args)
+/* NULL: the configuration is wrong. */
+static char *socket_path(const struct ctl_command *c)
 {
 	const struct settings *settings = NULL;
 	struct err err = ERR_INIT;
-	json_t *result = NULL;
 	char *path;
+
+	if (c->socket != NULL)
+		return x_strdup(c->socket);
+	if (load_config(c, &settings, &err) < 0)
+		return NULL;
+	path = x_printf("%s/admin.sock", settings->server_runtime_dir);
+	settings_unref(&settings);
+	return path;
+}
+
+static int ask(const struct ctl_command *c, const struct admin_verb *verb, json_t *args)
+{
+	char *path = socket_path(c);
+	struct err err = ERR_INIT;
+	json_t *result = NULL;
 	int status;
 
-	if (c->socket != NULL) {
-		path = x_strdup(c->socket);
-	} else {
-		if (load_config(c, &settings, &err) < 0)
-			return CTL_CONFIG;
-		path = x_printf("%s/admin.sock", settings->server_runtime_dir);
-	}
-	settings_unref(&settings);
+	if (path == NULL)
+		return CTL_CONFIG;
 	status = ask_and_wait(path, verb, args, &result, &err);
 	mem_free(path);
 	if (status < 0) {
@@ -262,6 +271,71 @@ static int run_local(const struct ctl_command *c, const struct admin_verb *verb,
 	return status;
 }
 
+/* What failed goes to standard error, one line each. */
+static int show_bulk(
+	const struct ctl_command *c, const struct admin_verb *verb, json_t *result, bool quiet)
+{
+	bool whole = json_integer_value(json_object_get(result, "failed")) == 0 &&
+		     !json_is_true(json_object_get(result, "interrupted"));
+	const json_t *failures = json_object_get(result, "failures");
+
+	for (size_t i = 0; !c->json && i < json_array_size(failures); i++) {
+		const json_t *row = json_array_get(failures, i);
+
+		(void)fprintf(stderr, "bellhop: %s: %s\n",
+			json_string_value(json_object_get(row, "source")),
+			json_string_value(json_object_get(row, "text")));
+	}
+	if (!c->json)
+		(void)json_object_del(result, "failures");
+	if (c->json || !quiet)
+		show(c, verb, result);
+	if (json_is_true(json_object_get(result, "interrupted")))
+		(void)fputs("bellhop: interrupted\n", stderr);
+	return whole ? CTL_DONE : CTL_REFUSED;
+}
+
+static int run_import(
+	const struct ctl_command *c, const struct admin_verb *verb, const json_t *args)
+{
+	char *path = socket_path(c);
+	struct err err = ERR_INIT;
+	json_t *result = NULL;
+	int status, failed;
+
+	if (path == NULL)
+		return CTL_CONFIG;
+	failed = ctl_import_run(args, path, c->json, &result, &err);
+	mem_free(path);
+	/* Also when it broke off: what had come in by then, and what had not. */
+	status = result != NULL
+			 ? show_bulk(c, verb, result, json_is_true(json_object_get(args, "quiet")))
+			 : CTL_DONE;
+	json_decref(result);
+	if (failed < 0)
+		return complain(err.code == ERR_TIMEOUT ? CTL_UNREACHABLE : CTL_REFUSED, &err);
+	return status;
+}
+
+static int run_export(
+	const struct ctl_command *c, const struct admin_verb *verb, const json_t *args)
+{
+	const struct settings *settings = NULL;
+	struct err err = ERR_INIT;
+	json_t *result = NULL;
+	int status;
+
+	if (load_config(c, &settings, &err) < 0)
+		return CTL_CONFIG;
+	status = ctl_export_run(args, settings, c->json, &result, &err);
+	settings_unref(&settings);
+	if (status < 0)
+		return complain(CTL_REFUSED, &err);
+	status = show_bulk(c, verb, result, json_is_true(json_object_get(args, "quiet")));
+	json_decref(result);
+	return status;
+}
+
 static bool is_local(const struct admin_verb *verb)
 {
 	for (int i = 0; i < ADMIN_LOCAL_COUNT; i++) {
@@ -287,6 +361,10 @@ static int run_verb(const struct ctl_command *c, const struct admin_verb *verb, 
 	}
 	if (confirm(c, verb, args, &err) < 0 || add_password(c, verb, args, &err) < 0)
 		status = complain(CTL_USAGE, &err);
+	else if (verb == &admin_local_verbs[ADMIN_LOCAL_IMPORT])
+		status = run_import(c, verb, args);
+	else if (verb == &admin_local_verbs[ADMIN_LOCAL_EXPORT])
+		status = run_export(c, verb, args);
 	else
 		status = is_local(verb) ? run_local(c, verb, args) : ask(c, verb, args);
 	json_decref(args);

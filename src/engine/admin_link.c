@@ -1,10 +1,10 @@
 /*
  * The administrator's socket. A connection has one request at a time: while it runs nothing is
- * read.
+ * read. Bytes that follow a request (admin.h) are gathered before it runs.
  *
- * Limits: CONNECTIONS_MAX, ADMIN_REQUEST_MAX bytes of a line, IDLE_MS between two lines. Threads:
- * the loop's; admin_handle() on the pool. A connection with a job running is freed when the job is
- * back.
+ * Limits: CONNECTIONS_MAX, ADMIN_REQUEST_MAX bytes of a line, admin_body_max() behind it,
+ * BODIES_MAX connections with such at once, IDLE_MS of silence. Threads: the loop's; admin_handle()
+ * on the pool. A connection with a job running is freed when the job is back.
  */
 #include "engine/admin_link.h"
 
@@ -16,6 +16,7 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/notes.h"
 #include "base/str.h"
 #include "loop/worker.h"
 #include "net/listen.h"
@@ -23,6 +24,9 @@
 
 #define CONNECTIONS_MAX 32
 #define THREADS         2
+#define BODIES_MAX      4
+#define READ_BYTES      65536
+#define KEEP_BYTES      ((size_t)1 << 20) /* of a buffer, from one request to the next */
 #define IDLE_MS         60000
 #define ANSWER_MAX      ((size_t)64 * 1024 * 1024)
 
@@ -34,6 +38,8 @@ struct admin_link {
 	struct loop_fd *watch;
 	struct list_node connections;
 	unsigned count;
+	unsigned bodies; /* connections with one */
+	uint8_t scratch[READ_BYTES];
 };
 
 struct connection {
@@ -45,9 +51,11 @@ struct connection {
 	struct loop_timer idle;
 	uid_t peer;
 	struct buf in, out;
-	size_t line_len; /* of the request that runs */
+	size_t line_len; /* of the request at hand; 0: none yet */
+	size_t body_len;
 	size_t out_at;
 	bool busy, closing;
+	bool has_body; /* counts in link->bodies */
 };
 
 static void conn_free(struct connection *c)
@@ -57,6 +65,7 @@ static void conn_free(struct connection *c)
 	net_stream_close(&c->stream);
 	list_remove(&c->node);
 	c->link->count--;
+	c->link->bodies -= c->has_body;
 	/* A request may hold a password. */
 	if (c->in.data != NULL)
 		secret_wipe(c->in.data, c->in.cap);
@@ -78,7 +87,8 @@ static void run_request(struct job *job, void *thread_state)
 	struct connection *c = LIST_ENTRY(job, struct connection, job);
 
 	(void)thread_state;
-	admin_handle(c->link->admin, (const char *)c->in.data, c->line_len, c->peer, &c->out);
+	admin_handle_body(c->link->admin, (const char *)c->in.data, c->line_len,
+		c->in.data + c->line_len + 1, c->body_len, c->peer, &c->out);
 }
 
 static void conn_go_on(struct connection *c);
@@ -89,7 +99,11 @@ static void on_request_done(struct job *job, bool cancelled)
 
 	c->busy = false;
 	secret_wipe(c->in.data, c->line_len);
-	buf_drop(&c->in, MIN(c->line_len + 1, c->in.len));
+	buf_drop(&c->in, MIN(c->line_len + 1 + c->body_len, c->in.len));
+	c->line_len = c->body_len = 0;
+	if (c->in.len == 0 && c->in.cap > KEEP_BYTES)
+		buf_deinit(&c->in);
+	c->in.max = ADMIN_REQUEST_MAX + 1;
 	if (c->closing || cancelled || c->out.failed)
 		conn_free(c);
 	else
@@ -116,14 +130,41 @@ static bool conn_write(struct connection *c)
 	return true;
 }
 
-/* Starts the next request when its line is whole. True: it runs. */
+/* The line is whole: room for what follows it. False: that is too much. */
+static bool take_line(struct connection *c, const uint8_t *lf)
+{
+	size_t line_len = (size_t)(lf - c->in.data);
+	uint64_t body = admin_body_bytes((const char *)c->in.data, line_len);
+
+	if (body > admin_body_max(c->link->admin))
+		return false;
+	if (body > 0 && !c->has_body) {
+		if (c->link->bodies == BODIES_MAX)
+			return false;
+		c->has_body = true;
+		c->link->bodies++;
+	}
+	c->line_len = line_len;
+	c->body_len = (size_t)body;
+	c->in.max = ADMIN_REQUEST_MAX + 1 + c->body_len + READ_BYTES;
+	return true;
+}
+
+/* Starts the next request when it is whole. True: it runs, or the connection is gone. */
 static bool conn_start(struct connection *c)
 {
-	uint8_t *lf = c->in.len > 0 ? memchr(c->in.data, '\n', c->in.len) : NULL;
+	if (c->line_len == 0) {
+		uint8_t *lf = c->in.len > 0 ? memchr(c->in.data, '\n', c->in.len) : NULL;
 
-	if (lf == NULL)
+		if (lf == NULL)
+			return false;
+		if (!take_line(c, lf)) {
+			conn_end(c);
+			return true;
+		}
+	}
+	if (c->in.len < c->line_len + 1 + c->body_len)
 		return false;
-	c->line_len = (size_t)(lf - c->in.data);
 	c->job = (struct job){.name = "admin", .run = run_request, .done = on_request_done};
 	c->busy = workers_submit(c->link->workers, &c->job);
 	if (!c->busy)
@@ -135,7 +176,7 @@ static bool conn_start(struct connection *c)
 static void conn_go_on(struct connection *c)
 {
 	for (;;) {
-		uint8_t bytes[4096];
+		uint8_t *bytes = c->link->scratch;
 		int64_t n;
 
 		if (c->busy || !conn_write(c))
@@ -143,12 +184,12 @@ static void conn_go_on(struct connection *c)
 		loop_timer_set(&c->idle, clock_now_ms() + IDLE_MS);
 		if (conn_start(c))
 			return;
-		n = net_stream_read(&c->stream, bytes, sizeof(bytes));
+		n = net_stream_read(&c->stream, bytes, READ_BYTES);
 		if (n == NET_AGAIN)
 			return;
 		if (n > 0)
 			buf_add(&c->in, bytes, (size_t)n);
-		secret_wipe(bytes, sizeof(bytes));
+		secret_wipe(bytes, n > 0 ? (size_t)n : 0);
 		if (n <= 0 || c->in.failed) {
 			conn_end(c);
 			return;
@@ -217,11 +258,33 @@ static void on_listener(void *owner, unsigned events)
 		take_connection(link, fd);
 }
 
+/* Imports parse mail: each thread has a place to note what. */
+static int on_thread_start(void *owner, uint32_t thread, void **ret_thread_state, struct err *err)
+{
+	(void)owner;
+	(void)thread;
+	(void)err;
+	*ret_thread_state = NULL;
+	notes_thread_join();
+	return 0;
+}
+
+static void on_thread_stop(void *owner, void *thread_state)
+{
+	(void)owner;
+	(void)thread_state;
+	notes_thread_leave();
+}
+
 int admin_link_start(struct loop *loop, struct admin *admin, const char *path,
 	struct admin_link **ret, struct err *err)
 {
-	const struct workers_options pool = {
-		.name = "admin", .threads = THREADS, .queue_max = CONNECTIONS_MAX, .loop = loop};
+	const struct workers_options pool = {.name = "admin",
+		.threads = THREADS,
+		.queue_max = CONNECTIONS_MAX,
+		.on_start = on_thread_start,
+		.on_stop = on_thread_stop,
+		.loop = loop};
 	CLEANUP(admin_link_stop) struct admin_link *link = x_new(struct admin_link);
 
 	link->loop = loop;

@@ -80,6 +80,18 @@ static struct auth_options auth_options_of(const struct settings *s)
 		.default_domain = s->auth_default_domain};
 }
 
+static void set_admin_limits(struct process *p, const struct settings *s)
+{
+	const struct admin_limits limits = {.message_max_bytes = s->lmtp_message_max_bytes,
+		.folders_max = s->eas_folders_max,
+		.mime = {.parts = s->mime_parts_max,
+			.depth = s->mime_depth_max,
+			.header_bytes = s->mime_header_max_bytes},
+		.refuse_s = (uint32_t)s->poison_request_refuse_s};
+
+	admin_set_limits(p->admin, &limits);
+}
+
 static void set_log_level(const struct settings *s)
 {
 	int level = log_level_parse(s->server_log_level);
@@ -105,6 +117,7 @@ static void take_settings(struct process *p)
 	auth_set_options(p->auth, &auth_options);
 	lmtp_server_set_settings(p->lmtp, next);
 	submit_queue_set_settings(p->queue, next);
+	set_admin_limits(p, next);
 	engine_set_settings(&p->engine, next);
 	set_log_level(next);
 	p->settings = next;
@@ -117,7 +130,7 @@ static void take_settings(struct process *p)
 struct sweep {
 	struct job job;
 	struct process *process;
-	int64_t before_at, forget_before_at;
+	int64_t before_at, forget_before_at, imported_before_at;
 	int rc;
 	struct err err;
 };
@@ -131,6 +144,9 @@ static void run_sweep(struct job *job, void *thread_state)
 	if (sweep->rc == 0)
 		sweep->rc = store_poison_sweep(
 			sweep->process->store, sweep->forget_before_at, SWEEP_BATCH, &sweep->err);
+	if (sweep->rc == 0)
+		sweep->rc = store_import_sweep(
+			sweep->process->store, sweep->imported_before_at, SWEEP_BATCH, &sweep->err);
 }
 
 static void on_sweep_done(struct job *job, bool cancelled)
@@ -158,6 +174,8 @@ static void on_sweep_timer(void *owner)
 	sweep->process = p;
 	sweep->before_at = clock_now_at() - (int64_t)p->settings->store_tombstone_days * DAY_S;
 	sweep->forget_before_at = clock_now_at() - (int64_t)p->settings->poison_request_refuse_s;
+	sweep->imported_before_at =
+		clock_now_at() - (int64_t)p->settings->store_import_memory_days * DAY_S;
 	engine_submit(&p->engine, &sweep->job);
 }
 
@@ -377,6 +395,7 @@ static int start_admin(struct process *p, struct err *err)
 		.owner = p};
 
 	p->admin = admin_new(&o);
+	set_admin_limits(p, p->settings);
 	return admin_link_start(p->loop, p->admin, path, &p->admin_link, err);
 }
 

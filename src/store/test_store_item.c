@@ -554,8 +554,55 @@ static void test_tombstone_sweep(void)
 	world_free(&w);
 }
 
+static uint8_t import_hashes[3][STORE_IMPORT_HASH];
+
+static int note_imports(struct store_tx *tx, struct world *w, struct err *err)
+{
+	for (int i = 0; i < 3; i++) {
+		if (store_import_note(tx, w->anna, w->inbox, import_hashes[i], 100 + i, err) < 0 ||
+			store_import_note(tx, w->anna, w->inbox, import_hashes[i], 200, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int imports_known(struct world *w, struct folder_id folder)
+{
+	CLEANUP(store_read_end) struct store_read *rd = reading(w);
+	struct err err = ERR_INIT;
+	int n = 0;
+
+	for (int i = 0; i < 3; i++) {
+		bool known = false;
+
+		REQUIRE_OK(store_import_known(rd, w->anna, folder, import_hashes[i], &known, &err),
+			&err);
+		n += known;
+	}
+	return n;
+}
+
+static void test_imports(void)
+{
+	struct world *w = world_new();
+	struct err err = ERR_INIT;
+
+	store_import_hash("a", 1, import_hashes[0]);
+	store_import_hash("b", 1, import_hashes[1]);
+	store_import_hash("", 0, import_hashes[2]);
+	CHECK_INT(imports_known(w, w->inbox), 0);
+	REQUIRE_OK(transact(w, note_imports, &err), &err);
+	CHECK_INT(imports_known(w, w->inbox), 3);
+	CHECK_INT(imports_known(w, (struct folder_id){w->inbox.v + 1}), 0);
+	CHECK_INT(store_import_sweep(w->store, 102, 1, &err), 1);
+	CHECK_INT(imports_known(w, w->inbox), 2);
+	CHECK_INT(store_import_sweep(w->store, 102, 10, &err), 0);
+	CHECK_INT(imports_known(w, w->inbox), 1);
+	world_free(&w);
+}
+
 TEST_MAIN(TEST(test_add_and_load), TEST(test_properties), TEST(test_missing_items),
 	TEST(test_unknown_places), TEST(test_delete_and_move), TEST(test_changes),
 	TEST(test_one_seq_per_transaction), TEST(test_scan_and_count), TEST(test_body_files),
 	TEST(test_damaged_body_file), TEST(test_empty_body), TEST(test_quota),
-	TEST(test_tombstone_sweep))
+	TEST(test_tombstone_sweep), TEST(test_imports))
