@@ -130,4 +130,23 @@ bool mime_address_is_valid(const char *address);
 NODISCARD int mime_prepare_send(const void *raw, size_t len, const char *from, const char *domain,
 	int64_t now_at, struct buf *out, struct buf *bcc, struct err *err);
 
+/* A reply or forward whose original the server adds (SmartReply, SmartForward). */
+struct mime_compose {
+	const void *raw; /* what the client wrote */
+	size_t len;
+	const void *source; /* the original */
+	size_t source_len;
+	bool forward;       /* with its attachments, and unquoted */
+	bool replace;       /* nothing of the original is added (ReplaceMime), but the threading */
+	size_t quote_max;   /* bytes of the original's text, and of its HTML */
+	const struct mime_limits *limits;
+};
+/*
+ * The client's message with the original below its text, in each form (plain, HTML) that the client wrote; inline images of the original
+ * with its HTML, attachments when it is a forward; In-Reply-To and References where the client left them out. The structure of the
+ * client's message stays. A signed or encrypted message of the client is left as it is; a signed or encrypted original is forwarded
+ * as an attachment. Not a message at all: it passes through. Appends; failures of memory only.
+ */
+NODISCARD int mime_compose(const struct mime_compose *c, struct buf *out, struct err *err);
+
 #endif

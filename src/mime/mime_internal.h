@@ -197,6 +197,9 @@ void mime_body_start(struct buf *out, const struct mime_part *p, const char *raw
 	uint32_t *ret_cpid);
 
 /* --- mime_recode.c --- */
+/* Text with CRLF as quoted-printable; bytes as base64 in lines, without a line end behind. */
+void mime_recode_add_qp(struct buf *out, const char *p, const char *end);
+void mime_recode_add_base64(struct buf *out, const char *p, const char *end);
 /* The message in UTF-8 headers and 7-bit contents. */
 void mime_recode(struct buf *out, const char *raw, size_t len);
 
@@ -208,5 +211,17 @@ void mime_thread_fill(struct arena *arena, struct mime_slice thread_index, struc
 
 /* --- mime_class.c --- */
 void mime_class_find(const struct mime_tree *tree, const char *raw, struct mime_summary *s);
+
+/* --- mime_quote.c: the text of a reply and of a forward --- */
+struct mime_quote {
+	const struct mime_summary *mine, *theirs;
+	const char *raw, *source;
+	size_t len, source_len;
+	bool forward;
+	size_t max; /* bytes of the original */
+};
+/* Clean UTF-8 with CRLF: what the client wrote, then the original. */
+NODISCARD int mime_quote_text(const struct mime_quote *q, struct buf *out, struct err *err);
+NODISCARD int mime_quote_html(const struct mime_quote *q, struct buf *out, struct err *err);
 
 #endif

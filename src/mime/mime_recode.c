@@ -23,7 +23,7 @@ static bool qp_literal(uint8_t c, bool at_end)
 	return c > ' ' && c < 0x7f && c != '=';
 }
 
-static void add_qp(struct buf *out, const char *p, const char *end)
+void mime_recode_add_qp(struct buf *out, const char *p, const char *end)
 {
 	size_t column = 0;
 
@@ -49,7 +49,7 @@ static void add_qp(struct buf *out, const char *p, const char *end)
 	}
 }
 
-static void add_base64(struct buf *out, const char *p, const char *end)
+void mime_recode_add_base64(struct buf *out, const char *p, const char *end)
 {
 	while (p < end) {
 		size_t n = MIN((size_t)(end - p), (size_t)BASE64_LINE_BYTES);
@@ -103,10 +103,10 @@ static void add_part(struct buf *out, const struct mime_node *n, const char *raw
 		add_message(out, body, (size_t)(end - body), nesting + 1);
 	} else if (is_text) {
 		add_header(out, n, raw, "quoted-printable");
-		add_qp(out, body, end);
+		mime_recode_add_qp(out, body, end);
 	} else {
 		add_header(out, n, raw, "base64");
-		add_base64(out, body, end);
+		mime_recode_add_base64(out, body, end);
 	}
 }
 
