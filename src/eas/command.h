@@ -48,6 +48,8 @@ void eas_get_item_estimate(struct eas_call *call);
 void eas_get_attachment(struct eas_call *call);
 void eas_item_operations(struct eas_call *call);
 void eas_send_mail(struct eas_call *call);
+void eas_smart_reply(struct eas_call *call);
+void eas_smart_forward(struct eas_call *call);
 
 /* ---- replies ---- */
 /* An HTTP status without a body. */

@@ -35,6 +35,8 @@ static void (*const commands[EAS_CMD_COUNT])(struct eas_call *call) = {
 	[EAS_CMD_GetAttachment] = eas_get_attachment,
 	[EAS_CMD_ItemOperations] = eas_item_operations,
 	[EAS_CMD_SendMail] = eas_send_mail,
+	[EAS_CMD_SmartForward] = eas_smart_forward,
+	[EAS_CMD_SmartReply] = eas_smart_reply,
 };
 
 bool eas_version_offered(const struct settings *settings, unsigned version)
@@ -253,7 +255,11 @@ static bool type_is(const char *header, const char *type)
 /* Before 14.0 mail comes as it is. */
 static bool body_is_message(const struct eas_call *call)
 {
-	return call->query->command == EAS_CMD_SendMail && call->version < 140;
+	enum eas_command command = call->query->command;
+
+	return call->version < 140 &&
+	       (command == EAS_CMD_SendMail || command == EAS_CMD_SmartReply ||
+		       command == EAS_CMD_SmartForward);
 }
 
 static bool content_type_fits(const struct eas_call *call)

@@ -224,7 +224,7 @@ static void test_refusals(void)
 		{PATH "Cmd=Sync&ItemId=%ff" GOOD, "14.1", 400, 0}, {PATH "!!!!", "14.1", 400, 0},
 		{PATH "jAAJ", "14.1", 400, 0}, {PATH "jAAJBAp2MTQw", "14.1", 400, 0},
 		{PATH "jAUJBAF2AAF0", "14.1", 501, 0},     /* code 5 */
-		{PATH "jAIJBAF2AAF0", "14.1", 200, 137},   /* SmartForward */
+		{PATH "jBAJBAF2AAF0", "14.1", 200, 137},   /* Search */
 		{PATH "jAAJBAAAAXQ=", "14.1", 200, 108},   /* no device id */
 		{PATH "jAAJBAF2AAA=", "14.1", 200, 109},   /* no device type */
 		{PATH "jAAJBAF2AwECAwF0", "14.1", 400, 0}, /* a key of 3 bytes */
