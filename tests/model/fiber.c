@@ -56,6 +56,40 @@ static struct fiber fibers[FIBERS_MAX] = {{.state = FIBER_READY}}; /* 0: main */
 static unsigned current, started;
 static struct rng choices;
 
+/* ASan wants to know of each change of stacks, and where main's is. */
+#ifdef WITH_ASAN
+static unsigned previous;
+static const void *main_stack;
+static size_t main_stack_bytes;
+
+static void leave(unsigned from, unsigned to)
+{
+	bool ends = fibers[from].state == FIBER_FREE || fibers[from].state == FIBER_ENDED;
+
+	previous = from;
+	__sanitizer_start_switch_fiber(ends ? NULL : &fibers[from].fake_stack,
+		to == 0 ? main_stack : fibers[to].stack, to == 0 ? main_stack_bytes : STACK_BYTES);
+}
+
+static void arrive(void *fake_stack)
+{
+	const void *bottom;
+	size_t bytes;
+
+	__sanitizer_finish_switch_fiber(fake_stack, &bottom, &bytes);
+	if (previous == 0 && main_stack == NULL) {
+		main_stack = bottom;
+		main_stack_bytes = bytes;
+	}
+}
+#else
+static void leave(unsigned from, unsigned to)
+{
+	(void)from;
+	(void)to;
+}
+#endif
+
 /* ---- numbers ---- */
 
 void rng_seed(struct rng *r, uint64_t seed)
@@ -117,17 +151,10 @@ static void switch_to(unsigned to)
 	if (to == from)
 		return;
 	current = to;
-#ifdef WITH_ASAN
-	{
-		bool ends = fibers[from].state == FIBER_FREE || fibers[from].state == FIBER_ENDED;
-
-		__sanitizer_start_switch_fiber(ends ? NULL : &fibers[from].fake_stack,
-			fibers[to].stack, fibers[to].stack != NULL ? STACK_BYTES : 0);
-	}
-#endif
+	leave(from, to);
 	(void)swapcontext(&fibers[from].context, &fibers[to].context);
 #ifdef WITH_ASAN
-	__sanitizer_finish_switch_fiber(fibers[from].fake_stack, NULL, NULL);
+	arrive(fibers[from].fake_stack);
 #endif
 }
 
@@ -160,7 +187,7 @@ static void fiber_main(void)
 	struct fiber *f = &fibers[current];
 
 #ifdef WITH_ASAN
-	__sanitizer_finish_switch_fiber(NULL, NULL, NULL);
+	arrive(NULL);
 #endif
 	if (f->is_thread)
 		(void)f->thread_fn(f->arg);

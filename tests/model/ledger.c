@@ -25,7 +25,7 @@ static void history_add(struct history *h, uint32_t value)
 	h->values[h->count++] = value;
 }
 
-void ledger_clear(struct world *w)
+void ledger_free(struct world *w)
 {
 	for (size_t f = 0; f < FOLDERS; f++) {
 		for (size_t i = 0; w->truth[f] != NULL && i < ITEMS_MAX; i++) {
@@ -33,11 +33,20 @@ void ledger_clear(struct world *w)
 				mem_free(w->truth[f][i].groups[g].values);
 		}
 		mem_free(w->truth[f]);
-		w->truth[f] = x_calloc(ITEMS_MAX, sizeof(*w->truth[f]));
+		w->truth[f] = NULL;
 	}
 	mem_free(w->doubtful);
+	mem_free(w->published);
 	w->doubtful = NULL;
-	w->doubtful_count = w->published_count = 0;
+	w->published = NULL;
+	w->doubtful_count = w->published_count = w->published_cap = 0;
+}
+
+void ledger_clear(struct world *w)
+{
+	ledger_free(w);
+	for (size_t f = 0; f < FOLDERS; f++)
+		w->truth[f] = x_calloc(ITEMS_MAX, sizeof(*w->truth[f]));
 }
 
 unsigned ledger_folder(const struct world *w, struct folder_id id)

@@ -90,8 +90,6 @@ static unsigned run_share(const struct options *o, unsigned share)
 		failed += run_seed(&w, seed) ? 0 : 1;
 	}
 	(void)alarm(0);
-	world_reset(&w, 0);
-	world_close(&w);
 	world_deinit(&w);
 	if (o->verbose)
 		printf("# %lu requests, %lu faults\n", w.requests, vfs_fault_count());
@@ -137,8 +135,6 @@ static bool run_scenario(const struct scenario *s, bool verbose)
 	s->run(&w);
 	(void)alarm(0);
 	good = !w.failed;
-	world_reset(&w, 0);
-	world_close(&w);
 	world_deinit(&w);
 	return good;
 }

@@ -279,6 +279,7 @@ void model_print_trace(const struct world *w, int phone);
 /* ---- ledger.c ---- */
 
 void ledger_clear(struct world *w);
+void ledger_free(struct world *w);
 /* The store's publisher: by whom is fiber_owner(), a struct writer that lives until the flush. */
 void ledger_publish(const struct change_event *events, size_t count, struct world *w);
 /* Takes over what was published, in the order of the commits: a commit can be read, and others be

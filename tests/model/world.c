@@ -143,6 +143,13 @@ static void open_server(struct world *w)
 	eas_server_init(&w->server, w->store, w->watches, w->settings);
 }
 
+static void free_phones(struct world *w)
+{
+	for (size_t i = 0; i < w->phone_count; i++)
+		phone_deinit(&w->phones[i]);
+	w->phone_count = 0;
+}
+
 void world_close(struct world *w)
 {
 	if (w->store == NULL)
@@ -227,6 +234,12 @@ void world_deinit(struct world *w)
 		(void)snprintf(path, sizeof(path), "%s/%s", w->dir, names[i]);
 		(void)remove(path);
 	}
+	world_close(w);
+	free_phones(w);
+	ledger_free(w);
+	vfs_clear();
+	for (size_t i = 0; i < TRACE_LINES; i++)
+		mem_free(w->trace[i]);
 	settings_unref(&w->settings);
 	mem_free(w->image);
 }
@@ -234,9 +247,7 @@ void world_deinit(struct world *w)
 void world_reset(struct world *w, uint64_t seed)
 {
 	world_close(w);
-	for (size_t i = 0; i < w->phone_count; i++)
-		phone_deinit(&w->phones[i]);
-	w->phone_count = 0;
+	free_phones(w);
 	ledger_clear(w);
 	vfs_clear();
 	vfs_file_put(w->db_path, w->image, w->image_len);
