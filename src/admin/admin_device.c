@@ -117,6 +117,7 @@ int admin_device(
 
 int admin_device_show(struct admin_call *call, struct err *err)
 {
+	const char *recovery;
 	struct user *user;
 	struct device *d;
 
@@ -131,6 +132,9 @@ int admin_device_show(struct admin_call *call, struct err *err)
 	admin_put(call->result, "imei", d->imei);
 	admin_put(call->result, "language", d->language);
 	admin_put(call->result, "operator", d->operator_name);
+	if (store_device_recovery(call->rd, d->id, call->arena, &recovery, err) < 0)
+		return -1;
+	admin_put(call->result, "recovery_password", recovery);
 	admin_put_number(call->result, "first_seen_at", (uint64_t)d->first_seen_at);
 	admin_put_number(call->result, "provisioned_at", (uint64_t)d->provisioned_at);
 	admin_put_number(call->result, "policy_version", d->policy_version);

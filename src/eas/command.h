@@ -42,6 +42,7 @@ void eas_folder_create(struct eas_call *call);
 void eas_folder_update(struct eas_call *call);
 void eas_folder_delete(struct eas_call *call);
 void eas_move_items(struct eas_call *call);
+void eas_settings(struct eas_call *call);
 void eas_sync(struct eas_call *call);
 void eas_ping(struct eas_call *call);
 void eas_get_item_estimate(struct eas_call *call);
@@ -73,6 +74,13 @@ bool eas_version_offered(const struct settings *settings, unsigned version);
 
 /* Settings as the rules that the policy room wants. */
 void eas_policy_rules(const struct settings *settings, struct policy_rules *ret);
+
+/* ---- DeviceInformation (settings.c), which Provision has, too ---- */
+/* set: the element Set in it. */
+void eas_device_information(const struct wbxml_node *set, struct device_information *ret);
+/* Does it say anything that is not known? (outbound_sms counts as new.) */
+bool eas_device_information_is_new(
+	const struct device_information *information, const struct device *device);
 
 /* ---- waiting (wait.c) ---- */
 /*

@@ -29,6 +29,7 @@ static void (*const commands[EAS_CMD_COUNT])(struct eas_call *call) = {
 	[EAS_CMD_FolderUpdate] = eas_folder_update,
 	[EAS_CMD_FolderDelete] = eas_folder_delete,
 	[EAS_CMD_MoveItems] = eas_move_items,
+	[EAS_CMD_Settings] = eas_settings,
 	[EAS_CMD_Sync] = eas_sync,
 	[EAS_CMD_Ping] = eas_ping,
 	[EAS_CMD_GetItemEstimate] = eas_get_item_estimate,

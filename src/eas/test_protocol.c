@@ -67,7 +67,7 @@ static void test_only_what_works_is_advertised(void)
 
 	eas_add_commands(&out);
 	CHECK_STR(buf_cstr(&out),
-		"Sync,SendMail,SmartForward,SmartReply,GetAttachment,FolderSync,FolderCreate,FolderDelete,FolderUpdate,MoveItems,GetItemEstimate,Ping,ItemOperations,Provision");
+		"Sync,SendMail,SmartForward,SmartReply,GetAttachment,FolderSync,FolderCreate,FolderDelete,FolderUpdate,MoveItems,GetItemEstimate,Settings,Ping,ItemOperations,Provision");
 	buf_deinit(&out);
 }
 

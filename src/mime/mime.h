@@ -96,6 +96,10 @@ struct mime_body {
 NODISCARD int mime_body_render(const struct mime_summary *s, const void *raw, size_t len,
 	enum mime_body_type type, uint64_t max_bytes, struct mime_body *ret, struct err *err);
 
+/* Of a text that is no message, in UTF-8: HTML to text with LF line ends, text to a small HTML document. Appended. */
+void mime_text_from_html(struct buf *out, const char *html);
+void mime_text_to_html(struct buf *out, const char *text);
+
 /* Decoded bytes of one part (attachments: FileReference fetches). ERR_NOT_FOUND for a bad index. */
 NODISCARD int mime_part_decode(const struct mime_summary *s, const void *raw, size_t len,
 	uint32_t part_index, struct buf *out, struct err *err);

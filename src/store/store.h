@@ -337,6 +337,31 @@ NODISCARD int store_device_set_wipe(struct store_tx *tx, struct device_id id, en
 NODISCARD int store_device_set_blocked(struct store_tx *tx, struct device_id id, bool blocked, struct err *err);
 NODISCARD int store_device_delete(struct store_tx *tx, struct device_id id, struct err *err);
 
+/* What a phone says of itself; NULL: as it is known. ERR_NOT_FOUND. */
+struct device_information {
+	const char *model, *imei, *friendly_name, *os, *language, *phone_number, *operator_name;
+	int outbound_sms; /* may the server send text messages through it? 1, 0; -1: as it is known */
+};
+NODISCARD int store_device_set_information(struct store_tx *tx, struct device_id id, const struct device_information *information, struct err *err);
+/* The password that opens the phone when its own is forgotten; "": none. */
+NODISCARD int store_device_recovery(struct store_read *rd, struct device_id id, struct arena *arena, const char **ret, struct err *err);
+NODISCARD int store_device_set_recovery(struct store_tx *tx, struct device_id id, const char *password, struct err *err);
+
+/* ---- out of office ([MS-ASCMD] 2.2.3.117) ---- */
+enum oof_audience { OOF_INTERNAL = 0, OOF_EXTERNAL_KNOWN, OOF_EXTERNAL_UNKNOWN, OOF_AUDIENCES };
+struct oof_message {
+	bool enabled, html;
+	const char *text; /* never NULL from store_oof_load() */
+};
+struct oof {
+	uint8_t state;          /* 0 off, 1 on, 2 from start_at to end_at */
+	int64_t start_at, end_at;
+	struct oof_message messages[OOF_AUDIENCES];
+};
+/* One that was never set: all off and empty. */
+NODISCARD int store_oof_load(struct store_read *rd, struct owner_id owner, struct arena *arena, struct oof *ret, struct err *err);
+NODISCARD int store_oof_save(struct store_tx *tx, struct owner_id owner, const struct oof *oof, struct err *err);
+
 /* ---- policy: one document, for everybody; raising its version publishes CHANGE_GLOBAL ---- */
 struct policy_row {
 	uint64_t version;      /* starts at 1 */

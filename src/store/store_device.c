@@ -328,6 +328,64 @@ int store_device_set_policy(struct store_tx *tx, struct device_id id, uint32_t t
 	return updated(tx, st, id, err);
 }
 
+int store_device_set_information(struct store_tx *tx, struct device_id id,
+	const struct device_information *information, struct err *err)
+{
+	CLEANUP(db_done) struct db_stmt *st = NULL;
+
+	if (store_prepare_tx(tx,
+		    "UPDATE devices SET model = COALESCE($2, model), imei = COALESCE($3, imei),"
+		    " friendly_name = COALESCE($4, friendly_name), os = COALESCE($5, os),"
+		    " language = COALESCE($6, language),"
+		    " phone_number = COALESCE($7, phone_number),"
+		    " operator_name = COALESCE($8, operator_name),"
+		    " outbound_sms = CASE WHEN $9 < 0 THEN outbound_sms ELSE $9 END WHERE id = $1",
+		    &st, err) < 0)
+		return -1;
+	db_bind_u64(st, 1, id.v);
+	db_bind_text(st, 2, information->model);
+	db_bind_text(st, 3, information->imei);
+	db_bind_text(st, 4, information->friendly_name);
+	db_bind_text(st, 5, information->os);
+	db_bind_text(st, 6, information->language);
+	db_bind_text(st, 7, information->phone_number);
+	db_bind_text(st, 8, information->operator_name);
+	db_bind_i64(st, 9, information->outbound_sms);
+	return updated(tx, st, id, err);
+}
+
+int store_device_recovery(struct store_read *rd, struct device_id id, struct arena *arena,
+	const char **ret, struct err *err)
+{
+	CLEANUP(db_done) struct db_stmt *st = NULL;
+	struct store_row row = {.arena = arena};
+	int rc;
+
+	*ret = "";
+	if (store_prepare(rd, "SELECT recovery_password FROM devices WHERE id = $1", &st, err) < 0)
+		return -1;
+	db_bind_u64(st, 1, id.v);
+	rc = db_step(st, err);
+	if (rc <= 0)
+		return rc;
+	row.st = st;
+	*ret = store_row_text(&row);
+	return store_row_end(&row, err);
+}
+
+int store_device_set_recovery(
+	struct store_tx *tx, struct device_id id, const char *password, struct err *err)
+{
+	CLEANUP(db_done) struct db_stmt *st = NULL;
+
+	if (store_prepare_tx(
+		    tx, "UPDATE devices SET recovery_password = $2 WHERE id = $1", &st, err) < 0)
+		return -1;
+	db_bind_u64(st, 1, id.v);
+	db_bind_text(st, 2, store_text(password));
+	return updated(tx, st, id, err);
+}
+
 /* ---- administrative changes ---- */
 
 /* st changes one device and returns its owner. */

@@ -196,8 +196,21 @@ static const char *const step_9[] = {
 	NULL,
 };
 
-const struct store_schema_step store_schema_steps[] = {
-	{step_1}, {step_2}, {step_3}, {step_4}, {step_5}, {step_6}, {step_7}, {step_8}, {step_9}};
+/* Out of office, as phones set it; what a phone leaves for the case that its password is forgotten.
+ */
+static const char *const step_10[] = {
+	"CREATE TABLE oof (owner BIGINT PRIMARY KEY, state BIGINT NOT NULL,"
+	" start_at BIGINT NOT NULL, end_at BIGINT NOT NULL) WITHOUT ROWID",
+	"CREATE TABLE oof_messages (owner BIGINT NOT NULL, audience BIGINT NOT NULL,"
+	" enabled BIGINT NOT NULL, html BIGINT NOT NULL, message TEXT NOT NULL,"
+	" PRIMARY KEY (owner, audience)) WITHOUT ROWID",
+	"ALTER TABLE devices ADD COLUMN recovery_password TEXT NOT NULL DEFAULT ''",
+	"ALTER TABLE devices ADD COLUMN outbound_sms BIGINT NOT NULL DEFAULT 0",
+	NULL,
+};
+
+const struct store_schema_step store_schema_steps[] = {{step_1}, {step_2}, {step_3}, {step_4},
+	{step_5}, {step_6}, {step_7}, {step_8}, {step_9}, {step_10}};
 const size_t store_schema_step_count = sizeof(store_schema_steps) / sizeof(store_schema_steps[0]);
 
 struct migration {

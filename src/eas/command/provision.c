@@ -31,7 +31,7 @@ struct provision {
 	uint32_t temporary, final;
 	uint8_t acknowledged;
 	enum wipe_state wipe;
-	bool save_information;
+	struct device_information information;
 };
 
 static uint32_t new_policy_key(void)
@@ -89,32 +89,7 @@ static int information_tx(struct store_tx *tx, void *owner, struct err *err)
 {
 	struct provision *p = owner;
 
-	return store_device_save(tx, p->call->device, err);
-}
-
-/* An absent value keeps what is known, an empty one deletes ([MS-ASCMD] 2.2.3.44). */
-static void take_text(
-	struct provision *p, const struct wbxml_node *set, unsigned tag, const char **field)
-{
-	const char *text = wbxml_text(set, tag);
-
-	if (text == NULL || strcmp(text, *field) == 0)
-		return;
-	*field = text;
-	p->save_information = true;
-}
-
-static void take_information(struct provision *p, const struct wbxml_node *set)
-{
-	struct device *d = p->call->device;
-
-	take_text(p, set, TAG_Settings_Model, &d->model);
-	take_text(p, set, TAG_Settings_IMEI, &d->imei);
-	take_text(p, set, TAG_Settings_FriendlyName, &d->friendly_name);
-	take_text(p, set, TAG_Settings_OS, &d->os);
-	take_text(p, set, TAG_Settings_OSLanguage, &d->language);
-	take_text(p, set, TAG_Settings_PhoneNumber, &d->phone_number);
-	take_text(p, set, TAG_Settings_MobileOperator, &d->operator_name);
+	return store_device_set_information(tx, p->call->device->id, &p->information, err);
 }
 
 static void begin(struct provision *p, unsigned status)
@@ -298,8 +273,8 @@ static int provision(struct provision *p, struct err *err)
 		return 0;
 	}
 	if (set != NULL)
-		take_information(p, set);
-	if (p->save_information &&
+		eas_device_information(set, &p->information);
+	if (set != NULL && eas_device_information_is_new(&p->information, p->call->device) &&
 		store_transact(p->call->server->store, information_tx, p, err) < 0)
 		return -1;
 	if (load_policy(p, err) < 0)
