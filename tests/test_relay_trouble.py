@@ -38,6 +38,41 @@ class Trouble(RelayCase):
             self.assert_queue_empty()
             self.setUp()
 
+    def test_slow_relay(self):
+        """One that never answers a message: cut after relay.timeout_s, and tried again."""
+        device = self.phone()
+        self.server.write_config(relay_timeout_s="1")
+        self.server.bellhop("reload")
+        self.sink.gate = threading.Event()
+        try:
+            self.assert_sent(self.send(device, message(FAR)))
+            (row,) = eventually(lambda: [r for r in self.queue() if r["attempts"]])
+            self.assertEqual(row["state"], "waiting")
+            self.assertEqual(self.sink.messages, [])
+        finally:
+            self.sink.gate.set()
+            self.server.write_config(relay_timeout_s="300")
+            self.server.bellhop("reload")
+        self.sink.gate = None
+        self.sink.wait()
+        self.assert_queue_empty()
+
+    def test_stop(self):
+        """An orderly stop of the engine waits for the answer to a message that is out: it is not sent again."""
+        device = self.phone()
+        self.sink.gate = threading.Event()
+        self.assert_sent(self.send(device, message(FAR)))
+        self.assertTrue(self.sink.at_gate.wait(20))
+        mark = self.server.log_mark()
+        restart = threading.Thread(target=self.server.bellhop, args=("restart", "engine"))
+        restart.start()
+        self.server.wait_log("engine_stopping", mark)
+        self.sink.gate.set()
+        restart.join()
+        retry(lambda: device.folder_sync("0"))
+        self.assert_queue_empty()
+        self.assertEqual(len(self.sink.messages), 1)
+
     def test_relay_down(self):
         device = self.phone()
         self.sink.stop_listening()

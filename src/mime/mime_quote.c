@@ -62,7 +62,7 @@ static int render(const struct mime_summary *s, const char *raw, size_t len,
 
 static void add_quoted_lines(struct buf *out, const struct buf *text)
 {
-	const char *p = (const char *)text->data, *end = p + text->len;
+	const char *p = mime_bytes(text->data, text->len), *end = p + text->len;
 
 	while (p < end) {
 		const char *nl = memchr(p, '\n', (size_t)(end - p));
@@ -209,7 +209,7 @@ static void add_html_block(struct buf *out, const struct mime_summary *s)
 /* Where the client's document ends showing things. */
 static size_t insert_at(const struct buf *html)
 {
-	const char *p = (const char *)html->data, *end = p + html->len;
+	const char *p = mime_bytes(html->data, html->len), *end = p + html->len;
 	const char *at = html->len > 0 ? find_nocase(p, end, "</body", true) : NULL;
 
 	if (at == NULL && html->len > 0)
@@ -230,7 +230,7 @@ int mime_quote_html(const struct mime_quote *q, struct buf *out, struct err *err
 		return -1;
 	}
 	at = insert_at(&mine.data);
-	inner = inner_html((const char *)theirs.data.data, theirs.data.len);
+	inner = inner_html(mime_bytes(theirs.data.data, theirs.data.len), theirs.data.len);
 	buf_add(out, mine.data.data, at);
 	add_html_block(out, q->theirs);
 	buf_add_str(out, q->forward ? "<div>\r\n"

@@ -6,6 +6,7 @@
 #include "store/store_backup.h"
 #include "store/store_check.h"
 #include "store/store_files.h"
+#include "store/store_queue.h"
 #include "store/test_store_util.h"
 
 #define BIG 5000
@@ -91,6 +92,48 @@ static void test_there_and_back(void)
 	CHECK(load_item(w, w->inbox, first) != NULL);
 	CHECK(load_item(w, w->inbox, after) == NULL);
 	CHECK(add_item(w, b, 30).v > after.v + UINT32_MAX);
+	store_close(&w->store);
+	store_files_remove(dir);
+	world_open_store(w);
+	world_free(&w);
+}
+
+static int enqueue(struct store_tx *tx, struct world *w, struct err *err)
+{
+	static const char *const to[] = {"a@far.example"};
+	const struct store_new_body body = {.bytes = (const uint8_t *)"x", .len = 1};
+	const struct queue_new mail = {.owner = w->anna,
+		.sender = "anna@example.org",
+		.recipients = to,
+		.recipient_count = 1,
+		.body = &body,
+		.now_at = 1};
+	struct queue_id id;
+
+	return store_queue_add(tx, &mail, &id, err);
+}
+
+/* It may have been sent after the backup: the administrator decides. */
+static void test_queued_mail_is_held(void)
+{
+	struct world *w = world_new();
+	CLEANUP(mem_freep) char *dir = x_printf("%s.backup", w->dir);
+	struct queue_counts counts = {0};
+	struct store_manifest m;
+	struct store_read *rd;
+	struct err err = ERR_INIT;
+
+	REQUIRE_OK(transact(w, enqueue, &err), &err);
+	REQUIRE_OK(back_up(w, dir, &m, &err), &err);
+	store_manifest_deinit(&m);
+	store_close(&w->store);
+	REQUIRE_OK(restore(w, dir, 0, &err), &err);
+	world_open_store(w);
+	CHECK_INT(check(w), 0);
+	rd = reading(w);
+	REQUIRE_OK(store_queue_count(rd, &counts, &err), &err);
+	store_read_end(&rd);
+	CHECK(counts.mails == 1 && counts.recipients == 1 && counts.held == 1);
 	store_close(&w->store);
 	store_files_remove(dir);
 	world_open_store(w);
@@ -254,5 +297,6 @@ static void test_ids_run_out(void)
 	world_free(&w);
 }
 
-TEST_MAIN(TEST(test_there_and_back), TEST(test_ids_are_ahead_of_the_clock), TEST(test_ended_early),
+TEST_MAIN(TEST(test_there_and_back), TEST(test_queued_mail_is_held),
+	TEST(test_ids_are_ahead_of_the_clock), TEST(test_ended_early),
 	TEST(test_sweep_is_held_back), TEST(test_lock), TEST(test_repair), TEST(test_ids_run_out))

@@ -191,7 +191,8 @@ static size_t on_read(char *out, size_t size, size_t count, void *owner)
 			memcpy(out, (const char *)m->raw + (t->at - m->head_len), n);
 	}
 	t->at += n;
-	t->all_out = n == 0;
+	/* libcurl knows the size, and does not ask again behind the end. */
+	t->all_out = t->at == m->head_len + m->len;
 	return n;
 }
 
