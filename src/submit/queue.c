@@ -7,7 +7,7 @@
  *
  * Invariants: a message is with one thread at a time (`claimed`). What the relay said is committed
  * before anything else is done with the message, however often the commit fails: giving up would
- * send it twice.
+ * send it twice. Reports are in queue_report.c.
  *
  * When the relay cannot be reached, nothing is asked of it for a moment: messages that are due
  * meanwhile count this as their attempt.
@@ -23,7 +23,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "account/account.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -31,6 +30,7 @@
 #include "base/str.h"
 #include "store/store_queue.h"
 #include "submit/bounce.h"
+#include "submit/queue_internal.h"
 
 #define THREADS_MAX    64
 #define LOOK_AGAIN_S   60 /* at the latest: the wall clock may have been set */
@@ -56,27 +56,14 @@ struct submit_queue {
 	char why_paused[256];
 };
 
-/* One message at work. */
-struct work {
-	struct submit_queue *queue;
-	const struct settings *settings;
-	struct arena *arena;
-	struct queue_mail *mail;
-	struct store_body body;
-	struct queue_result *results; /* room for each recipient */
-	size_t result_count;
-	int64_t now_at;
-};
-
 /* ---- the schedule ---- */
 
-static int64_t deadline_of(const struct work *w)
+int64_t queue_deadline(const struct work *w)
 {
 	return w->mail->queued_at + (int64_t)w->settings->relay_give_up_s;
 }
 
-/* After so many attempts. */
-static int64_t pause_after(const struct settings *s, uint32_t attempts)
+int64_t queue_pause_after(const struct settings *s, uint32_t attempts)
 {
 	uint64_t pause = s->relay_retry_min_s;
 
@@ -85,7 +72,7 @@ static int64_t pause_after(const struct settings *s, uint32_t attempts)
 	return (int64_t)MIN(pause, MAX(s->relay_retry_max_s, s->relay_retry_min_s));
 }
 
-static struct queue_result *add_result(struct work *w, const struct queue_recipient *r)
+struct queue_result *queue_add_result(struct work *w, const struct queue_recipient *r)
 {
 	struct queue_result *result = &w->results[w->result_count++];
 
@@ -107,7 +94,7 @@ static void add_outcome(struct work *w, const struct queue_recipient *r, enum re
 	/* Cut off by ourselves: that was no attempt. */
 	if (outcome == RELAY_LATER && atomic_load(&q->stopping))
 		return;
-	result = add_result(w, r);
+	result = queue_add_result(w, r);
 
 	result->attempts++;
 	result->last_at = w->now_at;
@@ -116,20 +103,20 @@ static void add_outcome(struct work *w, const struct queue_recipient *r, enum re
 	if (outcome == RELAY_ACCEPTED) {
 		result->gone = true;
 		atomic_fetch_add(&q->sent, 1);
-	} else if (outcome == RELAY_REFUSED || w->now_at >= deadline_of(w)) {
+	} else if (outcome == RELAY_REFUSED || w->now_at >= queue_deadline(w)) {
 		result->state = QUEUE_FAILED;
 		atomic_fetch_add(&q->failed, 1);
 	} else {
 		/* The last attempt is at the deadline. */
-		result->next_at = MIN(w->now_at + pause_after(w->settings, result->attempts),
-			MAX(deadline_of(w), w->now_at + 1));
+		result->next_at = MIN(w->now_at + queue_pause_after(w->settings, result->attempts),
+			MAX(queue_deadline(w), w->now_at + 1));
 		atomic_fetch_add(&q->deferred, 1);
 	}
 }
 
 /* ---- writing down ---- */
 
-static int set_tx(struct store_tx *tx, void *owner, struct err *err)
+int queue_set_tx(struct store_tx *tx, void *owner, struct err *err)
 {
 	struct work *w = owner;
 
@@ -150,12 +137,13 @@ static void nap(struct submit_queue *q, uint32_t seconds)
 }
 
 /* Until it is done: only a stop leaves the message as it was. */
-static bool commit_results(struct work *w)
+bool queue_commit_results(struct work *w)
 {
 	for (;;) {
 		struct err err = ERR_INIT;
 
-		if (w->result_count == 0 || store_transact(w->queue->store, set_tx, w, &err) == 0) {
+		if (w->result_count == 0 ||
+			store_transact(w->queue->store, queue_set_tx, w, &err) == 0) {
 			w->result_count = 0;
 			return true;
 		}
@@ -239,7 +227,10 @@ static void send_batch(struct work *w, struct queue_recipient *const *batch, siz
 	add_received(w, &head);
 	message.head = head.data;
 	message.head_len = head.len;
-	if (is_paused(w->queue, &err)) {
+	if (w->body.bytes == NULL) {
+		for (size_t i = 0; i < count; i++)
+			add_outcome(w, batch[i], RELAY_LATER, w->body_err.text);
+	} else if (is_paused(w->queue, &err)) {
 		for (size_t i = 0; i < count; i++)
 			add_outcome(w, batch[i], RELAY_LATER, err.text);
 	} else if (w->queue->transport(w->settings, &message, &w->queue->stopping, answers, &err) <
@@ -276,157 +267,10 @@ static bool send_due(struct work *w)
 			continue;
 		send_batch(w, batch, count);
 		count = 0;
-		if (!commit_results(w) || atomic_load(&w->queue->stopping))
+		if (!queue_commit_results(w) || atomic_load(&w->queue->stopping))
 			return false;
 	}
 	return true;
-}
-
-/* ---- reports ---- */
-
-struct report {
-	struct work *work;
-	struct account_mail *mail; /* NULL: nobody to tell */
-	const char *why;           /* for the event log */
-};
-
-static int log_failures(struct store_tx *tx, const struct report *report, struct err *err)
-{
-	const struct work *w = report->work;
-
-	for (size_t i = 0; i < w->mail->recipient_count; i++) {
-		const struct queue_recipient *r = &w->mail->recipients[i];
-		CLEANUP(mem_freep) char *result = NULL;
-		struct log_row row = {.at = w->now_at,
-			.actor = "server",
-			.user = w->mail->sender,
-			.address = "",
-			.device_id = "",
-			.device_type = "",
-			.action = report->why};
-
-		if (r->state != QUEUE_FAILED)
-			continue;
-		result = x_printf("<%s>: %s", r->address, r->answer);
-		row.result = result;
-		if (store_log_add(tx, &row, err) < 0)
-			return -1;
-	}
-	return 0;
-}
-
-static int report_tx(struct store_tx *tx, void *owner, struct err *err)
-{
-	struct report *report = owner;
-	struct work *w = report->work;
-	const struct device_id nobody = {0};
-	struct item_id id;
-
-	if (report->mail != NULL && account_mail_add(tx, w->mail->owner, FOLDER_INBOX, report->mail,
-					    w->now_at, false, nobody, &id, err) < 0)
-		return -1;
-	if (log_failures(tx, report, err) < 0)
-		return -1;
-	return set_tx(tx, w, err);
-}
-
-static void compose(struct work *w, struct buf *out)
-{
-	struct bounce_recipient *failed =
-		arena_x_alloc(w->arena, w->mail->recipient_count * sizeof(*failed));
-	struct bounce bounce = {.hostname = w->settings->hostname,
-		.to = w->mail->sender,
-		.recipients = failed,
-		.queued_at = w->mail->queued_at,
-		.now_at = w->now_at,
-		.raw = w->body.bytes,
-		.len = w->body.len};
-
-	for (size_t i = 0; i < w->mail->recipient_count; i++) {
-		const struct queue_recipient *r = &w->mail->recipients[i];
-
-		if (r->state == QUEUE_FAILED)
-			failed[bounce.recipient_count++] =
-				(struct bounce_recipient){r->address, r->answer, r->last_at};
-	}
-	bounce_compose(&bounce, out);
-}
-
-static void fill_results(struct work *w, bool gone)
-{
-	w->result_count = 0;
-	for (size_t i = 0; i < w->mail->recipient_count; i++) {
-		const struct queue_recipient *r = &w->mail->recipients[i];
-		struct queue_result *result;
-
-		if (r->state != QUEUE_FAILED)
-			continue;
-		result = add_result(w, r);
-		result->gone = gone;
-		result->attempts++;
-		result->next_at = w->now_at + pause_after(w->settings, result->attempts);
-	}
-}
-
-static int deliver_report(struct work *w, struct err *err)
-{
-	const struct mime_limits limits = {.parts = w->settings->mime_parts_max,
-		.depth = w->settings->mime_depth_max,
-		.header_bytes = w->settings->mime_header_max_bytes};
-	struct report report = {.work = w, .why = "mail returned"};
-	struct buf raw = BUF_INIT;
-	struct account_mail mail;
-	int rc = -1;
-
-	compose(w, &raw);
-	fill_results(w, true);
-	if (raw.failed)
-		(void)err_set(err, ERR_INTERNAL, "no memory for a report");
-	else if (account_mail_prepare(w->queue->store, raw.data, raw.len, &limits, &mail, err) ==
-		 0) {
-		report.mail = &mail;
-		rc = store_transact(w->queue->store, report_tx, &report, err);
-		account_mail_release(&mail);
-	}
-	buf_deinit(&raw);
-	return rc;
-}
-
-/* Nobody can be told: the event log is. */
-static int give_up_report(struct work *w, struct err *err)
-{
-	struct report report = {.work = w, .why = "mail lost"};
-
-	fill_results(w, true);
-	return store_transact(w->queue->store, report_tx, &report, err);
-}
-
-static void report_failures(struct work *w)
-{
-	bool to_nobody = w->mail->sender[0] == '\0';
-	struct err err = ERR_INIT;
-	int rc;
-
-	rc = to_nobody ? give_up_report(w, &err) : deliver_report(w, &err);
-	/* The user is gone, or the mailbox was full for as long as we try anything. */
-	if (rc < 0 && !to_nobody &&
-		(err.code == ERR_NOT_FOUND ||
-			w->now_at >= deadline_of(w) + (int64_t)w->settings->relay_give_up_s)) {
-		err = (struct err)ERR_INIT;
-		rc = give_up_report(w, &err);
-		to_nobody = true;
-	}
-	log_info(NULL, "report_finished", F_UINT("mail", w->mail->id.v),
-		F_STR("result", rc < 0      ? err_code_to_str(err.code)
-				: to_nobody ? "dropped"
-					    : "ok"));
-	if (rc == 0) {
-		if (!to_nobody)
-			atomic_fetch_add(&w->queue->reports, 1);
-		return;
-	}
-	fill_results(w, false);
-	(void)commit_results(w);
 }
 
 /* ---- one message ---- */
@@ -438,8 +282,10 @@ static int load(struct work *w, struct queue_id id, struct err *err)
 	if (store_read_begin(w->queue->store, &rd, err) < 0 ||
 		store_queue_load(rd, id, w->arena, &w->mail, err) < 0)
 		return -1;
-	if (w->body.bytes == NULL && store_queue_body(rd, id, &w->body, err) < 0)
-		return -1;
+	w->body_err = (struct err)ERR_INIT;
+	if (w->body.bytes == NULL && store_queue_body(rd, id, &w->body, &w->body_err) < 0)
+		log_error(NULL, "queue_read_finished", F_UINT("mail", id.v),
+			F_STR("result", err_code_to_str(w->body_err.code)), F_ERR(&w->body_err));
 	w->results = arena_x_alloc(
 		w->arena, (w->mail->recipient_count + 1) * sizeof(struct queue_result));
 	return 0;
@@ -457,7 +303,8 @@ static bool has_failures(const struct work *w)
 
 static void process(struct submit_queue *q, struct queue_id id)
 {
-	struct work w = {.queue = q, .arena = arena_new(0), .now_at = clock_now_at()};
+	struct work w = {
+		.queue = q, .store = q->store, .arena = arena_new(0), .now_at = clock_now_at()};
 	struct err err = ERR_INIT;
 
 	(void)pthread_mutex_lock(&q->lock);
@@ -467,8 +314,10 @@ static void process(struct submit_queue *q, struct queue_id id)
 		/* What the relay said is in the rows now. */
 		w.result_count = 0;
 		if (load(&w, id, &err) == 0 && has_failures(&w))
-			report_failures(&w);
+			queue_report_failures(&w);
 	}
+	if (w.reported)
+		atomic_fetch_add(&q->reports, 1);
 	if (err.code != 0 && err.code != ERR_NOT_FOUND) {
 		log_error(NULL, "queue_read_finished", F_UINT("mail", id.v),
 			F_STR("result", err_code_to_str(err.code)), F_ERR(&err));

@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 
 #include "base/clock.h"
+#include "store/store_internal.h"
 #include "store/store_queue.h"
 #include "store/test_store_util.h"
 
@@ -326,6 +327,36 @@ static void test_nobody_to_tell(void)
 	world_free(&w);
 }
 
+static int lose_body(struct store_tx *tx, struct world *w, struct err *err)
+{
+	(void)w;
+	return store_run_id(tx, "DELETE FROM bodies WHERE owner = 0 AND id = $1", added.v, err);
+}
+
+/* What cannot be read does not stop the others, and comes back at the end. */
+static void test_lost_body(void)
+{
+	static const char *const to[] = {"a@x"};
+	struct world *w = world_new();
+	struct submit_queue *q = new_queue(w);
+	struct err err = ERR_INIT;
+	uint32_t wait_s = 0;
+
+	put(w, to, 1, "anna@example.org");
+	REQUIRE_OK(transact(w, lose_body, &err), &err);
+	CHECK(submit_queue_step(q, &wait_s));
+	CHECK_INT(calls, 0);
+	CHECK_INT(load(w)->recipients[0].next_at, NOW_S + 60);
+	CHECK(!submit_queue_step(q, &wait_s));
+	clock_fake_advance_ms(1000 * 1000);
+	CHECK(submit_queue_step(q, &wait_s));
+	CHECK(load(w) == NULL);
+	CHECK_INT(inbox(w), 1);
+	submit_queue_stop(&q);
+	clock_fake_off();
+	world_free(&w);
+}
+
 static void test_bounce(void)
 {
 	static const char raw[] = "Subject: x\r\nMessage-ID: <a@b>\r\n\r\nsecret text\r\n";
@@ -360,4 +391,4 @@ static void test_bounce(void)
 }
 
 TEST_MAIN(TEST(test_outcomes), TEST(test_schedule), TEST(test_trouble), TEST(test_lost_commit),
-	TEST(test_full_mailbox), TEST(test_nobody_to_tell), TEST(test_bounce))
+	TEST(test_full_mailbox), TEST(test_nobody_to_tell), TEST(test_lost_body), TEST(test_bounce))

@@ -1,4 +1,5 @@
 #include "mime/mime.h"
+#include "store/store_queue.h"
 #include "store/test_store_util.h"
 #include "submit/submit.h"
 
@@ -219,6 +220,142 @@ static void test_failing_store(void)
 	world_free(&w);
 }
 
+/* ---- other servers ---- */
+
+static const struct settings *with_relay(const char *name, const char *value)
+{
+	const struct settings *plain = settings_default(), *relay, *both;
+	struct err err = ERR_INIT;
+
+	REQUIRE_OK(settings_with(plain, "relay.host", "relay.example", &relay, &err), &err);
+	REQUIRE_OK(settings_with(relay, name, value, &both, &err), &err);
+	settings_unref(&plain);
+	settings_unref(&relay);
+	return both;
+}
+
+static struct queue_counts queued(struct world *w)
+{
+	struct store_read *rd = reading(w);
+	struct queue_counts counts = {0};
+	struct err err = ERR_INIT;
+
+	REQUIRE_OK(store_queue_count(rd, &counts, &err), &err);
+	store_read_end(&rd);
+	return counts;
+}
+
+static void check_remote(struct world *w, struct submit_request *req, const char *name,
+	const char *value, enum submit_result want)
+{
+	const struct settings *settings = with_relay(name, value);
+	struct queue_counts before = queued(w);
+	size_t sent = items_in(w, w->anna, FOLDER_SENT);
+	enum submit_result result = 0;
+	struct err err = ERR_INIT;
+	bool good = want == SUBMIT_SENT;
+
+	req->settings = settings;
+	REQUIRE_OK(submit_send(w->store, req, &result, &err), &err);
+	CHECK_INT(result, want);
+	CHECK_INT(queued(w).mails, before.mails + good);
+	CHECK_INT(queued(w).recipients, before.recipients + 2 * (size_t)good);
+	CHECK_INT(items_in(w, w->anna, FOLDER_SENT), sent + good);
+	settings_unref(&settings);
+}
+
+static void test_other_servers(void)
+{
+	const char *const to[] = {"bob@example.net", "x@far.example", "y@far.example"};
+	const char *const unknown[] = {"x@far.example", "nobody@example.org"};
+	struct world *w = people();
+	struct submit_request req = request(w, to, 3), bad = request(w, unknown, 2);
+
+	req.from = "anna@example.org";
+	req.sent_raw = "Bcc: z@z\r\nFrom: x\r\n\r\n";
+	req.sent_len = strlen(req.sent_raw);
+	check_remote(w, &req, "relay.port", "25", SUBMIT_SENT);
+	CHECK_INT(items_in(w, w->bob, FOLDER_INBOX), 1);
+	check_remote(w, &req, "relay.queue_per_user", "1", SUBMIT_SEND_QUOTA);
+	check_remote(w, &req, "relay.queue_max", "1", SUBMIT_BUSY);
+	CHECK_INT(items_in(w, w->bob, FOLDER_INBOX), 1);
+	/* Nobody is asked about an address in a domain of ours. */
+	check_remote(w, &bad, "relay.port", "25", SUBMIT_UNRESOLVED);
+	world_free(&w);
+}
+
+static struct submit_source source;
+
+static int add_source(struct store_tx *tx, struct world *w, struct err *err)
+{
+	const struct store_new_body body = {.bytes = (const uint8_t *)"x", .len = 1};
+	const struct new_item item = {.item_class = ITEM_MAIL, .date_at = 1, .body = &body};
+
+	return store_item_add(tx, w->anna, w->inbox, &item, &source.item, err);
+}
+
+static int delete_source(struct store_tx *tx, struct world *w, struct err *err)
+{
+	return store_item_delete(tx, w->anna, w->inbox, source.item, (struct device_id){0}, err);
+}
+
+static void test_source(void)
+{
+	const char *const to[] = {"bob@example.net"};
+	struct world *w = people();
+	struct submit_request req = request(w, to, 1);
+	enum submit_result result = 0;
+	struct err err = ERR_INIT;
+	struct item *item;
+
+	REQUIRE_OK(transact(w, add_source, &err), &err);
+	source.owner = w->anna;
+	source.folder = w->inbox;
+	source.verb = 3;
+	req.source = &source;
+	REQUIRE_OK(submit_send(w->store, &req, &result, &err), &err);
+	CHECK_INT(result, SUBMIT_SENT);
+	item = load_item(w, w->inbox, source.item);
+	CHECK_INT(item->last_verb, 3);
+	CHECK_INT(item->last_verb_at, 5000);
+	REQUIRE_OK(transact(w, delete_source, &err), &err);
+	REQUIRE_OK(submit_send(w->store, &req, &result, &err), &err);
+	CHECK_INT(result, SUBMIT_SOURCE_GONE);
+	CHECK_INT(items_in(w, w->bob, FOLDER_INBOX), 1);
+	world_free(&w);
+}
+
+/* A disk that is full at any write: nothing is sent, and the phone is told so. */
+static void test_full_disk(void)
+{
+	const char *const to[] = {"bob@example.net", "x@far.example"};
+	const struct settings *settings = with_relay("relay.port", "25");
+	struct world *w = people();
+	struct submit_request req = request(w, to, 2);
+	unsigned failures = 0;
+
+	req.from = "anna@example.org";
+	req.settings = settings;
+	req.client_key = "id:full";
+	for (unsigned n = 1; n < 200; n++) {
+		enum submit_result result = 0;
+		struct err err = ERR_INIT;
+
+		store_fail_after(w->store, n, ERR_QUOTA);
+		REQUIRE_OK(submit_send(w->store, &req, &result, &err), &err);
+		store_fail_after(w->store, 0, ERR_QUOTA);
+		CHECK_INT(queued(w).mails, result == SUBMIT_SENT);
+		CHECK_INT(items_in(w, w->bob, FOLDER_INBOX), result == SUBMIT_SENT);
+		if (result == SUBMIT_SENT)
+			break;
+		CHECK_INT(result, SUBMIT_QUOTA);
+		failures++;
+	}
+	CHECK(failures > 5);
+	settings_unref(&settings);
+	world_free(&w);
+}
+
 TEST_MAIN(TEST(test_sends_and_saves), TEST(test_repeats_send_nothing_twice),
 	TEST(test_all_or_nothing), TEST(test_quota), TEST(test_deleted_user),
-	TEST(test_failing_store))
+	TEST(test_failing_store), TEST(test_other_servers), TEST(test_source), TEST(test_full_disk))
