@@ -10,6 +10,7 @@
  * The phone's own change is in the next generation (inventory and own changes), so FolderSync does
  * not tell it; what others changed meanwhile stays to be told.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "account/account.h"
@@ -47,52 +48,73 @@ struct folder_change {
 	struct sync_state base, next;
 	uint64_t next_key;
 	/* the hierarchy as it is, in the transaction */
-	struct folder *folders;
+	const struct folder **folders; /* by id */
 	size_t folder_count;
 	unsigned status;
 };
 
 /* ---- looking ---- */
 
-static const struct folder *find(const struct folder_change *fc, struct folder_id id)
+static int by_id(const void *a, const void *b)
 {
-	for (size_t i = 0; i < fc->folder_count; i++) {
-		if (fc->folders[i].id.v == id.v)
-			return &fc->folders[i];
-	}
-	return NULL;
+	const struct folder *const *x = a, *const *y = b;
+
+	return ((*x)->id.v > (*y)->id.v) - ((*x)->id.v < (*y)->id.v);
 }
 
-static size_t depth_of(const struct folder_change *fc, struct folder_id id)
+static int load_folders(
+	struct folder_change *fc, struct store_tx *tx, struct arena *arena, struct err *err)
+{
+	struct folder *folders;
+
+	if (store_folder_list(store_tx_read(tx), fc->call->user->id, arena, &folders,
+		    &fc->folder_count, err) < 0)
+		return -1;
+	fc->folders = arena_x_alloc(arena, (fc->folder_count + 1) * sizeof(struct folder *));
+	for (size_t i = 0; i < fc->folder_count; i++)
+		fc->folders[i] = &folders[i];
+	qsort(fc->folders, fc->folder_count, sizeof(struct folder *), by_id);
+	return 0;
+}
+
+static const struct folder *find(const struct folder_change *fc, struct folder_id id)
+{
+	const struct folder wanted = {.id = id}, *key = &wanted;
+	const struct folder *const *found =
+		bsearch(&key, fc->folders, fc->folder_count, sizeof(struct folder *), by_id);
+
+	return found != NULL ? *found : NULL;
+}
+
+/* How deep a folder lies (1: below the root; 0: the root). Passes at most folder_count ancestors.
+ * *ret_distance (may be NULL): how far below `top` it lies; untouched when it does not. */
+static size_t depth_of(const struct folder_change *fc, struct folder_id id, struct folder_id top,
+	size_t *ret_distance)
 {
 	const struct folder *folder;
 	size_t depth = 0;
 
 	while (depth <= fc->folder_count && (folder = find(fc, id)) != NULL) {
+		if (id.v == top.v && ret_distance != NULL)
+			*ret_distance = depth;
 		id = folder->parent;
 		depth++;
 	}
 	return depth;
 }
 
-/* How many levels hang below that folder: parents stand before their children. */
+/* How many levels hang below that folder. */
 static size_t height_of(const struct folder_change *fc, struct folder_id id)
 {
-	size_t own = depth_of(fc, id), deepest = own;
+	size_t height = 0;
 
 	for (size_t i = 0; i < fc->folder_count; i++) {
-		struct folder_id at = fc->folders[i].id;
-		size_t depth = depth_of(fc, at);
-		const struct folder *folder;
+		size_t distance = 0;
 
-		for (size_t k = 0; k < depth && at.v != id.v; k++) {
-			folder = find(fc, at);
-			at = folder != NULL ? folder->parent : (struct folder_id){0};
-		}
-		if (at.v == id.v)
-			deepest = MAX(deepest, depth);
+		(void)depth_of(fc, fc->folders[i]->id, id, &distance);
+		height = MAX(height, distance);
 	}
-	return deepest - own;
+	return height;
 }
 
 static unsigned check_parent(const struct folder_change *fc, size_t height)
@@ -103,7 +125,8 @@ static unsigned check_parent(const struct folder_change *fc, size_t height)
 		return FOLDER_NO_PARENT;
 	if (parent != NULL && parent->type == FOLDER_RECIPIENT_CACHE)
 		return FOLDER_SPECIAL;
-	if (depth_of(fc, fc->parent) + 1 + height > fc->call->settings->eas_folder_depth_max)
+	if (depth_of(fc, fc->parent, fc->parent, NULL) + 1 + height >
+		fc->call->settings->eas_folder_depth_max)
 		return FOLDER_MALFORMED;
 	return FOLDER_OK;
 }
@@ -223,9 +246,7 @@ static int change_tx(struct store_tx *tx, void *owner, struct err *err)
 	fc->status = FOLDER_OK;
 	sync_state_copy(&fc->next, &fc->base);
 	fc->next.key = fc->next_key;
-	if (store_folder_list(store_tx_read(tx), fc->call->user->id, arena, &fc->folders,
-		    &fc->folder_count, err) < 0 ||
-		change(fc, tx, &answer, err) < 0)
+	if (load_folders(fc, tx, arena, err) < 0 || change(fc, tx, &answer, err) < 0)
 		return -1;
 	if (fc->status != FOLDER_OK)
 		return 0;
