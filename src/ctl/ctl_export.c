@@ -469,7 +469,7 @@ int ctl_export_run(const json_t *args, const struct settings *settings, bool jso
 		.group_max = 1,
 		.body_inline_max = settings->store_body_inline_max,
 		.cache_kib = settings->store_cache_kib,
-		.mmap_bytes = settings->store_mmap_bytes,
+		.mmap_bytes = 0, /* what is read once shall not count as ours */
 		.read_only = true};
 	const char *format = json_string_value(json_object_get(args, "format"));
 	bool quiet = json_is_true(json_object_get(args, "quiet"));

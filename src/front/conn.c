@@ -6,8 +6,8 @@
  * depends on the state (conn_on_deadline). conn_close() ends it on every path: it tells the engine,
  * gives back request, socket, count and slot.
  *
- * The usual life: HANDSHAKE, IDLE, HEAD, BODY, ENGINE, PARKED, ANSWER, IDLE, ... until the phone
- * leaves.
+ * The usual life: HANDSHAKE (or PROXY, behind a reverse proxy), IDLE, HEAD, BODY, ENGINE, PARKED,
+ * ANSWER, IDLE, ... until the phone leaves.
  *
  * Events are edge-triggered and a request is not read past its end, so that bytes may wait in the
  * socket which no event will tell of again: `input_seen` remembers it, and front_again() comes back
@@ -34,6 +34,7 @@ static const struct {
 	unsigned next;
 } states[] = {
 	[CONN_HANDSHAKE] = {"handshake", TO(CONN_IDLE) | TO(CONN_LINGER)},
+	[CONN_PROXY] = {"proxy", TO(CONN_IDLE) | TO(CONN_LINGER)},
 	[CONN_IDLE] = {"idle", TO(CONN_HEAD) | TO(CONN_LINGER)},
 	[CONN_HEAD] = {"head", TO(CONN_IDLE) | TO(CONN_BODY) | TO(CONN_UPLOAD) | TO(CONN_ENGINE) |
 				       TO(CONN_PARKED) | TO(CONN_ANSWER) | TO(CONN_LINGER)},
@@ -151,6 +152,15 @@ static void address_leave(struct front *f, const struct net_address *a)
 		(void)map_remove(f->addresses, key, len);
 }
 
+bool conn_set_address(struct front *f, struct conn *c, const struct net_address *address)
+{
+	if (!address_enter(f, address))
+		return false;
+	address_leave(f, &c->address);
+	c->address = *address;
+	return true;
+}
+
 /* ---- beginning ---- */
 
 static void refuse(struct front *f, int fd, const struct net_address *address, const char *why)
@@ -211,13 +221,31 @@ static struct conn *new_conn(struct front *f, int fd, const struct net_address *
 	return NULL;
 }
 
+/* How long the first thing that is due may take. */
+static uint64_t first_deadline_s(const struct front *f, enum conn_state state)
+{
+	switch (state) {
+	case CONN_HANDSHAKE:
+		return f->settings->tls_handshake_timeout_s;
+	case CONN_PROXY:
+		return f->settings->http_request_timeout_s;
+	default:
+		return f->settings->http_keepalive_timeout_s;
+	}
+}
+
 void conn_accepted(struct front *f, int fd, const struct net_address *address, bool tls)
 {
+	enum conn_state first = CONN_HANDSHAKE;
 	struct conn *c;
 
 	front_count(f, accepted);
 	if (slab_count(f->conns) >= f->connections_max) {
 		refuse(f, fd, address, "max_connections");
+		return;
+	}
+	if (!tls && !proxied_begin(f, address, &first)) {
+		refuse(f, fd, address, "proxy_protocol");
 		return;
 	}
 	if (!address_enter(f, address)) {
@@ -230,11 +258,8 @@ void conn_accepted(struct front *f, int fd, const struct net_address *address, b
 		refuse(f, fd, address, "memory");
 		return;
 	}
-	c->state = tls ? CONN_HANDSHAKE : CONN_IDLE;
-	conn_set_deadline(f, c,
-		(int64_t)(tls ? f->settings->tls_handshake_timeout_s
-			      : f->settings->http_keepalive_timeout_s) *
-			1000);
+	c->state = (uint8_t)first;
+	conn_set_deadline(f, c, (int64_t)first_deadline_s(f, first) * 1000);
 }
 
 /* ---- bytes ---- */
@@ -256,7 +281,8 @@ bool conn_read(struct front *f, struct conn *c)
 		 * inside. */
 		c->input_seen = c->stream.ssl != NULL || n == SCRATCH_BYTES;
 		f->counters[COUNT_bytes_in] += (uint64_t)n;
-		if (!request_input(f, c, f->scratch, (size_t)n))
+		if (c->state == CONN_PROXY ? !proxied_input(f, c, f->scratch, (size_t)n)
+					   : !request_input(f, c, f->scratch, (size_t)n))
 			return false;
 	}
 	return true;
@@ -296,6 +322,7 @@ void conn_on_event(void *owner, uint32_t slot, uint32_t tag, unsigned events)
 	case CONN_HANDSHAKE:
 		conn_handshake(f, c);
 		return;
+	case CONN_PROXY:
 	case CONN_IDLE:
 	case CONN_HEAD:
 		if (c->input_seen)
@@ -330,6 +357,7 @@ void conn_look_again(struct front *f, struct conn *c)
 		else
 			(void)conn_read(f, c);
 		return;
+	case CONN_PROXY:
 	case CONN_HEAD:
 	case CONN_BODY:
 		(void)conn_read(f, c);
@@ -392,6 +420,10 @@ void conn_on_deadline(void *owner, uint32_t slot)
 	switch ((enum conn_state)c->state) {
 	case CONN_HANDSHAKE:
 		front_count(f, tls_failed);
+		front_count(f, timeouts);
+		conn_close(f, c);
+		return;
+	case CONN_PROXY:
 		front_count(f, timeouts);
 		conn_close(f, c);
 		return;

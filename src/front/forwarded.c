@@ -13,7 +13,7 @@
 
 #define HOPS_MAX 16u
 
-static bool is_trusted(const struct settings *s, const struct net_address *a)
+bool forwarded_is_trusted(const struct settings *s, const struct net_address *a)
 {
 	for (size_t i = 0; i < s->http_trusted_proxies.count; i++) {
 		struct net_address proxy;
@@ -63,7 +63,7 @@ static bool walk(
 		if (++*hops > HOPS_MAX || !parse_hop(value + start, end - start, &hop))
 			return true;
 		*client = hop;
-		if (!is_trusted(s, &hop))
+		if (!forwarded_is_trusted(s, &hop))
 			return true;
 		while (start > 0 && value[start - 1] != ',')
 			start--;
@@ -79,7 +79,7 @@ void forwarded_client(const struct settings *s, const struct http_request *http,
 	unsigned hops = 0;
 
 	*ret = *peer;
-	if (!is_trusted(s, peer))
+	if (!forwarded_is_trusted(s, peer))
 		return;
 	for (size_t i = http->header_count; i-- > 0;) {
 		if (str_eq(http->headers[i].name, "x-forwarded-for") &&

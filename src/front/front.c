@@ -261,8 +261,9 @@ void front_stop(struct front *f)
 	for (uint32_t i = 0; i < slab_slots(f->conns); i++) {
 		struct conn *c = slab_get(f->conns, i);
 
-		if (c != NULL && (c->state == CONN_HANDSHAKE || c->state == CONN_IDLE ||
-					 c->state == CONN_PARKED || c->state == CONN_LINGER))
+		if (c != NULL && (c->state == CONN_HANDSHAKE || c->state == CONN_PROXY ||
+					 c->state == CONN_IDLE || c->state == CONN_PARKED ||
+					 c->state == CONN_LINGER))
 			conn_close(f, c);
 	}
 	if (slab_count(f->conns) == 0)

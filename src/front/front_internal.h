@@ -22,14 +22,15 @@
  * is all that a parked phone has; struct request exists only while a request is being read, worked
  * on or answered.
  *
- * conn.c moves bytes and ends connections, request.c reads requests and hands them over, answer.c
- * writes responses, park.c waits, link.c talks to the engine, front.c holds it together. A function
- * that may end the connection returns false then, and its caller must not touch the connection any
- * more.
+ * conn.c moves bytes and ends connections, proxied.c takes the PROXY header, request.c reads
+ * requests and hands them over, answer.c writes responses, park.c waits, link.c talks to the
+ * engine, front.c holds it together. A function that may end the connection returns false then, and
+ * its caller must not touch the connection any more.
  */
 
 enum conn_state {
 	CONN_HANDSHAKE, /* TLS is being set up */
+	CONN_PROXY,     /* a reverse proxy is to say first whom it speaks for */
 	CONN_IDLE,      /* between requests; perhaps with a watch that waits for its renewal */
 	CONN_HEAD,      /* a part of a request head is here */
 	CONN_BODY,      /* a body is gathered that goes to the engine whole */
@@ -197,6 +198,9 @@ void conn_set_deadline(struct front *f, struct conn *c, int64_t from_now_ms);
 bool conn_read(struct front *f, struct conn *c);
 /* Tells the engine, gives everything back. */
 void conn_close(struct front *f, struct conn *c);
+/* The client is another one than the peer: counts for that address from now on. False: it has too
+ * many; nothing is changed. */
+bool conn_set_address(struct front *f, struct conn *c, const struct net_address *address);
 void conn_linger(struct front *f, struct conn *c);
 struct conn *conn_find(struct front *f, const struct ipc_handle *handle);
 struct ipc_handle conn_handle(const struct front *f, const struct conn *c, uint32_t number);
@@ -250,6 +254,14 @@ void park_forget(struct front *f, struct conn *c);
 bool park_on_input(struct front *f, struct conn *c);
 bool park_on_expiry(struct front *f, struct conn *c);
 
+/* ---- proxied.c ---- */
+/* The state in which a plain connection from there begins: IDLE or PROXY. False: it is refused. */
+bool proxied_begin(const struct front *f, const struct net_address *peer, enum conn_state *ret);
+/* Bytes in the state PROXY. */
+bool proxied_input(struct front *f, struct conn *c, const uint8_t *bytes, size_t len);
+
+/* forwarded.c */
+bool forwarded_is_trusted(const struct settings *s, const struct net_address *a);
 /* forwarded.c: the client of a request, behind a trusted reverse proxy or not. */
 void forwarded_client(const struct settings *s, const struct http_request *http,
 	const struct net_address *peer, struct net_address *ret);

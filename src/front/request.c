@@ -498,6 +498,7 @@ bool request_wants_input(const struct front *f, const struct conn *c)
 	switch ((enum conn_state)c->state) {
 	case CONN_IDLE:
 		return c->request == NULL;
+	case CONN_PROXY:
 	case CONN_HEAD:
 	case CONN_BODY:
 		return true;
@@ -553,6 +554,7 @@ bool request_input(struct front *f, struct conn *c, const uint8_t *bytes, size_t
 			alive = c->request->http.chunked ? chunked_input(f, c, bytes, len, &used)
 							 : counted_input(f, c, bytes, len, &used);
 			break;
+		case CONN_PROXY:
 		case CONN_HANDSHAKE:
 		case CONN_ENGINE:
 		case CONN_PARKED:

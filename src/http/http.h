@@ -51,6 +51,25 @@ NODISCARD int http_head_parse(
 /* The value of the first header of that name (lower case); NULL when there is none. */
 const char *http_header_find(const struct http_request *request, const char *name);
 
+/* ---- the PROXY protocol, in front of a connection's first request ---- */
+
+#define HTTP_PROXY_MAX 4096 /* bytes of a header with all that it brings along */
+
+struct http_proxy {
+	bool has_client;    /* false: the proxy speaks for itself, or does not know */
+	uint8_t client[16]; /* IPv6, or IPv4 mapped into it */
+};
+
+enum http_proxy_result {
+	HTTP_PROXY_BAD = -1, /* begins like a header and is none: close */
+	HTTP_PROXY_MORE = 0, /* may become one; never beyond HTTP_PROXY_MAX bytes */
+	HTTP_PROXY_DONE = 1, /* *ret is set, *ret_used bytes are the header's */
+	HTTP_PROXY_NONE = 2, /* the bytes are something else */
+};
+
+enum http_proxy_result http_proxy_parse(
+	const uint8_t *bytes, size_t len, size_t *ret_used, struct http_proxy *ret);
+
 /* ---- chunked request bodies ---- */
 
 struct http_chunked {
