@@ -209,15 +209,47 @@ static bool is_of(const struct publication *p, unsigned kind)
 	return (p->event.kinds & kind) != 0;
 }
 
+static const struct effect *find_addition(const struct writer *writer, int64_t date_at)
+{
+	for (size_t i = 0; writer != NULL && i < writer->effect_count; i++) {
+		if (writer->effects[i].adds && writer->effects[i].date_at == date_at)
+			return &writer->effects[i];
+	}
+	return NULL;
+}
+
+static void check_once(struct world *w, uint32_t uid)
+{
+	for (size_t f = 0; f < FOLDERS; f++) {
+		for (size_t i = 0; i < ITEMS_MAX; i++) {
+			const struct truth *t = &w->truth[f][i];
+
+			if (t->exists && t->uid == uid && !sms_is_forgotten(w, t))
+				model_fail(w, -1, "text message m%u is added twice", uid);
+		}
+	}
+}
+
 static void learn_add(struct world *w, const struct publication *p, const struct truth *moved)
 {
 	struct writer *writer = p->writer;
-	bool is_new = moved == NULL && writer != NULL && writer->uid_next < writer->uid_count;
-	uint32_t uid = moved != NULL ? moved->uid : is_new ? writer->uids[writer->uid_next++] : 0;
-	struct truth *t = add_item(
-		w, ledger_folder(w, p->event.folder), p->event.item.v, uid, p->event.date_at);
+	bool sms = p->event.item_class == ITEM_SMS;
+	const struct effect *added = sms ? find_addition(writer, p->event.date_at) : NULL;
+	bool is_new =
+		moved == NULL && !sms && writer != NULL && writer->uid_next < writer->uid_count;
+	uint32_t uid = moved != NULL   ? moved->uid
+		       : added != NULL ? added->uid
+		       : is_new        ? writer->uids[writer->uid_next++]
+				       : 0;
+	struct truth *t;
 
-	if (t != NULL && moved != NULL)
+	if (moved == NULL && added != NULL)
+		check_once(w, uid);
+	t = add_item(w, ledger_folder(w, p->event.folder), p->event.item.v, uid, p->event.date_at);
+	if (t == NULL)
+		return;
+	t->sms = sms;
+	if (moved != NULL)
 		move_values(t, moved);
 }
 
@@ -326,6 +358,10 @@ static bool brings(const struct writer *writer, uint32_t uid)
 		if (writer->uids[i] == uid)
 			return true;
 	}
+	for (size_t i = 0; i < writer->effect_count; i++) {
+		if (writer->effects[i].adds && writer->effects[i].uid == uid)
+			return true;
+	}
 	return false;
 }
 
@@ -337,7 +373,11 @@ static bool doubt_explains_new(
 		const struct writer *writer = &w->doubtful[d];
 
 		if (brings(writer, uid)) {
-			(void)add_item(w, folder, item->row.id.v, uid, item->row.date_at);
+			struct truth *t =
+				add_item(w, folder, item->row.id.v, uid, item->row.date_at);
+
+			if (t != NULL)
+				t->sms = item->row.item_class == ITEM_SMS;
 			return true;
 		}
 		for (size_t i = 0; i < writer->effect_count; i++) {
@@ -348,18 +388,42 @@ static bool doubt_explains_new(
 			if (!e->deletes || from == NULL || from->uid != uid)
 				continue;
 			to = add_item(w, folder, item->row.id.v, uid, item->row.date_at);
-			if (to != NULL)
+			if (to != NULL) {
+				to->sms = from->sms;
 				move_values(to, from);
+			}
 			return true;
 		}
 	}
 	return false;
 }
 
-static uint32_t uid_of(struct arena *arena, const struct item *item)
+/* Where a text message keeps its subject. */
+static uint32_t sms_uid(struct world *w, struct store_read *rd, const struct item *item)
+{
+	static const char field[] = "x-bellhop-sms-subject: =?utf-8?Q?m";
+	struct store_body body;
+	struct err err = ERR_INIT;
+	const uint8_t *at;
+	uint32_t uid = 0;
+
+	if (store_body_load(rd, w->anna, item->body_id, &body, &err) < 0)
+		return 0;
+	at = memmem(body.bytes, body.len, field, strlen(field));
+	if (at != NULL)
+		uid = (uint32_t)strtoul((const char *)at + strlen(field), NULL, 10);
+	store_body_release(&body);
+	return uid;
+}
+
+static uint32_t uid_of(
+	struct world *w, struct store_read *rd, struct arena *arena, const struct item *item)
 {
 	struct mime_summary *summary;
 	struct err err = ERR_INIT;
+
+	if (item->row.item_class == ITEM_SMS)
+		return sms_uid(w, rd, item);
 
 	if (mime_summary_decode(arena, item->summary, item->summary_len, &summary, &err) < 0)
 		return 0;
@@ -431,7 +495,7 @@ static int compare_folder(
 			return -1;
 		if (rows[i].id.v < ITEMS_MAX)
 			seen[rows[i].id.v] = true;
-		compare_item(w, folder, item, uid_of(arena, item), doubtful);
+		compare_item(w, folder, item, uid_of(w, rd, arena, item), doubtful);
 	}
 	compare_missing(w, folder, seen, doubtful);
 	return 0;

@@ -39,7 +39,7 @@ struct history {
 };
 
 struct truth {
-	bool exists, deleted;
+	bool exists, deleted, sms;
 	unsigned deleted_step;
 	uint32_t uid; /* its subject is "m<uid>" */
 	int64_t date_at;
@@ -50,9 +50,11 @@ struct truth {
 struct effect {
 	unsigned folder;
 	uint64_t item;
-	bool deletes;
-	unsigned groups; /* 1 << group */
+	bool deletes, adds; /* adds: a text message; item is not known yet */
+	unsigned groups;    /* 1 << group */
 	uint32_t values[GROUPS];
+	uint32_t uid; /* of what is added, and its date, which nothing else has */
+	int64_t date_at;
 };
 
 struct world;
@@ -87,6 +89,7 @@ struct collection {
 	size_t pending_count;
 	uint8_t filter, conflict;
 	bool conversations; /* ConversationMode, from 14.0 on */
+	bool sms;           /* text messages, too; from 14.0 on */
 	bool options_known; /* the server has confirmed them */
 	/* Status 3 is right for requests begun before this step, and for the first one after it;
 	 * 0: it would be wrong */
@@ -180,7 +183,7 @@ struct action {
 	int8_t filter;   /* -1: as it is */
 	int8_t conflict; /* -1: as it is */
 	uint8_t form;    /* enum form */
-	uint8_t bits;    /* enum action_bit */
+	uint16_t bits;   /* enum action_bit */
 	uint32_t amount; /* seconds, messages */
 	uint32_t pick[6];
 };
@@ -191,10 +194,12 @@ enum action_bit {
 	BIT_NO_CHANGES = 2, /* GetChanges 0 */
 	BIT_FINAL_DELETE = 4,
 	BIT_FETCH = 8,
-	BIT_PERMUTE = 16,       /* pending changes in another order */
-	BIT_OLD = 32,           /* old mail is imported */
-	BIT_TOGETHER = 64,      /* as one transaction */
-	BIT_CONVERSATIONS = 128 /* the phone wants whole conversations, or no longer */
+	BIT_PERMUTE = 16,        /* pending changes in another order */
+	BIT_OLD = 32,            /* old mail is imported */
+	BIT_TOGETHER = 64,       /* as one transaction */
+	BIT_CONVERSATIONS = 128, /* the phone wants whole conversations, or no longer */
+	BIT_SMS = 256,           /* the same of text messages */
+	BIT_ADD = 512            /* it adds one */
 };
 
 struct script {
@@ -317,6 +322,8 @@ uint32_t model_conversation(uint32_t uid);
 void phone_begin(struct phone *p, unsigned folder);
 /* A change of its own, of something that it holds: done at once, and pending. */
 void phone_change(struct world *w, struct phone *p, unsigned folder, const uint32_t pick[3]);
+/* Text messages that it has not sent for certain are forgotten. */
+void phone_drop_adds(struct phone *p);
 void phone_may_restart(struct world *w, struct phone *p, unsigned folder);
 /* Believes an answer. */
 void phone_take(
@@ -326,6 +333,16 @@ void phone_trace(struct world *w, struct phone *p, const struct wbxml_node *root
 /* Compares what it holds with the ledger through its filter. */
 void phone_compare(struct world *w, struct phone *p);
 size_t phone_held(const struct phone *p, unsigned folder);
+
+/* ---- sms.c ---- */
+
+bool phone_wants_sms(const struct phone *p, unsigned folder);
+void phone_add_sms(struct world *w, struct phone *p, unsigned folder);
+void sms_encode_add(struct wbxml_writer *x, const struct effect *e);
+void sms_encode_options(struct wbxml_writer *x, const struct collection *c);
+void sms_take_answer(
+	struct world *w, struct phone *p, const struct effect *e, const struct wbxml_node *answers);
+bool sms_is_forgotten(const struct world *w, const struct truth *t);
 
 /* ---- request.c ---- */
 

@@ -64,7 +64,26 @@ void phone_begin(struct phone *p, unsigned folder)
 		.filter = c->filter,
 		.conflict = c->conflict,
 		.conversations = c->conversations,
+		.sms = c->sms,
 		.line = ++p->lines};
+}
+
+static void drop_pending(struct collection *c, size_t at)
+{
+	memmove(&c->pending[at], &c->pending[at + 1],
+		(--c->pending_count - at) * sizeof(c->pending[0]));
+}
+
+void phone_drop_adds(struct phone *p)
+{
+	for (size_t f = 0; f < FOLDERS; f++) {
+		struct collection *c = &p->collections[f];
+
+		for (size_t i = c->pending_count; i-- > 0;) {
+			if (c->pending[i].effect.adds)
+				drop_pending(c, i);
+		}
+	}
 }
 
 void phone_may_restart(struct world *w, struct phone *p, unsigned folder)
@@ -90,12 +109,6 @@ static struct pending *find_pending(struct collection *c, uint64_t item)
 			return &c->pending[i];
 	}
 	return NULL;
-}
-
-static void drop_pending(struct collection *c, size_t at)
-{
-	memmove(&c->pending[at], &c->pending[at + 1],
-		(--c->pending_count - at) * sizeof(c->pending[0]));
 }
 
 static uint64_t pick_held(const struct collection *c, uint32_t pick)
@@ -225,7 +238,9 @@ static void take_answers(struct world *w, struct phone *p, const struct sent_col
 		unsigned tag = pend->effect.deletes ? TAG_AirSync_Delete : TAG_AirSync_Change;
 		const struct wbxml_node *answer = find_answer(w, answers, &pend->effect, tag);
 
-		if (answer == NULL)
+		if (pend->effect.adds)
+			sms_take_answer(w, p, &pend->effect, answers);
+		else if (answer == NULL)
 			check_accepted(w, p, pend);
 		else
 			check_refused(w, p, pend, wbxml_text(answer, TAG_AirSync_Status));
@@ -508,12 +523,12 @@ static int64_t judged_date(
 	uint32_t conversation = model_conversation(t->uid);
 	int64_t date_at = t->date_at;
 
-	if (!phone_wants_conversations(p, folder) || conversation == 0)
+	if (!phone_wants_conversations(p, folder) || conversation == 0 || t->sms)
 		return date_at;
 	for (size_t i = 0; i < ITEMS_MAX; i++) {
 		const struct truth *other = &w->truth[folder][i];
 
-		if (other->exists && !other->deleted &&
+		if (other->exists && !other->deleted && !other->sms &&
 			model_conversation(other->uid) == conversation)
 			date_at = MAX(date_at, other->date_at);
 	}
@@ -527,7 +542,7 @@ static bool must_hold(const struct world *w, const struct phone *p, unsigned fol
 	int64_t since_at = filter_since(p->collections[folder].filter), date_at;
 
 	*ret_either = false;
-	if (!t->exists || t->deleted)
+	if (!t->exists || t->deleted || (t->sms && !phone_wants_sms(p, folder)))
 		return false;
 	date_at = judged_date(w, p, folder, t);
 	*ret_either = since_at != INT64_MIN && date_at < since_at && date_at >= since_at - 3600;

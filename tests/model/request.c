@@ -84,6 +84,10 @@ static void encode_effect(struct world *w, struct wbxml_writer *x, const struct 
 {
 	char id[48];
 
+	if (e->adds) {
+		sms_encode_add(x, e);
+		return;
+	}
 	(void)snprintf(id, sizeof(id), "%" PRIu64 ":%" PRIu64, w->folders[e->folder].v, e->item);
 	wbxml_start(x, e->deletes ? TAG_AirSync_Delete : TAG_AirSync_Change);
 	wbxml_add_text(x, TAG_AirSync_ServerId, id);
@@ -101,14 +105,17 @@ static void encode_effect(struct world *w, struct wbxml_writer *x, const struct 
 }
 
 /* From now on the values count that the properties have by now. */
-static void note_sent(struct world *w, struct pending *pend)
+static void note_sent(struct world *w, const struct collection *c, struct pending *pend)
 {
 	const struct truth *t = ledger_item(w, pend->effect.folder, pend->effect.item);
 
 	pend->sent = true;
 	for (unsigned g = 0; g < GROUPS; g++) {
 		if (pend->since[g] == SIZE_MAX && t != NULL)
-			pend->since[g] = ledger_length(t, (enum group)g) - 1;
+			/* A restored phone may wish what it wished in its other life: that was
+			 * done then. */
+			pend->since[g] =
+				c->restart_step != 0 ? 0 : ledger_length(t, (enum group)g) - 1;
 	}
 }
 
@@ -137,13 +144,16 @@ static void encode_commands(struct world *w, struct wbxml_writer *x, struct requ
 	for (size_t i = 0; i < sent->pending_count; i++) {
 		const struct effect *e = &c->pending[i].effect;
 
-		note_sent(w, &c->pending[i]);
+		note_sent(w, c, &c->pending[i]);
 		encode_effect(w, x, e);
 		if (r->writer.effect_count < ARRAY_LEN(r->writer.effects))
 			r->writer.effects[r->writer.effect_count++] = *e;
 		model_trace(w, (int)r->phone, "  %s %u:%" PRIu64 " groups %x: %u %u %u",
-			e->deletes ? "delete" : "change", e->folder, e->item, e->groups,
-			e->values[GROUP_READ], e->values[GROUP_FLAG], e->values[GROUP_CATEGORY]);
+			e->adds      ? "add"
+			: e->deletes ? "delete"
+				     : "change",
+			e->folder, e->adds ? e->uid : e->item, e->groups, e->values[GROUP_READ],
+			e->values[GROUP_FLAG], e->values[GROUP_CATEGORY]);
 	}
 	if (sent->fetch) {
 		(void)snprintf(id, sizeof(id), "%" PRIu64 ":%" PRIu64, w->folders[sent->folder].v,
@@ -180,18 +190,23 @@ static void encode_collection(struct world *w, struct wbxml_writer *x, struct re
 		wbxml_add_bool(x, TAG_AirSync_ConversationMode, c->conversations);
 	if (sent->options) {
 		wbxml_start(x, TAG_AirSync_Options);
+		if (phone_wants_sms(p, sent->folder))
+			wbxml_add_text(x, TAG_AirSync_Class, "Email");
 		wbxml_add_uint(x, TAG_AirSync_FilterType, c->filter);
 		wbxml_add_uint(x, TAG_AirSync_Conflict, c->conflict);
 		wbxml_end(x);
+		if (phone_wants_sms(p, sent->folder))
+			sms_encode_options(x, c);
 	}
 	encode_commands(w, x, r, c, sent);
 	wbxml_end(x);
 	model_trace(w, (int)r->phone,
-		"  folder %u: key %s, window %u%s%s%s filter %u conflict %u%s", sent->folder,
+		"  folder %u: key %s, window %u%s%s%s filter %u conflict %u%s%s", sent->folder,
 		sent->key, sent->window, sent->options ? ", Options" : "",
 		sent->get_changes ? "" : ", no changes", sent->deletes_as_moves ? "" : ", final",
 		c->filter, c->conflict,
-		phone_wants_conversations(p, sent->folder) ? " conversations" : "");
+		phone_wants_conversations(p, sent->folder) ? " conversations" : "",
+		phone_wants_sms(p, sent->folder) ? " sms" : "");
 }
 
 void request_encode(struct world *w, struct request *r, struct phone *p, unsigned window_all,

@@ -42,6 +42,12 @@ static void change_mind(struct world *w, struct phone *p, const struct action *a
 		c->conversations = !c->conversations;
 		c->options_known = false;
 	}
+	if ((a->bits & BIT_SMS) != 0) {
+		c->sms = !c->sms;
+		c->options_known = false;
+	}
+	if ((a->bits & BIT_ADD) != 0)
+		phone_add_sms(w, p, folder);
 	for (uint32_t i = 0; i < a->changes; i++) {
 		uint32_t pick[3] = {a->pick[0] + i * 7, a->pick[1] + i * 5, a->pick[2] + i};
 
@@ -282,6 +288,7 @@ static void restore(struct world *w, struct phone *p)
 	model_trace(w, (int)p->number, "is restored from its backup");
 	memcpy(p->collections, p->backup, FOLDERS * sizeof(*p->backup));
 	p->version = p->backup_version;
+	phone_drop_adds(p);
 	for (unsigned f = 0; f < FOLDERS; f++) {
 		p->collections[f].options_known = false;
 		p->collections[f].line = ++p->lines;
@@ -293,6 +300,7 @@ static void restore(struct world *w, struct phone *p)
 static void switch_version(struct world *w, struct phone *p, uint32_t pick)
 {
 	p->version = pick % VERSIONS;
+	phone_drop_adds(p);
 	model_trace(w, (int)p->number, "speaks %s from now on", model_versions[p->version]);
 	for (unsigned f = 0; f < FOLDERS; f++)
 		phone_may_restart(w, p, f);

@@ -41,6 +41,7 @@ void scenario_partial(struct world *w);
 void scenario_held_without_changes(struct world *w);
 void scenario_version(struct world *w);
 void scenario_restored(struct world *w);
+void scenario_text_message(struct world *w);
 /* scenario_many.c: filters, moves, tombstones */
 void scenario_soft_delete(struct world *w);
 void scenario_move(struct world *w);

@@ -242,3 +242,34 @@ void scenario_restored(struct world *w)
 		run_settle(w);
 	}
 }
+
+void scenario_text_message(struct world *w)
+{
+	struct phone *p, *other;
+
+	run_mail(w, 2, 0);
+	p = scenario_phone(w, 0, "14.0", 0, 1);
+	other = scenario_phone(w, 1, "16.1", 0, 1);
+	p->collections[0].sms = other->collections[0].sms = true;
+	p->collections[0].options_known = other->collections[0].options_known = false;
+	scenario_sync(w, p, 0, 5);
+	for (unsigned i = 0; i < 4 && !w->failed; i++) {
+		struct request *first, *again;
+
+		phone_add_sms(w, p, 0);
+		first = scenario_write(w, p, 0, 2);
+		scenario_send(w, p, first, false);
+		if (i % 2 == 1)
+			phone_add_sms(w, p, 0);
+		scenario_want(w, p, 0, 1, GROUP_READ, i % 2);
+		again = scenario_write(w, p, 0, 2);
+		scenario_send(w, p, again, i != 3);
+		scenario_send(w, p, first, false);
+		scenario_sync_all(w, other, 0, 1);
+		scenario_sync_all(w, p, 0, 1);
+		request_free(&again);
+		request_free(&first);
+	}
+	run_settle(w);
+	scenario_check(w, other, phone_held(other, 0) == 8, "six text messages beside two mails");
+}

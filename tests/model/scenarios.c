@@ -132,6 +132,7 @@ const struct scenario scenarios[] = {
 	{"a held Sync that asks for no changes", scenario_held_without_changes},
 	{"another protocol version", scenario_version},
 	{"a phone restored from a backup, with an old key", scenario_restored},
+	{"a text message is added once", scenario_text_message},
 	{"SoftDelete and return", scenario_soft_delete},
 	{"a move between synced folders", scenario_move},
 	{"the filter narrowed and widened within a listing", scenario_filter_in_listing},

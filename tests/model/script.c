@@ -42,12 +42,14 @@ static void make_sync(struct rng *rng, struct action *a)
 	a->form = FORM_FULL;
 	if (rng_percent(rng, 25))
 		a->form = (uint8_t)(FORM_EMPTY + rng_below(rng, 3));
-	a->bits = (uint8_t)((rng_percent(rng, 30) ? BIT_OPTIONS : 0) |
-			    (rng_percent(rng, 8) ? BIT_NO_CHANGES : 0) |
-			    (rng_percent(rng, 40) ? BIT_FINAL_DELETE : 0) |
-			    (rng_percent(rng, 5) ? BIT_FETCH : 0) |
-			    (rng_percent(rng, 10) ? BIT_PERMUTE : 0) |
-			    (rng_percent(rng, 6) ? BIT_CONVERSATIONS : 0));
+	a->bits = (uint16_t)((rng_percent(rng, 30) ? BIT_OPTIONS : 0) |
+			     (rng_percent(rng, 8) ? BIT_NO_CHANGES : 0) |
+			     (rng_percent(rng, 40) ? BIT_FINAL_DELETE : 0) |
+			     (rng_percent(rng, 5) ? BIT_FETCH : 0) |
+			     (rng_percent(rng, 10) ? BIT_PERMUTE : 0) |
+			     (rng_percent(rng, 6) ? BIT_CONVERSATIONS : 0) |
+			     (rng_percent(rng, 10) ? BIT_SMS : 0) |
+			     (rng_percent(rng, 25) ? BIT_ADD : 0));
 }
 
 static uint32_t some_time(struct rng *rng)
@@ -75,8 +77,8 @@ static void make_action(struct rng *rng, const struct script *s, struct action *
 		break;
 	case ACT_DELIVER:
 		a->amount = rng_percent(rng, 70) ? 1 : 2 + rng_below(rng, 6);
-		a->bits = (uint8_t)((rng_percent(rng, 35) ? BIT_OLD : 0) |
-				    (rng_percent(rng, 50) ? BIT_TOGETHER : 0));
+		a->bits = (uint16_t)((rng_percent(rng, 35) ? BIT_OLD : 0) |
+				     (rng_percent(rng, 50) ? BIT_TOGETHER : 0));
 		break;
 	case ACT_CLIENT:
 		a->amount = rng_percent(rng, 75) ? 1 : 2 + rng_below(rng, 12);
