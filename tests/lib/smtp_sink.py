@@ -80,6 +80,7 @@ class Sink:
                 connection, _ = self.listener.accept()
             except OSError:
                 return
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.open.add(connection)
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
