@@ -184,12 +184,14 @@ class StartTls(RelayCase):
 
 class Tls(RelayCase):
     mode, users = "tls", {"bellhop": "pass word"}
+    settings = dict(RelayCase.settings, **{"relay.helo": "phones.example"})
 
     def test_login(self):
         device = self.phone()
         self.assert_sent(self.send(device, message(FAR)))
         (sent,) = self.sink.wait()
         self.assertEqual((sent.tls, sent.user), (True, "bellhop"))
+        self.assertEqual(set(self.sink.helos), {"phones.example"})
 
 
 if __name__ == "__main__":

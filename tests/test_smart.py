@@ -2,12 +2,13 @@
 
 import email
 import email.policy
+import threading
 import unittest
 
 from eas.client import SENT
 from eas.wbxml import E
 from lib import mail
-from lib.case import ServerCase, every_form, forms
+from lib.case import ServerCase, every_form, forms, retry
 
 PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
 
@@ -147,6 +148,25 @@ class Smart(ServerCase):
             else:
                 self.assert_sent(answer)
         self.assertEqual(len(friend.device("14.1").ready().prime()), 1)
+
+    @forms("12.1", "16.1")
+    def test_killed_while_sending(self, version, form):
+        """The phone repeats what was not answered: one mail, one copy in Sent, and the mark."""
+        device, item, friend = self.begin(version, form)
+        for n in range(2):
+            mime = words(friend.address, subject=f"kill {n}")
+            killer = threading.Thread(target=self.server.kill_engine)
+            killer.start()
+            answers = [self.smart(device, "SmartReply", item, mime, save=True, client_id=f"kill-{version}-{n}")]
+            killer.join()
+            answers.append(retry(lambda: self.smart(device, "SmartReply", item, mime, save=True, client_id=f"kill-{version}-{n}")))
+            self.assertIn(answers[0].code, (200, 503))
+            self.assertIn(answers[1].status, (None, "118"))
+        subjects = sorted(data.get("Email:Subject") for data in friend.device("14.1").ready().prime().values())
+        self.assertEqual(subjects, ["kill 0", "kill 1"])
+        self.assertEqual(len(device.prime(device.folders[SENT])), 2)
+        if device.since("14.0"):
+            self.assert_mark(device, item, "1")
 
     @forms("14.0", "16.1")
     def test_reply_to_all(self, version, form):

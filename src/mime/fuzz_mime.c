@@ -50,8 +50,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	struct arena *arena = arena_new(0);
 	struct mime_limits limits = {30, 8, 4096};
 	struct mime_summary *s = NULL, *stored = NULL;
-	struct mime_envelope *envelope = NULL;
-	struct buf blob = BUF_INIT, out = BUF_INIT;
+	struct mime_envelope *envelope = NULL, *left = NULL;
+	struct buf blob = BUF_INIT, out = BUF_INIT, bcc = BUF_INIT;
 	struct err err = ERR_INIT;
 
 	must(mime_summarize(arena, bytes, len, &limits, &s, &err) == 0);
@@ -59,13 +59,21 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	must(mime_summary_decode(arena, blob.data, blob.len, &stored, &err) == 0);
 	render(stored, bytes, len);
 	decode_parts(stored, bytes, len);
-	if (mime_envelope_read(arena, bytes, len, &envelope, &err) == 0)
+	if (mime_envelope_read(arena, bytes, len, &envelope, &err) == 0) {
 		must(mime_prepare_send(bytes, len, "\"A\" <a@example.org>", "example.org", 1, &out,
-			     NULL, &err) == 0);
+			     &bcc, &err) == 0);
+		/* What leaves has no recipient more, and with the blind ones it has all. */
+		must(mime_envelope_read(arena, out.data, out.len, &left, &err) == 0);
+		must(left->to_count <= envelope->to_count);
+		buf_add(&bcc, out.data, out.len);
+		must(mime_envelope_read(arena, bcc.data, bcc.len, &left, &err) == 0);
+		must(left->to_count == envelope->to_count);
+	}
 	if (mime_summary_decode(arena, bytes, len, &stored, &err) == 0 && stored->raw_bytes <= len)
 		render(stored, bytes, len);
 	buf_deinit(&blob);
 	buf_deinit(&out);
+	buf_deinit(&bcc);
 	arena_free(&arena);
 	return 0;
 }

@@ -5,9 +5,11 @@
 #include "submit/bounce.h"
 #include "submit/queue.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "base/clock.h"
+#include "base/str.h"
 #include "store/store_internal.h"
 #include "store/store_queue.h"
 #include "store/test_store_util.h"
@@ -357,6 +359,67 @@ static void test_lost_body(void)
 	world_free(&w);
 }
 
+/* ---- threads ---- */
+
+enum { MANY = 40 };
+static pthread_mutex_t many_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t many_changed = PTHREAD_COND_INITIALIZER;
+static unsigned many_seen[MANY], many_total;
+
+static int counting_relay(const struct settings *settings, const struct relay_message *m,
+	const _Atomic(bool) *stopping, struct relay_answer *answers, struct err *err)
+{
+	uint64_t number = 0;
+
+	(void)settings;
+	(void)stopping;
+	REQUIRE_OK(str_parse_u64(m->recipients[0] + 1, MANY - 1, &number, err), err);
+	(void)pthread_mutex_lock(&many_lock);
+	many_seen[number]++;
+	many_total++;
+	answers[0].outcome = RELAY_ACCEPTED;
+	(void)pthread_cond_broadcast(&many_changed);
+	(void)pthread_mutex_unlock(&many_lock);
+	return 0;
+}
+
+/* Several threads, mail that comes while they work: each message goes once. */
+static void test_threads(void)
+{
+	const struct settings *s = settings_of(usual);
+	struct world *w = world_new();
+	struct submit_queue_options options = {
+		.store = w->store, .settings = s, .transport = counting_relay, .threads = 3};
+	struct submit_queue *q = NULL;
+	struct store_read *rd;
+	struct queue_counts counts;
+	struct err err = ERR_INIT;
+
+	REQUIRE_OK(submit_queue_start(&options, &q, &err), &err);
+	for (unsigned i = 0; i < MANY; i++) {
+		char address[16];
+		const char *const to[] = {address};
+
+		(void)snprintf(address, sizeof(address), "a%u", i);
+		put(w, to, 1, "anna@example.org");
+		submit_queue_kick(q);
+	}
+	(void)pthread_mutex_lock(&many_lock);
+	while (many_total < MANY)
+		(void)pthread_cond_wait(&many_changed, &many_lock);
+	(void)pthread_mutex_unlock(&many_lock);
+	submit_queue_set_settings(q, s);
+	submit_queue_stop(&q);
+	for (unsigned i = 0; i < MANY; i++)
+		CHECK_INT(many_seen[i], 1);
+	rd = reading(w);
+	REQUIRE_OK(store_queue_count(rd, &counts, &err), &err);
+	store_read_end(&rd);
+	CHECK_INT(counts.mails, 0);
+	settings_unref(&s);
+	world_free(&w);
+}
+
 static void test_bounce(void)
 {
 	static const char raw[] = "Subject: x\r\nMessage-ID: <a@b>\r\n\r\nsecret text\r\n";
@@ -391,4 +454,5 @@ static void test_bounce(void)
 }
 
 TEST_MAIN(TEST(test_outcomes), TEST(test_schedule), TEST(test_trouble), TEST(test_lost_commit),
-	TEST(test_full_mailbox), TEST(test_nobody_to_tell), TEST(test_lost_body), TEST(test_bounce))
+	TEST(test_full_mailbox), TEST(test_nobody_to_tell), TEST(test_lost_body),
+	TEST(test_threads), TEST(test_bounce))
