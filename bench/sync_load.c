@@ -2,8 +2,8 @@
  * How long a delivery by LMTP takes while somebody imports 100,000 messages through the same store,
  * and how much the engine grows while a phone lists messages of 10 MB.
  *
- * The import has no command yet, so it runs here: the LMTP server, the store and an importing
- * thread in one process, as they would be in the engine.
+ * The import does what the engine does for `bellhop import`: the LMTP server, the store and an
+ * importing thread in one process.
  */
 #include <arpa/inet.h>
 #include <errno.h>

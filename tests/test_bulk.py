@@ -11,7 +11,7 @@ import time
 
 from lib import mail
 from lib.case import ServerCase
-from lib.server import program
+from lib.server import Server, program
 
 FROM = "From anna@example.net Mon Jan  1 10:00:00 2024\n"
 NEW_YEAR = 1704103200
@@ -286,3 +286,29 @@ class Trouble(BulkCase):
         self.bring(self.path("now.eml"))
         self.assert_ping(phone.receive(waiting), "2")
         self.assertEqual(phone.sync().subjects(), ["now"])
+
+
+class Poison(BulkCase):
+    """A server that crashes on a word in a message: the import goes on behind it, and the message comes in unread."""
+
+    @classmethod
+    def setUpClass(cls):
+        start = Server.start
+        Server.start = lambda self, *args, **kwargs: start(self, *args, **dict(kwargs, executable=program("bellhopd-crash")))
+        try:
+            super().setUpClass()
+        finally:
+            Server.start = start
+
+    def test_crash(self):
+        for n in range(10):
+            self.write(f"m/cur/{n}:2,S", text(f"poison {n}", body="bellhop-crash-parser\n" if n == 5 else "well\n"))
+        mark = self.server.log_mark()
+        self.assertEqual(self.counts(self.bring(self.path("m"))), (10, 0, 0))
+        self.server.wait_log("message_taken_unread", mark)
+        self.assertEqual(len(self.rows()), 10)
+        phone = self.owner.device("14.1").ready()
+        subjects = [d.get("Email:Subject") for d in phone.prime().values()]
+        self.assertEqual(len(subjects), 10)
+        self.assertNotIn("poison 5", subjects)
+        self.assertEqual(self.counts(self.bring(self.path("m"))), (0, 10, 0))
