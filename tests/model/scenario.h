@@ -52,5 +52,7 @@ void scenario_many_soft_deletes(struct world *w);
 /* scenario_faults.c: each step fails */
 void scenario_faults(struct world *w);
 void scenario_cuts(struct world *w);
+/* scenario_sends.c: each step of a reply fails */
+void scenario_sends(struct world *w);
 
 #endif

@@ -140,6 +140,7 @@ const struct scenario scenarios[] = {
 	{"tombstones expired for one phone", scenario_tombstones},
 	{"each step of a transaction fails", scenario_faults},
 	{"the process is cut at each write", scenario_cuts},
+	{"each step of a reply fails", scenario_sends},
 	{"100,000 soft deletes over many windows", scenario_many_soft_deletes},
 };
 const size_t scenario_count = sizeof(scenarios) / sizeof(scenarios[0]);
