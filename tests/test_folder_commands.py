@@ -164,6 +164,10 @@ class Statuses(FolderCase):
         self.refused(self.update(device, folder, "x", parent=child), "10")
         for type_ in (INBOX, SENT, DELETED, CONTACTS):
             self.refused(self.update(device, device.folders[type_], "x"), "2")
+        junk = next(f.get("ServerId") for f in device.folder_sync("0").document.all("Changes/Add")
+                    if "Junk" in f.get("DisplayName"))
+        self.refused(self.update(device, junk, "x"), "2")
+        self.refused(self.delete(device, junk), "3")
         # FolderDelete.
         for type_ in (INBOX, SENT, DELETED, CONTACTS):
             self.refused(self.delete(device, device.folders[type_]), "3")
