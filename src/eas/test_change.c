@@ -108,6 +108,41 @@ static void test_folders(void)
 	world_free(&w);
 }
 
+static unsigned deletions(struct traveller *t)
+{
+	const struct wbxml_node *changes;
+	unsigned count = 0;
+
+	folder_sync(t, t->key);
+	changes = wbxml_find(t->phone.root, TAG_FolderHierarchy_Changes);
+	for (const struct wbxml_node *n = changes->child; n != NULL; n = n->next)
+		count += n->tag == TAG_FolderHierarchy_Delete;
+	return count;
+}
+
+/* A phone that comes back after its deletions were forgotten is told of them all the same, once. */
+static void test_forgotten(void)
+{
+	struct world *w = world_new(config);
+	struct traveller t = {{.w = w, .login = "anna", .device_id = "one", .version = "14.1"}};
+	struct traveller o = {{.w = w, .login = "anna", .device_id = "two", .version = "16.1"}};
+	struct err err = ERR_INIT;
+
+	folder_sync(&t, "0");
+	change_at_last(&t, "FolderCreate", TAG_FolderHierarchy_FolderCreate, "New");
+	(void)snprintf(
+		t.folder, sizeof(t.folder), "%s", answer_text(&t, TAG_FolderHierarchy_ServerId));
+	folder_sync(&o, "0");
+	change_at_last(&t, "FolderDelete", TAG_FolderHierarchy_FolderDelete, NULL);
+	CHECK(store_sweep(w->store, START_AT + 1, 1000, &err) >= 0);
+	CHECK_INT(deletions(&o), 1);
+	CHECK_INT(deletions(&o), 0);
+	CHECK_INT(deletions(&t), 0);
+	phone_forget(&t.phone);
+	phone_forget(&o.phone);
+	world_free(&w);
+}
+
 static const char *sole_item(struct traveller *t, const char *folder)
 {
 	CLEANUP(store_read_end) struct store_read *rd = NULL;
@@ -179,4 +214,4 @@ static void test_moves(void)
 	world_free(&w);
 }
 
-TEST_MAIN(TEST(test_folders), TEST(test_moves))
+TEST_MAIN(TEST(test_folders), TEST(test_forgotten), TEST(test_moves))

@@ -152,6 +152,8 @@ struct folder {
 NODISCARD int store_folder_list(struct store_read *rd, struct owner_id owner, struct arena *arena, struct folder **ret, size_t *ret_count, struct err *err);
 /* Folders created, changed or deleted after that seq: parents before children, else the oldest change first. */
 NODISCARD int store_folder_changes(struct store_read *rd, struct owner_id owner, uint64_t after_seq, struct arena *arena, struct folder **ret, size_t *ret_count, struct err *err);
+/* Deletions of folders up to this seq may be forgotten: who is behind it must compare. */
+NODISCARD int store_folder_floor(struct store_read *rd, struct owner_id owner, uint64_t *ret, struct err *err);
 /* ERR_NOT_FOUND for unknown or deleted ones. */
 NODISCARD int store_folder_load(struct store_read *rd, struct owner_id owner, struct folder_id id, struct arena *arena, struct folder **ret, struct err *err);
 NODISCARD int store_folder_by_type(struct store_read *rd, struct owner_id owner, enum folder_type type, struct arena *arena, struct folder **ret, struct err *err);
@@ -287,7 +289,7 @@ NODISCARD int store_conversation_rule_find(struct store_read *rd, struct owner_i
 NODISCARD int store_conversation_rule_set(struct store_tx *tx, struct owner_id owner, uint64_t conversation, struct folder_id folder,
 	uint64_t max, struct err *err);
 
-/* One bounded step of housekeeping: removes up to limit tombstones older than before_at and raises the floor, up to limit rows of
+/* One bounded step of housekeeping: removes up to limit tombstones, and rows of deleted folders, older than before_at and raises the floors, up to limit rows of
  * deleted users, up to limit items of deleted and emptied folders, and looks at about limit body files for ones that nothing names. Not inside a transaction. 1: more is left. */
 NODISCARD int store_sweep(struct store *store, int64_t before_at, size_t limit, struct err *err);
 

@@ -1,7 +1,8 @@
 /*
- * Folders. A deleted folder keeps its row (deleted = 1) so that phones learn of it; what it held is
- * removed bit by bit (store_purge.c). Ids come from the owner's counter. A folder may be moved
- * below a younger one, so lists are put into an order that has parents first.
+ * Folders. A deleted folder keeps its row (deleted = 1) as long as tombstones are kept, so that
+ * phones learn of it; what it held is removed bit by bit (store_purge.c). Ids come from the owner's
+ * counter. A folder may be moved below a younger one, so lists are put into an order that has
+ * parents first.
  *
  * Limits: a name has 1 to NAME_MAX_BYTES bytes. How many folders there may be, and how deep, is the
  * caller's to say.
@@ -210,6 +211,17 @@ int store_folder_by_type(struct store_read *rd, struct owner_id owner, enum fold
 	if (rc == 0)
 		return err_set(err, ERR_NOT_FOUND, "no folder of type %d", (int)type);
 	return rc < 0 ? -1 : 0;
+}
+
+int store_folder_floor(struct store_read *rd, struct owner_id owner, uint64_t *ret, struct err *err)
+{
+	CLEANUP(db_done) struct db_stmt *st = NULL;
+
+	*ret = 0;
+	if (store_prepare(rd, "SELECT folder_floor FROM owners WHERE id = $1", &st, err) < 0)
+		return -1;
+	db_bind_u64(st, 1, owner.v);
+	return store_run_u64(st, ret, err) < 0 ? -1 : 0;
 }
 
 int store_owner_seq(struct store_read *rd, struct owner_id owner, uint64_t *ret, struct err *err)
@@ -448,12 +460,14 @@ static int mark_deleted(struct store_tx *tx, struct owner_id owner, struct folde
 	CLEANUP(db_done) struct db_stmt *st = NULL;
 
 	if (store_prepare_tx(tx,
-		    "UPDATE folders SET deleted = 1, changed_seq = $3 WHERE owner = $1 AND id = $2",
+		    "UPDATE folders SET deleted = 1, changed_seq = $3, deleted_at = $4"
+		    " WHERE owner = $1 AND id = $2",
 		    &st, err) < 0)
 		return -1;
 	db_bind_u64(st, 1, owner.v);
 	db_bind_u64(st, 2, id.v);
 	db_bind_u64(st, 3, seq);
+	db_bind_i64(st, 4, tx->now_at);
 	if (store_run(st, err) < 0 || store_purge_folder(tx, owner, id, err) < 0)
 		return -1;
 	return publish(tx, owner, id, err);

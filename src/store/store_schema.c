@@ -209,8 +209,17 @@ static const char *const step_10[] = {
 	NULL,
 };
 
+/* When a folder was deleted, so that its row need not stay for ever. folder_floor: the newest
+ * deletion of a folder that is forgotten. */
+static const char *const step_11[] = {
+	"ALTER TABLE folders ADD COLUMN deleted_at BIGINT NOT NULL DEFAULT 0",
+	"CREATE INDEX folders_deleted ON folders (deleted_at, owner, id) WHERE deleted = 1",
+	"ALTER TABLE owners ADD COLUMN folder_floor BIGINT NOT NULL DEFAULT 0",
+	NULL,
+};
+
 const struct store_schema_step store_schema_steps[] = {{step_1}, {step_2}, {step_3}, {step_4},
-	{step_5}, {step_6}, {step_7}, {step_8}, {step_9}, {step_10}};
+	{step_5}, {step_6}, {step_7}, {step_8}, {step_9}, {step_10}, {step_11}};
 const size_t store_schema_step_count = sizeof(store_schema_steps) / sizeof(store_schema_steps[0]);
 
 struct migration {

@@ -84,6 +84,67 @@ static int sweep_stones(struct store_tx *tx, void *owner, struct err *err)
 	return 0;
 }
 
+/* ---- deleted folders of which every phone has heard ---- */
+
+static int collect_folders(struct store_tx *tx, const struct sweep *s, struct stone *folders,
+	size_t *ret_count, struct err *err)
+{
+	CLEANUP(db_done) struct db_stmt *st = NULL;
+	size_t count = 0;
+	int rc;
+
+	if (store_prepare_tx(tx,
+		    "SELECT f.owner, f.id, f.changed_seq FROM folders f WHERE f.deleted = 1"
+		    " AND f.deleted_at < $1 AND NOT EXISTS (SELECT 1 FROM purges p WHERE"
+		    " p.owner = f.owner AND p.folder = f.id)"
+		    " ORDER BY f.deleted_at, f.owner, f.id LIMIT $2",
+		    &st, err) < 0)
+		return -1;
+	db_bind_i64(st, 1, s->before_at);
+	db_bind_u64(st, 2, s->limit);
+	while ((rc = db_step(st, err)) > 0)
+		folders[count++] = (struct stone){.owner = db_col_u64(st, 0),
+			.folder = db_col_u64(st, 1),
+			.seq = db_col_u64(st, 2)};
+	*ret_count = count;
+	return rc;
+}
+
+static int remove_folder(struct store_tx *tx, const struct stone *folder, struct err *err)
+{
+	CLEANUP(db_done) struct db_stmt *st = NULL, *floor = NULL;
+
+	if (store_prepare_tx(tx, "DELETE FROM folders WHERE owner = $1 AND id = $2", &st, err) < 0)
+		return -1;
+	db_bind_u64(st, 1, folder->owner);
+	db_bind_u64(st, 2, folder->folder);
+	if (store_run(st, err) < 0)
+		return -1;
+	if (store_prepare_tx(tx,
+		    "UPDATE owners SET folder_floor = $2 WHERE id = $1 AND folder_floor < $2",
+		    &floor, err) < 0)
+		return -1;
+	db_bind_u64(floor, 1, folder->owner);
+	db_bind_u64(floor, 2, folder->seq);
+	return store_run(floor, err);
+}
+
+static int sweep_folders(struct store_tx *tx, void *owner, struct err *err)
+{
+	struct sweep *s = owner;
+	CLEANUP(mem_freep) struct stone *folders = x_calloc(s->limit, sizeof(*folders));
+	size_t count = 0;
+
+	if (collect_folders(tx, s, folders, &count, err) < 0)
+		return -1;
+	for (size_t i = 0; i < count; i++) {
+		if (remove_folder(tx, &folders[i], err) < 0)
+			return -1;
+	}
+	s->removed = count;
+	return 0;
+}
+
 /* ---- what deleted users left ---- */
 
 /* sql deletes up to $2 rows of owner $1; *room goes down by their number. */
@@ -178,6 +239,9 @@ int store_sweep(struct store *store, int64_t before_at, size_t limit, struct err
 	if (store_transact(store, sweep_stones, &s, err) < 0)
 		return err_wrap(err, "sweeping tombstones");
 	more = s.removed == s.limit;
+	if (store_transact(store, sweep_folders, &s, err) < 0)
+		return err_wrap(err, "sweeping rows of deleted folders");
+	more = more || s.removed == s.limit;
 	if (store_transact(store, sweep_owners, &s, err) < 0)
 		return err_wrap(err, "sweeping deleted users");
 	more = more || s.removed == s.limit;

@@ -240,6 +240,39 @@ static void test_purge_deleted(void)
 	world_free(&w);
 }
 
+/* The row of a deleted folder goes with the tombstones of its time, not before its items. */
+static void test_forget(void)
+{
+	struct world *w = world_new();
+	struct folder_id a = add(w, root, "a");
+	uint64_t seq, floor = 99;
+	struct err err = ERR_INIT;
+
+	(void)add_to(w, a, "12345");
+	clock_fake_set(1000000, 0);
+	CHECK_INT(apply(w, FOLDER_DELETE, a), ERR_NONE);
+	seq = seq_of(w, w->anna);
+	CHECK(store_sweep(w->store, 1000, 1000, &err) >= 0);
+	CHECK_STR(changed(w, seq - 1), " -a");
+	{
+		CLEANUP(store_read_end) struct store_read *rd = reading(w);
+
+		REQUIRE_OK(store_folder_floor(rd, w->anna, &floor, &err), &err);
+		CHECK_INT(floor, 0);
+	}
+	CHECK(store_sweep(w->store, 1001, 1000, &err) >= 0);
+	CHECK_STR(changed(w, seq - 1), "");
+	{
+		CLEANUP(store_read_end) struct store_read *rd = reading(w);
+
+		REQUIRE_OK(store_folder_floor(rd, w->anna, &floor, &err), &err);
+		CHECK_INT(floor, seq);
+	}
+	CHECK(add(w, root, "a").v > a.v);
+	clock_fake_off();
+	world_free(&w);
+}
+
 /* A write fails, whichever: nothing or everything. */
 static void test_failures(void)
 {
@@ -339,5 +372,5 @@ static void test_conversation_rules(void)
 	world_free(&w);
 }
 
-TEST_MAIN(TEST(test_conversation_rules), TEST(test_update), TEST(test_delete), TEST(test_empty),
-	TEST(test_purge_deleted), TEST(test_failures))
+TEST_MAIN(TEST(test_conversation_rules), TEST(test_forget), TEST(test_update), TEST(test_delete),
+	TEST(test_empty), TEST(test_purge_deleted), TEST(test_failures))

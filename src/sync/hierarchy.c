@@ -6,15 +6,44 @@
 
 #include "base/mem.h"
 
+/* Folders that the phone has and whose deletion the log no longer holds; the state forgets them.
+ * Appended to changes, which has room for what the inventory counts. */
+static int add_forgotten(struct store_read *rd, struct owner_id owner, struct sync_state *state,
+	struct arena *arena, struct hierarchy_change *changes, size_t *count, struct err *err)
+{
+	struct id_set gone = ID_SET_INIT;
+	struct folder *folders;
+	size_t folder_count;
+
+	if (store_folder_list(rd, owner, arena, &folders, &folder_count, err) < 0)
+		return -1;
+	id_set_copy(&gone, &state->inventory);
+	for (size_t i = 0; i < folder_count; i++)
+		(void)id_set_remove(&gone, folders[i].id.v);
+	for (size_t r = 0; r < gone.count; r++) {
+		for (uint64_t id = gone.runs[r].first; id <= gone.runs[r].last; id++) {
+			struct folder *folder = arena_x_new(arena, struct folder);
+
+			folder->id.v = id;
+			folder->deleted = true;
+			changes[(*count)++] = (struct hierarchy_change){true, false, folder};
+			(void)id_set_remove(&state->inventory, id);
+		}
+	}
+	id_set_deinit(&gone);
+	return 0;
+}
+
 int hierarchy_collect(struct store_read *rd, struct owner_id owner, struct sync_state *state,
 	struct arena *arena, struct hierarchy_change **ret, size_t *ret_count, struct err *err)
 {
 	struct hierarchy_change *changes;
 	struct folder *folders;
 	size_t folder_count, count = 0;
-	uint64_t owner_seq;
+	uint64_t owner_seq, floor_seq, held = id_set_count(&state->inventory);
 
-	if (store_owner_seq(rd, owner, &owner_seq, err) < 0)
+	if (store_owner_seq(rd, owner, &owner_seq, err) < 0 ||
+		store_folder_floor(rd, owner, &floor_seq, err) < 0)
 		return -1;
 	if (state->inventory.count == 0) {
 		if (store_folder_list(rd, owner, arena, &folders, &folder_count, err) < 0)
@@ -23,7 +52,7 @@ int hierarchy_collect(struct store_read *rd, struct owner_id owner, struct sync_
 			   rd, owner, state->position, arena, &folders, &folder_count, err) < 0) {
 		return -1;
 	}
-	changes = arena_x_alloc(arena, (folder_count + 1) * sizeof(*changes));
+	changes = arena_x_alloc(arena, (folder_count + held + 1) * sizeof(*changes));
 	for (size_t i = 0; i < folder_count; i++) {
 		bool known = id_set_has(&state->inventory, folders[i].id.v);
 
@@ -39,6 +68,9 @@ int hierarchy_collect(struct store_read *rd, struct owner_id owner, struct sync_
 		else
 			(void)id_set_add(&state->inventory, folders[i].id.v);
 	}
+	if (state->position < floor_seq && held > 0 &&
+		add_forgotten(rd, owner, state, arena, changes, &count, err) < 0)
+		return -1;
 	state->since = state->position = owner_seq;
 	sync_state_prune(state);
 	*ret = changes;
