@@ -72,7 +72,9 @@ bool eas_folder_id_parse(const char *text, struct folder_id *ret)
 {
 	struct err ignored = ERR_INIT;
 
-	return str_parse_u64(text, INT64_MAX, &ret->v, &ignored) == 0 && ret->v != 0;
+	/* One spelling each: two names of a folder in one request would be two states. */
+	return text[0] != '0' && text[0] != '+' &&
+	       str_parse_u64(text, INT64_MAX, &ret->v, &ignored) == 0 && ret->v != 0;
 }
 
 bool eas_server_id_parse(const char *text, struct folder_id folder, struct item_id *ret)
@@ -85,7 +87,9 @@ bool eas_server_id_parse(const char *text, struct folder_id folder, struct item_
 	len = strlen(prefix);
 	if (strncmp(text, prefix, len) != 0 || text[len] != ':')
 		return false;
-	return str_parse_u64(text + len + 1, INT64_MAX, &ret->v, &ignored) == 0 && ret->v != 0;
+	text += len + 1;
+	return text[0] != '0' && text[0] != '+' &&
+	       str_parse_u64(text, INT64_MAX, &ret->v, &ignored) == 0 && ret->v != 0;
 }
 
 void eas_folder_id_print(struct folder_id id, char text[24])

@@ -440,6 +440,7 @@ static int collect_vanished(struct collector *c, struct err *err)
 	size_t count;
 	int sent = 1;
 
+	c->result->compared_ids = true;
 	if (live_ids(c->rd, c->owner, c->folder, arena, &live, &count, err) < 0)
 		return -1;
 	id_set_copy(&gone, &c->state->inventory);

@@ -169,11 +169,26 @@ const struct sync_answer *sync_collection_find_answer(
 	return answer;
 }
 
+static bool was_own(const struct sync_state *s, uint64_t item, uint8_t group, uint64_t seq)
+{
+	if (sync_state_is_own(s, item, group, seq))
+		return true;
+	/* Its entries are gone when its run of changes had ended; the answers stay. */
+	for (size_t i = 0; i < s->answer_count; i++) {
+		const struct sync_answer *a = &s->answers[i];
+
+		if (a->item == item &&
+			(((a->own_groups & group) != 0 && a->own_seq == seq) || seq <= a->seen_seq))
+			return true;
+	}
+	return false;
+}
+
 bool sync_collection_is_own(
 	const struct sync_collection *c, uint64_t item, uint8_t group, uint64_t seq)
 {
 	for (size_t g = SYNC_SIBLING; g < SYNC_GENERATIONS; g++) {
-		if (c->present[g] && sync_state_is_own(&c->states[g], item, group, seq))
+		if (c->present[g] && was_own(&c->states[g], item, group, seq))
 			return true;
 	}
 	return false;

@@ -128,25 +128,50 @@ bool sync_state_same(const struct sync_state *a, const struct sync_state *b)
 
 /* ---- own changes, answers, what is to be put right ---- */
 
+/* Where the entry of an item and group is, or belongs. */
+static size_t find_own(const struct sync_state *s, uint64_t item, uint8_t group, bool *ret_found)
+{
+	size_t low = 0, high = s->own_count;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+		const struct sync_own *own = &s->own[mid];
+
+		if (own->item < item || (own->item == item && own->group < group))
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	*ret_found = low < s->own_count && s->own[low].item == item && s->own[low].group == group;
+	return low;
+}
+
 void sync_state_add_own(struct sync_state *s, uint64_t item, uint8_t groups, uint64_t seq)
 {
 	for (unsigned group = SYNC_CONTENT; group <= SYNC_VERB; group <<= 1) {
-		if ((groups & group) == 0 || sync_state_is_own(s, item, (uint8_t)group, seq))
+		size_t at;
+		bool found;
+
+		if ((groups & group) == 0)
 			continue;
+		at = find_own(s, item, (uint8_t)group, &found);
+		if (found) {
+			s->own[at].seq = MAX(s->own[at].seq, seq);
+			continue;
+		}
 		s->own = x_realloc(s->own, (s->own_count + 1) * sizeof(*s->own));
-		s->own[s->own_count++] = (struct sync_own){item, seq, (uint8_t)group};
+		memmove(s->own + at + 1, s->own + at, (s->own_count - at) * sizeof(*s->own));
+		s->own[at] = (struct sync_own){item, seq, (uint8_t)group};
+		s->own_count++;
 	}
 }
 
 bool sync_state_is_own(const struct sync_state *s, uint64_t item, uint8_t group, uint64_t seq)
 {
-	for (size_t i = 0; i < s->own_count; i++) {
-		const struct sync_own *own = &s->own[i];
+	bool found;
+	size_t at = find_own(s, item, group, &found);
 
-		if (own->item == item && own->group == group && own->seq == seq)
-			return true;
-	}
-	return false;
+	return found && s->own[at].seq == seq;
 }
 
 bool sync_state_has_seen(const struct sync_state *s, const struct item_row *row, uint64_t group_seq)

@@ -66,7 +66,8 @@ enum sync_group {
 	SYNC_ALL_GROUPS = 31
 };
 
-/* A change that this phone made itself: the group with this seq is not echoed. */
+/* A change that this phone made itself, or has been told: the group with this seq is not sent. One
+ * for each item and group, sorted by them: only the newest seq of a group can be met. */
 struct sync_own {
 	uint64_t item, seq;
 	uint8_t group;
@@ -84,6 +85,8 @@ struct sync_answer {
 	uint32_t status;
 	uint64_t item;    /* the item that it concerned or made; 0: none */
 	uint64_t own_seq; /* of the sync_own entries it made; 0: none */
+	uint64_t
+		seen_seq; /* what the item had up to this seq the phone had been told; 0: unknown */
 	uint8_t own_groups;
 	bool removed;          /* the item left the inventory by it */
 	bool added;            /* the item came into the inventory by it */

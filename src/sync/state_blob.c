@@ -6,7 +6,7 @@
 
 #include "base/mem.h"
 
-#define BLOB_FORMAT 4
+#define BLOB_FORMAT 5
 
 static void add_i64(struct buf *out, int64_t v)
 {
@@ -137,6 +137,7 @@ static void answers_encode(const struct sync_state *s, struct buf *out)
 		buf_add_varint(out, a->status);
 		buf_add_varint(out, a->item);
 		buf_add_varint(out, a->own_seq);
+		buf_add_varint(out, a->seen_seq);
 		buf_add_byte(out, a->own_groups);
 		buf_add_byte(out, (uint8_t)((a->removed ? 1 : 0) | (a->added ? 2 : 0)));
 		buf_add_byte(out, a->resend_groups);
@@ -206,6 +207,7 @@ static void answers_decode(struct rd *in, struct sync_state *s)
 		a.status = (uint32_t)rd_varint(in);
 		a.item = rd_varint(in);
 		a.own_seq = rd_varint(in);
+		a.seen_seq = rd_varint(in);
 		a.own_groups = rd_u8(in);
 		bits = rd_u8(in);
 		a.removed = (bits & 1) != 0;

@@ -39,6 +39,7 @@ static void fill(struct sync_state *s)
 					 .status = 7,
 					 .item = 4,
 					 .own_seq = 79,
+					 .seen_seq = 40,
 					 .own_groups = 6,
 					 .removed = true,
 					 .added = true,

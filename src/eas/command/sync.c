@@ -249,12 +249,31 @@ static bool must_save(const struct sync_job *job)
 	return moved_in_place(job);
 }
 
+int sync_check_folder(struct store_tx *tx, struct sync_job *job, struct err *err)
+{
+	CLEANUP(arena_free) struct arena *arena = arena_new(0);
+	struct folder *folder;
+
+	if (store_folder_load(
+		    store_tx_read(tx), job->gens.owner, job->gens.folder, arena, &folder, err) == 0)
+		return 0;
+	if (err->code == ERR_NOT_FOUND)
+		job->status = SYNC_STATUS_HIERARCHY;
+	return -1;
+}
+
 static int save_job(struct store_tx *tx, struct sync_job *job, struct err *err)
 {
 	struct sync_collection *gens = &job->gens;
 	bool previous = gens->present[SYNC_PREVIOUS];
 	int result;
 
+	if (sync_check_folder(tx, job, err) < 0) {
+		if (err->code != ERR_NOT_FOUND)
+			return -1;
+		*err = (struct err)ERR_INIT;
+		return 0;
+	}
 	/* A key that stays was confirmed by the phone: the one before it is over. */
 	if (!job->new_key)
 		gens->present[SYNC_PREVIOUS] = false;
@@ -416,6 +435,9 @@ static void reset_jobs(struct sync_run *run)
 			job->visited = false;
 		job->item_count = job->set_aside_count = 0;
 	}
+	run->item_count = 0;
+	run->fetched = false;
+	run->window = run->window_asked;
 }
 
 static bool wants_to_wait(const struct sync_run *run)

@@ -16,29 +16,10 @@
 struct apply {
 	struct sync_run *run;
 	struct sync_job *job;
-	const struct account_ops *ops;
-	struct store_tx *tx;
+	struct sync_writer to;
 	struct folder_id deleted_items;
 	bool final_delete; /* not moved to Deleted Items */
 };
-
-/* One change of a property group, as it is done and noted. */
-struct group_change {
-	enum sync_group group;
-	uint64_t seq_before;
-};
-
-/* Somebody else changed that group since this phone's last word. */
-static bool changed_meanwhile(
-	const struct apply *a, const struct item_row *row, struct group_change change)
-{
-	if (sync_state_has_seen(&a->job->next, row, change.seq_before) ||
-		sync_state_is_own(&a->job->next, row->id.v, change.group, change.seq_before))
-		return false;
-	/* Or was it this phone, in the request whose answer got lost? */
-	return !a->job->repeated ||
-	       !sync_collection_is_own(&a->job->gens, row->id.v, change.group, change.seq_before);
-}
 
 static unsigned status_of(const struct err *err)
 {
@@ -54,119 +35,13 @@ static unsigned status_of(const struct err *err)
 	}
 }
 
-static void note_own(
-	struct apply *a, struct sync_answer *answer, struct group_change change, uint64_t seq)
-{
-	if (seq == change.seq_before)
-		return;
-	sync_state_add_own(&a->job->next, answer->item, change.group, seq);
-	answer->own_seq = seq;
-	answer->own_groups |= change.group;
-}
-
-static int change_flag(struct apply *a, const struct wbxml_node *flag, const struct item *item,
-	struct sync_answer *answer, struct err *err)
-{
-	struct device_id device = a->run->call->device->id;
-	struct group_change change = {SYNC_FLAG, item->row.flag_seq};
-	struct buf blob = BUF_INIT;
-	uint64_t seq;
-	uint8_t status;
-	int result;
-
-	email_flag_parse(flag, &status, &blob);
-	result = a->ops->set_flag(a->tx, a->run->call->user->id, a->job->folder->id, item->row.id,
-		status, blob.data, blob.len, device, &seq, err);
-	buf_deinit(&blob);
-	if (result == 0)
-		note_own(a, answer, change, seq);
-	return result;
-}
-
-static int change_categories(struct apply *a, const struct wbxml_node *categories,
-	const struct item *item, struct sync_answer *answer, struct err *err)
-{
-	struct device_id device = a->run->call->device->id;
-	struct group_change change = {SYNC_CATEGORIES, item->row.categories_seq};
-	struct buf blob = BUF_INIT;
-	uint64_t seq;
-	int result;
-
-	email_categories_parse(categories, &blob);
-	result = a->ops->set_categories(a->tx, a->run->call->user->id, a->job->folder->id,
-		item->row.id, blob.data, blob.len, device, &seq, err);
-	buf_deinit(&blob);
-	if (result == 0)
-		note_own(a, answer, change, seq);
-	return result;
-}
-
-static int change_read(struct apply *a, const struct wbxml_node *application_data,
-	const struct item *item, struct sync_answer *answer, struct err *err)
-{
-	struct device_id device = a->run->call->device->id;
-	struct group_change change = {SYNC_READ, item->row.read_seq};
-	bool is_read = eas_get_bool(application_data, TAG_Email_Read, false);
-	uint64_t seq;
-
-	if (a->ops->set_read(a->tx, a->run->call->user->id, a->job->folder->id, item->row.id,
-		    is_read, device, &seq, err) < 0)
-		return -1;
-	note_own(a, answer, change, seq);
-	return 0;
-}
-
-/* The server wins when Conflict says so and a group that the phone changes was changed by somebody
- * else. */
-static bool loses(
-	const struct apply *a, const struct wbxml_node *application_data, const struct item *item)
-{
-	const struct item_row *row = &item->row;
-
-	if (a->job->next.scope.options.conflict == 0)
-		return false;
-	if (wbxml_find(application_data, TAG_Email_Read) != NULL &&
-		changed_meanwhile(a, row, (struct group_change){SYNC_READ, row->read_seq}))
-		return true;
-	if (wbxml_find(application_data, TAG_Email_Flag) != NULL &&
-		changed_meanwhile(a, row, (struct group_change){SYNC_FLAG, row->flag_seq}))
-		return true;
-	return wbxml_find(application_data, TAG_Email_Categories) != NULL &&
-	       changed_meanwhile(
-		       a, row, (struct group_change){SYNC_CATEGORIES, row->categories_seq});
-}
-
 static int load_item(
 	struct apply *a, struct item_id id, struct arena *arena, struct item **ret, struct err *err)
 {
 	if (!id_set_has(&a->job->next.inventory, id.v))
 		return err_set(err, ERR_NOT_FOUND, "the phone does not hold that item");
-	return store_item_load(store_tx_read(a->tx), a->run->call->user->id, a->job->folder->id, id,
-		arena, ret, err);
-}
-
-static int apply_change(
-	struct apply *a, struct sync_command *c, struct sync_answer *answer, struct err *err)
-{
-	CLEANUP(arena_free) struct arena *arena = arena_new(0);
-	const struct wbxml_node *application_data =
-		wbxml_find(c->node, TAG_AirSync_ApplicationData);
-	const struct wbxml_node *flag = wbxml_find(application_data, TAG_Email_Flag);
-	const struct wbxml_node *categories = wbxml_find(application_data, TAG_Email_Categories);
-	struct item *item;
-
-	if (load_item(a, c->item, arena, &item, err) < 0)
-		return -1;
-	if (loses(a, application_data, item)) {
-		answer->status = SYNC_STATUS_CONFLICT;
-		return 0;
-	}
-	if (wbxml_find(application_data, TAG_Email_Read) != NULL &&
-		change_read(a, application_data, item, answer, err) < 0)
-		return -1;
-	if (flag != NULL && change_flag(a, flag, item, answer, err) < 0)
-		return -1;
-	return categories != NULL ? change_categories(a, categories, item, answer, err) : 0;
+	return store_item_load(store_tx_read(a->to.tx), a->run->call->user->id, a->job->folder->id,
+		id, arena, ret, err);
 }
 
 static int apply_delete(
@@ -187,10 +62,11 @@ static int apply_delete(
 		return -1;
 	}
 	if (a->final_delete) {
-		if (a->ops->delete_item(a->tx, owner, a->job->folder->id, c->item, device, err) < 0)
+		if (a->to.ops->delete_item(
+			    a->to.tx, owner, a->job->folder->id, c->item, device, err) < 0)
 			return -1;
-	} else if (a->ops->move_item(a->tx, owner, a->job->folder->id, c->item, a->deleted_items,
-			   device, &moved, err) < 0) {
+	} else if (a->to.ops->move_item(a->to.tx, owner, a->job->folder->id, c->item,
+			   a->deleted_items, device, &moved, err) < 0) {
 		return -1;
 	}
 	(void)id_set_remove(&a->job->next.inventory, c->item.v);
@@ -198,15 +74,10 @@ static int apply_delete(
 	return 0;
 }
 
-/* The same command in the request whose answer got lost: its answer again, and what it left behind.
- */
-static bool replay(struct sync_job *job, struct sync_command *c)
+/* What a command did in the request whose answer got lost: its answer again, and what it left
+ * behind. */
+static void replay(struct sync_job *job, struct sync_command *c, const struct sync_answer *answer)
 {
-	const struct sync_answer *answer =
-		job->repeated ? sync_collection_find_answer(&job->gens, c->hash) : NULL;
-
-	if (answer == NULL)
-		return false;
 	c->status = answer->status;
 	c->item.v = answer->item;
 	if (answer->removed)
@@ -218,42 +89,32 @@ static bool replay(struct sync_job *job, struct sync_command *c)
 	if (answer->resend_groups != 0)
 		(void)sync_state_add_resend(&job->next, answer->item, answer->resend_groups);
 	sync_state_add_answer(&job->next, answer);
-	return true;
 }
 
-/* Were all commands done by the request whose answer got lost? Then nothing is to be written. */
+/* The request whose answer got lost once more, word for word: nothing is to be written. */
 static bool replay_all(struct sync_job *job)
 {
-	for (size_t i = 0; i < job->command_count; i++) {
-		struct sync_command *c = &job->commands[i];
+	const struct sync_state *lost = &job->gens.states[SYNC_SIBLING];
+	size_t count = 0;
 
-		if (c->node->tag != TAG_AirSync_Fetch &&
-			(!job->repeated ||
-				sync_collection_find_answer(&job->gens, c->hash) == NULL))
+	if (!job->repeated || !job->gens.present[SYNC_SIBLING])
+		return false;
+	for (size_t i = 0; i < job->command_count; i++) {
+		if (job->commands[i].node->tag == TAG_AirSync_Fetch)
+			continue;
+		if (count >= lost->answer_count ||
+			lost->answers[count].command_hash != job->commands[i].hash)
 			return false;
+		count++;
 	}
+	if (count != lost->answer_count)
+		return false;
+	count = 0;
 	for (size_t i = 0; i < job->command_count; i++) {
 		if (job->commands[i].node->tag != TAG_AirSync_Fetch)
-			(void)replay(job, &job->commands[i]);
+			replay(job, &job->commands[i], &lost->answers[count++]);
 	}
 	return true;
-}
-
-/* Which groups the phone has changed in its own copy, so that a refusal must put them right. */
-static uint8_t groups_of(const struct wbxml_node *command)
-{
-	const struct wbxml_node *data = wbxml_find(command, TAG_AirSync_ApplicationData);
-	uint8_t groups = 0;
-
-	if (data == NULL)
-		return SYNC_READ | SYNC_FLAG | SYNC_CATEGORIES;
-	if (wbxml_find(data, TAG_Email_Read) != NULL)
-		groups |= SYNC_READ;
-	if (wbxml_find(data, TAG_Email_Flag) != NULL)
-		groups |= SYNC_FLAG;
-	if (wbxml_find(data, TAG_Email_Categories) != NULL)
-		groups |= SYNC_CATEGORIES;
-	return groups != 0 ? groups : SYNC_READ | SYNC_FLAG | SYNC_CATEGORIES;
 }
 
 /* The phone did it in its own copy; it was refused: the server's version is to follow. A deletion
@@ -270,7 +131,7 @@ static bool note_refusal(struct apply *a, struct sync_command *c, struct sync_an
 	}
 	answer->item = c->item.v;
 	answer->resend_groups =
-		c->node->tag == TAG_AirSync_Delete ? SYNC_ALL_GROUPS : groups_of(c->node);
+		c->node->tag == TAG_AirSync_Delete ? SYNC_ALL_GROUPS : sync_change_groups(c->node);
 	return sync_state_add_resend(next, c->item.v, answer->resend_groups);
 }
 
@@ -280,34 +141,72 @@ static bool parse_item(struct apply *a, struct sync_command *c)
 		eas_get_text(c->node, TAG_AirSync_ServerId, ""), a->job->folder->id, &c->item);
 }
 
+/*
+ * Done before, in a request whose answer got lost, but not as its last word on that item: other
+ * commands may have come between. So a Change is done again, where nobody else has changed anything
+ * since.
+ */
+static int apply_again(
+	struct apply *a, struct sync_command *c, const struct sync_answer *before, struct err *err)
+{
+	struct sync_answer answer = {
+		.command_hash = c->hash, .status = before->status, .item = before->item};
+
+	replay(a->job, c, before);
+	if (c->node->tag != TAG_AirSync_Change || before->status != SYNC_STATUS_OK)
+		return 0;
+	if (sync_change_apply(&a->to, a->job, c, true, &answer, err) < 0) {
+		if (err->code != ERR_NOT_FOUND)
+			return -1;
+		*err = (struct err)ERR_INIT; /* deleted since: the phone will hear of it */
+	}
+	sync_state_add_answer(&a->job->next, &answer);
+	return 0;
+}
+
+static int apply_new(
+	struct apply *a, struct sync_command *c, struct sync_answer *answer, struct err *err)
+{
+	bool known = c->node->tag != TAG_AirSync_Add && parse_item(a, c);
+
+	if (c->node->fault != 0) {
+		answer->status = c->node->fault;
+		return 0;
+	}
+	if (wbxml_find(c->node, TAG_AirSyncBase_InstanceId) != NULL &&
+		eas_folder_is_mail(a->job->folder->type)) {
+		/* Mail has no occurrences; the whole message was not meant. */
+		answer->status = SYNC_STATUS_BAD_ITEM;
+		return 0;
+	}
+	if (c->node->tag == TAG_AirSync_Add) {
+		int result = sync_add_apply(a->to.tx, a->to.ops, a->run, a->job, c, answer, err);
+
+		c->item.v = answer->item;
+		return result;
+	}
+	if (!known) {
+		answer->status = SYNC_STATUS_NOT_FOUND;
+		return 0;
+	}
+	answer->item = c->item.v;
+	return c->node->tag == TAG_AirSync_Delete
+		       ? apply_delete(a, c, answer, err)
+		       : sync_change_apply(&a->to, a->job, c, false, answer, err);
+}
+
 static int apply_one(struct apply *a, struct sync_command *c, struct err *err)
 {
 	struct sync_answer answer = {.command_hash = c->hash, .status = SYNC_STATUS_OK};
-	int result = 0;
-	bool known = c->node->tag != TAG_AirSync_Add && parse_item(a, c);
+	const struct sync_answer *before =
+		a->job->repeated ? sync_collection_find_answer(&a->job->gens, c->hash) : NULL;
 
-	if (c->node->tag == TAG_AirSync_Fetch || replay(a->job, c))
+	if (c->node->tag == TAG_AirSync_Fetch)
 		return 0;
-	if (c->node->fault != 0) {
-		answer.status = c->node->fault;
-	} else if (wbxml_find(c->node, TAG_AirSyncBase_InstanceId) != NULL &&
-		   eas_folder_is_mail(a->job->folder->type)) {
-		/* Mail has no occurrences; the whole message was not meant. */
-		answer.status = SYNC_STATUS_BAD_ITEM;
-	} else if (c->node->tag == TAG_AirSync_Add) {
-		result = sync_add_apply(a->tx, a->ops, a->run, a->job, c, &answer, err);
-		if (result < 0 && (answer.status = status_of(err)) == 0)
-			return -1;
-		c->item.v = answer.item;
-	} else if (!known) {
-		answer.status = SYNC_STATUS_NOT_FOUND;
-	} else {
-		answer.item = c->item.v;
-		result = c->node->tag == TAG_AirSync_Delete ? apply_delete(a, c, &answer, err)
-							    : apply_change(a, c, &answer, err);
-		if (result < 0 && (answer.status = status_of(err)) == 0)
-			return -1;
-	}
+	if (before != NULL)
+		return apply_again(a, c, before, err);
+	if (apply_new(a, c, &answer, err) < 0 && (answer.status = status_of(err)) == 0)
+		return -1;
 	if (answer.status != SYNC_STATUS_OK && !note_refusal(a, c, &answer))
 		return err_set(err, ERR_BUSY, "too many refused changes wait to be put right");
 	c->status = answer.status;
@@ -322,7 +221,9 @@ static int apply_tx(struct store_tx *tx, void *owner, struct err *err)
 	uint64_t key = job->next.key;
 	struct sync_scope scope = job->next.scope;
 
-	a->tx = tx;
+	a->to.tx = tx;
+	if (sync_check_folder(tx, job, err) < 0)
+		return err->code == ERR_NOT_FOUND ? 0 : -1;
 	sync_state_copy(&job->next, job->base);
 	job->next.key = key;
 	sync_state_set_scope(&job->next, &scope, a->run->call->now_at);
@@ -361,7 +262,7 @@ int sync_apply_commands(struct sync_run *run, struct sync_job *job, struct err *
 	struct apply a = {
 		.run = run,
 		.job = job,
-		.ops = account_ops_of(run->call->user->id),
+		.to = {NULL, account_ops_of(run->call->user->id)},
 		.final_delete = !job->deletes_as_moves || job->folder->type == FOLDER_DELETED,
 	};
 	int result;
@@ -379,7 +280,6 @@ int sync_apply_commands(struct sync_run *run, struct sync_job *job, struct err *
 	sync_add_release(job);
 	if (result < 0)
 		return -1;
-	job->new_key = true;
-	job->saved = true;
+	job->new_key = job->saved = job->status == SYNC_STATUS_OK;
 	return 0;
 }

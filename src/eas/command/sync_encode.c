@@ -35,7 +35,7 @@ static bool budget_over(const struct encoder *e)
 	if (e->job->item_count >= e->job->window || run->window == 0)
 		return true;
 	/* At least one item goes into every response. */
-	return e->job->item_count > 0 &&
+	return run->item_count > 0 &&
 	       (e->job->items.len >= run->bytes_left || clock_now_ms() >= run->deadline_ms);
 }
 
@@ -137,12 +137,13 @@ static enum sync_emit_result on_emit(const struct sync_emit *emit, void *owner, 
 		*err = (struct err)ERR_INIT;
 		return SYNC_EMIT_WITHHELD;
 	}
-	if (e->job->item_count > 0 && e->job->items.len > e->run->bytes_left) {
+	if (e->run->item_count > 0 && e->job->items.len > e->run->bytes_left) {
 		wbxml_rewind(&e->w, &mark);
 		return SYNC_EMIT_FULL;
 	}
 	e->job->first_item = e->job->item_count == 0 ? emit->item.v : e->job->first_item;
 	e->job->item_count++;
+	e->run->item_count++;
 	e->run->window--;
 	return SYNC_EMIT_SENT;
 }
@@ -162,9 +163,12 @@ void sync_limit_repeats(struct sync_run *run, struct sync_job *job)
 static void note_suspect(struct sync_job *job)
 {
 	job->base->suspect = job->item_count == 1 ? job->first_item : 0;
-	/* Whoever is next gets its own number of attempts. */
-	if (job->reject && job->set_aside_count > 0)
-		job->base->repeats /= 2;
+	if (!job->reject || job->set_aside_count == 0)
+		return;
+	/* Also when this answer is not taken: whoever is next gets its own number of attempts. */
+	for (size_t i = 0; i < job->set_aside_count; i++)
+		sync_state_withhold(job->base, job->set_aside[i].item.v);
+	job->base->repeats /= 2;
 }
 
 int sync_collect_job(
@@ -191,10 +195,11 @@ int sync_collect_job(
 		note_suspect(job);
 	job->items_page = e.w.page;
 	job->more = result.more;
-	job->visited = result.visited - result.emitted >= INVISIBLE_ROWS_KEPT;
+	job->visited =
+		result.compared_ids || result.visited - result.emitted >= INVISIBLE_ROWS_KEPT;
 	run->bytes_left -= MIN(run->bytes_left, job->items.len);
-	/* The window was used up by the collections before: this one waits, with its key. */
-	if (result.emitted == 0 && result.more && run->window == 0)
+	/* The response was filled by the collections before: this one waits, with its key. */
+	if (result.emitted == 0 && result.more && run->item_count > 0)
 		return 0;
 	/* A key of its own also when only a long scan got on: the phone comes again. */
 	if ((result.emitted > 0 || result.more) && !job->new_key) {
@@ -254,6 +259,12 @@ static int encode_fetched(struct sync_run *run, struct sync_job *job, struct sto
 	if (email_load(rd, run->call->user->id, job->folder->id, job->folder->type, id, true, arena,
 		    &email, err) < 0)
 		return -1;
+	if (run->fetched && run->call->reply->body.len + email.item->body_bytes >
+				    run->call->settings->eas_operations_max_bytes) {
+		email_release(&email);
+		return err_set(err, ERR_QUOTA, "more is fetched at once than an answer may hold");
+	}
+	run->fetched = true;
 	untruncated(email.item->row.item_class == ITEM_SMS ? &scope->sms_options : &scope->options,
 		&options);
 	wbxml_add_uint(w, TAG_AirSync_Status, SYNC_STATUS_OK);
@@ -276,9 +287,12 @@ static void encode_fetch(
 		encode_fetched(run, job, rd, id, &err) == 0)
 		return;
 	wbxml_rewind(w, &mark);
-	wbxml_add_uint(w, TAG_AirSync_Status,
-		err.code == ERR_NONE || err.code == ERR_NOT_FOUND ? SYNC_STATUS_NOT_FOUND
-								  : SYNC_STATUS_SERVER);
+	if (err.code == ERR_NONE || err.code == ERR_NOT_FOUND)
+		wbxml_add_uint(w, TAG_AirSync_Status, SYNC_STATUS_NOT_FOUND);
+	else
+		wbxml_add_uint(w, TAG_AirSync_Status,
+			err.code == ERR_QUOTA && run->call->version >= 121 ? SYNC_STATUS_RETRY
+									   : SYNC_STATUS_SERVER);
 }
 
 /* A class is given only when it is not the folder's own. */

@@ -86,9 +86,12 @@ struct sync_run {
 	struct sync_job *jobs;
 	size_t job_count;
 	unsigned wait_s;               /* 0: answer at once */
+	unsigned wait_asked_s;         /* what the request said */
 	unsigned window, window_asked; /* of the whole response: what is left, what was asked */
 	uint64_t wait_limit; /* not 0: Wait is out of range; Status 14 when the commands are done */
 	size_t bytes_left;
+	bool fetched;      /* at least one item for a Fetch is in it */
+	size_t item_count; /* in the response so far, of all collections */
 	int64_t deadline_ms;
 	const uint8_t *cache; /* to be remembered as the last request; NULL: leave as it is */
 	size_t cache_len;
@@ -114,6 +117,20 @@ unsigned sync_options_read(
 bool sync_filter_allowed(uint8_t filter, enum folder_type type);
 /* The remembered request of a device, for a held Sync that is woken. False: none. */
 bool sync_request_restore(struct sync_run *run);
+
+/* ---- sync_change.c ---- */
+/* What a command is done with. */
+struct sync_writer {
+	struct store_tx *tx;
+	const struct account_ops *ops;
+};
+/* A Change of a message, inside the transaction. again: it was done before, in a request whose
+ * answer got lost. ERR_NOT_FOUND. */
+NODISCARD int sync_change_apply(const struct sync_writer *to, struct sync_job *job,
+	const struct sync_command *command, bool again, struct sync_answer *answer,
+	struct err *err);
+/* Which groups the phone has changed in its own copy, so that a refusal must put them right. */
+uint8_t sync_change_groups(const struct wbxml_node *command);
 
 /* ---- sync_apply.c ---- */
 /* Does the commands and stores the new generation, in one transaction. */
@@ -141,6 +158,9 @@ NODISCARD int sync_encode_collection(struct sync_run *run, struct sync_job *job,
 bool sync_job_has_news(const struct sync_job *job);
 
 /* ---- sync.c ---- */
+/* Inside a transaction: the folder may be gone since the job was prepared. ERR_NOT_FOUND, and the
+ * job's status says so. */
+NODISCARD int sync_check_folder(struct store_tx *tx, struct sync_job *job, struct err *err);
 /* Answers run->jobs; a held one registers its watch. Also for a resumed request. */
 void sync_run(struct sync_run *run);
 

@@ -158,7 +158,7 @@ void sync_request_remember(struct sync_run *run)
 	if (run->call->version < 121)
 		return;
 	buf_add_byte(&out, CACHE_FORMAT);
-	buf_add_varint(&out, run->wait_s);
+	buf_add_varint(&out, run->wait_asked_s);
 	buf_add_varint(&out, run->window_asked);
 	buf_add_varint(&out, run->job_count);
 	for (size_t i = 0; i < run->job_count; i++) {
@@ -198,7 +198,7 @@ static bool decode_cache(struct sync_run *run, bool answered_keys, size_t named)
 		return false;
 	run->jobs =
 		arena_x_alloc(run->call->arena, (size_t)(named + count + 1) * sizeof(*run->jobs));
-	run->wait_s = wait_s;
+	run->wait_s = run->wait_asked_s = wait_s;
 	run->window = run->window_asked = window;
 	for (uint64_t i = 0; i < count; i++) {
 		struct sync_job *job = add_job(run);
@@ -247,6 +247,7 @@ static void read_wait(struct sync_run *run, const struct wbxml_node *root)
 	if (value < low || value > high)
 		run->wait_limit = value < low ? low : high;
 	run->wait_s = run->wait_limit != 0 ? 0 : (unsigned)(value * unit);
+	run->wait_asked_s = run->wait_s;
 }
 
 /* Out of range: what the phone changed is done all the same, for it may not send it again. */
