@@ -104,6 +104,7 @@ class Relay(RelayCase):
         self.server.bellhop("reload")
         try:
             self.assertEqual(self.send(device, message(FAR, text="x" * 70000)).status, "122")
+            self.assertEqual(self.send(device, message(", ".join(f"u{n}@far.example" for n in range(1001)))).status, "115")
             self.assert_sent(self.send(device, message(FAR)))
             self.assertEqual(self.send(device, message(FAR)).status, "115")
             self.server.write_config(relay_queue_max="1")

@@ -2,7 +2,7 @@
  * Verbs about the queue of outgoing mail. Threads and transactions: see admin.c; what is tried now
  * is committed before the queue's threads are told.
  *
- * Limits: LIST_MAX messages are listed.
+ * Limits: after LIST_MAX recipients the list ends, with a whole message.
  */
 #include <inttypes.h>
 #include <string.h>

@@ -253,12 +253,13 @@ int store_queue_list(struct store_read *rd, size_t limit, struct arena *arena,
 	}
 	if (rc < 0)
 		return -1;
-	for (size_t i = 0; i < count; i++) {
-		if (load_recipients(rd, &mails[i], arena, err) < 0)
+	*ret_count = 0;
+	for (size_t recipients = 0; *ret_count < count && recipients < limit; (*ret_count)++) {
+		if (load_recipients(rd, &mails[*ret_count], arena, err) < 0)
 			return -1;
+		recipients += mails[*ret_count].recipient_count;
 	}
 	*ret = mails;
-	*ret_count = count;
 	return 0;
 }
 

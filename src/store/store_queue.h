@@ -69,7 +69,7 @@ NODISCARD int store_queue_load(struct store_read *rd, struct queue_id id, struct
 /* As store_body_load(). */
 NODISCARD int store_queue_body(
 	struct store_read *rd, struct queue_id id, struct store_body *ret, struct err *err);
-/* All, oldest first, at most limit messages. */
+/* Whole messages, oldest first, until there are limit recipients or more. */
 NODISCARD int store_queue_list(struct store_read *rd, size_t limit, struct arena *arena,
 	struct queue_mail **ret, size_t *ret_count, struct err *err);
 

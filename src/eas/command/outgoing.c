@@ -269,6 +269,9 @@ int outgoing_submit(const struct outgoing *o, unsigned *ret_status, struct err *
 	} else if (envelope->to_count == 0) {
 		(void)err_set(err, ERR_BAD_INPUT, "there is no recipient");
 		*ret_status = EAS_STATUS_NO_RECIPIENT;
+	} else if (envelope->to_count > call->settings->mail_recipients_max) {
+		(void)err_set(err, ERR_QUOTA, "%zu recipients", envelope->to_count);
+		*ret_status = EAS_STATUS_SEND_QUOTA;
 	} else if (envelope->received_count > call->settings->relay_hops_max) {
 		(void)err_set(err, ERR_BAD_INPUT, "%zu Received fields: it goes in circles",
 			envelope->received_count);
