@@ -128,7 +128,8 @@ class Repairs(ServerCase):
         self.deliver(self.owner, "afterwards")
         self.assertEqual(phone.sync().subjects(), ["afterwards"])
         log = json.loads(self.server.bellhop("log", "list", "--user", self.owner.address, "--json").stdout)
-        self.assertEqual((log[0]["action"], log[0]["device"]), ("device repair", phone.device_id))
+        self.assertEqual((log[0]["action"], log[0]["device"], log[0]["result"]),
+                         ("device repair", phone.device_id, f"{phone.inbox} (Inbox)"))
 
     def test_all_folders(self):
         phone = self.damaged()
@@ -136,6 +137,9 @@ class Repairs(ServerCase):
         repaired = json.loads(self.server.bellhop("device", "repair", self.owner.address, phone.device_id, "--all",
                                                   "--json").stdout)["repaired"]
         self.assertEqual(len(repaired), 2)
+        log = json.loads(self.server.bellhop("log", "list", "--user", self.owner.address, "--json").stdout)
+        self.assertEqual(sorted(log[0]["result"].split(", ")),
+                         sorted([f"{phone.inbox} (Inbox)", f"{phone.folders['5']} (Sent Items)"]))
         answer = phone.sync()
         self.assertEqual((list(answer.added), answer.deleted), ([f"{phone.inbox}:11"], [f"{phone.inbox}:5"]))
         sent = phone.sync(phone.folders["5"])
@@ -207,8 +211,6 @@ class Repairs(ServerCase):
         cases = [
             (("device", "check", "nobody"), "there is no phone"),
             (("device", "check", self.owner.address, "nobody"), "has no phone"),
-            (("device", "repair", phone.device_id), "or --all"),
-            (("device", "repair", phone.device_id, "Inbox", "--all"), "or --all"),
             (("device", "repair", phone.device_id, "Nowhere"), "has not synchronized a folder Nowhere"),
             (("device", "repair", phone.device_id, "4711"), "has not synchronized a folder 4711"),
         ]
@@ -216,6 +218,24 @@ class Repairs(ServerCase):
             done = self.server.bellhop(*arguments, check=False)
             self.assertEqual(done.returncode, 1, arguments)
             self.assertIn(word, done.stderr)
+
+    def test_wrong_command_lines(self):
+        for arguments, words in [
+                (("PHONE",), "needs a folder, its name or its number, or --all"),
+                (("anna@example.org", "PHONE"), "needs a folder, its name or its number, or --all"),
+                (("PHONE", "Inbox", "--all"), "takes a folder or --all, not both"),
+                (("anna@example.org", "PHONE", "2", "--all"), "takes a folder or --all, not both")]:
+            done = self.server.bellhop("device", "repair", *arguments, check=False)
+            self.assertEqual((done.returncode, done.stdout), (2, ""), arguments)
+            self.assertIn(words, done.stderr)
+
+    def test_phone_that_synchronized_nothing(self):
+        phone = self.server.add_user().device()
+        self.addCleanup(phone.close)
+        phone.provision()
+        self.assertEqual(self.check(phone.device_id)["collections"], [])
+        lines = self.server.bellhop("device", "check", phone.device_id).stdout.splitlines()
+        self.assertEqual(lines[2:], ["collections: none", "nothing found"])
 
     def test_the_same_device_id_twice(self):
         self.filled()

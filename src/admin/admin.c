@@ -195,6 +195,8 @@ static int log_change(struct admin_call *call, uid_t peer, struct err *err)
 	if (admin_number(call, "mail", 0) != 0)
 		row.result = arena_x_printf(
 			call->arena, "message %" PRIu64, admin_number(call, "mail", 0));
+	if (call->log_result != NULL)
+		row.result = call->log_result;
 	return store_log_add(call->tx, &row, err);
 }
 
@@ -204,7 +206,7 @@ struct change {
 	uid_t peer;
 };
 
-/* fn NULL: the change was made elsewhere, only the row is wanted. */
+/* fn NULL: all of the change was made elsewhere, only the row is wanted. */
 static int run_change(struct store_tx *tx, void *owner, struct err *err)
 {
 	struct change *change = owner;
@@ -238,7 +240,7 @@ static int run_verb(struct admin_call *call, admin_verb_fn fn, uid_t peer, struc
 			return -1;
 		if (!call->verb->changes)
 			return 0;
-		change.fn = NULL;
+		change.fn = call->then;
 	}
 	if (call->verb->changes)
 		return store_transact(call->admin->options.store, run_change, &change, err);

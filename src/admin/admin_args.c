@@ -136,9 +136,22 @@ static bool is_known(const struct admin_verb *verb, const char *name)
 	return false;
 }
 
+static bool is_given(const json_t *args, const char *name)
+{
+	const json_t *value = name != NULL ? json_object_get(args, name) : NULL;
+
+	return value != NULL && !json_is_false(value);
+}
+
+static const char *wrong_choice(const struct admin_verb *verb, const json_t *args)
+{
+	return admin_verb_choice(
+		verb, is_given(args, verb->choice.first), is_given(args, verb->choice.second));
+}
+
 int admin_check_args(const struct admin_verb *verb, json_t *args, struct err *err)
 {
-	const char *key;
+	const char *key, *wrong;
 	json_t *value;
 
 	json_object_foreach(args, key, value)
@@ -157,6 +170,9 @@ int admin_check_args(const struct admin_verb *verb, json_t *args, struct err *er
 		if (value != NULL && check_one(arg, args, value, err) < 0)
 			return -1;
 	}
+	wrong = wrong_choice(verb, args);
+	if (wrong != NULL)
+		return err_set(err, ERR_BAD_INPUT, "%s", wrong);
 	if (verb->confirm == ADMIN_CONFIRM_YES && !json_is_true(json_object_get(args, "yes")))
 		return err_set(err, ERR_BAD_INPUT, "%s cannot be taken back: say so with --yes",
 			verb->name);

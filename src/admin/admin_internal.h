@@ -27,6 +27,11 @@ struct admin_call {
 	struct store_tx *tx;       /* NULL: a reading verb */
 	const char *password_hash; /* for verbs with a password */
 	int64_t now_at;
+	/* Set by a verb that works outside: what is left to be done, in the transaction of the row
+	 * in the event log. NULL: nothing. */
+	int (*then)(struct admin_call *call, struct err *err);
+	void *then_owner;       /* what the verb left for it; borrowed */
+	const char *log_result; /* what that row says; NULL: the item, else "ok" */
 	json_t *result; /* an object or, for verbs with columns, an array; filled by the verb. Owned
 			 */
 };

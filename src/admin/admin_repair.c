@@ -1,7 +1,7 @@
 /*
  * device check, device repair: what a phone holds against what is there. Checking reads in one
  * snapshot; a repair is done by the engine, which knows whether the phone is being served just now.
- * Threads: see admin.c.
+ * Threads: see admin.c. Limits: about LOG_BYTES of folder names in a row of the event log.
  */
 #include <inttypes.h>
 #include <string.h>
@@ -10,6 +10,8 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "sync/check.h"
+
+#define LOG_BYTES 400
 
 /* A folder of a phone under the name that people know. */
 static const char *folder_name(
@@ -164,17 +166,28 @@ static int choose(struct admin_call *call, struct chosen *ret, struct err *err)
 	return 0;
 }
 
+/* For the event log: "5 (Inbox), 7 (Sent Items)", and how many more than it has room for. */
+static void name_repaired(struct admin_call *call, const struct chosen *chosen)
+{
+	struct buf text = BUF_INIT;
+	size_t i;
+
+	for (i = 0; i < chosen->count && text.len < LOG_BYTES; i++)
+		buf_addf(&text, "%s%" PRIu64 " (%.80s)", i > 0 ? ", " : "",
+			chosen->refs[i].folder.v, chosen->names[i]);
+	if (i < chosen->count)
+		buf_addf(&text, ", and %zu more", chosen->count - i);
+	call->log_result = arena_x_strdup(call->arena, buf_cstr(&text));
+	buf_deinit(&text);
+}
+
 int admin_device_repair(struct admin_call *call, struct err *err)
 {
 	const struct admin_options *o = &call->admin->options;
-	bool all = json_is_true(json_object_get(call->args, "all"));
 	json_t *repaired = json_array();
 	struct chosen chosen;
 
 	(void)json_object_set_new(call->result, "repaired", repaired);
-	if (all == (admin_text(call, "folder") != NULL))
-		return err_set(err, ERR_BAD_INPUT,
-			"device repair needs a folder, its name or number, or --all");
 	if (o->repair == NULL)
 		return err_set(err, ERR_BUSY, "this engine serves no phones");
 	if (choose(call, &chosen, err) < 0)
@@ -185,5 +198,6 @@ int admin_device_repair(struct admin_call *call, struct err *err)
 			return err_wrap(err, "folder %" PRIu64, chosen.refs[i].folder.v);
 		(void)json_array_append_new(repaired, json_string(chosen.names[i]));
 	}
+	name_repaired(call, &chosen);
 	return 0;
 }

@@ -76,7 +76,9 @@ const struct admin_verb admin_verbs[ADMIN_VERB_COUNT] = {
 	[ADMIN_DEVICE_REPAIR] = {"device repair", "Let the next Sync of a folder compare everything and send the difference. The phone keeps its keys and its mail.",
 		true, true, ADMIN_CONFIRM_NONE, {OWNER, DEVICE,
 			{"folder", ADMIN_ARG_TEXT, false, true, "its name or number, as device check shows them; 0 is the list of folders"},
-			{"all", ADMIN_ARG_FLAG, false, false, "every folder that the phone has synchronized"}}, ""},
+			{"all", ADMIN_ARG_FLAG, false, false, "every folder that the phone has synchronized, instead of one"}}, "", false,
+		{"folder", "all", "device repair needs a folder, its name or its number, or --all",
+			"device repair takes a folder or --all, not both"}},
 	[ADMIN_ITEM_LIST] = {"item list", "List what the server keeps from phones: items and requests on which the engine crashed twice; for one user also what single phones withhold.",
 		false, false, ADMIN_CONFIRM_NONE, {{"address", ADMIN_ARG_ADDRESS, false, true, "whose"}},
 		"address item kind folder device since_at reason"},
@@ -155,4 +157,11 @@ size_t admin_verb_arg_count(const struct admin_verb *verb)
 	while (n < ADMIN_ARGS_MAX && verb->args[n].name != NULL)
 		n++;
 	return n;
+}
+
+const char *admin_verb_choice(const struct admin_verb *verb, bool has_first, bool has_second)
+{
+	if (verb->choice.first == NULL || has_first != has_second)
+		return NULL;
+	return has_first ? verb->choice.both : verb->choice.neither;
 }

@@ -67,6 +67,12 @@ struct admin_arg {
 
 #define ADMIN_ARGS_MAX 6
 
+/* Two optional arguments of which exactly one is to be given; first NULL: none are. */
+struct admin_choice {
+	const char *first, *second;
+	const char *neither, *both; /* what is said of a request with neither, with both */
+};
+
 /* For what cannot be taken back. */
 enum admin_confirm {
 	ADMIN_CONFIRM_NONE,
@@ -84,6 +90,7 @@ struct admin_verb {
 	const char *
 		columns; /* of the table for people: "address name ..."; "": result is one object */
 	bool hidden;     /* a step of another verb: not on the command line, nor in its help */
+	struct admin_choice choice;
 };
 
 extern const struct admin_verb admin_verbs[ADMIN_VERB_COUNT];
@@ -102,5 +109,8 @@ extern const struct admin_verb admin_local_verbs[ADMIN_LOCAL_COUNT];
 /* ADMIN_VERB_COUNT when there is none of that name. */
 enum admin_verb_id admin_verb_find(const char *name);
 size_t admin_verb_arg_count(const struct admin_verb *verb);
+/* What is wrong with a request that has the first, the second argument of the verb's choice; NULL:
+ * nothing. */
+const char *admin_verb_choice(const struct admin_verb *verb, bool has_first, bool has_second);
 
 #endif

@@ -226,6 +226,17 @@ static bool is_left_out(
 	       (strchr(c->words[word], '@') == NULL || c->word_count - word <= needed);
 }
 
+static int check_choice(const struct admin_verb *verb, const json_t *args, struct err *err)
+{
+	const char *wrong;
+
+	if (verb->choice.first == NULL)
+		return 0;
+	wrong = admin_verb_choice(verb, json_object_get(args, verb->choice.first) != NULL,
+		json_object_get(args, verb->choice.second) != NULL);
+	return wrong != NULL ? err_set(err, ERR_BAD_INPUT, "%s", wrong) : 0;
+}
+
 static int fill_args(const struct ctl_command *c, const struct admin_verb *verb, size_t word,
 	json_t *args, struct err *err)
 {
@@ -254,7 +265,7 @@ static int fill_args(const struct ctl_command *c, const struct admin_verb *verb,
 		if (put_value(args, arg, c->options[i].value, err) < 0)
 			return -1;
 	}
-	return 0;
+	return check_choice(verb, args, err);
 }
 
 int ctl_command_args(const struct ctl_command *command, const struct admin_verb *verb,

@@ -38,6 +38,9 @@ static void add_time(struct buf *out, json_int_t at)
 	buf_add_str(out, text);
 }
 
+static void add_list(struct buf *out, const json_t *list);
+
+/* "-": there is no value. */
 static void add_value(struct buf *out, const char *key, const json_t *value)
 {
 	size_t len = strlen(key);
@@ -51,13 +54,19 @@ static void add_value(struct buf *out, const char *key, const json_t *value)
 		buf_add_str(out, json_is_true(value) ? "yes" : "no");
 	else if (json_is_string(value) && json_string_value(value)[0] != '\0')
 		add_visible(out, json_string_value(value));
+	else if (json_is_array(value))
+		add_list(out, value);
 	else
 		buf_add_byte(out, '-');
-	for (size_t i = 0; i < json_array_size(value); i++) {
-		if (i == 0)
-			out->len--; /* the "-" */
+}
+
+static void add_list(struct buf *out, const json_t *list)
+{
+	if (json_array_size(list) == 0)
+		buf_add_str(out, "none");
+	for (size_t i = 0; i < json_array_size(list); i++) {
 		buf_add_str(out, i > 0 ? ", " : "");
-		add_value(out, "", json_array_get(value, i));
+		add_value(out, "", json_array_get(list, i));
 	}
 }
 

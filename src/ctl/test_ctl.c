@@ -42,6 +42,9 @@ static const struct {
 	{"user add a@b.c extra", "user add", NULL, "\"extra\" is one argument too many"},
 	{"device check", "device check", NULL, "device check needs device"},
 	{"restore", "restore", NULL, "restore needs dir"},
+	{"device repair ABC", "device repair", NULL, "needs a folder, its name or its number, or"},
+	{"device repair a@b.c ABC", "device repair", NULL, "needs a folder"},
+	{"device repair ABC Inbox --all", "device repair", NULL, "a folder or --all, not both"},
 	{"user list --yes", "user list", NULL, "user list has no option --yes"},
 	{"log list --limit x", "log list", NULL, "not a number"},
 	{"policy set {", "policy set", NULL, "not JSON"},
@@ -162,7 +165,8 @@ static void test_render(void)
 	check_render("[]", "domain", "DOMAIN\n");
 	check_render("{\"version\":\"1\",\"users\":3,\"aliases\":[\"x\",\"y\"],\"none\":[],"
 		     "\"settings\":{\"A\":1}}",
-		"", "version:  1\nusers:    3\naliases:  x, y\nnone:     -\nsettings:\n  A: 1\n");
+		"",
+		"version:  1\nusers:    3\naliases:  x, y\nnone:     none\nsettings:\n  A: 1\n");
 	check_render("{\"warnings\":\"\"}", "", "");
 	/* Nothing that a phone says reaches the terminal as a command. */
 	check_render("[{\"model\":\"a\\u001b[31m\\u009bb\\nc\"}]", "model", "MODEL\na [31m?b c\n");
