@@ -409,6 +409,15 @@ class Restores(Case):
         with open(os.path.join(self.server.data, "self-signed.pem"), encoding="utf-8") as file:
             self.assertEqual(file.read(), "certificate")
 
+    def test_what_a_restore_says(self):
+        """For people: nothing that was not there, and no riddles."""
+        self.server.stop()
+        self.server.bellhop("backup", self.backup)
+        shutil.rmtree(self.server.data)
+        lines = self.server.bellhop("restore", self.backup).stdout.splitlines()
+        said = dict((line.split(":", 1)[0], line.split(":", 1)[1].strip()) for line in lines)
+        self.assertEqual((said["put_aside"], said["carried"]), ("-", "none"))
+
     def assertRefused(self, *words):
         before = sorted(os.listdir(self.server.folder))
         done = self.server.bellhop("restore", self.backup, check=False)
@@ -555,6 +564,31 @@ class Checks(Case):
         self.assertEqual(self.server.bellhop("check", "--repair", check=False).returncode, 1)
         self.deliver("goes on")
         self.assertEqual(self.findings(), [])
+
+    def test_what_is_left_of_phones(self):
+        """States of phones and folders that are gone are found and removed; those of others stay as they are."""
+        phone, gone = self.user.device().ready(), self.user.device().ready()
+        for device in (phone, gone):
+            self.addCleanup(device.close)
+            self.deliver("message")
+            device.prime()
+            device.prime(device.folders["5"])
+        sent = phone.folders["5"]
+        self.server.stop()
+        self.change("INSERT INTO sync_chunks SELECT owner, device, folder, 4711, x'00' FROM sync_states WHERE generation = 0",
+                    f"DELETE FROM devices WHERE device_id = '{gone.device_id}'",
+                    f"DELETE FROM folders WHERE id = {sent}")
+        found = self.findings()
+        self.assertEqual(sorted(found), sorted(
+            ["device 2: sync states of a device that is not there", "device 2: pieces of sync states of a device that is not there"]
+            + [f"anna@example.org device {n} folder {sent}: {what} of a folder that is not there"
+               for n in (1, 2) for what in ("sync states", "pieces of sync states")]))
+        self.server.bellhop("check", "--repair")
+        self.assertEqual(self.findings(), [])
+        self.server.start()
+        phone.close()
+        self.deliver("goes on")
+        self.assertEqual(phone.sync().subjects()[-1:], ["goes on"])
 
     def test_a_damaged_database(self):
         for n in range(30):

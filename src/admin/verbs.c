@@ -125,7 +125,7 @@ const struct admin_verb admin_local_verbs[ADMIN_LOCAL_COUNT] = {
 			{"inside", ADMIN_ARG_FLAG, false, false, "exchange what is in the data folder, not the folder; done anyhow where that cannot be renamed"}}, ""},
 	[ADMIN_LOCAL_CHECK] = {"check", "Check the whole store: the database, rows against each other, message bodies, what is known of phones.",
 		false, false, ADMIN_CONFIRM_NONE, {{"quick", ADMIN_ARG_FLAG, false, false, "do not read message bodies and indexes"},
-			{"repair", ADMIN_ARG_FLAG, false, false, "count anew what can be counted; the server must be stopped"}}, ""},
+			{"repair", ADMIN_ARG_FLAG, false, false, "count anew what can be counted, and remove what is left of phones and folders that are gone; the server must be stopped"}}, ""},
 	[ADMIN_LOCAL_IMPORT] = {"import", "Bring mail into a mailbox from an mbox file, a Maildir, .eml files, or a folder of any of these. Run it again to go on after an interruption: nothing comes in twice.",
 		false, false, ADMIN_CONFIRM_NONE, {ADDRESS("whose mailbox"),
 			{"source", ADMIN_ARG_TEXT, true, true, "the file or folder"},

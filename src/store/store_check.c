@@ -42,6 +42,28 @@ struct rule {
 	"SELECT DISTINCT 'owner ' || owner FROM " table " WHERE owner NOT IN (SELECT id FROM "     \
 	"owners)"
 
+#define NO_MORE(table)                                                                             \
+	"SELECT DISTINCT 'owner ' || owner FROM " table " WHERE owner IN (SELECT id FROM owners"   \
+	" WHERE deleted = 1)"
+#define NO_DEVICE(table)                                                                           \
+	"SELECT DISTINCT 'device ' || device FROM " table " WHERE device NOT IN (SELECT id FROM "  \
+	"devices)"
+/* Of sync_states and sync_chunks. A deleted folder keeps its row; what phones know of it goes with
+ * the last of its items (store_purge.c). */
+#define PHONE(x) WHO(x) " || ' device ' || " x ".device || ' folder ' || " x ".folder"
+#define FOLDERLESS(x)                                                                              \
+	x ".folder <> 0 AND NOT EXISTS (SELECT 1 FROM folders f WHERE f.owner = " x ".owner AND"   \
+	" f.id = " x ".folder AND (f.deleted = 0 OR EXISTS (SELECT 1 FROM purges p WHERE p.owner"  \
+	" = f.owner AND p.folder = f.id)))"
+#define STATELESS(x)                                                                               \
+	"NOT EXISTS (SELECT 1 FROM sync_states s WHERE s.owner = " x ".owner AND s.device = " x    \
+	".device AND s.folder = " x ".folder)"
+/* Nobody asks for these any more: no phone has a key to them, or there is nothing behind it. */
+#define ORPHANS(table)                                                                             \
+	"DELETE FROM " table " WHERE device NOT IN (SELECT id FROM devices) OR owner NOT IN"       \
+	" (SELECT id FROM owners WHERE deleted = 0) OR (" FOLDERLESS(table) ")"
+#define DEVICELESS(table) "DELETE FROM " table " WHERE device NOT IN (SELECT id FROM devices)"
+
 static const struct rule rules[] = {
 	/* Whose. */
 	{"folders of an owner that is not there", NOBODY("folders")},
@@ -73,13 +95,13 @@ static const struct rule rules[] = {
 	{"the device belongs to nobody",
 		"SELECT 'device ' || device_id FROM devices WHERE owner NOT IN"
 		" (SELECT owner FROM users)"},
-	{"sync states of a device that is not there",
-		"SELECT DISTINCT 'device ' || device FROM sync_states WHERE device NOT IN"
-		" (SELECT id FROM devices)"},
+	{"sync states of a user who was deleted", NO_MORE("sync_states")},
+	{"pieces of sync states of a user who was deleted", NO_MORE("sync_chunks")},
+	{"sync states of a device that is not there", NO_DEVICE("sync_states")},
+	{"pieces of sync states of a device that is not there", NO_DEVICE("sync_chunks")},
 	{"pieces of sync states that are not there",
 		"SELECT DISTINCT 'device ' || c.device || ' folder ' || c.folder FROM sync_chunks c"
-		" WHERE NOT EXISTS (SELECT 1 FROM sync_states s WHERE s.owner = c.owner AND"
-		" s.device = c.device AND s.folder = c.folder)"},
+		" WHERE " STATELESS("c") " AND c.device IN (SELECT id FROM devices)"},
 	{"sent mail of a device that is not there",
 		"SELECT DISTINCT 'device ' || device FROM sent WHERE device NOT IN"
 		" (SELECT id FROM devices)"},
@@ -90,11 +112,9 @@ static const struct rule rules[] = {
 		"SELECT DISTINCT 'device ' || device FROM device_moves WHERE device NOT IN"
 		" (SELECT id FROM devices)"},
 	{"sync states of a folder that is not there",
-		"SELECT DISTINCT " WHO("s") " || ' device ' || s.device || ' folder ' || s.folder"
-					    " FROM sync_states s" LIVE(
-						    "s") "WHERE s.folder <> 0 AND NOT EXISTS"
-							 " (SELECT 1 FROM folders f WHERE f.owner"
-							 " = s.owner AND f.id = s.folder)"},
+		"SELECT DISTINCT " PHONE("s") " FROM sync_states s" LIVE("s") "WHERE " FOLDERLESS("s")},
+	{"pieces of sync states of a folder that is not there",
+		"SELECT DISTINCT " PHONE("s") " FROM sync_chunks s" LIVE("s") "WHERE " FOLDERLESS("s")},
 
 	/* Folders. */
 	{"there is no Inbox",
@@ -380,6 +400,12 @@ static int repair_all(struct store_tx *tx, void *owner, struct err *err)
 		" AND value < (SELECT MAX(id) FROM devices)",
 		"UPDATE counters SET value = (SELECT MAX(id) FROM event_log) WHERE name ="
 		" 'event_log' AND value < (SELECT MAX(id) FROM event_log)",
+		ORPHANS("sync_states"),
+		ORPHANS("sync_chunks"),
+		"DELETE FROM sync_chunks WHERE " STATELESS("sync_chunks"),
+		DEVICELESS("sent"),
+		DEVICELESS("added"),
+		DEVICELESS("device_moves"),
 	};
 	struct repair *r = owner;
 	struct log_row row = {.at = tx->now_at,

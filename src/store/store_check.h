@@ -29,7 +29,9 @@ NODISCARD int store_check(struct store *store, const struct store_check_options 
 
 /*
  * Puts right what has only one right value: used bytes, and counters of ids that are behind the ids
- * in use. *ret: how many were changed. Nobody else may have the store open.
+ * in use. Removes what nobody can ask for any more: what is left of phones that are gone, and what
+ * phones knew of folders and users that are. *ret: how many were changed. Nobody else may have the
+ * store open.
  */
 NODISCARD int store_check_repair(
 	struct store *store, const char *actor, uint64_t *ret, struct err *err);

@@ -279,6 +279,52 @@ static void test_repair(void)
 	world_free(&w);
 }
 
+struct orphan {
+	uint64_t owner, device, folder;
+};
+
+static int add_orphan(struct store_tx *tx, void *owner, struct err *err)
+{
+	const struct orphan *o = owner;
+	struct sync_state_row row = {.key = 5, .blob = (const uint8_t *)"x", .blob_len = 1};
+	struct sync_chunk_row chunk = {.id = 6, .bytes = (const uint8_t *)"y", .len = 1};
+
+	return store_sync_state_save(tx, (struct device_id){o->device}, (struct owner_id){o->owner},
+		(struct folder_id){o->folder}, &row, 1, &chunk, 1, err);
+}
+
+static int delete_bob(struct store_tx *tx, struct world *w, struct err *err)
+{
+	return store_user_delete(tx, w->bob, err);
+}
+
+/* What is known of phones, of nothing that is there: two findings and two rows each. */
+static void test_orphans(void)
+{
+	struct world *w = world_new();
+	struct err err = ERR_INIT;
+	uint64_t changed = 0;
+	struct orphan orphans[6];
+
+	new_phone(w);
+	REQUIRE_OK(transact(w, delete_bob, &err), &err);
+	orphans[0] = (struct orphan){w->anna.v, phone.id.v, w->inbox.v}; /* this one has all */
+	orphans[1] = (struct orphan){w->anna.v, phone.id.v, 0};          /* and this */
+	orphans[2] = (struct orphan){w->anna.v, 4711, w->inbox.v};
+	orphans[3] = (struct orphan){w->anna.v, phone.id.v, 4711};
+	orphans[4] = (struct orphan){w->bob.v, phone.id.v, 0};
+	orphans[5] = (struct orphan){4711, phone.id.v, 0};
+	for (size_t i = 0; i < ARRAY_LEN(orphans); i++)
+		REQUIRE_OK(store_transact(w->store, add_orphan, &orphans[i], &err), &err);
+	CHECK_INT(check(w), 8);
+	REQUIRE_OK(store_check_repair(w->store, "test", &changed, &err), &err);
+	CHECK_INT(changed, 8);
+	CHECK_INT(check(w), 0);
+	REQUIRE_OK(store_check_repair(w->store, "test", &changed, &err), &err);
+	CHECK_INT(changed, 0);
+	world_free(&w);
+}
+
 /* Nobody restores into an overflow. */
 static void test_ids_run_out(void)
 {
@@ -299,4 +345,5 @@ static void test_ids_run_out(void)
 
 TEST_MAIN(TEST(test_there_and_back), TEST(test_queued_mail_is_held),
 	TEST(test_ids_are_ahead_of_the_clock), TEST(test_ended_early),
-	TEST(test_sweep_is_held_back), TEST(test_lock), TEST(test_repair), TEST(test_ids_run_out))
+	TEST(test_sweep_is_held_back), TEST(test_lock), TEST(test_repair), TEST(test_orphans),
+	TEST(test_ids_run_out))
