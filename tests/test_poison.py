@@ -52,6 +52,11 @@ class PoisonCase(ServerCase):
         rows = json.loads(self.server.bellhop("log", "list", "--json").stdout)
         return [row for row in rows if row["action"] == action]
 
+    def other_than(self, item):
+        """A neighbour of it that is fine."""
+        folder, number = item.split(":")
+        return f"{folder}:{int(number) - 1}"
+
     def items(self, *arguments):
         return json.loads(retry_bellhop(self.server, "item", "list", *arguments, "--json"))
 
@@ -137,6 +142,11 @@ class Encoder(PoisonCase):
         self.assert_parked(waiting)
         self.server.bellhop("item", "release", owner.address, guilty)
         self.assertEqual(self.items(owner.address), [])
+        # What is not set aside, or not any more, is not released: neither another message nor this one once more.
+        for item in (guilty, self.other_than(guilty), f"{phone.inbox}:4711"):
+            done = self.server.bellhop("item", "release", owner.address, item, check=False)
+            self.assertEqual((done.returncode, done.stdout), (1, ""))
+            self.assertIn(f"nothing is set aside, withheld or refused as {item} for {owner.address}", done.stderr)
         (event,) = [row for row in self.log("item release") if row["user"] == owner.address]
         self.assertEqual(event["result"], guilty)
         self.assert_ping(phone.receive(waiting), "2", [phone.inbox])
@@ -353,9 +363,23 @@ class Withheld(PoisonCase):
         try:
             phone.close()
             self.assert_empty_sync(phone.sync())
-            self.server.bellhop("item", "release", owner.address, row["item"])
+            other = self.phone(version, form, user=owner)
+            other.prime()
+            waiting, parked = phone.ping_send(heartbeat=600), other.ping_send(heartbeat=600)
+            self.addCleanup(waiting.close)
+            self.addCleanup(parked.close)
+            self.assert_parked(waiting)
+            done = self.server.bellhop("item", "release", owner.address, row["item"], "--json")
+            self.assertEqual(json.loads(done.stdout), {
+                "address": owner.address, "item": row["item"], "released": 1, "phones": 1})
+            self.assert_ping(phone.receive(waiting), "2", [phone.inbox])
             self.assertEqual(phone.sync().subjects(), [BAD])
+            self.assert_empty_sync(phone.sync())
             self.assertEqual(self.items(owner.address), [])
+            self.assertEqual(len([row for row in self.log("item release") if row["user"] == owner.address]), 1)
+            self.assertEqual(self.server.bellhop("item", "release", owner.address, row["item"], check=False).returncode, 1)
+            # Nothing has changed for the phone that had it.
+            self.assert_parked(parked)
         finally:
             self.server.stop()
             self.server.start(executable=program("bellhopd-crash"))

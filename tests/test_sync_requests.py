@@ -1,6 +1,7 @@
 """Requests that come empty, Partial, twice, late or without end; held ones; items that are set aside."""
 
 import contextlib
+import json
 import sqlite3
 import unittest
 
@@ -475,6 +476,58 @@ class EndlessRepetitions(RequestCase):
         # Nobody else misses it, and the phone gets it after a new start.
         self.assertEqual(len(self.phone(version, form, user=self.owner).prime()), 4)
         self.assertEqual(len(device.prime()), 4)
+
+    def left_out(self, version, form):
+        """A phone without one message; (phone, the key it repeated, what was left out)."""
+        device = self.phone(version, form)
+        self.deliver_many(self.owner, 3)
+        device.sync(key="0")
+        key = device.keys[device.inbox]
+        first = next(iter(device.sync(key=key, keep_key=True).added))
+        for _ in range(20):
+            answer = device.sync(key=key, keep_key=True)
+            if first not in answer.added:
+                break
+        device.keys[device.inbox] = answer.key
+        return device, key, first
+
+    def release(self, item):
+        return json.loads(self.server.bellhop("item", "release", self.owner.address, item, "--json").stdout)
+
+    @every_version
+    def test_released(self, version, form):
+        """The phone has gone on without it, and gets it after all."""
+        device, _, first = self.left_out(version, form)
+        self.assertEqual(len(device.sync_rest()), 1)
+        self.assertEqual(self.release(first)["phones"], 1)
+        self.assertEqual(list(device.sync().added), [first])
+        self.assert_empty_sync(device.sync())
+
+    @every_version
+    def test_released_to_one_that_still_repeats(self, version, form):
+        """It is tried again with all attempts, not left out at the next one: also with the key before."""
+        device, key, first = self.left_out(version, form)
+        self.assertEqual(self.release(first)["phones"], 1)
+        for _ in range(3):
+            self.assertIn(first, device.sync(key=key, keep_key=True).added)
+        answer = device.sync(key=key)
+        self.assertIn(first, answer.added)
+        self.assertEqual(len(set(device.sync_rest()) | set(answer.added)), 3)
+        self.assert_empty_sync(device.sync())
+
+    @every_version
+    def test_released_and_not_taken_again(self, version, form):
+        """Then it is left out once more."""
+        device, key, first = self.left_out(version, form)
+        self.release(first)
+        for _ in range(20):
+            answer = device.sync(key=key, keep_key=True)
+            if first not in answer.added:
+                break
+        else:
+            self.fail("never left out")
+        device.keys[device.inbox] = answer.key
+        self.assertNotIn(first, device.sync_rest())
 
     @forms("14.1")
     def test_phone_that_goes_on_in_time(self, version, form):

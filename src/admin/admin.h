@@ -54,6 +54,10 @@ struct admin_options {
 	/* Makes the next Sync of a phone compare a whole folder (eas/repair.h). NULL: refused. */
 	int (*repair)(void *owner, struct device_id device, struct owner_id folder_owner,
 		struct folder_id folder, struct err *err);
+	/* Ends the withholding of an item from a phone (eas_release() there). ERR_NOT_FOUND: it is
+	 * not withheld. NULL: refused. */
+	int (*release)(void *owner, struct device_id device, struct owner_id folder_owner,
+		struct folder_id folder, struct item_id item, struct err *err);
 	/* The queue of outgoing mail is to look again. NULL: there is none. */
 	void (*retry_queue)(void *owner);
 	/*

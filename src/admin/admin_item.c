@@ -168,63 +168,169 @@ int admin_item_list(struct admin_call *call, struct err *err)
 
 /* ---- release ---- */
 
-static int release_request(
-	struct admin_call *call, struct owner_id owner, const char *hash, struct err *err)
-{
-	uint64_t number;
-
-	/* 16 hex digits, like a key. */
-	if (!sync_key_parse(hash, &number))
-		return err_set(err, ERR_BAD_INPUT, "\"%.40s\" is not an item of item list",
-			admin_text(call, "item"));
-	if (store_poison_release_request(call->tx, owner, number, err) == 0)
-		return 0;
-	return err->code == ERR_NOT_FOUND
-		       ? err_set(err, ERR_NOT_FOUND, "there is no %.40s", admin_text(call, "item"))
-		       : -1;
-}
-
-static int release_item(
-	struct admin_call *call, const struct user *user, const char *text, struct err *err)
-{
-	const char *colon = strchr(text, ':');
-	char folder_text[24] = "";
+/* What one request releases. */
+struct release {
+	struct user *user;
 	struct folder_id folder;
 	struct item_id item;
-	size_t count;
+	size_t phones; /* that have had it withheld */
+};
+
+static int nothing_there(struct admin_call *call, const struct user *user, struct err *err)
+{
+	return err_set(err, ERR_NOT_FOUND,
+		"nothing is set aside, withheld or refused as %.40s for %s; see item list",
+		admin_text(call, "item"), admin_user_address(call, user));
+}
+
+static int bad_item(struct admin_call *call, struct err *err)
+{
+	return err_set(err, ERR_BAD_INPUT, "\"%.40s\" is not an item of item list",
+		admin_text(call, "item"));
+}
+
+static void put_released(struct admin_call *call, const struct user *user)
+{
+	admin_put(call->result, "address", admin_user_address(call, user));
+	admin_put(call->result, "item", admin_text(call, "item"));
+}
+
+static int release_request(struct admin_call *call, struct err *err)
+{
+	const char *text = admin_text(call, "item");
+	bool is_message = str_starts(text, MESSAGE_PREFIX); /* nobody's in particular */
+	struct user *user;
+	uint64_t number;
+
+	if (admin_user(call, &user, err) < 0)
+		return -1;
+	/* 16 hex digits, like a key. */
+	if (!sync_key_parse(strchr(text, ':') + 1, &number))
+		return bad_item(call, err);
+	if (store_poison_release_request(
+		    call->tx, is_message ? (struct owner_id){0} : user->id, number, err) < 0)
+		return err->code == ERR_NOT_FOUND ? nothing_there(call, user, err) : -1;
+	put_released(call, user);
+	return 0;
+}
+
+static int parse_item(struct admin_call *call, struct release *ret, struct err *err)
+{
+	const char *text = admin_text(call, "item"), *colon = strchr(text, ':');
+	char folder_text[24] = "";
 
 	if (colon != NULL && (size_t)(colon - text) < sizeof(folder_text))
 		memcpy(folder_text, text, (size_t)(colon - text));
-	if (folder_text[0] == '\0' || str_parse_u64(folder_text, INT64_MAX, &folder.v, err) < 0 ||
-		str_parse_u64(colon + 1, INT64_MAX, &item.v, err) < 0)
-		return err_set(err, ERR_BAD_INPUT, "\"%.40s\" is not an item of item list", text);
-	if (store_poison_release_item(call->tx, user->id, folder, item, &count, err) == 0) {
-		admin_put_number(call->result, "released", count);
-		return 0;
+	if (folder_text[0] == '\0' ||
+		str_parse_u64(folder_text, INT64_MAX, &ret->folder.v, err) < 0 ||
+		str_parse_u64(colon + 1, INT64_MAX, &ret->item.v, err) < 0)
+		return bad_item(call, err);
+	return 0;
+}
+
+static int is_withheld(struct admin_call *call, const struct release *r, struct device_id device,
+	bool *ret, struct err *err)
+{
+	struct sync_collection c;
+
+	if (sync_collection_load(call->rd, device, r->user->id, r->folder, &c, err) < 0)
+		return -1;
+	*ret = c.present[SYNC_CURRENT] && id_set_has(&c.states[SYNC_CURRENT].withheld, r->item.v);
+	sync_collection_deinit(&c);
+	return 0;
+}
+
+/* The phones that withhold it, from one snapshot, which is over before anything is changed. */
+static int find_phones_in(struct admin_call *call, struct release *r, struct device **ret,
+	size_t *ret_count, struct err *err)
+{
+	struct device *devices;
+	size_t count, kept = 0;
+
+	if (admin_user(call, &r->user, err) < 0 || parse_item(call, r, err) < 0 ||
+		store_device_list(call->rd, r->user->id, call->arena, &devices, &count, err) < 0)
+		return -1;
+	for (size_t i = 0; i < count; i++) {
+		bool withheld = false;
+
+		if (is_withheld(call, r, devices[i].id, &withheld, err) < 0)
+			return -1;
+		if (withheld)
+			devices[kept++] = devices[i];
 	}
-	return err->code == ERR_NOT_FOUND ? err_set(err, ERR_NOT_FOUND, "%s has no item %.40s",
-						    admin_user_address(call, user), text)
-					  : -1;
+	*ret = devices;
+	*ret_count = kept;
+	return 0;
+}
+
+static int find_phones(struct admin_call *call, struct release *r, struct device **ret,
+	size_t *ret_count, struct err *err)
+{
+	int result;
+
+	if (store_read_begin(call->admin->options.store, &call->rd, err) < 0)
+		return -1;
+	result = find_phones_in(call, r, ret, ret_count, err);
+	store_read_end(&call->rd);
+	return result;
+}
+
+/* The engine does it: it knows whether the phone is being served just now. */
+static int release_to_phones(struct admin_call *call, struct release *r, struct err *err)
+{
+	const struct admin_options *o = &call->admin->options;
+	struct device *devices = NULL;
+	size_t count = 0;
+
+	if (find_phones(call, r, &devices, &count, err) < 0)
+		return -1;
+	if (count > 0 && o->release == NULL)
+		return err_set(err, ERR_BUSY, "this engine serves no phones");
+	for (size_t i = 0; i < count; i++) {
+		if (o->release(o->owner, devices[i].id, r->user->id, r->folder, r->item, err) ==
+			0) {
+			r->phones++;
+			continue;
+		}
+		if (err->code != ERR_NOT_FOUND) /* else it was quicker than we */
+			return err_wrap(err, "phone %.80s", devices[i].device_id);
+		*err = (struct err)ERR_INIT;
+	}
+	return 0;
+}
+
+/* The item and its copies, for everybody; may run twice. */
+static int release_item(struct admin_call *call, struct err *err)
+{
+	const struct release *r = call->then_owner;
+	size_t count = 1;
+
+	if (store_poison_release_item(call->tx, r->user->id, r->folder, r->item, &count, err) < 0) {
+		if (err->code != ERR_NOT_FOUND)
+			return -1;
+		if (r->phones == 0)
+			return nothing_there(call, r->user, err);
+		*err = (struct err)ERR_INIT;
+	}
+	put_released(call, r->user);
+	admin_put_number(call->result, "released", count);
+	admin_put_number(call->result, "phones", r->phones);
+	return 0;
 }
 
 int admin_item_release(struct admin_call *call, struct err *err)
 {
 	const char *text = admin_text(call, "item");
-	struct user *user;
-	int result;
+	struct release *r = arena_x_alloc(call->arena, sizeof(*r));
 
-	if (admin_user(call, &user, err) < 0)
+	if (str_starts(text, REQUEST_PREFIX) || str_starts(text, MESSAGE_PREFIX)) {
+		call->then = release_request;
+		return 0;
+	}
+	*r = (struct release){.phones = 0};
+	if (release_to_phones(call, r, err) < 0)
 		return -1;
-	if (str_starts(text, REQUEST_PREFIX))
-		result = release_request(call, user->id, text + strlen(REQUEST_PREFIX), err);
-	else if (str_starts(text, MESSAGE_PREFIX)) /* nobody's in particular */
-		result = release_request(
-			call, (struct owner_id){0}, text + strlen(MESSAGE_PREFIX), err);
-	else
-		result = release_item(call, user, text, err);
-	if (result < 0)
-		return -1;
-	admin_put(call->result, "address", admin_user_address(call, user));
-	admin_put(call->result, "item", text);
+	call->then_owner = r;
+	call->then = release_item;
 	return 0;
 }

@@ -37,6 +37,20 @@ static void write_config(const char *text)
 	(void)fclose(f);
 }
 
+static uint64_t released; /* the item of the last release to a phone */
+
+static int release(void *owner, struct device_id device, struct owner_id folder_owner,
+	struct folder_id in, struct item_id item, struct err *err)
+{
+	(void)owner;
+	(void)device;
+	(void)folder_owner;
+	(void)in;
+	(void)err;
+	released = item.v;
+	return 0;
+}
+
 static void set_up(void)
 {
 	struct store_options options = {.data_dir = folder,
@@ -55,6 +69,7 @@ static void set_up(void)
 	admin = admin_new(&(struct admin_options){.store = store,
 		.config_path = config_path,
 		.control_fd = line[0],
+		.release = release,
 		.counters = counters});
 }
 
@@ -337,16 +352,29 @@ static void test_items(void)
 	CHECK_HAS(list, "\"item\":\"1:77\",\"kind\":\"withheld\"");
 	CHECK(strstr(list, "message:") == NULL);
 
+	CHECK_HAS(ask("{\"verb\":\"device repair\",\"args\":{\"device\":\"ABC123\"}}"),
+		"bad_input: device repair needs a folder");
+	CHECK_HAS(ask("{\"verb\":\"device repair\",\"args\":{\"device\":\"ABC123\","
+		      "\"folder\":\"1\",\"all\":true}}"),
+		"bad_input: device repair takes a folder or --all, not both");
+
 	CHECK_HAS(ask(RELEASE("nonsense")), "bad_input: \"nonsense\" is not an item of item list");
 	CHECK_HAS(ask(RELEASE("1")), "bad_input: ");
 	CHECK_HAS(ask(RELEASE(":1")), "bad_input: ");
 	CHECK_HAS(ask(RELEASE("1:")), "bad_input: ");
 	CHECK_HAS(ask(RELEASE("1111111111111111111111111:1")), "bad_input: ");
 	CHECK_HAS(ask(RELEASE("request:xyz")), "bad_input: ");
-	CHECK_HAS(ask(RELEASE("1:99")), "not_found: anna@example.org has no item 1:99");
-	CHECK_HAS(ask(RELEASE("request:0000000000000abd")), "not_found: ");
-	CHECK_STR(ask(RELEASE("1:1")),
-		"{\"address\":\"anna@example.org\",\"item\":\"1:1\",\"released\":1}");
+	CHECK_HAS(ask(RELEASE("1:99")), "not_found: nothing is set aside, withheld or refused as "
+					"1:99 for anna@example.org");
+	CHECK_HAS(ask(RELEASE("request:0000000000000abd")), "not_found: nothing is set aside");
+	CHECK(strstr(ask("{\"verb\":\"log list\"}"), "item release") == NULL);
+	CHECK_STR(ask(RELEASE("1:1")), "{\"address\":\"anna@example.org\",\"item\":\"1:1\","
+				       "\"phones\":0,\"released\":1}");
+	CHECK_HAS(ask(RELEASE("1:1")), "not_found: nothing is set aside");
+	released = 0;
+	CHECK_STR(ask(RELEASE("1:77")), "{\"address\":\"anna@example.org\",\"item\":\"1:77\","
+					"\"phones\":1,\"released\":1}");
+	CHECK_INT(released, 77);
 	CHECK_HAS(ask(RELEASE("request:0000000000000abc")), "request:");
 	CHECK_HAS(ask(RELEASE("message:0000000000000abc")), "message:");
 	CHECK_STR(ask("{\"verb\":\"item list\"}"), "[]");

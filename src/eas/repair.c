@@ -10,18 +10,15 @@
 #include "eas/command.h"
 #include "sync/generations.h"
 
-/* The hierarchy has no scans: from position 0 each folder is told again, known ones as a change. */
-static void mark(struct sync_collection *c)
-{
-	for (size_t g = 0; g < SYNC_GENERATIONS; g++) {
-		if (!c->present[g])
-			continue;
-		if (c->folder.v == 0)
-			c->states[g].position = c->states[g].own_count = 0;
-		else
-			sync_state_request_repair(&c->states[g]);
-	}
-}
+/* A request to put something right. */
+struct repair {
+	struct device_id device;
+	struct owner_id owner;
+	struct folder_id folder;
+	/* ERR_NOT_FOUND: there is nothing to do. */
+	int (*mark)(const struct repair *r, struct sync_collection *c, struct err *err);
+	struct item_id item; /* of a release */
+};
 
 static bool is_empty(const struct sync_collection *c)
 {
@@ -32,6 +29,46 @@ static bool is_empty(const struct sync_collection *c)
 	return true;
 }
 
+/* The hierarchy has no scans: from position 0 each folder is told again, known ones as a change. */
+static int mark_all(const struct repair *r, struct sync_collection *c, struct err *err)
+{
+	if (is_empty(c))
+		return err_set(err, ERR_NOT_FOUND,
+			"the phone has no state of folder %" PRIu64 " that could be repaired",
+			r->folder.v);
+	for (size_t g = 0; g < SYNC_GENERATIONS; g++) {
+		if (!c->present[g])
+			continue;
+		if (c->folder.v == 0)
+			c->states[g].position = c->states[g].own_count = 0;
+		else
+			sync_state_request_repair(&c->states[g]);
+	}
+	return 0;
+}
+
+/* Sent whatever has changed since: what changed while it was withheld counts as told. */
+static void try_again(struct sync_state *s, uint64_t item)
+{
+	s->repeats = 0;
+	s->suspect = 0;
+	if (id_set_remove(&s->withheld, item) && !sync_state_add_resend(s, item, SYNC_ALL_GROUPS))
+		sync_state_request_repair(s); /* there is no room for one more */
+}
+
+static int mark_item(const struct repair *r, struct sync_collection *c, struct err *err)
+{
+	if (!c->present[SYNC_CURRENT] || !id_set_has(&c->states[SYNC_CURRENT].withheld, r->item.v))
+		return err_set(err, ERR_NOT_FOUND,
+			"item %" PRIu64 " of folder %" PRIu64 " is not withheld", r->item.v,
+			r->folder.v);
+	for (size_t g = 0; g < SYNC_GENERATIONS; g++) {
+		if (c->present[g])
+			try_again(&c->states[g], r->item.v);
+	}
+	return 0;
+}
+
 static int save(struct store_tx *tx, void *owner, struct err *err)
 {
 	const struct sync_collection *c = owner;
@@ -40,48 +77,58 @@ static int save(struct store_tx *tx, void *owner, struct err *err)
 		tx, c, c->present[SYNC_CURRENT] ? &c->states[SYNC_CURRENT] : NULL, err);
 }
 
-static int load(struct eas_server *server, struct device_id device, struct owner_id owner,
-	struct folder_id folder, struct sync_collection *ret, struct err *err)
+static int load(struct eas_server *server, const struct repair *r, struct sync_collection *ret,
+	struct err *err)
 {
 	CLEANUP(store_read_end) struct store_read *rd = NULL;
 
 	if (store_read_begin(server->store, &rd, err) < 0)
 		return -1;
-	return sync_collection_load(rd, device, owner, folder, ret, err);
+	return sync_collection_load(rd, r->device, r->owner, r->folder, ret, err);
 }
 
-/* Under the lock of the collection. */
-static int repair(struct eas_server *server, struct device_id device, struct owner_id owner,
-	struct folder_id folder, struct err *err)
+static int repair_locked(struct eas_server *server, const struct repair *r, struct err *err)
 {
 	struct sync_collection c;
 	int result;
 
-	if (load(server, device, owner, folder, &c, err) < 0)
+	if (load(server, r, &c, err) < 0)
 		return -1;
-	mark(&c);
-	if (is_empty(&c))
-		result = err_set(err, ERR_NOT_FOUND,
-			"the phone has no state of folder %" PRIu64 " that could be repaired",
-			folder.v);
-	else
+	result = r->mark(r, &c, err);
+	if (result == 0)
 		result = store_transact(server->store, save, &c, err);
 	sync_collection_deinit(&c);
+	return result;
+}
+
+static int repair(struct eas_server *server, const struct repair *r, struct err *err)
+{
+	const struct eas_collection collection = {r->device, r->owner, r->folder};
+	struct change_event event = {
+		.owner = r->owner, .device = r->device, .kinds = CHANGE_DEVICE};
+	int result;
+
+	eas_collections_lock(server, &collection, 1);
+	result = repair_locked(server, r, err);
+	eas_collections_unlock(server, &collection, 1);
+	/* The store knows nothing of sync states, so it published nothing. */
+	if (result == 0)
+		watches_publish(server->watches, &event, 1);
 	return result;
 }
 
 int eas_repair(struct eas_server *server, struct device_id device, struct owner_id owner,
 	struct folder_id folder, struct err *err)
 {
-	const struct eas_collection collection = {device, owner, folder};
-	struct change_event event = {.owner = owner, .device = device, .kinds = CHANGE_DEVICE};
-	int result;
+	const struct repair r = {device, owner, folder, mark_all, {0}};
 
-	eas_collections_lock(server, &collection, 1);
-	result = repair(server, device, owner, folder, err);
-	eas_collections_unlock(server, &collection, 1);
-	/* The store knows nothing of sync states, so it published nothing. */
-	if (result == 0)
-		watches_publish(server->watches, &event, 1);
-	return result;
+	return repair(server, &r, err);
+}
+
+int eas_release(struct eas_server *server, struct device_id device, struct owner_id owner,
+	struct folder_id folder, struct item_id item, struct err *err)
+{
+	const struct repair r = {device, owner, folder, mark_item, item};
+
+	return repair(server, &r, err);
 }

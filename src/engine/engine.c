@@ -363,6 +363,15 @@ static int repair(void *owner, struct device_id device, struct owner_id folder_o
 }
 
 /* Any thread. */
+static int release(void *owner, struct device_id device, struct owner_id folder_owner,
+	struct folder_id folder, struct item_id item, struct err *err)
+{
+	struct process *p = owner;
+
+	return eas_release(&p->engine.eas, device, folder_owner, folder, item, err);
+}
+
+/* Any thread. */
 static void retry_queue(void *owner)
 {
 	struct process *p = owner;
@@ -390,6 +399,7 @@ static int start_admin(struct process *p, struct err *err)
 		.control_fd = p->options->control_fd,
 		.reload = ask_reload,
 		.repair = repair,
+		.release = release,
 		.retry_queue = retry_queue,
 		.counters = counters,
 		.owner = p};

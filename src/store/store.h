@@ -441,8 +441,8 @@ NODISCARD int store_poison_set_aside(struct store_tx *tx, struct owner_id owner,
  * so not inside one. Costs nothing as long as nothing has crashed. */
 NODISCARD int store_poison_check_copy(struct store_read *rd, struct owner_id owner, struct folder_id folder, const struct item *item,
 	bool *ret, struct err *err);
-/* Back to everybody: its content counts as changed, the crashes as never counted. So do its copies that are set aside. Also an item
- * that is not set aside (phones that withhold it get it again). *ret_count: how many, itself included. ERR_NOT_FOUND. */
+/* Back to everybody: its content counts as changed, the crashes as never counted. So do its copies that are set aside.
+ * *ret_count: how many, itself included. ERR_NOT_FOUND: it is not there, or not set aside. */
 NODISCARD int store_poison_release_item(struct store_tx *tx, struct owner_id owner, struct folder_id folder, struct item_id item,
 	size_t *ret_count, struct err *err);
 /* ERR_NOT_FOUND. */

@@ -209,20 +209,24 @@ int store_poison_move(struct store_tx *tx, struct owner_id owner, struct folder_
 	return store_run(st, err);
 }
 
-/* 0 also when nothing was counted against it. */
-static int row_content(struct store_tx *tx, struct owner_id owner, struct folder_id folder,
+static int content_set_aside(struct store_tx *tx, struct owner_id owner, struct folder_id folder,
 	struct item_id item, uint64_t *ret, struct err *err)
 {
 	CLEANUP(db_done) struct db_stmt *st = NULL;
+	int rc;
 
 	if (store_prepare_tx(tx,
-		    "SELECT content FROM poison_items WHERE owner = $1 AND folder = $2 AND item = "
-		    "$3",
+		    "SELECT content FROM poison_items WHERE owner = $1 AND folder = $2 AND item ="
+		    " $3 AND set_aside_at <> 0",
 		    &st, err) < 0)
 		return -1;
 	bind_item(st, owner, folder, item);
-	*ret = 0;
-	return store_run_u64(st, ret, err) < 0 ? -1 : 0;
+	rc = store_run_u64(st, ret, err);
+	if (rc == 0)
+		return err_set(err, ERR_NOT_FOUND,
+			"item %" PRIu64 " of folder %" PRIu64 " is not set aside", item.v,
+			folder.v);
+	return rc < 0 ? -1 : 0;
 }
 
 static int release_one(struct store_tx *tx, const struct copy *c, struct err *err)
@@ -274,7 +278,7 @@ int store_poison_release_item(struct store_tx *tx, struct owner_id owner, struct
 	struct copy self = {owner, folder, item, 0}, *copies = NULL;
 	size_t count = 0;
 
-	if (row_content(tx, owner, folder, item, &self.content, err) < 0 ||
+	if (content_set_aside(tx, owner, folder, item, &self.content, err) < 0 ||
 		release_one(tx, &self, err) < 0 ||
 		find_copies(tx, self.content, arena, &copies, &count, err) < 0)
 		return -1;
