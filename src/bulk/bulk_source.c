@@ -29,6 +29,7 @@ struct walk {
 	struct bulk_path path;
 	struct buf bytes; /* the message at hand */
 	bool counting;    /* only sizes are wanted */
+	bool in_new;      /* what is gone from here has gone to cur/, which comes next */
 	uint64_t total;
 	unsigned depth;
 };
@@ -234,9 +235,7 @@ static int walk_file(struct walk *w, const char *path, const char *name, const u
 	struct stat st;
 
 	if (fd < 0 || fstat(fd, &st) < 0)
-		/* From new/ it may have gone to cur/, which comes next. */
-		return errno == ENOENT && flags != NULL && *flags == 0 ? 0
-								       : visit_errno(w, path, err);
+		return errno == ENOENT && w->in_new ? 0 : visit_errno(w, path, err);
 	if (!S_ISREG(st.st_mode))
 		return visit_problem(w, path, "no regular file", err);
 	kind = flags != NULL ? KIND_MESSAGE : kind_of(w, fd, name, alone);
@@ -295,10 +294,14 @@ static int walk_messages(struct walk *w, const char *dir, const char *sub, struc
 
 static int walk_maildir(struct walk *w, const char *dir, struct err *err)
 {
+	int rc;
+
 	if (!w->counting && visit_folder(w, err) < 0)
 		return -1;
-	return walk_messages(w, dir, "new", err) < 0 || walk_messages(w, dir, "cur", err) < 0 ? -1
-											      : 0;
+	w->in_new = true;
+	rc = walk_messages(w, dir, "new", err);
+	w->in_new = false;
+	return rc == 0 ? walk_messages(w, dir, "cur", err) : rc;
 }
 
 /* One level of a Maildir++ name, or a folder's name as it is. */
