@@ -94,7 +94,8 @@ struct collection {
 	/* Status 3 is right for requests begun before this step, and for the first one after it;
 	 * 0: it would be wrong */
 	unsigned restart_step;
-	unsigned line; /* from its beginning, or its restoring, on; no other has the same */
+	unsigned line;   /* from its beginning, or its restoring, on; no other has the same */
+	unsigned copies; /* of its requests that came since the phone was answered */
 };
 
 struct sent_collection {

@@ -456,6 +456,7 @@ static void confirm_options(struct phone *p, const struct request *r)
 
 		if (r->collections[i].options && strcmp(c->key, "0") != 0)
 			c->options_known = true;
+		c->copies = 0;
 		if (c->restart_step != 0 && r->step > c->restart_step)
 			c->restart_step = 0;
 	}

@@ -11,7 +11,9 @@
 #include "base/mem.h"
 #include "model.h"
 
-enum { SETTLE_ROUNDS = 60 };
+/* COPIES_MAX: so many answers to one request the server keeps, beside the one that the phone has.
+ */
+enum { SETTLE_ROUNDS = 60, COPIES_MAX = 3 };
 
 /* One action as a fiber. */
 struct act {
@@ -166,7 +168,8 @@ static void note_copy(struct world *w, struct phone *p, const struct request *r)
 	for (size_t i = 0; i < r->count; i++) {
 		unsigned folder = r->collections[i].folder;
 
-		if (r->collections[i].line != p->collections[folder].line)
+		if (r->collections[i].line != p->collections[folder].line ||
+			++p->collections[folder].copies > COPIES_MAX)
 			phone_may_restart(w, p, folder);
 	}
 }
@@ -299,8 +302,12 @@ static void restore(struct world *w, struct phone *p)
 
 static void switch_version(struct world *w, struct phone *p, uint32_t pick)
 {
+	/* What it cannot say any more it forgets with its folder. */
+	for (unsigned f = 0; f < FOLDERS; f++) {
+		if (p->collections[f].pending_count > 0)
+			phone_begin(p, f);
+	}
 	p->version = pick % VERSIONS;
-	phone_drop_adds(p);
 	model_trace(w, (int)p->number, "speaks %s from now on", model_versions[p->version]);
 	for (unsigned f = 0; f < FOLDERS; f++)
 		phone_may_restart(w, p, f);

@@ -93,15 +93,28 @@ static void make_action(struct rng *rng, const struct script *s, struct action *
 	}
 }
 
+static bool is_of_phone(const struct action *a)
+{
+	return a->kind != ACT_DELIVER && a->kind != ACT_CLIENT;
+}
+
+/* Names no keys: what the server remembers must be the phone's own last request. */
+static bool is_short(const struct action *a)
+{
+	return a->kind == ACT_SYNC && (a->form == FORM_EMPTY || a->form == FORM_PARTIAL);
+}
+
 /* A phone does one thing at a time; the network does not care. */
 static bool is_free(const struct script *s, const struct action *a)
 {
 	for (size_t i = s->count; i-- > 0 && s->actions[i].round == a->round;) {
-		bool both = a->kind != ACT_LATE && s->actions[i].kind != ACT_LATE;
-		bool phones = a->kind != ACT_DELIVER && a->kind != ACT_CLIENT &&
-			      s->actions[i].kind != ACT_DELIVER && s->actions[i].kind != ACT_CLIENT;
+		const struct action *other = &s->actions[i];
 
-		if (both && phones && s->actions[i].phone == a->phone)
+		if (!is_of_phone(a) || !is_of_phone(other) || a->phone != other->phone)
+			continue;
+		if (a->kind != ACT_LATE && other->kind != ACT_LATE)
+			return false;
+		if (is_short(a) || is_short(other))
 			return false;
 	}
 	return true;
