@@ -35,16 +35,24 @@ class RelayCase(ServerCase):
             cls.settings["relay.password_file"] = cls.authority.path("password")
             with open(cls.authority.path("password"), "w", encoding="utf-8") as file:
                 file.write(next(iter(cls.users.values())) + "\n")
-        super().setUpClass()
+        try:
+            super().setUpClass()
+        except BaseException:
+            cls.close_relay()
+            raise
+
+    @classmethod
+    def close_relay(cls):
+        cls.sink.close()
+        if cls.authority:
+            cls.authority.close()
 
     @classmethod
     def tearDownClass(cls):
         try:
             super().tearDownClass()
         finally:
-            cls.sink.close()
-            if cls.authority:
-                cls.authority.close()
+            cls.close_relay()
 
     def setUp(self):
         sink = self.sink
