@@ -3,7 +3,9 @@
 import json
 import mailbox
 import os
+import select
 import signal
+import socket
 import sqlite3
 import subprocess
 import tempfile
@@ -273,6 +275,21 @@ class Trouble(BulkCase):
         self.assertEqual(json.loads(out)["added"] + json.loads(out)["known"], 2000)
         rows = self.rows()
         self.assertEqual((len(rows), len({row[5] for row in rows})), (2000, 2000))
+
+    def test_bytes_of_a_request_are_bounded(self):
+        """The engine keeps no more than a message and some, for no more than a few connections."""
+        def connect(line):
+            connection = socket.socket(socket.AF_UNIX)
+            self.addCleanup(connection.close)
+            connection.settimeout(20)
+            connection.connect(os.path.join(self.server.runtime, "admin.sock"))
+            connection.sendall(line)
+            return connection
+        self.assertEqual(connect(b'{"body": 2000000, "verb": "import batch"}\n').recv(1), b"")
+        self.assertEqual(connect(b'{"body": 99999999999999999999999, "verb": "import batch"}\n').recv(1), b"")
+        waiting = [connect(b'{"body": 1000, "verb": "import batch"}\n') for _ in range(5)]
+        self.assertEqual(len([c for c in waiting if select.select([c], [], [], 5 if c is waiting[4] else 0)[0]]), 1)
+        self.assertEqual(self.server.status()["engine_pid"], self.server.engine_pid())
 
     def test_phones_wait(self):
         """Old mail outside its filter wakes nobody; new mail wakes once, and deliveries go on."""

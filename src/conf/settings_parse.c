@@ -221,18 +221,38 @@ static void check_versions(struct parser *p)
 	}
 }
 
+/* An address, or one with the length of a net behind it. */
+static bool is_proxy(const char *word)
+{
+	const char *slash = strchr(word, '/');
+	size_t len = slash != NULL ? (size_t)(slash - word) : strlen(word);
+	struct err ignored = ERR_INIT;
+	uint64_t bits, max_bits;
+	uint8_t bytes[16];
+	char text[64];
+
+	if (len >= sizeof(text))
+		return false;
+	memcpy(text, word, len);
+	text[len] = '\0';
+	if (inet_pton(AF_INET, text, bytes) == 1)
+		max_bits = 32;
+	else if (inet_pton(AF_INET6, text, bytes) == 1)
+		max_bits = 128;
+	else
+		return false;
+	return slash == NULL || str_parse_u64(slash + 1, max_bits, &bits, &ignored) == 0;
+}
+
 static void check_proxies(struct parser *p)
 {
 	const struct settings_words *proxies = &p->settings->http_trusted_proxies;
-	uint8_t bytes[16];
 
 	for (size_t i = 0; i < proxies->count; i++) {
-		if (inet_pton(AF_INET, proxies->words[i], bytes) != 1 &&
-			inet_pton(AF_INET6, proxies->words[i], bytes) != 1)
+		if (!is_proxy(proxies->words[i]))
 			complain(p, line_of(p, "http", "trusted_proxies"), false,
 				"http.trusted_proxies: \"%.50s\" is no address; allowed: numeric "
-				"IPv4 "
-				"and IPv6 addresses, separated by blanks",
+				"IPv4 and IPv6 addresses and nets (10.0.0.0/8), separated by blanks",
 				proxies->words[i]);
 	}
 }

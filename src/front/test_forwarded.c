@@ -19,6 +19,11 @@ static const struct {
 	{"10.0.0.1", "[2001:db8::7]:4711", NULL, "2001:db8::7"},
 	{"10.0.0.1", " \t2001:db8::7 ", NULL, "2001:db8::7"},
 	{"2001:db8::1", "192.0.2.7", NULL, "192.0.2.7"},
+	/* Nets. */
+	{"172.31.255.254", "192.0.2.7", NULL, "192.0.2.7"},
+	{"172.32.0.1", "192.0.2.7", NULL, "172.32.0.1"},
+	{"2001:db8:1:ffff::1", "192.0.2.7", NULL, "192.0.2.7"},
+	{"2001:db8:2::1", "192.0.2.7", NULL, "2001:db8:2::1"},
 	/* Nobody to be believed: a stranger, or words. */
 	{"192.0.2.1", "192.0.2.7", NULL, "192.0.2.1"},
 	{"10.0.0.1", "unknown", NULL, "10.0.0.1"},
@@ -33,7 +38,8 @@ static const struct {
 
 static void test_client(void)
 {
-	static const char conf[] = "[http]\ntrusted_proxies = 10.0.0.1 10.0.0.2 2001:db8::1\n";
+	static const char conf[] = "[http]\ntrusted_proxies = 10.0.0.1 10.0.0.2 2001:db8::1"
+				   " 172.16.0.0/12 2001:db8:1::/48\n";
 	const struct settings *s = NULL;
 	struct err err = ERR_INIT;
 
