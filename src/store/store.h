@@ -391,7 +391,7 @@ NODISCARD int store_sync_state_load(struct store_read *rd, struct device_id devi
 	struct arena *arena, struct sync_state_row **ret, size_t *ret_count, struct sync_chunk_row **ret_chunks, size_t *ret_chunk_count,
 	struct err *err);
 /* Replaces all generations by these rows and all chunks by these (0 rows: deletes). A chunk that is there already is not written
- * again. */
+ * again. ERR_NOT_FOUND: the device is gone. */
 NODISCARD int store_sync_state_save(struct store_tx *tx, struct device_id device, struct owner_id owner, struct folder_id folder,
 	const struct sync_state_row *rows, size_t count, const struct sync_chunk_row *chunks, size_t chunk_count, struct err *err);
 /* All collections of a device which have a state. Folder 0 is the hierarchy. */

@@ -205,12 +205,30 @@ static int save_chunks(struct store_tx *tx, struct device_id device, struct owne
 	return 0;
 }
 
+/* A phone may be forgotten while it is served: nobody would ever remove what is saved after. */
+static int check_device(struct store_tx *tx, struct device_id device, struct err *err)
+{
+	CLEANUP(db_done) struct db_stmt *st = NULL;
+	uint64_t one;
+	int rc;
+
+	if (store_prepare_tx(tx, "SELECT 1 FROM devices WHERE id = $1", &st, err) < 0)
+		return -1;
+	db_bind_u64(st, 1, device.v);
+	rc = store_run_u64(st, &one, err);
+	if (rc == 0)
+		return err_set(err, ERR_NOT_FOUND, "no device %" PRIu64, device.v);
+	return rc < 0 ? -1 : 0;
+}
+
 int store_sync_state_save(struct store_tx *tx, struct device_id device, struct owner_id owner,
 	struct folder_id folder, const struct sync_state_row *rows, size_t count,
 	const struct sync_chunk_row *chunks, size_t chunk_count, struct err *err)
 {
 	bool saved[STORE_SYNC_GENERATIONS_MAX] = {false};
 
+	if (check_device(tx, device, err) < 0)
+		return -1;
 	for (size_t i = 0; i < count; i++) {
 		if (rows[i].generation >= STORE_SYNC_GENERATIONS_MAX || saved[rows[i].generation])
 			return err_set(err, ERR_INTERNAL, "generation %d of a sync state",

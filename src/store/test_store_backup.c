@@ -298,22 +298,34 @@ static int delete_bob(struct store_tx *tx, struct world *w, struct err *err)
 	return store_user_delete(tx, w->bob, err);
 }
 
+static int forget_phone(struct store_tx *tx, struct world *w, struct err *err)
+{
+	(void)w;
+	return store_run_id(tx, "DELETE FROM devices WHERE id = $1", phone.id.v, err);
+}
+
 /* What is known of phones, of nothing that is there: two findings and two rows each. */
 static void test_orphans(void)
 {
 	struct world *w = world_new();
 	struct err err = ERR_INIT;
 	uint64_t changed = 0;
-	struct orphan orphans[6];
+	struct orphan orphans[5];
 
+	new_phone(w);
+	orphans[2] = (struct orphan){w->anna.v, phone.id.v, w->inbox.v};
+	REQUIRE_OK(store_transact(w->store, add_orphan, &orphans[2], &err), &err);
+	REQUIRE_OK(transact(w, forget_phone, &err), &err);
+	/* Nothing is kept of a phone that was forgotten while it was served. */
+	CHECK(store_transact(w->store, add_orphan, &orphans[2], &err) < 0);
+	CHECK_INT(err.code, ERR_NOT_FOUND);
 	new_phone(w);
 	REQUIRE_OK(transact(w, delete_bob, &err), &err);
 	orphans[0] = (struct orphan){w->anna.v, phone.id.v, w->inbox.v}; /* this one has all */
 	orphans[1] = (struct orphan){w->anna.v, phone.id.v, 0};          /* and this */
-	orphans[2] = (struct orphan){w->anna.v, 4711, w->inbox.v};
-	orphans[3] = (struct orphan){w->anna.v, phone.id.v, 4711};
-	orphans[4] = (struct orphan){w->bob.v, phone.id.v, 0};
-	orphans[5] = (struct orphan){4711, phone.id.v, 0};
+	orphans[2] = (struct orphan){w->anna.v, phone.id.v, 4711};
+	orphans[3] = (struct orphan){w->bob.v, phone.id.v, 0};
+	orphans[4] = (struct orphan){4711, phone.id.v, 0};
 	for (size_t i = 0; i < ARRAY_LEN(orphans); i++)
 		REQUIRE_OK(store_transact(w->store, add_orphan, &orphans[i], &err), &err);
 	CHECK_INT(check(w), 8);
