@@ -60,15 +60,27 @@ uint64_t admin_body_max(struct admin *admin)
 	return admin_limits_now(admin).message_max_bytes + BODY_SPARE;
 }
 
-int admin_import_begin(struct admin_call *call, struct err *err)
+static int begin(struct admin_call *call, struct err *err)
 {
-	struct admin_limits limits = admin_limits_now(call->admin);
+	const struct admin_limits *limits = call->then_owner;
 	struct user *user;
 
 	if (admin_user(call, &user, err) < 0)
 		return -1;
 	admin_put(call->result, "address", admin_user_address(call, user));
-	admin_put_number(call->result, "message_max_bytes", limits.message_max_bytes);
+	admin_put_number(call->result, "message_max_bytes", limits->message_max_bytes);
+	return 0;
+}
+
+/* The limits are under a lock, which no transaction may take. */
+int admin_import_begin(struct admin_call *call, struct err *err)
+{
+	struct admin_limits *limits = arena_x_alloc(call->arena, sizeof(*limits));
+
+	(void)err;
+	*limits = admin_limits_now(call->admin);
+	call->then_owner = limits;
+	call->then = begin;
 	return 0;
 }
 

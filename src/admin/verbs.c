@@ -110,7 +110,7 @@ const struct admin_verb admin_verbs[ADMIN_VERB_COUNT] = {
 	[ADMIN_RESTART] = {"restart", "Restart a part of the server. Waiting phones stay connected.",
 		true, true, ADMIN_CONFIRM_NONE, {{"part", ADMIN_ARG_TEXT, true, true, "engine"}}, ""},
 	[ADMIN_IMPORT_BEGIN] = {"import begin", "Begin an import.",
-		true, false, ADMIN_CONFIRM_NONE, {ADDRESS("whose")}, "", true},
+		true, true, ADMIN_CONFIRM_NONE, {ADDRESS("whose")}, "", true},
 	[ADMIN_IMPORT_BATCH] = {"import batch", "Take in some messages; their bytes follow the request.",
 		false, true, ADMIN_CONFIRM_NONE, {ADDRESS("whose"), {"batch", ADMIN_ARG_JSON, true, false, "folder, messages"}}, "", true},
 };

@@ -84,7 +84,7 @@ struct admin_verb {
 	const char *name; /* "user add" */
 	const char *help;
 	bool changes; /* leaves an event-log row */
-	bool outside; /* does I/O, which no transaction may: runs before the one of its log row */
+	bool outside; /* does what no transaction may: runs before the one of its log row */
 	enum admin_confirm confirm;
 	struct admin_arg args[ADMIN_ARGS_MAX]; /* name NULL ends them */
 	const char *
