@@ -189,10 +189,10 @@ class Run:
             self.subjects += 1
             return f"number {self.subjects}"
 
-    def message(self, user, size):
+    def message(self, user, size, sender="anna@example.net"):
         subject = self.subject()
         body = "".join(f"line {n} of {subject}\r\n" for n in range(size // 20))
-        return subject, (f"From: anna@example.net\r\nTo: {user.address}\r\nSubject: {subject}\r\nContent-Type: text/plain\r\n\r\n" + body).encode()
+        return subject, (f"From: {sender}\r\nTo: {user.address}\r\nSubject: {subject}\r\nContent-Type: text/plain\r\n\r\n" + body).encode()
 
     def deliver_all(self, users, count, seed):
         rng = random.Random(seed)
@@ -210,7 +210,7 @@ class Run:
         """SendMail: accepted when the answer has come."""
         for _ in range(count):
             for user in users:
-                subject, message = self.message(user, 300)
+                subject, message = self.message(user, 300, users[0].address)
                 act = self.book.begin("mail", user.address, subject, "-", "0")
                 answer = phone.post("SendMail", E("ComposeMail:SendMail", E("ClientId", f"c{subject}"), E("Mime", message)))
                 assert answer.code == 200 and answer.document is None, answer
