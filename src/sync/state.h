@@ -100,7 +100,7 @@ struct sync_scan {
 	int64_t since_at;          /* not below */
 };
 
-#define SYNC_WITHHELD_MAX  256
+#define SYNC_WITHHELD_MAX  4096
 #define SYNC_RESEND_MAX    4096
 #define SYNC_SUPPORTED_MAX 256
 
