@@ -14,6 +14,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,8 +28,10 @@
 /* As a stray pointer does. */
 #define CRASH_TEST_FAULT(bytes, len, word)                                                         \
 	do {                                                                                       \
+		volatile uintptr_t stray = 8;                                                      \
+                                                                                                   \
 		if (CRASH_TEST_HAS(bytes, len, word))                                              \
-			*(volatile char *)8 = 1;                                                   \
+			*(volatile char *)stray = 1;                                               \
 	} while (0)
 
 #else

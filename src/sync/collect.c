@@ -441,6 +441,9 @@ static int collect_vanished(struct collector *c, struct err *err)
 	int sent = 1;
 
 	c->result->compared_ids = true;
+	/* What vanished may have been the newest of a conversation, and no row says of which. */
+	if (c->state->scope.conversation_mode)
+		sync_state_rescan(c->state);
 	if (live_ids(c->rd, c->owner, c->folder, arena, &live, &count, err) < 0)
 		return -1;
 	id_set_copy(&gone, &c->state->inventory);

@@ -330,6 +330,11 @@ void sync_state_age(struct sync_state *s, int64_t now_at)
 		scan_range(s, below_at, since_at);
 }
 
+void sync_state_rescan(struct sync_state *s)
+{
+	scan_range(s, INT64_MAX, INT64_MIN);
+}
+
 void sync_state_request_repair(struct sync_state *s)
 {
 	id_set_deinit(&s->withheld);

@@ -166,6 +166,8 @@ uint8_t sync_state_take_resend(struct sync_state *s, uint64_t item);
 uint8_t sync_state_find_resend(const struct sync_state *s, uint64_t item);
 /* Beyond SYNC_WITHHELD_MAX the oldest item is let go. */
 void sync_state_withhold(struct sync_state *s, uint64_t item);
+/* A complete scan at the next Sync. */
+void sync_state_rescan(struct sync_state *s);
 /* A complete scan at the next Sync, also for ids that vanished; nothing stays withheld. */
 void sync_state_request_repair(struct sync_state *s);
 
