@@ -296,7 +296,7 @@ int sms_encode(struct wbxml_writer *w, const struct email *email, const struct e
 	email_flag_encode(w, item->flag_status, item->flag, item->flag_len);
 	if (encode_body(w, email, view, err) < 0)
 		return -1;
-	if (item->categories_len > 0)
+	if (item->categories_len > 0 || view->is_change)
 		email_categories_encode(w, item->categories, item->categories_len);
 	return 0;
 }
