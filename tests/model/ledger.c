@@ -114,7 +114,8 @@ static struct truth *add_item(
 	*t = (struct truth){.exists = true, .uid = uid, .date_at = date_at};
 	for (size_t g = 0; g < GROUPS; g++)
 		history_add(&t->groups[g], 0);
-	model_trace(w, -1, "committed: %u:%" PRIu64 " is m%u", folder, item, uid);
+	model_trace(w, -1, "committed: %u:%" PRIu64 " is m%u of day %.2f", folder, item, uid,
+		(double)(date_at - START_AT) / 86400);
 	return t;
 }
 
