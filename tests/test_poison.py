@@ -384,6 +384,21 @@ class Withheld(PoisonCase):
             self.server.stop()
             self.server.start(executable=program("bellhopd-crash"))
 
+    @forms("2.5", "14.1")
+    def test_neighbours(self, version, form):
+        """Bad ones next to each other: each is set aside once, and wakes nobody again."""
+        phone = self.phone(version, form)
+        phone.prime()
+        for count in (1, 2, 3):
+            self.deliver(self.owner, BAD)
+            self.assert_empty_sync(phone.sync())
+            self.assert_empty_sync(phone.sync())
+            rows = [row for row in self.log("item withheld") if row["user"] == self.owner.address]
+            self.assertEqual(len(rows), count)
+            waiting = phone.ping_send(heartbeat=600)
+            self.assert_parked(waiting)
+            waiting.close()
+
 
 class Requests(PoisonCase):
     settings = {"server.fronts": "1"}

@@ -95,7 +95,6 @@ static int emit_one(struct collector *c, enum sync_emit_kind kind, const struct 
 		c->stopped = true;
 		return 0;
 	case SYNC_EMIT_WITHHELD:
-		c->result->withheld++;
 		sync_state_withhold(c->state, row->id.v);
 		(void)sync_state_take_resend(c->state, row->id.v);
 		return 1;

@@ -38,7 +38,6 @@ typedef enum sync_emit_result (*sync_emit_fn)(
 struct sync_collect_result {
 	bool more;         /* something is left: MoreAvailable */
 	size_t emitted;    /* how often emit said SENT */
-	size_t withheld;   /* how often emit said WITHHELD */
 	size_t visited;    /* rows that were read */
 	bool compared_ids; /* with all ids of the folder: worth to be remembered */
 };

@@ -46,8 +46,8 @@ NODISCARD int sync_collection_save(struct store_tx *tx, const struct sync_collec
 size_t sync_collection_find(const struct sync_collection *c, uint64_t key, unsigned version);
 /*
  * The phone has sent this generation's key. It moves to where the one before belongs; the place of
- * the current one is free for what follows. When it is there already, the last answer got lost:
- * what was answered lives on as a sibling, and the repetition is counted. Returns the state (in c),
+ * the current one is free for what follows. When the key was used before, its answer got lost: what
+ * was answered then lives on as a sibling, and the repetition is counted. Returns the state (in c),
  * and whether it was a repetition.
  */
 struct sync_state *sync_collection_use(

@@ -236,7 +236,7 @@ static bool moved_in_place(const struct sync_job *job)
 		       job->next.scan.active != job->base->scan.active ||
 		       job->next.cutoff_at != job->base->cutoff_at ||
 		       job->next.sms_cutoff_at != job->base->sms_cutoff_at ||
-		       job->next.withheld.count != job->base->withheld.count);
+		       job->set_aside_count > 0);
 }
 
 static bool must_save(const struct sync_job *job)

@@ -64,7 +64,7 @@ struct sync_job {
 	unsigned status; /* enum sync_status */
 	struct folder *folder;
 	struct sync_collection gens;
-	struct sync_state *base; /* the generation that the key names, a copy; NULL: none */
+	struct sync_state *base; /* the generation that the key names, in gens; NULL: none */
 	bool repeated;           /* the key before the newest: the last answer got lost */
 	bool promoted;           /* the phone has another answer than the newest: so it is known */
 	struct sync_state next;  /* what the phone will know after this answer */
