@@ -33,6 +33,23 @@ static void render(const struct mime_summary *s, const uint8_t *raw, size_t len)
 	}
 }
 
+static void render_new(const struct mime_summary *s, const uint8_t *raw, size_t len)
+{
+	static const uint64_t sizes[] = {0, 1, 100, UINT64_MAX};
+
+	for (size_t i = 0; i < 4; i++) {
+		struct mime_body body;
+		struct buf preview = BUF_INIT;
+		struct err err = ERR_INIT;
+
+		must(mime_body_render_new(s, raw, len, sizes[i], 255, &body, &preview, &err) == 0);
+		must(body.data.len <= sizes[i] && preview.len <= 255 * 4);
+		must(body.truncated || body.estimated_bytes == body.data.len);
+		buf_deinit(&body.data);
+		buf_deinit(&preview);
+	}
+}
+
 static void decode_parts(const struct mime_summary *s, const uint8_t *raw, size_t len)
 {
 	for (uint32_t i = 0; i < s->part_count; i++) {
@@ -58,6 +75,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	mime_summary_encode(s, &blob);
 	must(mime_summary_decode(arena, blob.data, blob.len, &stored, &err) == 0);
 	render(stored, bytes, len);
+	render_new(stored, bytes, len);
 	decode_parts(stored, bytes, len);
 	if (mime_envelope_read(arena, bytes, len, &envelope, &err) == 0) {
 		must(mime_prepare_send(bytes, len, "\"A\" <a@example.org>", "example.org", 1, &out,
@@ -69,8 +87,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 		must(mime_envelope_read(arena, bcc.data, bcc.len, &left, &err) == 0);
 		must(left->to_count == envelope->to_count);
 	}
-	if (mime_summary_decode(arena, bytes, len, &stored, &err) == 0 && stored->raw_bytes <= len)
+	if (mime_summary_decode(arena, bytes, len, &stored, &err) == 0 &&
+		stored->raw_bytes <= len) {
 		render(stored, bytes, len);
+		render_new(stored, bytes, len);
+	}
 	buf_deinit(&blob);
 	buf_deinit(&out);
 	buf_deinit(&bcc);

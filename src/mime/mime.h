@@ -96,6 +96,13 @@ struct mime_body {
 NODISCARD int mime_body_render(const struct mime_summary *s, const void *raw, size_t len,
 	enum mime_body_type type, uint64_t max_bytes, struct mime_body *ret, struct err *err);
 
+/*
+ * What the message adds to its conversation, as type 2: its body without the quotes of earlier messages (BodyPart, [MS-ASCON] 2.2.2.1).
+ * preview: at most preview_chars of its text are appended; may be NULL when that is 0. ERR_QUOTA: a body of more than 8 MB.
+ */
+NODISCARD int mime_body_render_new(const struct mime_summary *s, const void *raw, size_t len, uint64_t max_bytes,
+	unsigned preview_chars, struct mime_body *ret, struct buf *preview, struct err *err);
+
 /* Of a text that is no message, in UTF-8: HTML to text with LF line ends, text to a small HTML document. Appended. */
 void mime_text_from_html(struct buf *out, const char *html);
 void mime_text_to_html(struct buf *out, const char *text);

@@ -206,6 +206,8 @@ void mime_recode(struct buf *out, const char *raw, size_t len);
 /* --- mime_thread.c: conversations --- */
 /* The subject without Re:, Fwd: and their like in other languages; points into subject. */
 const char *mime_thread_topic(const char *subject);
+/* Does the subject begin as programs begin that of a forward? */
+bool mime_thread_is_forward(const char *subject);
 /* Fills conversation_id and conversation_index. thread_index: the header's value or absent. */
 void mime_thread_fill(struct arena *arena, struct mime_slice thread_index, struct mime_summary *s);
 

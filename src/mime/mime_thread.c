@@ -56,6 +56,21 @@ const char *mime_thread_topic(const char *subject)
 	return subject;
 }
 
+bool mime_thread_is_forward(const char *subject)
+{
+	static const char *const words[] = {"fw", "fwd", "wg", "tr", "rv", "enc", "vb", "pd", "ilt",
+		"\xe8\xbd\xac\xe5\x8f\x91"};
+
+	subject += strspn(subject, " \t");
+	for (size_t i = 0; prefix_len(subject) > 0 && i < ARRAY_LEN(words); i++) {
+		size_t n = strlen(words[i]);
+
+		if (str_starts_nocase(subject, words[i]) && strchr(" :[(\xef", subject[n]) != NULL)
+			return true;
+	}
+	return false;
+}
+
 /* A fixed pair of keys: the same message has the same id on every node and for ever. */
 static void hash_id(uint8_t out[16], const char *kind, const char *text)
 {

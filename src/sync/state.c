@@ -37,7 +37,7 @@ bool sync_options_equal(const struct sync_options *a, const struct sync_options 
 		if (!preference_equal(&a->preferences[i], &b->preferences[i]))
 			return false;
 	}
-	return true;
+	return preference_equal(&a->part, &b->part);
 }
 
 bool sync_scope_equal(const struct sync_scope *a, const struct sync_scope *b)

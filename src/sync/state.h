@@ -36,6 +36,7 @@ struct sync_options {
 	uint8_t mime_truncation; /* 0..8 */
 	uint8_t preference_count;
 	struct sync_body_preference preferences[SYNC_BODY_PREFERENCES_MAX];
+	struct sync_body_preference part; /* BodyPartPreference; type 0: none */
 };
 
 void sync_options_default(struct sync_options *options);

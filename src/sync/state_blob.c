@@ -18,6 +18,29 @@ static int64_t rd_i64(struct rd *in)
 	return (int64_t)rd_u64(in);
 }
 
+/* Beside the number of preferences: one for the new part of a message stands behind them. */
+#define HAS_PART 0x80
+
+static void preference_encode(const struct sync_body_preference *p, struct buf *out)
+{
+	buf_add_byte(out, p->type);
+	buf_add_byte(out, (uint8_t)((p->has_truncation ? 1 : 0) | (p->all_or_none ? 2 : 0)));
+	buf_add_varint(out, p->truncation_bytes);
+	buf_add_byte(out, p->preview_chars);
+}
+
+static void preference_decode(struct rd *in, struct sync_body_preference *p)
+{
+	uint8_t bits;
+
+	p->type = rd_u8(in);
+	bits = rd_u8(in);
+	p->has_truncation = (bits & 1) != 0;
+	p->all_or_none = (bits & 2) != 0;
+	p->truncation_bytes = (uint32_t)rd_varint(in);
+	p->preview_chars = rd_u8(in);
+}
+
 static void options_encode(const struct sync_options *o, struct buf *out)
 {
 	buf_add_byte(out, o->filter);
@@ -25,39 +48,30 @@ static void options_encode(const struct sync_options *o, struct buf *out)
 	buf_add_byte(out, o->mime_support);
 	buf_add_byte(out, o->truncation);
 	buf_add_byte(out, o->mime_truncation);
-	buf_add_byte(out, o->preference_count);
-	for (size_t i = 0; i < o->preference_count; i++) {
-		const struct sync_body_preference *p = &o->preferences[i];
-
-		buf_add_byte(out, p->type);
-		buf_add_byte(
-			out, (uint8_t)((p->has_truncation ? 1 : 0) | (p->all_or_none ? 2 : 0)));
-		buf_add_varint(out, p->truncation_bytes);
-		buf_add_byte(out, p->preview_chars);
-	}
+	buf_add_byte(out, (uint8_t)(o->preference_count | (o->part.type != 0 ? HAS_PART : 0)));
+	for (size_t i = 0; i < o->preference_count; i++)
+		preference_encode(&o->preferences[i], out);
+	if (o->part.type != 0)
+		preference_encode(&o->part, out);
 }
 
 static void options_decode(struct rd *in, struct sync_options *o)
 {
+	uint8_t count;
+
 	o->filter = rd_u8(in);
 	o->conflict = rd_u8(in);
 	o->mime_support = rd_u8(in);
 	o->truncation = rd_u8(in);
 	o->mime_truncation = rd_u8(in);
-	o->preference_count = rd_u8(in);
+	count = rd_u8(in);
+	o->preference_count = (uint8_t)(count & ~HAS_PART);
 	if (o->preference_count > SYNC_BODY_PREFERENCES_MAX)
 		in->failed = true;
-	for (size_t i = 0; i < o->preference_count && !in->failed; i++) {
-		struct sync_body_preference *p = &o->preferences[i];
-		uint8_t bits;
-
-		p->type = rd_u8(in);
-		bits = rd_u8(in);
-		p->has_truncation = (bits & 1) != 0;
-		p->all_or_none = (bits & 2) != 0;
-		p->truncation_bytes = (uint32_t)rd_varint(in);
-		p->preview_chars = rd_u8(in);
-	}
+	for (size_t i = 0; i < o->preference_count && !in->failed; i++)
+		preference_decode(in, &o->preferences[i]);
+	if ((count & HAS_PART) != 0 && !in->failed)
+		preference_decode(in, &o->part);
 }
 
 static void scope_encode(const struct sync_state *s, struct buf *out)

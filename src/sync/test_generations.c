@@ -23,6 +23,7 @@ static void fill(struct sync_state *s)
 	s->scope.options.preference_count = 1;
 	s->scope.options.preferences[0] = (struct sync_body_preference){2, true, true, 70000, 255};
 	s->scope.sms = s->scope.conversation_mode = true;
+	s->scope.options.part = (struct sync_body_preference){2, true, false, 4096, 100};
 	s->scope.sms_options.filter = 5;
 	s->cutoff_at = 1700000000;
 	s->sms_cutoff_at = -5;

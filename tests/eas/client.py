@@ -247,19 +247,20 @@ class Device:
 
     # Sync.
 
-    def preference(self, type_, truncation=None, all_or_none=None, preview=None):
-        return E("AirSyncBase:BodyPreference", E("Type", type_),
+    def preference(self, type_, truncation=None, all_or_none=None, preview=None, name="BodyPreference"):
+        return E("AirSyncBase:" + name, E("Type", type_),
                  None if truncation is None else E("TruncationSize", truncation),
                  None if all_or_none is None else E("AllOrNone", all_or_none),
                  None if preview is None else E("Preview", preview))
 
     def options(self, filter_type=None, body=(), mime_support=None, mime_truncation=None, truncation=None,
-                conflict=None):
-        """`body`: tuples of preference(). Truncation is 2.5 only, BodyPreference 12.0 and later."""
+                conflict=None, part=None):
+        """`body`: tuples of preference(), `part`: one for BodyPartPreference. Truncation is 2.5 only, BodyPreference 12.0 and later."""
         return E("AirSync:Options",
                  None if filter_type is None else E("FilterType", filter_type),
                  None if truncation is None else E("Truncation", truncation),
                  [self.preference(*one) for one in body] if self.since("12.0") else None,
+                 None if part is None else self.preference(*part, name="BodyPartPreference"),
                  None if conflict is None else E("Conflict", conflict),
                  None if mime_support is None else E("MIMESupport", mime_support),
                  None if mime_truncation is None else E("MIMETruncation", mime_truncation))

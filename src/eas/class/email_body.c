@@ -126,14 +126,65 @@ void email_encode_preview(struct wbxml_writer *w, const struct email *email, uns
 		wbxml_add_textn(w, TAG_AirSyncBase_Preview, preview, end);
 }
 
+static bool has_part(const struct email_view *view)
+{
+	return view->version >= 141 && view->options->part.type != 0;
+}
+
+enum body_part_status {
+	BODY_PART_OK = 1,
+	BODY_PART_TOO_LARGE = 176,
+};
+
+/* The part of the message that is new in its conversation ([MS-ASAIRS] 2.2.2.10). One that may not
+ * be cut and does not fit is too large, as is one that nobody can take apart. */
+static int encode_body_part(struct wbxml_writer *w, const struct email *email,
+	const struct email_view *view, struct err *err)
+{
+	const struct sync_body_preference *p = &view->options->part;
+	uint64_t max = view->no_body ? 0 : p->has_truncation ? p->truncation_bytes : UINT64_MAX;
+	unsigned status = BODY_PART_OK;
+	struct mime_body body = {.data = BUF_INIT, .truncated = true};
+	struct buf preview = BUF_INIT;
+
+	if (mime_body_render_new(email->summary, email->body.bytes, email->body.len, max,
+		    p->preview_chars, &body, &preview, err) < 0) {
+		if (err->code != ERR_QUOTA)
+			return -1;
+		status = BODY_PART_TOO_LARGE;
+		body.estimated_bytes = email->body.len;
+	} else if (body.truncated && p->all_or_none && p->has_truncation && !view->no_body) {
+		status = BODY_PART_TOO_LARGE;
+		buf_clear(&body.data);
+	}
+	wbxml_start(w, TAG_AirSyncBase_BodyPart);
+	wbxml_add_uint(w, TAG_AirSyncBase_Status, status);
+	wbxml_add_uint(w, TAG_AirSyncBase_Type, MIME_BODY_HTML);
+	wbxml_add_uint(w, TAG_AirSyncBase_EstimatedDataSize, body.estimated_bytes);
+	if (body.truncated)
+		wbxml_add_bool(w, TAG_AirSyncBase_Truncated, true);
+	if (body.data.len > 0)
+		wbxml_add_clean(
+			w, TAG_AirSyncBase_Data, (const char *)body.data.data, body.data.len);
+	if (preview.len > 0)
+		wbxml_add_textn(
+			w, TAG_AirSyncBase_Preview, (const char *)preview.data, preview.len);
+	wbxml_end(w);
+	buf_deinit(&body.data);
+	buf_deinit(&preview);
+	return 0;
+}
+
 static int encode_airsyncbase(struct wbxml_writer *w, const struct email *email,
 	const struct email_view *view, struct err *err)
 {
 	const struct sync_body_preference *p = NULL;
 	struct mime_body body = {.data = BUF_INIT};
+	/* Who asks for the new part alone, has no use for the whole. */
+	uint64_t max = has_part(view) ? 0 : UINT64_MAX;
 	int result = view->options->preference_count > 0
 			     ? choose_body(email, view->options, &p, &body, err)
-			     : render(email, email->summary->native_body, UINT64_MAX, &body, err);
+			     : render(email, email->summary->native_body, max, &body, err);
 
 	if (result < 0)
 		return -1;
@@ -150,7 +201,7 @@ static int encode_airsyncbase(struct wbxml_writer *w, const struct email *email,
 	wbxml_end(w);
 	wbxml_add_uint(w, TAG_AirSyncBase_NativeBodyType, email->summary->native_body);
 	buf_deinit(&body.data);
-	return 0;
+	return has_part(view) ? encode_body_part(w, email, view, err) : 0;
 }
 
 static int encode_mime_data(struct wbxml_writer *w, const struct email *email,

@@ -99,7 +99,8 @@ static int encode_properties(struct operations *op, const struct email *email,
 	sync_options_default(&wanted);
 	(void)sync_options_read(options, op->call->version, &wanted);
 	if (schema != NULL)
-		view.no_body = wbxml_find(schema, TAG_AirSyncBase_Body) == NULL;
+		view.no_body = wbxml_find(schema, TAG_AirSyncBase_Body) == NULL &&
+			       wbxml_find(schema, TAG_AirSyncBase_BodyPart) == NULL;
 	if (op->multipart) {
 		view.add_part = add_part;
 		view.part_owner = op;

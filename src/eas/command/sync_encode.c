@@ -243,6 +243,7 @@ static void untruncated(const struct sync_options *from, struct sync_options *re
 	ret->truncation = ret->mime_truncation = SYNC_TRUNCATION_NONE;
 	for (size_t i = 0; i < ret->preference_count; i++)
 		ret->preferences[i].has_truncation = false;
+	ret->part.has_truncation = false;
 }
 
 static int encode_fetched(struct sync_run *run, struct sync_job *job, struct store_read *rd,

@@ -364,23 +364,28 @@ bool sync_request_read(struct sync_run *run)
 
 /* ---- Options ---- */
 
+static void read_preference(const struct wbxml_node *n, struct sync_body_preference *p)
+{
+	p->type = (uint8_t)eas_get_uint(n, TAG_AirSyncBase_Type, 1);
+	p->has_truncation = wbxml_find(n, TAG_AirSyncBase_TruncationSize) != NULL;
+	p->truncation_bytes = (uint32_t)eas_get_uint(n, TAG_AirSyncBase_TruncationSize, 0);
+	p->all_or_none = eas_get_bool(n, TAG_AirSyncBase_AllOrNone, false);
+	p->preview_chars = (uint8_t)eas_get_uint(n, TAG_AirSyncBase_Preview, 0);
+}
+
 static unsigned read_preferences(const struct wbxml_node *node, struct sync_options *o)
 {
 	const struct wbxml_node *n = wbxml_find(node, TAG_AirSyncBase_BodyPreference);
 
 	o->preference_count = 0;
 	for (; n != NULL; n = wbxml_next(n, TAG_AirSyncBase_BodyPreference)) {
-		struct sync_body_preference *p;
-
 		if (o->preference_count == SYNC_BODY_PREFERENCES_MAX)
 			return SYNC_STATUS_PROTOCOL;
-		p = &o->preferences[o->preference_count++];
-		p->type = (uint8_t)eas_get_uint(n, TAG_AirSyncBase_Type, 1);
-		p->has_truncation = wbxml_find(n, TAG_AirSyncBase_TruncationSize) != NULL;
-		p->truncation_bytes = (uint32_t)eas_get_uint(n, TAG_AirSyncBase_TruncationSize, 0);
-		p->all_or_none = eas_get_bool(n, TAG_AirSyncBase_AllOrNone, false);
-		p->preview_chars = (uint8_t)eas_get_uint(n, TAG_AirSyncBase_Preview, 0);
+		read_preference(n, &o->preferences[o->preference_count++]);
 	}
+	n = wbxml_find(node, TAG_AirSyncBase_BodyPartPreference);
+	if (n != NULL)
+		read_preference(n, &o->part);
 	return SYNC_STATUS_OK;
 }
 
