@@ -139,12 +139,12 @@ static bool parse_plain(struct arena *arena, char *s, struct mime_addresses *lis
 }
 
 /* Blanks at the ends gone, inner line ends and the like cleaned. */
-static const char *tidy(struct arena *arena, const char *s)
+static char *tidy(struct arena *arena, const char *s)
 {
 	char *copy;
 
 	if (s == NULL)
-		return "";
+		return arena_x_strdup(arena, "");
 	copy = mime_header_clean(arena, s, strlen(s), MIME_TEXT_FIELD_MAX);
 	for (char *p = copy; *p != 0; p++) {
 		if ((uint8_t)*p < 0x20)
@@ -233,6 +233,23 @@ static void parse_piece(struct arena *arena, const char *s, size_t len, struct m
 	g_object_unref(parsed);
 }
 
+/* The null sender of bounces, which some write into From, is no address: its name is left. */
+static char *without_nobody(char *s)
+{
+	size_t len = strlen(s);
+
+	if (len < 2 || strcmp(s + len - 2, "<>") != 0)
+		return s;
+	s[len - 2] = 0;
+	s = str_trim(s);
+	len = strlen(s);
+	if (len >= 2 && s[0] == '"' && s[len - 1] == '"' && memchr(s + 1, '"', len - 2) == NULL) {
+		s[len - 1] = 0;
+		s++;
+	}
+	return s;
+}
+
 void mime_address_parse(struct arena *arena, struct mime_slice value, struct mime_addresses *list)
 {
 	char *s = list->count < MIME_ADDRESSES_MAX ? mime_header_utf8(arena, value) : NULL;
@@ -250,8 +267,12 @@ void mime_address_parse(struct arena *arena, struct mime_slice value, struct mim
 		s += *s == ',';
 	}
 	/* Nobody can read it: keep what the sender wrote. */
-	if (list->count == before)
-		add(arena, list, tidy(arena, mime_header_text(arena, value)), "");
+	if (list->count == before) {
+		char *text = without_nobody(tidy(arena, mime_header_text(arena, value)));
+
+		if (*text != 0)
+			add(arena, list, text, "");
+	}
 }
 
 static void add_quoted(struct buf *out, const char *name)

@@ -45,6 +45,22 @@ static bool is_skippable(const char *p, size_t len)
 	       (len > 6 && memcmp(p, ">From ", 6) == 0);
 }
 
+/* A parameter whose sender, or a list server on the way, forgot to indent it: behind a ';', a name
+ * and '='. No field can look so. */
+static bool is_lost_param(const char *value, const char *p, const char *end)
+{
+	const char *last = p - 1, *name = p;
+
+	while (last > value && (*last == '\n' || *last == '\r' || *last == ' ' || *last == '\t'))
+		last--;
+	if (last <= value || *last != ';')
+		return false;
+	while (p < end && ((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') ||
+				  (*p >= '0' && *p <= '9') || *p == '-' || *p == '*'))
+		p++;
+	return p > name && p < end && *p == '=';
+}
+
 int mime_header_next(struct mime_header_reader *r, struct mime_field *ret)
 {
 	while (r->p < r->end) {
@@ -61,7 +77,8 @@ int mime_header_next(struct mime_header_reader *r, struct mime_field *ret)
 		r->p = next;
 		if (name_len == 0)
 			continue;
-		while (r->p < r->end && (*r->p == ' ' || *r->p == '\t'))
+		while (r->p < r->end &&
+			(*r->p == ' ' || *r->p == '\t' || is_lost_param(value, r->p, r->end)))
 			r->p = line_end(r->p, r->end);
 		next = r->p;
 		if (next > value && next[-1] == '\n')
@@ -108,11 +125,11 @@ char *mime_header_unfold(struct arena *arena, struct mime_slice value)
 	while (end > p && is_blank(end[-1]))
 		end--;
 	to = copy = arena_x_strndup(arena, p, (size_t)(end - p));
-	if (strcspn(copy, "\r\n") == (size_t)(end - p))
+	if (strcspn(copy, "\r\n\t") == (size_t)(end - p))
 		return copy;
 	for (; p < end; p++) {
 		if (*p != 0 && *p != '\n' && !(*p == '\r' && end - p > 1 && p[1] == '\n'))
-			*to++ = *p == '\r' ? ' ' : *p;
+			*to++ = *p == '\r' || *p == '\t' ? ' ' : *p;
 	}
 	*to = 0;
 	return copy;

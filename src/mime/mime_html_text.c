@@ -185,9 +185,12 @@ static void hard_break(struct html_text *h)
 {
 	if (h->bullet || h->breaks > h->written)
 		settle(h);
+	h->blank = false;
+	/* Nothing is above the first line. */
+	if (h->out->len == 0)
+		return;
 	buf_add_byte(h->out, '\n');
 	h->written++;
-	h->blank = false;
 	h->breaks = h->written;
 }
 
@@ -503,7 +506,10 @@ size_t mime_html_to_text(
 		h.parsed = (size_t)(add_stripped(&h, html + h.parsed, html + len) - html);
 	while (h.link_count > 0)
 		close_link(&h);
-	if (out->len > 0 && h.written == 0)
+	/* One line end behind the last line. */
+	while (out->len > 1 && out->data[out->len - 1] == '\n' && out->data[out->len - 2] == '\n')
+		out->len--;
+	if (out->len > 0 && out->data[out->len - 1] != '\n')
 		buf_add_byte(out, '\n');
 	return h.parsed;
 }

@@ -54,7 +54,7 @@ struct mime_header_reader {
 /* 1: a field. 0: the block is over and p stands at the body. */
 int mime_header_next(struct mime_header_reader *r, struct mime_field *ret);
 bool mime_header_is(const struct mime_field *f, const char *name);
-/* Unfolded, trimmed, NUL bytes dropped, a lone CR made a blank; raw bytes otherwise. */
+/* Unfolded, trimmed, NUL bytes dropped, a tab or a lone CR made a blank; raw bytes otherwise. */
 char *mime_header_unfold(struct arena *arena, struct mime_slice value);
 /* Unfolded and made UTF-8 (valid as it is, else windows-1252), RFC 2047 not yet decoded. */
 char *mime_header_utf8(struct arena *arena, struct mime_slice value);
@@ -131,6 +131,8 @@ void mime_scan_free(struct mime_tree *tree);
 /* --- mime_transfer.c: transfer encodings --- */
 size_t mime_transfer_decoded_bytes(enum mime_encoding encoding, const char *in, size_t len);
 void mime_transfer_add(struct buf *out, enum mime_encoding encoding, const char *in, size_t len);
+/* False: none of the first lines can be base64, whatever the header says. */
+bool mime_transfer_is_base64(const char *in, size_t len);
 /* 7bit, 8bit and binary need no decoding. */
 bool mime_transfer_is_identity(enum mime_encoding encoding);
 

@@ -123,6 +123,7 @@ static const struct {
 	{"message/delivery-status", "delivery-status", "txt"},
 	{"message/disposition-notification", "disposition-notification", "txt"},
 	{"message/feedback-report", "feedback-report", "txt"},
+	{"message/rfc822-headers", "headers", "txt"},
 	{"message/partial", "partial-message", "txt"},
 	{"message/external-body", "external-body", "txt"},
 	{"image/jpeg", "image", "jpg"},
@@ -234,9 +235,19 @@ static char *content_id(struct arena *arena, struct mime_slice value)
 	return str_starts_nocase(id, "cid:") ? id + 4 : id;
 }
 
-static void fill_part(
-	struct arena *scratch, const struct mime_node *n, const char *raw, struct mime_part *p)
+/* Text that is declared to be base64 and is not: nobody could read what a decoder makes of it. */
+static enum mime_encoding true_encoding(const struct mime_node *n, const char *raw)
 {
+	if (n->encoding == MIME_ENC_BASE64 && str_starts(n->type.type, "text/") &&
+		n->end > n->body && !mime_transfer_is_base64(raw + n->body, n->end - n->body))
+		return MIME_ENC_8BIT;
+	return n->encoding;
+}
+
+static void fill_part(
+	struct arena *scratch, struct mime_node *n, const char *raw, struct mime_part *p)
+{
+	n->encoding = true_encoding(n, raw);
 	*p = (struct mime_part){
 		.offset = n->body,
 		.length = n->end - n->body,

@@ -238,12 +238,14 @@ static void add_rest(struct scan *s, const char *p)
 	n->is_rest = true;
 }
 
-/* Nothing stands between this delimiter and the next: no part. */
+/* Nothing but empty lines stands between this delimiter and the next, or the end: no part. */
 static bool is_empty_part(const struct scan *s, const char *p)
 {
 	bool closing;
 
-	return p < s->end && find_boundary(s, p, line_after(s, p), &closing) >= 0;
+	while (p < s->end && (*p == '\n' || (*p == '\r' && s->end - p > 1 && p[1] == '\n')))
+		p += *p == '\n' ? 1 : 2;
+	return p == s->end || find_boundary(s, p, line_after(s, p), &closing) >= 0;
 }
 
 static void scan_bodies(struct scan *s, const char *p)

@@ -101,6 +101,34 @@ static size_t b64_decode(uint8_t *out, const uint8_t *p, const uint8_t *end)
 	return n;
 }
 
+/* A line of base64: something, with blanks only at its ends. */
+static bool is_b64_line(const uint8_t *p, const uint8_t *end)
+{
+	const uint8_t *start;
+
+	while (p < end && (*p == ' ' || *p == '\t'))
+		p++;
+	while (end > p && (end[-1] == ' ' || end[-1] == '\t' || end[-1] == '\r'))
+		end--;
+	for (start = p; p < end && b64[*p] != 0;)
+		p++;
+	return p == end && p > start;
+}
+
+bool mime_transfer_is_base64(const char *in, size_t len)
+{
+	const uint8_t *p = (const uint8_t *)in, *end = p + len;
+
+	for (unsigned i = 0; i < 4 && p < end; i++) {
+		const uint8_t *nl = memchr(p, '\n', (size_t)(end - p));
+
+		if (is_b64_line(p, nl != NULL ? nl : end))
+			return true;
+		p = nl != NULL ? nl + 1 : end;
+	}
+	return false;
+}
+
 /* --- quoted-printable --- */
 
 /* Value + 1; 0: no hexadecimal digit. */

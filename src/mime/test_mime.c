@@ -50,7 +50,9 @@ static void test_subject(void)
 		{"subject:x", "x"},
 		{"Subject : blank before the colon", "blank before the colon"},
 		{"Subject: folded\r\n line", "folded line"},
-		{"Subject: folded\n\tline", "folded\tline"},
+		{"Subject: folded\n\tline\twith tabs", "folded line with tabs"},
+		{"Subject: ends;\nname=is no field", "ends;name=is no field"},
+		{"Subject: ends;\nX: y", "ends;"},
 		{"X: y\nSubject: one\nSubject: two", "one"},
 		{"Subject: =?utf-8?Q?a_b=C3=BC?=", "a b\xc3\xbc"},
 		{"Subject: =?UTF-8?B?w7w=?= =?utf-8?q?=C3=BC?= x", "\xc3\xbc\xc3\xbc x"},
@@ -106,6 +108,10 @@ static void test_addresses(void)
 		{"To: root", "root"},
 		{"To: <<<>>>", "<<<>>>"},
 		{"To: ,,,", ""},
+		{"To: <>", ""},
+		{"To: MAILER DAEMON <>", "MAILER DAEMON"},
+		{"To: \"A System\" <>", "A System"},
+		{"To: \"Brandeburg,\n\tJesse\" <a@b.c>", "\"Brandeburg, Jesse\" <a@b.c>"},
 		{"To:", ""},
 	};
 
@@ -284,6 +290,18 @@ static void test_structure(void)
 	/* Empty parts do not count; a delimiter ends a header; blanks behind it are no matter. */
 	check_parts(MIXED("--b\n--b\n" PART(PLAIN, "1") "--b\nX: y\n--b \t\n" PART(PLAIN, "2")),
 		"t|text-1.txt|text-2.txt");
+	/* Neither do parts of nothing but empty lines; one with a field does. */
+	check_parts(MIXED("--b\n\n\n" PART(PLAIN, "1") "--b\r\n\r\n"), "t");
+	check_parts(MIXED(PART(PLAIN, "1") "--b\n\n"), "t");
+	check_parts("Content-Type: multipart/mixed; boundary=b\n\n" PART(PLAIN, "1") "--b\n", "t");
+	check_parts(MIXED(PART(PLAIN, "1") PART("Content-Type: image/gif", "")), "t|image-1.gif");
+	/* A parameter on a line of its own that is not indented. */
+	check_parts(MIXED(PART(PLAIN, "1") PART("Content-Type: application/zip; x-mode=1;\r\n"
+						"name=\"a.zip\"\nContent-Disposition: attachment",
+			    "2")),
+		"t|a.zip");
+	check_parts(MIXED(PART(PLAIN, "1") PART("Content-Type: message/rfc822-headers", "2")),
+		"t|headers-1.txt");
 	/* The same boundary inside and outside. */
 	check_parts("Content-Type: multipart/mixed; boundary=b\n\n--b\n"
 		    "Content-Type: multipart/alternative; boundary=b\n\n" PART(PLAIN, "1")

@@ -98,6 +98,20 @@ static void test_transfer(void)
 	}
 }
 
+/* Text that is not in the encoding that it claims is shown as it is; a line that strayed in is no
+ * matter. */
+static void test_untrue_transfer(void)
+{
+#define BASE64 "Content-Type: text/plain\nContent-Transfer-Encoding: base64\n\n"
+	check_body(BASE64 "Dear all,\nthis is\nno base64.\n", MIME_BODY_TEXT,
+		"Dear all,\r\nthis is\r\nno base64.\r\n");
+	check_body(BASE64 "\n\nWords, again\n", MIME_BODY_TEXT, "\r\n\r\nWords, again\r\n");
+	check_body(BASE64 "  aGVs  \nbG8=\n-- \nlist footer\n", MIME_BODY_TEXT, "hello");
+	check_body(BASE64 "--\n: :\naGVsbG8=\n", MIME_BODY_TEXT, "hello");
+	check_body(BASE64 "", MIME_BODY_TEXT, "");
+#undef BASE64
+}
+
 struct charset_case {
 	const char *charset, *in, *want;
 };
@@ -161,6 +175,9 @@ static void test_html_to_text(void)
 		{"<p>a<p>b", "a\n\nb\n"},
 		{"a<br>b<br><br>c", "a\nb\n\nc\n"},
 		{"<div>a</div><div><br></div><div>b</div>", "a\n\nb\n"},
+		{"<br><br>a<br><br><br>", "a\n"},
+		{"<br><p><br>a</p><br><div><br></div>", "a\n"},
+		{"<pre>\n\na\n\n</pre>", "a\n"},
 		{" a \n b<b> c</b>d ", "a b cd\n"},
 		{"<head><title>t</title><style>x{}</style></head><body>a<script>if (a<b) "
 		 "c()</script>b",
@@ -337,7 +354,7 @@ static void test_mime_of_8bit(void)
 		"Content-Transfer-Encoding: 8bit\r\n\r\n\xc3\xbc\r\n");
 }
 
-TEST_MAIN(TEST(test_lines), TEST(test_transfer), TEST(test_charsets), TEST(test_flowed),
-	TEST(test_html_to_text), TEST(test_html_bombs), TEST(test_text_to_html),
+TEST_MAIN(TEST(test_lines), TEST(test_transfer), TEST(test_untrue_transfer), TEST(test_charsets),
+	TEST(test_flowed), TEST(test_html_to_text), TEST(test_html_bombs), TEST(test_text_to_html),
 	TEST(test_html_charset), TEST(test_truncation), TEST(test_long), TEST(test_long_utf8),
 	TEST(test_mime_of_8bit))
