@@ -27,6 +27,7 @@ struct wait_verdict {
 	bool hierarchy;
 	size_t changed_count;
 	const struct watch_folder **changed; /* in the arena */
+	uint64_t seq; /* of the user: what was looked at */
 };
 
 struct wait_subject {
@@ -38,6 +39,9 @@ struct wait_subject {
 	size_t folder_count;
 	bool provisioning_known; /* the phone was told already and goes on waiting */
 	struct watch_id watch;   /* is told what the look has seen; 0: not registered yet */
+	/* The folders were clean at this seq of the user, when the device had this epoch: when both
+	 * still hold they are not read. 0: not known. */
+	uint64_t clean_seq, clean_device_epoch;
 };
 
 /* Reads everything from one snapshot. */

@@ -1,6 +1,5 @@
 /*
- * Waiting: registering watches, the exact look at what a waiting phone would be told, and watches
- * that outlive an engine.
+ * Waiting: registering watches, and the exact look at what a waiting phone would be told.
  *
  * The order is register, look, park (watch.h). The first look of a Ping before it registers saves
  * the registration when there is news already; the one that counts comes after.
@@ -12,17 +11,8 @@
 #include "base/mem.h"
 #include "base/notes.h"
 #include "eas/command/sync_internal.h"
-#include "eas/ping_internal.h"
+#include "eas/wait_internal.h"
 #include "sync/hierarchy.h"
-
-/* What a front keeps for us with a parked phone. */
-struct wait_cookie {
-	uint64_t user, device, user_epoch, device_epoch;
-	uint32_t heartbeat_s;
-	uint8_t kind, provisioning_known;
-};
-
-static_assert(sizeof(struct wait_cookie) <= IPC_COOKIE_MAX, "the cookie does not fit its frame");
 
 static int look_folders(struct store_read *rd, struct arena *arena,
 	const struct wait_subject *subject, int64_t now_at, struct wait_verdict *v, struct err *err)
@@ -50,7 +40,8 @@ static int look_folders(struct store_read *rd, struct arena *arena,
 
 /* Users, devices and policies first: they decide whether the phone may be told anything. */
 static int look_admin(struct store_read *rd, struct arena *arena, const struct settings *settings,
-	const struct wait_subject *subject, int64_t now_at, struct wait_verdict *v, struct err *err)
+	const struct wait_subject *subject, int64_t now_at, struct wait_verdict *v, bool *ret_clean,
+	struct err *err)
 {
 	struct policy_rules rules;
 	struct policy_row *policy;
@@ -68,6 +59,9 @@ static int look_admin(struct store_read *rd, struct arena *arena, const struct s
 	}
 	if (store_policy_load(rd, arena, &policy, err) < 0)
 		return -1;
+	v->seq = user->seq;
+	*ret_clean = subject->clean_seq != 0 && subject->clean_seq == user->seq &&
+		     subject->clean_device_epoch == device->epoch;
 	if (user->disabled)
 		v->common = EAS_STATUS_USER_DISABLED;
 	else if (user->epoch != subject->user_epoch)
@@ -80,44 +74,35 @@ static int look_admin(struct store_read *rd, struct arena *arena, const struct s
 	return 0;
 }
 
-/* A change that is published only after this look wakes nobody when the look has seen it. */
-static int tell_watch(struct eas_server *server, struct store_read *rd,
-	const struct wait_subject *subject, struct err *err)
-{
-	uint64_t seq;
-
-	if (subject->watch.v == 0)
-		return 0;
-	if (store_owner_seq(rd, subject->user, &seq, err) < 0)
-		return -1;
-	watch_checked(server->watches, subject->watch, subject->user, seq);
-	return 0;
-}
-
 int eas_wait_look(struct eas_server *server, struct arena *arena,
 	const struct wait_subject *subject, struct wait_verdict *ret, struct err *err)
 {
 	struct wait_verdict v = {.http = 0};
 	int64_t now_at = clock_now_at();
 	struct store_read *rd;
+	bool clean = false;
 	int result;
 
 	if (store_read_begin(server->store, &rd, err) < 0)
 		return -1;
-	result = look_admin(rd, arena, server->settings, subject, now_at, &v, err);
-	if (result == 0 && !eas_wait_verdict_any(&v))
+	result = look_admin(rd, arena, server->settings, subject, now_at, &v, &clean, err);
+	if (result == 0 && !clean && !eas_wait_verdict_any(&v))
 		result = hierarchy_pending(rd, subject->device, subject->user, &v.hierarchy, err);
-	if (result == 0 && !eas_wait_verdict_any(&v))
+	if (result == 0 && !clean && !eas_wait_verdict_any(&v))
 		result = look_folders(rd, arena, subject, now_at, &v, err);
-	if (result == 0 && !eas_wait_verdict_any(&v))
-		result = tell_watch(server, rd, subject, err);
 	store_read_end(&rd);
-	if (result == 0)
-		*ret = v;
-	return result;
+	if (result < 0)
+		return -1;
+	/* A change that is published only after this look wakes nobody when the look has seen it.
+	 */
+	if (subject->watch.v != 0 && !eas_wait_verdict_any(&v))
+		watch_checked(server->watches, subject->watch, subject->user, v.seq);
+	*ret = v;
+	return 0;
 }
 
-static void make_cookie(struct eas_call *call, enum watch_kind kind, uint32_t heartbeat_s)
+void eas_wait_cookie(
+	struct eas_call *call, enum watch_kind kind, uint32_t heartbeat_s, uint64_t clean_seq)
 {
 	struct wait_cookie cookie = {
 		.user = call->user->id.v,
@@ -127,6 +112,7 @@ static void make_cookie(struct eas_call *call, enum watch_kind kind, uint32_t he
 		.heartbeat_s = heartbeat_s,
 		.kind = (uint8_t)kind,
 		.provisioning_known = call->reply->no_renewal,
+		.clean_seq = clean_seq,
 	};
 
 	memcpy(call->reply->cookie, &cookie, sizeof(cookie));
@@ -174,7 +160,7 @@ bool eas_hold(struct eas_call *call, enum watch_kind kind, const struct watch_fo
 	call->reply->watch = id;
 	call->reply->heartbeat_s = heartbeat_s;
 	call->reply->expiry = kind == WATCH_PING ? IPC_EXPIRY_PING : IPC_EXPIRY_SYNC;
-	make_cookie(call, kind, heartbeat_s);
+	eas_wait_cookie(call, kind, heartbeat_s, verdict.seq);
 	return true;
 }
 
@@ -219,7 +205,7 @@ bool eas_wait_call(struct eas_server *server, struct arena *arena, enum watch_ki
 	return true;
 }
 
-static void seal(struct eas_call *call)
+void eas_wait_seal(struct eas_call *call)
 {
 	if (call->reply->kind == EAS_REPLY_ANSWER && call->reply->body.len > 0)
 		eas_reply_header(call->reply, "Content-Type", "application/vnd.ms-sync.wbxml");
@@ -253,7 +239,7 @@ static void resume_sync(struct eas_call *call, const struct wait_verdict *verdic
 	}
 }
 
-static void answer_verdict(
+void eas_wait_answer(
 	struct eas_call *call, enum watch_kind kind, const struct wait_verdict *verdict)
 {
 	if (!eas_wait_verdict_any(verdict)) {
@@ -264,7 +250,7 @@ static void answer_verdict(
 		resume_sync(call, verdict);
 	else
 		eas_ping_answer_verdict(call, verdict);
-	seal(call);
+	eas_wait_seal(call);
 }
 
 static void check_watch(struct eas_server *server, struct arena *arena,
@@ -293,19 +279,18 @@ static void check_watch(struct eas_server *server, struct arena *arena,
 	}
 	if (eas_wait_look(server, arena, &subject, &verdict, &err) < 0) {
 		eas_reply_error(&call, &err);
-		seal(&call);
+		eas_wait_seal(&call);
 		return;
 	}
 	reply->watch = view->id;
 	reply->heartbeat_s = view->spec.heartbeat_s;
 	reply->expiry = view->spec.kind == WATCH_PING ? IPC_EXPIRY_PING : IPC_EXPIRY_SYNC;
-	make_cookie(&call, view->spec.kind, view->spec.heartbeat_s);
-	answer_verdict(&call, view->spec.kind, &verdict);
+	eas_wait_cookie(&call, view->spec.kind, view->spec.heartbeat_s, verdict.seq);
+	eas_wait_answer(&call, view->spec.kind, &verdict);
 }
 
-/* False: the look at this watch has crashed the engine twice. The phone is to ask again itself. */
-static bool note_watch(struct eas_server *server, uint64_t user, uint64_t device,
-	enum watch_kind kind, struct eas_reply *reply)
+bool eas_wait_note(struct eas_server *server, uint64_t user, uint64_t device, enum watch_kind kind,
+	struct eas_reply *reply)
 {
 	const char *what = kind == WATCH_PING ? "waiting Ping" : "waiting Sync";
 
@@ -320,7 +305,7 @@ static bool note_watch(struct eas_server *server, uint64_t user, uint64_t device
 void eas_watch_check(struct eas_server *server, struct arena *arena, const struct watch_view *view,
 	struct eas_reply *reply)
 {
-	if (!note_watch(server, view->spec.user.v, view->spec.device.v, view->spec.kind, reply))
+	if (!eas_wait_note(server, view->spec.user.v, view->spec.device.v, view->spec.kind, reply))
 		return;
 	check_watch(server, arena, view, reply);
 	notes_end();
@@ -345,130 +330,5 @@ void eas_watch_answer(struct eas_server *server, struct arena *arena, const stru
 	for (size_t i = 0; i < view->changed_count; i++)
 		verdict.changed[i] = &view->spec.folders[view->changed[i]];
 	eas_ping_changes(&call, &verdict);
-	seal(&call);
-}
-
-/* ---- watches that outlive an engine ---- */
-
-static int restore_folders(struct eas_call *call, enum watch_kind kind, struct watch_folder **ret,
-	size_t *ret_count, struct err *err)
-{
-	struct sync_run run = {.call = call};
-	struct buf ids = BUF_INIT;
-	struct store_read *rd;
-	int result;
-
-	if (kind == WATCH_PING) {
-		buf_add(&ids, call->device->ping_folders, call->device->ping_folders_len);
-	} else if (sync_request_restore(&run)) {
-		for (size_t i = 0; i < run.job_count; i++) {
-			struct folder_id id = {0};
-
-			(void)eas_folder_id_parse(run.jobs[i].collection_id, &id);
-			buf_add_varint(&ids, id.v);
-		}
-	}
-	if (store_read_begin(call->server->store, &rd, err) < 0) {
-		buf_deinit(&ids);
-		return -1;
-	}
-	result = eas_ping_watch_folders(rd, call->user->id, call->device->id, call->arena, ids.data,
-		ids.len, ret, ret_count, err);
-	store_read_end(&rd);
-	buf_deinit(&ids);
-	for (size_t i = 0; result == 0 && i < *ret_count; i++)
-		(*ret)[i].exact = kind == WATCH_SYNC;
-	return result;
-}
-
-static bool read_cookie(const struct ipc_register *reg, struct wait_cookie *ret)
-{
-	if (reg->cookie_len != sizeof(*ret))
-		return false;
-	memcpy(ret, reg->cookie, sizeof(*ret));
-	return ret->kind == WATCH_PING || ret->kind == WATCH_SYNC;
-}
-
-static struct watch_id register_again(struct eas_call *call, const struct wait_cookie *cookie,
-	const struct watch_folder *folders, size_t count)
-{
-	struct watch_spec spec = {
-		.kind = (enum watch_kind)cookie->kind,
-		.user = call->user->id,
-		.device = call->device->id,
-		.heartbeat_s = cookie->heartbeat_s,
-		.user_epoch = cookie->user_epoch,
-		.device_epoch = cookie->device_epoch,
-		.hierarchy = true,
-		.folders = folders,
-		.folder_count = count,
-	};
-
-	return watch_begin(call->server->watches, &spec);
-}
-
-static int restore(struct eas_call *call, const struct wait_cookie *cookie, struct err *err)
-{
-	struct wait_subject subject = {
-		.kind = (enum watch_kind)cookie->kind,
-		.user = call->user->id,
-		.device = call->device->id,
-		.user_epoch = cookie->user_epoch,
-		.provisioning_known = cookie->provisioning_known != 0,
-	};
-	struct wait_verdict verdict = {.http = 0};
-	struct watch_folder *folders;
-
-	if (restore_folders(call, subject.kind, &folders, &subject.folder_count, err) < 0) {
-		if (err->code != ERR_NOT_FOUND)
-			return -1;
-		verdict.hierarchy = true;
-		answer_verdict(call, subject.kind, &verdict);
-		return 0;
-	}
-	subject.folders = folders;
-	call->reply->watch = register_again(call, cookie, folders, subject.folder_count);
-	subject.watch = call->reply->watch;
-	call->reply->heartbeat_s = cookie->heartbeat_s;
-	call->reply->expiry = subject.kind == WATCH_PING ? IPC_EXPIRY_PING : IPC_EXPIRY_SYNC;
-	call->reply->no_renewal = subject.provisioning_known;
-	make_cookie(call, subject.kind, cookie->heartbeat_s);
-	if (eas_wait_look(call->server, call->arena, &subject, &verdict, err) < 0)
-		return -1;
-	answer_verdict(call, subject.kind, &verdict);
-	return 0;
-}
-
-static void restore_watch(struct eas_server *server, struct arena *arena,
-	const struct wait_cookie *cookie, struct eas_reply *reply)
-{
-	struct err err = ERR_INIT;
-	struct eas_call call;
-
-	if (!eas_wait_call(server, arena, (enum watch_kind)cookie->kind,
-		    (struct owner_id){cookie->user}, (struct device_id){cookie->device}, reply,
-		    &call)) {
-		*reply = (struct eas_reply){.status = 503, .reason = ""};
-		return;
-	}
-	if (restore(&call, cookie, &err) < 0) {
-		reply->kind = EAS_REPLY_ANSWER;
-		eas_reply_error(&call, &err);
-		seal(&call);
-	}
-	if (reply->kind == EAS_REPLY_ANSWER && reply->watch.v != 0)
-		(void)watch_end(server->watches, reply->watch, NULL);
-}
-
-void eas_watch_restore(struct eas_server *server, struct arena *arena,
-	const struct ipc_register *reg, struct eas_reply *reply)
-{
-	struct wait_cookie cookie;
-
-	if (!read_cookie(reg, &cookie))
-		*reply = (struct eas_reply){.status = 503, .reason = ""};
-	else if (note_watch(
-			 server, cookie.user, cookie.device, (enum watch_kind)cookie.kind, reply))
-		restore_watch(server, arena, &cookie, reply);
-	notes_end();
+	eas_wait_seal(&call);
 }

@@ -62,18 +62,26 @@ int engine_init(struct engine *e, struct loop *loop, struct store *store, struct
 	return 0;
 }
 
-void engine_deinit(struct engine *e)
+/* Writes what is in our buffers. */
+static void flush(struct engine *e)
 {
 	int64_t until_ms = clock_now_ms() + FLUSH_MS;
 
-	if (e->workers == NULL)
-		return;
-	e->stopping = true;
-	workers_free(&e->workers);
 	do {
 		fronts_round_end(e);
 		(void)loop_run_once(e->loop, 10);
 	} while (!fronts_idle(e) && clock_now_ms() < until_ms);
+}
+
+void engine_deinit(struct engine *e)
+{
+	if (e->workers == NULL)
+		return;
+	e->stopping = true;
+	workers_free(&e->workers);
+	flush(e);
+	fronts_say_bye(e);
+	flush(e);
 	fronts_free(e);
 	loop_set_round_end(e->loop, "none", NULL, NULL);
 	eas_server_deinit(&e->eas);

@@ -35,6 +35,7 @@ struct link {
 	struct loop_note more; /* goes on reading in the next round */
 	struct front *front;   /* NULL before HELLO */
 	enum ipc_channel channel;
+	uint32_t version; /* that both speak */
 	uint8_t *in;
 	size_t in_len;
 	struct buf out;
@@ -116,6 +117,8 @@ void engine_send(struct engine *e, uint32_t front, const struct ipc_frame *frame
 struct front *engine_front(struct engine *e, uint32_t number);
 /* The end of each round of the loop: pumps answers, writes, frees dead links. */
 void fronts_round_end(void *engine);
+/* The last frame of an engine that stops in order: BYE to every front. */
+void fronts_say_bye(struct engine *e);
 /* At the end: everything is closed. */
 void fronts_free(struct engine *e);
 bool fronts_idle(const struct engine *e);

@@ -131,6 +131,19 @@ static void refuse_busy(struct errand **rp)
 	errand_refuse(rp, 503, "Retry-After", RETRY_AFTER_S);
 }
 
+/* An engine that stops has not begun it. A front of version 2 keeps small requests for the next one
+ * (BYE). */
+static void leave(struct errand **rp)
+{
+	struct errand *r = *rp;
+
+	if (r->engine->stopping && !r->http.body_follows && r->front != NULL &&
+		r->front->control != NULL && r->front->control->version >= 2)
+		errand_free(rp);
+	else
+		refuse_busy(rp);
+}
+
 /* True: the credentials are good. False: answered, r is gone. */
 static bool check_auth_result(struct errand **rp)
 {
@@ -237,7 +250,7 @@ static void on_command_done(struct job *job, bool cancelled)
 	if (!still_wanted(&r))
 		return;
 	if (cancelled)
-		refuse_busy(&r);
+		leave(&r);
 	else if (check_auth_result(&r)) {
 		if (r->reply.kind == EAS_REPLY_WAIT)
 			push_wait(&r);
@@ -393,8 +406,9 @@ static bool refuse_at_once(struct errand **rp)
 		   NULL) {
 		r->auth = AUTH_WRONG;
 		(void)check_auth_result(rp);
-	} else if (e->stopping || workers_waiting(e->workers) > WAITING_MAX ||
-		   e->uploads > UPLOADS_MAX) {
+	} else if (e->stopping) {
+		leave(rp);
+	} else if (workers_waiting(e->workers) > WAITING_MAX || e->uploads > UPLOADS_MAX) {
 		refuse_busy(rp);
 	}
 	return *rp == NULL;

@@ -137,13 +137,24 @@ static void front_lost(struct engine *e, struct front *front)
 	stats_on_front_lost(e->stats);
 }
 
+/* Version 1 takes no answer. */
+static void answer_hello(struct link *link, const struct ipc_hello *hello)
+{
+	struct ipc_frame frame = {.type = IPC_HELLO};
+
+	link->version = MIN(hello->version, (uint32_t)IPC_VERSION);
+	frame.hello = (struct ipc_hello){link->version, hello->front, hello->channel};
+	if (link->version >= 2)
+		fronts_send(link, &frame);
+}
+
 static void on_hello(struct link *link, const struct ipc_hello *hello)
 {
 	struct engine *e = link->engine;
 	struct front *front = engine_front(e, hello->front);
 	struct link **place;
 
-	if (hello->version != IPC_VERSION ||
+	if (hello->version < IPC_VERSION_MIN ||
 		(hello->channel != IPC_CHANNEL_CONTROL && hello->channel != IPC_CHANNEL_BULK)) {
 		link_end(link, "another version");
 		return;
@@ -165,6 +176,7 @@ static void on_hello(struct link *link, const struct ipc_hello *hello)
 	*place = link;
 	link->front = front;
 	link->channel = hello->channel;
+	answer_hello(link, hello);
 	want_room(link, link->out_at < link->out.len);
 	log_debug(NULL, "front_connected", F_UINT("front", front->number),
 		F_UINT("channel", hello->channel));
@@ -202,6 +214,8 @@ static void on_frame(struct link *link, const struct ipc_frame *frame)
 		return;
 	case IPC_STATS:
 		stats_on_frame(e->stats, link->front, &frame->stats);
+		return;
+	case IPC_UNKNOWN: /* of a later version */
 		return;
 	default:
 		link_end(link, "a frame that only the engine sends");
@@ -257,7 +271,7 @@ void fronts_send(struct link *link, const struct ipc_frame *frame)
 {
 	if (link->dead)
 		return;
-	ipc_encode(frame, &link->out);
+	ipc_encode_for(frame, link->version, &link->out);
 	if (link->out.failed)
 		link_end(link, "it does not read");
 	else
@@ -336,6 +350,14 @@ bool fronts_idle(const struct engine *e)
 			return false;
 	}
 	return true;
+}
+
+void fronts_say_bye(struct engine *e)
+{
+	const struct ipc_frame bye = {.type = IPC_BYE};
+
+	LIST_FOREACH(node, &e->fronts)
+		engine_send(e, LIST_ENTRY(node, struct front, node)->number, &bye);
 }
 
 void fronts_free(struct engine *e)

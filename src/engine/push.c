@@ -378,12 +378,30 @@ void push_wait(struct errand **rp)
 	errand_free(rp);
 }
 
+/* From one front to another, with nothing to tell but what may have been told to the old one. */
+static bool renamed(struct engine *e, const struct ipc_register *reg)
+{
+	switch (watch_rename(e->watches, &reg->before, &reg->handle)) {
+	case WATCH_RENAMED:
+		return true;
+	case WATCH_RENAMED_STALE:
+		if (!reg->stale)
+			send_stale(e, &reg->handle);
+		return true;
+	case WATCH_NOT_RENAMED:
+		break;
+	}
+	return false;
+}
+
 void push_register(struct engine *e, struct front *front, const struct ipc_register *reg)
 {
 	struct parking p = {.handle = reg->handle, .send_park = true, .restored = true};
 	struct check *check;
 
 	if (map_find(e->errands, &reg->handle, sizeof(reg->handle)) != NULL)
+		return;
+	if (reg->moved && renamed(e, reg))
 		return;
 	/* Stands for the phone, so that GONE finds it. */
 	check = check_new(e, &p, errand_new(e, front, &reg->handle));

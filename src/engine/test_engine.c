@@ -524,7 +524,7 @@ static void test_stats(void)
 
 static void test_garbage_ends_the_link(void)
 {
-	static const uint8_t garbage[] = {4, 0, 0, 0, 250, 1, 2, 3};
+	static const uint8_t garbage[] = {4, 0, 0, 0, IPC_GONE, 1, 2, 3};
 
 	world_open();
 	REQUIRE(write(world.front.control, garbage, sizeof(garbage)) == sizeof(garbage));
@@ -539,13 +539,109 @@ static void test_garbage_ends_the_link(void)
 
 static void test_stop_answers_what_runs(void)
 {
+	const struct ipc_frame *f;
+
 	world_open();
 	world_request(1, EAS "?Len", "Basic good", "abc");
 	while (atomic_load(&world.commands) == 0)
 		(void)loop_run_once(world.loop, 10);
 	engine_deinit(&world.engine);
 	expect_response(IPC_RESPONSE, 1, 200, "3 bytes, last c");
+	f = world_next();
+	REQUIRE(f != NULL);
+	CHECK_INT(f->type, IPC_BYE);
 	CHECK(world_next() == NULL);
+	world_close();
+}
+
+/* What it has not begun it leaves without an answer: BYE says so. An upload is refused. */
+static void test_stop_leaves_what_was_not_begun(void)
+{
+	const struct ipc_frame *f;
+
+	world_open();
+	atomic_store(&world.block, true);
+	for (uint32_t i = 1; i <= 4; i++) /* 2 run, one user's others wait */
+		world_request(i, EAS "?Len", "Basic good", "abc");
+	while (atomic_load(&world.commands) < 2)
+		(void)loop_run_once(world.loop, 10);
+	atomic_store(&world.block, false);
+	engine_deinit(&world.engine);
+	for (int answers = 0; (f = world_next()) != NULL && f->type != IPC_BYE; answers++) {
+		CHECK_INT(f->type, IPC_RESPONSE);
+		CHECK_INT(f->response.status, 200);
+	}
+	REQUIRE(f != NULL);
+	CHECK(world_next() == NULL);
+	world_close();
+}
+
+/* A front of the release before: no greeting, no BYE, refusals instead. */
+static void test_front_of_the_release_before(void)
+{
+	const struct ipc_frame *f;
+
+	world_open();
+	world_reconnect_as(1);
+	world_request(1, EAS "?Len", "Basic good", "abc");
+	expect_response(IPC_RESPONSE, 1, 200, "3 bytes, last c");
+	world_request(2, EAS "?Ping=5", "Basic good", "");
+	f = world_next();
+	REQUIRE(f != NULL);
+	CHECK_INT(f->type, IPC_PARK);
+	engine_deinit(&world.engine);
+	CHECK(world_next() == NULL);
+	world_close();
+	/* And one of a time to come is answered in our version. */
+	world_open();
+	world_reconnect_as(IPC_VERSION + 7);
+	world_request(1, EAS "?Len", "Basic good", "abc");
+	expect_response(IPC_RESPONSE, 1, 200, "3 bytes, last c");
+	world_close();
+}
+
+static void send_moved(uint32_t before, uint32_t now)
+{
+	struct ipc_frame f = {.type = IPC_REGISTER};
+
+	f.reg = (struct ipc_register){.handle = world_handle(now),
+		.parked = true,
+		.left_s = 100,
+		.expiry = IPC_EXPIRY_PING,
+		.cookie_len = 1,
+		.cookie = {5},
+		.moved = true,
+		.before = world_handle(before)};
+	world_send(&f);
+}
+
+/* A phone went from one front to the next: the watch goes along, without a look and a word. */
+static void test_watch_goes_along(void)
+{
+	const struct ipc_frame *f;
+
+	world_open();
+	world_request(1, EAS "?Ping=5", "Basic good", "");
+	f = world_next();
+	REQUIRE(f != NULL);
+	CHECK_INT(f->type, IPC_PARK);
+	send_moved(1, 2);
+	CHECK(world_quiet());
+	CHECK_INT(atomic_load(&world.restores), 0);
+	world_deliver(5);
+	expect_response(IPC_WAKE, 2, 200, "changed");
+	/* What happens on the way, and is told to the old front in vain, is found. */
+	atomic_store(&world.synced[5], 1);
+	world_request(3, EAS "?Ping=5", "Basic good", "");
+	f = world_next();
+	REQUIRE(f != NULL);
+	CHECK_INT(f->type, IPC_PARK);
+	world_deliver(5);
+	expect_response(IPC_WAKE, 3, 200, "changed");
+	send_moved(3, 4);
+	expect_response(IPC_WAKE, 4, 200, "changed");
+	CHECK_INT(atomic_load(&world.restores), 1);
+	CHECK_INT(watches_count(world.engine.watches), 0);
 	world_close();
 }
 
@@ -556,4 +652,6 @@ TEST_MAIN(TEST(test_paths), TEST(test_small_request), TEST(test_refusals),
 	TEST(test_newer_ping_ends_the_older), TEST(test_flags_wake_after_their_delay),
 	TEST(test_front_comes_back), TEST(test_front_lost_with_commands_running),
 	TEST(test_one_user_does_not_take_all_workers), TEST(test_stats),
-	TEST(test_garbage_ends_the_link), TEST(test_stop_answers_what_runs))
+	TEST(test_garbage_ends_the_link), TEST(test_stop_answers_what_runs),
+	TEST(test_stop_leaves_what_was_not_begun), TEST(test_front_of_the_release_before),
+	TEST(test_watch_goes_along))

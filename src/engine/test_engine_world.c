@@ -194,9 +194,9 @@ void world_send_bulk(const struct ipc_frame *frame)
 	write_frame(world.front.bulk, frame);
 }
 
-static void connect_one(int *ret_fd, enum ipc_channel channel)
+static void connect_one(int *ret_fd, enum ipc_channel channel, uint32_t version)
 {
-	struct ipc_frame hello = {.type = IPC_HELLO, .hello = {IPC_VERSION, 1, channel}};
+	struct ipc_frame hello = {.type = IPC_HELLO, .hello = {version, 1, channel}};
 	int fds[2];
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) < 0)
@@ -206,13 +206,39 @@ static void connect_one(int *ret_fd, enum ipc_channel channel)
 	write_frame(fds[0], &hello);
 }
 
+/* HELLO comes back, and nothing else yet. */
+static void take_greeting(int fd)
+{
+	uint8_t bytes[14];
+	size_t len = 0;
+
+	for (int tries = 0; len < sizeof(bytes) && tries < 1000; tries++) {
+		ssize_t n;
+
+		(void)loop_run_once(world.loop, 10);
+		n = read(fd, bytes + len, sizeof(bytes) - len);
+		len += n > 0 ? (size_t)n : 0;
+	}
+	if (len < sizeof(bytes) || bytes[4] != IPC_HELLO || bytes[5] != IPC_VERSION)
+		die("no greeting");
+}
+
 void world_reconnect(void)
+{
+	world_reconnect_as(IPC_VERSION);
+}
+
+void world_reconnect_as(uint32_t version)
 {
 	fd_close(&world.front.control);
 	fd_close(&world.front.bulk);
 	world.front.in_len = world.front.drop = 0;
-	connect_one(&world.front.control, IPC_CHANNEL_CONTROL);
-	connect_one(&world.front.bulk, IPC_CHANNEL_BULK);
+	connect_one(&world.front.control, IPC_CHANNEL_CONTROL, version);
+	connect_one(&world.front.bulk, IPC_CHANNEL_BULK, version);
+	if (version < 2)
+		return;
+	take_greeting(world.front.control);
+	take_greeting(world.front.bulk);
 }
 
 void world_open(void)

@@ -35,6 +35,8 @@ void world_open(void);
 void world_close(void);
 /* The front is gone and comes back. */
 void world_reconnect(void);
+/* As a front that speaks this version. */
+void world_reconnect_as(uint32_t version);
 void world_send(const struct ipc_frame *frame);
 void world_send_bulk(const struct ipc_frame *frame);
 /* The next frame on the control (or bulk) connection, running the engine meanwhile; good until the

@@ -112,11 +112,16 @@ struct channel {
 	struct loop_fd *watch;
 	struct buf in, out;
 	size_t out_at;
-	bool quiet; /* room for writing is asked for only while something is queued */
+	bool quiet;   /* room for writing is asked for only while something is queued */
+	bool greeted; /* the engine has answered HELLO, or is one that does not */
 };
 
 struct engine_link {
-	bool up;
+	bool up;          /* both channels are greeted */
+	bool greeting;    /* connected, not up yet */
+	bool bye;         /* the engine stops in order */
+	uint32_t version; /* that both speak, or that we try */
+	uint32_t attempts;
 	struct channel control, bulk;
 	struct loop_timer retry, pace;
 	int64_t backoff_ms;
@@ -223,6 +228,8 @@ bool request_wants_input(const struct front *f, const struct conn *c);
 bool request_on_grant(struct front *f, struct conn *c, uint32_t bytes);
 /* The engine is there (again): hands over a request that was held. */
 bool request_hand_over(struct front *f, struct conn *c);
+/* The engine stopped without having begun it: the next one will get it. */
+void request_hold_again(struct front *f, struct conn *c);
 /* Bytes that came behind the last request are the next one. */
 bool request_resume(struct front *f, struct conn *c);
 

@@ -8,6 +8,11 @@
  * REGISTER_PACE_MS. A watch knows the number of the engine that knows it (conn.watch_engine), so
  * that one which was parked meanwhile is not told twice.
  *
+ * The link is up when the engine has answered HELLO on both sockets and so named the version that
+ * both speak. An engine of version 1 hangs up on our HELLO: every third attempt speaks its version,
+ * to which there is no answer. An engine that said BYE stopped in order; the small requests that it
+ * has not answered were not begun and wait for the next one.
+ *
  * Nothing here is called back while a frame is being worked on: sending only gathers, so a
  * connection cannot lose the link under its feet.
  *
@@ -27,6 +32,7 @@
 #define BACKOFF_MAX_MS    1000
 #define REGISTER_BATCH    1000
 #define REGISTER_PACE_MS  10
+#define OLD_VERSION_EVERY 3
 
 static size_t queued(const struct channel *ch)
 {
@@ -54,8 +60,9 @@ static void channel_close(struct channel *ch)
 	ch->out_at = 0;
 }
 
-/* Each request that the engine had is answered now, as far as that is still possible. */
-static void fail_requests(struct front *f)
+/* Each request that the engine had is answered now, as far as that is still possible; what it left
+ * untouched in good order waits for the next one. */
+static void fail_requests(struct front *f, bool in_order)
 {
 	LIST_FOREACH_SAFE(node, &f->requests) {
 		struct request *r = LIST_ENTRY(node, struct request, all);
@@ -63,25 +70,52 @@ static void fail_requests(struct front *f)
 
 		if (r->answered && r->answer_left > 0)
 			conn_close(f, c);
+		else if (in_order && r->sent && !r->answered && !r->body_follows)
+			request_hold_again(f, c);
 		else if (r->sent && !r->answered)
 			(void)answer_unavailable(f, c, false);
 	}
 }
 
-static void link_lost(struct front *f, const char *why)
+static void close_both(struct front *f)
 {
 	struct engine_link *l = &f->link;
 
-	l->up = false;
+	l->up = l->greeting = false;
 	channel_close(&l->control);
 	channel_close(&l->bulk);
+}
+
+static void try_later(struct front *f)
+{
+	struct engine_link *l = &f->link;
+
+	loop_timer_set(&l->retry, clock_now_ms() + l->backoff_ms);
+	l->backoff_ms = MIN(l->backoff_ms * 2, BACKOFF_MAX_MS);
+}
+
+static void link_lost(struct front *f, const char *why)
+{
+	struct engine_link *l = &f->link;
+	bool was_up = l->up, in_order = l->bye;
+
+	close_both(f);
 	loop_timer_clear(&l->pace);
+	if (!was_up) {
+		log_debug(&f->lc, "engine_unreachable", F_STR("reason", why));
+		try_later(f);
+		return;
+	}
 	l->lost_ms = clock_now_ms();
+	l->attempts = 0;
 	l->backoff_ms = BACKOFF_MIN_MS;
-	loop_timer_set(&l->retry, l->lost_ms + l->backoff_ms);
-	log_warn(&f->lc, "engine_lost", F_STR("reason", why),
-		F_UINT("parked", f->counters[COUNT_parked]));
-	fail_requests(f);
+	try_later(f);
+	if (in_order)
+		log_info(&f->lc, "engine_stopped", F_UINT("parked", f->counters[COUNT_parked]));
+	else
+		log_warn(&f->lc, "engine_lost", F_STR("reason", why),
+			F_UINT("parked", f->counters[COUNT_parked]));
+	fail_requests(f, in_order);
 }
 
 /* ---- sending ---- */
@@ -91,7 +125,7 @@ void link_send(struct front *f, const struct ipc_frame *frame)
 	struct channel *ch = frame->type == IPC_BODY ? &f->link.bulk : &f->link.control;
 
 	if (f->link.up)
-		ipc_encode(frame, &ch->out);
+		ipc_encode_for(frame, f->link.version, &ch->out);
 }
 
 void link_send_handle(struct front *f, enum ipc_type type, const struct conn *c, uint32_t number)
@@ -142,8 +176,11 @@ void link_flush(struct front *f)
 {
 	struct engine_link *l = &f->link;
 
-	if (!l->up)
+	if (!l->up) {
+		if (l->greeting && (!channel_flush(&l->control) || !channel_flush(&l->bulk)))
+			link_lost(f, "write failed");
 		return;
+	}
 	hand_over(f);
 	if (l->control.out.failed || l->bulk.out.failed) {
 		link_lost(f, "memory");
@@ -164,6 +201,8 @@ void link_flush(struct front *f)
 }
 
 /* ---- receiving ---- */
+
+static void link_found(struct front *f);
 
 /* The connection that a frame about a request in flight means; NULL: it is gone, drop the frame. */
 static struct conn *in_flight(struct front *f, const struct ipc_handle *handle)
@@ -232,6 +271,10 @@ static bool on_control_frame(struct front *f, const struct ipc_frame *frame)
 	case IPC_STATS:
 		front_send_stats(f);
 		return true;
+	case IPC_BYE:
+		f->link.bye = true;
+		return true;
+	case IPC_UNKNOWN:
 	case IPC_HELLO:
 	case IPC_REQUEST:
 	case IPC_BODY:
@@ -243,10 +286,30 @@ static bool on_control_frame(struct front *f, const struct ipc_frame *frame)
 	return false;
 }
 
-static bool on_frame(struct front *f, const struct channel *ch, const struct ipc_frame *frame)
+/* The engine's answer: the version that both speak. */
+static bool on_hello(struct front *f, struct channel *ch, const struct ipc_hello *hello)
+{
+	struct engine_link *l = &f->link;
+
+	if (ch->greeted || hello->version < IPC_VERSION_MIN || hello->version > IPC_VERSION)
+		return false;
+	ch->greeted = true;
+	l->version = hello->version;
+	if (l->control.greeted && l->bulk.greeted)
+		link_found(f);
+	return true;
+}
+
+static bool on_frame(struct front *f, struct channel *ch, const struct ipc_frame *frame)
 {
 	struct conn *c;
 
+	if (frame->type == IPC_HELLO)
+		return on_hello(f, ch, &frame->hello);
+	if (!ch->greeted)
+		return false;
+	if (frame->type == IPC_UNKNOWN)
+		return true;
 	if (ch == &f->link.control)
 		return on_control_frame(f, frame);
 	if (frame->type != IPC_BODY)
@@ -332,7 +395,7 @@ static int channel_open(struct front *f, struct channel *ch, enum ipc_channel wh
 	loop_fd_fn on_event, struct err *err)
 {
 	struct ipc_frame hello = {
-		.type = IPC_HELLO, .hello = {IPC_VERSION, f->options.number, which}};
+		.type = IPC_HELLO, .hello = {f->link.version, f->options.number, which}};
 	int fd;
 
 	ch->name = which == IPC_CHANNEL_CONTROL ? "engine control" : "engine bulk";
@@ -345,6 +408,7 @@ static int channel_open(struct front *f, struct channel *ch, enum ipc_channel wh
 		return -1;
 	buf_init(&ch->in, IPC_FRAME_MAX + 2 * READ_BYTES);
 	buf_init(&ch->out, 0);
+	ch->greeted = f->link.version < 2;
 	ipc_encode(&hello, &ch->out);
 	return 0;
 }
@@ -355,6 +419,8 @@ static void link_found(struct front *f)
 	int64_t now_ms = clock_now_ms();
 
 	l->up = true;
+	l->greeting = l->bye = false;
+	l->backoff_ms = BACKOFF_MIN_MS;
 	f->engine_epoch++;
 	l->register_next = 0;
 	front_count(f, engine_connects);
@@ -369,16 +435,20 @@ static void on_retry(void *owner)
 	struct engine_link *l = &f->link;
 	struct err err = ERR_INIT;
 
-	if (channel_open(f, &l->control, IPC_CHANNEL_CONTROL, on_control, &err) == 0 &&
-		channel_open(f, &l->bulk, IPC_CHANNEL_BULK, on_bulk, &err) == 0) {
-		link_found(f);
+	l->version = l->attempts % OLD_VERSION_EVERY == OLD_VERSION_EVERY - 1 ? IPC_VERSION_MIN
+									      : IPC_VERSION;
+	if (channel_open(f, &l->control, IPC_CHANNEL_CONTROL, on_control, &err) < 0 ||
+		channel_open(f, &l->bulk, IPC_CHANNEL_BULK, on_bulk, &err) < 0) {
+		log_debug(&f->lc, "engine_unreachable", F_ERR(&err));
+		close_both(f);
+		try_later(f);
 		return;
 	}
-	channel_close(&l->control);
-	channel_close(&l->bulk);
-	log_debug(&f->lc, "engine_unreachable", F_ERR(&err));
-	loop_timer_set(&l->retry, clock_now_ms() + l->backoff_ms);
-	l->backoff_ms = MIN(l->backoff_ms * 2, BACKOFF_MAX_MS);
+	/* Only who was connected says something of versions. */
+	l->attempts++;
+	l->greeting = true;
+	if (l->control.greeted)
+		link_found(f);
 }
 
 /* ---- telling a new engine who waits ---- */
@@ -395,6 +465,7 @@ static void send_register(struct front *f, struct conn *c)
 	g->expiry = (enum ipc_expiry)c->expiry;
 	g->cookie_len = c->cookie_len;
 	memcpy(g->cookie, c->cookie, c->cookie_len);
+	g->stale = c->stale;
 	link_send(f, &frame);
 	c->watch_engine = f->engine_epoch;
 	front_count(f, registered);

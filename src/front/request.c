@@ -2,8 +2,9 @@
  * Requests: from the first byte to the engine.
  *
  * Owns: struct request, which lives from the first byte of a request to the last of its answer. Its
- * buffers: `in` until the head is handed over, `body` for what is gathered or waits for credit,
- * `rest` for bytes behind the request.
+ * buffers: `in` for the head, `body` for what is gathered or waits for credit, `rest` for bytes
+ * behind the request. A small request is kept until it is answered, for an engine may stop without
+ * having begun it.
  *
  * Three ways to the engine: no body, or one of at most IPC_INLINE_BODY_MAX: whole in the REQUEST. A
  * larger one, or one of unknown length whose client waits for 100 Continue: REQUEST first, then
@@ -135,9 +136,8 @@ static void send_request(struct front *f, struct conn *c)
 	}
 	link_send(f, &frame);
 	r->sent = true;
-	buf_deinit(&r->in);
-	if (!r->body_follows)
-		buf_deinit(&r->body);
+	if (r->body_follows)
+		buf_deinit(&r->in);
 	request_charge(f, r);
 }
 
@@ -166,6 +166,18 @@ bool request_hand_over(struct front *f, struct conn *c)
 	list_remove(&c->request->queued);
 	c->request->checked_ms = clock_now_ms();
 	return send_or_hold(f, c);
+}
+
+void request_hold_again(struct front *f, struct conn *c)
+{
+	struct request *r = c->request;
+
+	r->sent = false;
+	buf_deinit(&r->early);
+	request_charge(f, r);
+	list_remove(&r->queued);
+	list_append(&f->held, &r->queued);
+	conn_set_deadline(f, c, HOLD_MS);
 }
 
 /* The request is here as a whole. */

@@ -189,19 +189,50 @@ static int accept_one(struct rig *r)
 	return fd;
 }
 
+static void engine_greet(int fd, enum ipc_channel channel)
+{
+	struct ipc_frame hello = {.type = IPC_HELLO, .hello = {IPC_VERSION, 3, channel}};
+	struct buf out = BUF_INIT;
+
+	ipc_encode(&hello, &out);
+	REQUIRE(send(fd, out.data, out.len, MSG_NOSIGNAL) == (ssize_t)out.len);
+	buf_deinit(&out);
+}
+
+void engine_hang_up(struct rig *r)
+{
+	r->control = accept_one(r);
+	r->bulk = accept_one(r);
+	shut(&r->control);
+	shut(&r->bulk);
+	buf_clear(&r->control_in);
+	buf_clear(&r->bulk_in);
+	rig_spin(r);
+}
+
 void engine_up(struct rig *r)
+{
+	engine_up_as(r, IPC_VERSION);
+}
+
+void engine_up_as(struct rig *r, uint32_t version)
 {
 	const struct ipc_frame *f;
 
 	r->control = accept_one(r);
 	r->bulk = accept_one(r);
 	f = engine_next(r, IPC_HELLO);
-	CHECK_INT(f->hello.version, IPC_VERSION);
+	CHECK_INT(f->hello.version, version);
 	CHECK_INT(f->hello.front, 3);
 	CHECK_INT(f->hello.channel, IPC_CHANNEL_CONTROL);
+	if (version > 1)
+		engine_greet(r->control, IPC_CHANNEL_CONTROL);
 	f = engine_next_bulk(r);
 	CHECK_INT(f->type, IPC_HELLO);
 	CHECK_INT(f->hello.channel, IPC_CHANNEL_BULK);
+	if (version > 1)
+		engine_greet(r->bulk, IPC_CHANNEL_BULK);
+	rig_spin(r);
 }
 
 const struct ipc_frame *engine_poll(struct rig *r)

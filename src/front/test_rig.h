@@ -45,6 +45,10 @@ void rig_until(struct rig *r, const char *name, uint64_t value);
 
 /* The engine takes the front's two connections and their HELLOs. */
 void engine_up(struct rig *r);
+/* As one that speaks this version; 1 greets nobody. */
+void engine_up_as(struct rig *r, uint32_t version);
+/* It takes the connections and closes them. */
+void engine_hang_up(struct rig *r);
 /* It dies: connections and listening socket are gone. */
 void engine_die(struct rig *r);
 void engine_listen(struct rig *r);

@@ -6,14 +6,17 @@
  * is varint length (counting its NUL) + bytes + NUL, so that decoding borrows it; a blob is varint
  * length + bytes. Booleans are one byte, 0 or 1.
  *
- * Invariant: whatever ipc_decode() accepts lies wholly inside the frame, and a frame must be used
- * up to its last byte: a peer with other ideas about the fields is found out at once. Limits:
+ * Fields of version 2 stand behind those of version 1. Bytes behind the known fields are a later
+ * version's and skipped.
+ *
+ * Invariant: whatever ipc_decode() accepts lies wholly inside the frame. Limits:
  * IPC_FRAME_MAX, IPC_HEADERS_MAX, IPC_COOKIE_MAX, IPC_STATS_MAX.
  */
 #include "ipc/ipc.h"
 
 #include <string.h>
 
+#include "base/mem.h"
 #include "base/str.h"
 
 #define LENGTH_BYTES 4
@@ -264,13 +267,18 @@ static void get_park(struct rd *r, struct ipc_park *ret)
 	get_cookie(r, ret->cookie, &ret->cookie_len);
 }
 
-static void put_register(struct buf *out, const struct ipc_register *g)
+static void put_register(struct buf *out, const struct ipc_register *g, uint32_t version)
 {
 	put_handle(out, &g->handle);
 	put_bool(out, g->parked);
 	buf_add_u32(out, g->left_s);
 	buf_add_byte(out, (uint8_t)g->expiry);
 	put_cookie(out, g->cookie, g->cookie_len);
+	if (version < 2)
+		return;
+	put_bool(out, g->stale);
+	put_bool(out, g->moved);
+	put_handle(out, &g->before);
 }
 
 static void get_register(struct rd *r, struct ipc_register *ret)
@@ -280,6 +288,11 @@ static void get_register(struct rd *r, struct ipc_register *ret)
 	ret->left_s = rd_u32(r);
 	ret->expiry = get_expiry(r);
 	get_cookie(r, ret->cookie, &ret->cookie_len);
+	if (rd_left(r) == 0)
+		return;
+	ret->stale = get_bool(r);
+	ret->moved = get_bool(r);
+	get_handle(r, &ret->before);
 }
 
 static void put_body(struct buf *out, const struct ipc_body *b)
@@ -298,13 +311,15 @@ static void get_body(struct rd *r, struct ipc_body *ret)
 	ret->bytes = get_blob(r, &ret->len);
 }
 
-static void put_stats(struct buf *out, const struct ipc_stats *s)
+static void put_stats(struct buf *out, const struct ipc_stats *s, uint32_t version)
 {
-	if (s->count > IPC_STATS_MAX)
+	size_t count = version < 2 ? MIN(s->count, (size_t)IPC_STATS_MAX_V1) : s->count;
+
+	if (count > IPC_STATS_MAX)
 		out->failed = true;
 	buf_add_u32(out, s->front);
-	buf_add_varint(out, s->count);
-	for (size_t i = 0; i < s->count && !out->failed; i++) {
+	buf_add_varint(out, count);
+	for (size_t i = 0; i < count && !out->failed; i++) {
 		put_string(out, s->counters[i].name);
 		buf_add_u64(out, s->counters[i].value);
 	}
@@ -316,10 +331,7 @@ static void get_stats(struct rd *r, struct ipc_stats *ret)
 
 	ret->front = rd_u32(r);
 	count = rd_varint(r);
-	if (count > IPC_STATS_MAX) {
-		r->failed = true;
-		count = 0;
-	}
+	count = MIN(count, (uint64_t)IPC_STATS_MAX);
 	for (size_t i = 0; i < count; i++) {
 		ret->counters[i].name = get_string(r);
 		ret->counters[i].value = rd_u64(r);
@@ -327,7 +339,7 @@ static void get_stats(struct rd *r, struct ipc_stats *ret)
 	ret->count = count;
 }
 
-static void put_payload(const struct ipc_frame *f, struct buf *out)
+static void put_payload(const struct ipc_frame *f, uint32_t version, struct buf *out)
 {
 	switch (f->type) {
 	case IPC_HELLO:
@@ -352,7 +364,7 @@ static void put_payload(const struct ipc_frame *f, struct buf *out)
 		put_park(out, &f->park);
 		return;
 	case IPC_REGISTER:
-		put_register(out, &f->reg);
+		put_register(out, &f->reg, version);
 		return;
 	case IPC_STALE:
 	case IPC_GONE:
@@ -360,19 +372,30 @@ static void put_payload(const struct ipc_frame *f, struct buf *out)
 		put_handle(out, &f->handle);
 		return;
 	case IPC_STATS:
-		put_stats(out, &f->stats);
+		put_stats(out, &f->stats, version);
 		return;
+	case IPC_BYE:
+		return;
+	case IPC_UNKNOWN:
+		break;
 	}
 	out->failed = true;
 }
 
 void ipc_encode(const struct ipc_frame *frame, struct buf *out)
 {
+	ipc_encode_for(frame, IPC_VERSION, out);
+}
+
+void ipc_encode_for(const struct ipc_frame *frame, uint32_t version, struct buf *out)
+{
 	size_t start = out->len, len;
 
+	if (version < 2 && frame->type == IPC_BYE)
+		return;
 	buf_add_u32(out, 0);
 	buf_add_byte(out, (uint8_t)frame->type);
-	put_payload(frame, out);
+	put_payload(frame, version, out);
 	if (out->failed)
 		return;
 	len = out->len - start - LENGTH_BYTES;
@@ -385,44 +408,47 @@ void ipc_encode(const struct ipc_frame *frame, struct buf *out)
 		out->data[start + i] = (uint8_t)(len >> (8 * i));
 }
 
-/* False: no such type. */
-static bool get_payload(struct rd *r, struct ipc_frame *ret)
+static void get_payload(struct rd *r, struct ipc_frame *ret)
 {
 	switch (ret->type) {
 	case IPC_HELLO:
 		get_hello(r, &ret->hello);
-		return true;
+		return;
 	case IPC_REQUEST:
 		get_request(r, &ret->request);
-		return true;
+		return;
 	case IPC_BODY:
 		get_body(r, &ret->body);
-		return true;
+		return;
 	case IPC_GRANT:
 	case IPC_CREDIT:
 		get_handle(r, &ret->amount.handle);
 		ret->amount.bytes = rd_u32(r);
-		return true;
+		return;
 	case IPC_RESPONSE:
 	case IPC_WAKE:
 		get_response(r, &ret->response);
-		return true;
+		return;
 	case IPC_PARK:
 		get_park(r, &ret->park);
-		return true;
+		return;
 	case IPC_REGISTER:
 		get_register(r, &ret->reg);
-		return true;
+		return;
 	case IPC_STALE:
 	case IPC_GONE:
 	case IPC_DROP:
 		get_handle(r, &ret->handle);
-		return true;
+		return;
 	case IPC_STATS:
 		get_stats(r, &ret->stats);
-		return true;
+		return;
+	case IPC_BYE:
+		return;
+	case IPC_UNKNOWN:
+		break;
 	}
-	return false;
+	ret->type = IPC_UNKNOWN;
 }
 
 int ipc_decode(uint8_t *bytes, size_t len, struct ipc_frame *ret, size_t *ret_used, struct err *err)
@@ -443,9 +469,8 @@ int ipc_decode(uint8_t *bytes, size_t len, struct ipc_frame *ret, size_t *ret_us
 	rd_init(&r, bytes + LENGTH_BYTES, frame_len);
 	type = rd_u8(&r);
 	frame.type = (enum ipc_type)type;
-	if (!get_payload(&r, &frame))
-		return err_set(err, ERR_BAD_INPUT, "frame of unknown type %u", type);
-	if (r.failed || rd_left(&r) != 0)
+	get_payload(&r, &frame);
+	if (r.failed || type == 0)
 		return err_set(err, ERR_BAD_INPUT, "frame of type %u is malformed", type);
 	*ret = frame;
 	*ret_used = LENGTH_BYTES + frame_len;

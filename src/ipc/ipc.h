@@ -17,7 +17,13 @@
  * A frame: u32 length of what follows, u8 type, payload. Integers little-endian; strings and blobs as
  * varint length + bytes; a string's length counts a terminating NUL, which is sent, so that decoding can borrow. Longest frame
  * (with its length): IPC_FRAME_MAX. A frame that does not decode ends the
- * connection (the peer is of our own house, so this is a bug or an incompatible version).
+ * connection (the peer is of our own house, so this is a bug).
+ *
+ * Versions: a front and an engine of neighbouring releases understand each other. The front says in HELLO the newest version
+ * it speaks; the engine answers, on each connection, with a HELLO that names the one which both will speak. An engine of
+ * version 1 does not answer but hangs up on a greater number: then the front comes back as version 1. New fields are put at
+ * the end of a frame, where older ones end: decoding skips what it does not know, gives absent fields their zero,
+ * and calls a frame of unknown type IPC_UNKNOWN, which receivers ignore. Version 1 skips nothing, so it is sent nothing new.
  *
  * A request is named by a struct ipc_handle, made by the front: slot and generation of its connection and
  * a number that is new for each request. The engine gives it back in every frame about it; the front drops
@@ -42,15 +48,23 @@
  * When the engine's connection is lost, the front answers requests in flight 503 with Retry-After, keeps
  * parked phones parked, reconnects with back-off, and sends REGISTER for each watch that it holds, paced; the
  * engine answers each with PARK (same handle; cookie and times refreshed), or WAKE, or nothing for one that GONE.
+ *
+ * An engine that stops in order sends BYE as its last control frame: requests without an answer were not begun, so the
+ * front keeps the small ones and gives them to the next engine.
+ *
+ * A front that took its connections over from another (front/handover.h) names in REGISTER the handle under which the living
+ * engine knows the watch. When nothing has happened to it the engine renames it and says nothing: all terms hold on.
  */
-#define IPC_VERSION         1
+#define IPC_VERSION         2
+#define IPC_VERSION_MIN     1 /* the oldest that is still understood */
 #define IPC_FRAME_MAX       (160u * 1024)
 #define IPC_INLINE_BODY_MAX (64u * 1024)
 #define IPC_BULK_CHUNK      (32u * 1024)
 #define IPC_COOKIE_MAX      64
 
 enum ipc_type {
-	IPC_HELLO = 1, /* F: version, front number, channel; first frame on each connection */
+	IPC_UNKNOWN = 0, /* decoded only: a type of a later version */
+	IPC_HELLO = 1, /* F: version, front number, channel; first frame on each connection. E (2): the answer */
 	IPC_REQUEST,
 	IPC_BODY,      /* both ways, bulk connection: handle, last, bytes */
 	IPC_GRANT,     /* E: handle, bytes more that may be sent */
@@ -63,6 +77,7 @@ enum ipc_type {
 	IPC_REGISTER,
 	IPC_DROP,
 	IPC_STATS,     /* F: counters as pairs of name and value, every few seconds and when asked; E: asks (empty) */
+	IPC_BYE,       /* E (2): the last frame of an engine that stops in order; no payload */
 };
 
 #define IPC_BULK_CREDIT (256u * 1024) /* response bytes the engine may have under way per request */
@@ -131,6 +146,10 @@ struct ipc_register {
 	enum ipc_expiry expiry;
 	uint8_t cookie_len;
 	uint8_t cookie[IPC_COOKIE_MAX];
+	/* Version 2: */
+	bool stale;           /* STALE has come: what the cookie says of cleanness counts for nothing */
+	bool moved;           /* the watch may still be known under `before` */
+	struct ipc_handle before;
 };
 
 struct ipc_body {
@@ -146,7 +165,8 @@ struct ipc_amount { /* GRANT, CREDIT */
 	uint32_t bytes;
 };
 
-#define IPC_STATS_MAX 32
+#define IPC_STATS_MAX    64 /* more are skipped */
+#define IPC_STATS_MAX_V1 32 /* what version 1 takes */
 struct ipc_stats {
 	uint32_t front;
 	size_t count;
@@ -171,8 +191,11 @@ struct ipc_frame {
 	};
 };
 
-/* Appends one frame with its length. A frame that would exceed IPC_FRAME_MAX sets out->failed. */
+/* Appends one frame with its length, in the newest version. A frame that would exceed IPC_FRAME_MAX sets out->failed. */
 void ipc_encode(const struct ipc_frame *frame, struct buf *out);
+/* The same for a peer that speaks `version`; what that one does not have is left out. A type which it does not know
+ * appends nothing. */
+void ipc_encode_for(const struct ipc_frame *frame, uint32_t version, struct buf *out);
 
 /*
  * Takes the first frame of the bytes. 1: *ret holds it, borrowing from `bytes` (strings come terminated;

@@ -107,8 +107,17 @@ static void test_park_and_register(void)
 	CHECK_MEM(got.park.cookie, got.park.cookie_len, "\1\0\2", 3);
 	buf_clear(&out);
 	in = (struct ipc_frame){.type = IPC_REGISTER};
-	in.reg = (struct ipc_register){handle, true, 12, IPC_EXPIRY_PING, IPC_COOKIE_MAX, {5}};
+	in.reg = (struct ipc_register){.handle = handle,
+		.parked = true,
+		.left_s = 12,
+		.expiry = IPC_EXPIRY_PING,
+		.cookie_len = IPC_COOKIE_MAX,
+		.cookie = {5},
+		.stale = true,
+		.moved = true,
+		.before = {9, 8, 7, 6}};
 	round_trip(&in, &out, &got);
+	CHECK(got.reg.stale && got.reg.moved && ipc_handle_eq(&got.reg.before, &in.reg.before));
 	CHECK(got.reg.parked && ipc_handle_eq(&got.reg.handle, &handle));
 	CHECK_INT(got.reg.left_s, 12);
 	CHECK_MEM(got.reg.cookie, got.reg.cookie_len, in.reg.cookie, IPC_COOKIE_MAX);
@@ -225,14 +234,14 @@ static void test_garbage(void)
 		size_t len;
 		int want;
 	} table[] = {
-		{"\0\0\0\0\0", 5, -1},                       /* no type */
-		{"\xff\xff\xff\xff\1", 5, -1},               /* too long */
-		{"\xfc\x7f\2\0\1", 5, 0},                    /* the longest allowed */
-		{"\xfd\x7f\2\0\1", 5, -1},                   /* one more */
-		{"\1\0\0\0\x7f", 5, -1},                     /* unknown type */
-		{"\1\0\0\0\1", 5, -1},                       /* HELLO without fields */
-		{"\x0a\0\0\0\1\1\0\0\0\1\0\0\0\3", 14, -1},  /* no such channel */
-		{"\x0b\0\0\0\1\1\0\0\0\1\0\0\0\1x", 15, -1}, /* a byte too many */
+		{"\0\0\0\0\0", 5, -1},                      /* no type */
+		{"\xff\xff\xff\xff\1", 5, -1},              /* too long */
+		{"\xfc\x7f\2\0\1", 5, 0},                   /* the longest allowed */
+		{"\xfd\x7f\2\0\1", 5, -1},                  /* one more */
+		{"\1\0\0\0\x7f", 5, 1},                     /* a later version's type */
+		{"\1\0\0\0\1", 5, -1},                      /* HELLO without fields */
+		{"\x0a\0\0\0\1\1\0\0\0\1\0\0\0\3", 14, -1}, /* no such channel */
+		{"\x0b\0\0\0\1\1\0\0\0\1\0\0\0\1x", 15, 1}, /* and its field */
 		{"\x11\0\0\0\x0a"
 		 "0123456789abcdef",
 			21, 1}, /* GONE */

@@ -465,8 +465,61 @@ static void test_many_on_one_folder(void)
 	clock_fake_off();
 }
 
+/* A watch of before the engine's start does not end the one that its device has begun since. */
+static void test_restored_yields(void)
+{
+	const struct ipc_handle old = {1, 2, 3, 5};
+	struct told told;
+	struct watches *w = new_watches(&told);
+	struct watch_spec spec = {
+		.kind = WATCH_PING, .user = USER, .device = PHONE, .replaces = &old};
+	struct watch_id newest = begin(w, PHONE);
+	unsigned marks;
+
+	CHECK_INT(watch_begin(w, &spec).v, 0);
+	REQUIRE(park(w, newest, 4, &marks));
+	CHECK_INT(watch_begin(w, &spec).v, 0);
+	/* Its own, under its own handle, is taken over without a word to that. */
+	(void)begin_parked(w, OTHER, 5);
+	spec.device = OTHER;
+	CHECK(watch_begin(w, &spec).v != 0);
+	CHECK_INT(told.ended, 0);
+	CHECK_INT(watches_count(w), 2);
+	watches_free(&w);
+	clock_fake_off();
+}
+
+static void test_rename(void)
+{
+	const struct ipc_handle old = {1, 2, 3, 1}, new = {2, 9, 9, 9}, newer = {3, 1, 1, 1};
+	struct change_event e = item_event(CHANGE_ADD, 600, (struct device_id){0});
+	struct told told;
+	struct watches *w = new_watches(&told);
+	struct watch_id id = begin(w, PHONE);
+	struct ipc_handle at;
+	unsigned marks;
+
+	CHECK_INT(watch_rename(w, &old, &new), WATCH_NOT_RENAMED); /* not parked yet */
+	REQUIRE(park(w, id, 1, &marks));
+	CHECK_INT(watch_rename(w, &old, &new), WATCH_RENAMED);
+	CHECK_INT(watch_rename(w, &old, &new), WATCH_NOT_RENAMED);
+	watch_gone(w, &old);
+	watch_front_gone(w, 1); /* the old front's end is none of its business */
+	CHECK_INT(watches_count(w), 1);
+	watch_touch_device(w, PHONE);
+	CHECK_INT(watch_rename(w, &new, &newer), WATCH_RENAMED_STALE);
+	watches_publish(w, &e, 1);
+	CHECK_INT(told.marked, 1);
+	CHECK_INT(watch_rename(w, &newer, &new), WATCH_NOT_RENAMED); /* marked */
+	REQUIRE(watch_end(w, id, &at));
+	CHECK(ipc_handle_eq(&at, &newer));
+	watches_free(&w);
+	clock_fake_off();
+}
+
 TEST_MAIN(TEST(test_decisions), TEST(test_other_owner), TEST(test_change_between_check_and_park),
 	TEST(test_view_names_changed_folders), TEST(test_flags_gather),
 	TEST(test_timers_in_order_of_time), TEST(test_one_watch_per_device), TEST(test_held_ends),
 	TEST(test_touch), TEST(test_admin_is_told_on_top), TEST(test_published_late),
-	TEST(test_gone), TEST(test_many_on_one_folder))
+	TEST(test_gone), TEST(test_many_on_one_folder), TEST(test_restored_yields),
+	TEST(test_rename))

@@ -190,10 +190,17 @@ struct watch_id watch_begin(struct watches *w, const struct watch_spec *spec)
 
 	(void)pthread_mutex_lock(&w->lock);
 	older = find_device(w, spec->device);
+	if (older != NULL && spec->replaces != NULL &&
+		!(has_handle(older) && ipc_handle_eq(&older->handle, spec->replaces))) {
+		(void)pthread_mutex_unlock(&w->lock);
+		mem_free(watch->entries);
+		mem_free(watch);
+		return (struct watch_id){0};
+	}
 	if (older != NULL) {
 		/* One that never parked belongs to a request under way, which finds out when it
 		 * wants to park. */
-		tell = has_handle(older);
+		tell = has_handle(older) && spec->replaces == NULL;
 		ended = older->handle;
 		ended_kind = older->kind;
 		remove_watch(w, older);
@@ -286,6 +293,24 @@ void watch_end_held(struct watches *w, struct device_id device)
 	(void)pthread_mutex_unlock(&w->lock);
 	if (tell && w->options.on_ended != NULL)
 		w->options.on_ended(&ended, WATCH_SYNC, w->options.owner);
+}
+
+enum watch_rename watch_rename(
+	struct watches *w, const struct ipc_handle *from, const struct ipc_handle *to)
+{
+	enum watch_rename result = WATCH_NOT_RENAMED;
+	struct watch *watch;
+
+	(void)pthread_mutex_lock(&w->lock);
+	watch = find_handle(w, from);
+	if (watch != NULL && watch->state == WATCH_PARKED) {
+		watch_index_remove(&w->by_handle, &watch->by_handle);
+		watch->handle = *to;
+		watch_index_add(&w->by_handle, &watch->by_handle);
+		result = watch->stale ? WATCH_RENAMED_STALE : WATCH_RENAMED;
+	}
+	(void)pthread_mutex_unlock(&w->lock);
+	return result;
 }
 
 void watch_gone(struct watches *w, const struct ipc_handle *handle)

@@ -50,6 +50,9 @@ struct watch_spec {
 	bool hierarchy;                     /* wake for CHANGE_HIERARCHY of `user` */
 	const struct watch_folder *folders; /* copied */
 	size_t folder_count;
+	/* A watch from before the engine's start: it yields to any other of its device but the one
+	 * under this handle. NULL: it is the device's newest. */
+	const struct ipc_handle *replaces;
 };
 
 /* Why a watch must be looked at. */
@@ -96,7 +99,7 @@ void watches_free(struct watches **w);
 /* Reload: for changes from now on. */
 void watches_set_flag_delay(struct watches *w, uint32_t flag_wake_delay_s);
 
-/* Registers; state: checking. Ends an older watch of the same device (on_ended). */
+/* Registers; state: checking. Ends an older watch of the same device (on_ended). 0: it yielded. */
 struct watch_id watch_begin(struct watches *w, const struct watch_spec *spec);
 /*
  * What the check saw: the data of `user` in a snapshot with this owner seq. A commit is published a
@@ -117,6 +120,14 @@ bool watch_park(struct watches *w, struct watch_id id, const struct ipc_handle *
 bool watch_end(struct watches *w, struct watch_id id, struct ipc_handle *ret_handle);
 /* Ends the device's held Sync, if there is one (on_ended): a newer Sync speaks for the phone. */
 void watch_end_held(struct watches *w, struct device_id device);
+enum watch_rename { WATCH_RENAMED, WATCH_RENAMED_STALE, WATCH_NOT_RENAMED };
+/*
+ * The phone of a parked watch that nothing has happened to goes on under another handle, at another
+ * front. NOT_RENAMED: there is none under the old handle, or it has a mark, or is being checked:
+ * what is told of it goes to the old handle, so the caller registers it anew.
+ */
+enum watch_rename watch_rename(
+	struct watches *w, const struct ipc_handle *from, const struct ipc_handle *to);
 /* The front says the phone is gone. */
 void watch_gone(struct watches *w, const struct ipc_handle *handle);
 /* All watches of one front (its connection ended). */
