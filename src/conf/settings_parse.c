@@ -222,7 +222,7 @@ static void check_versions(struct parser *p)
 }
 
 /* An address, or one with the length of a net behind it. */
-static bool is_proxy(const char *word)
+static bool is_net(const char *word)
 {
 	const char *slash = strchr(word, '/');
 	size_t len = slash != NULL ? (size_t)(slash - word) : strlen(word);
@@ -244,16 +244,25 @@ static bool is_proxy(const char *word)
 	return slash == NULL || str_parse_u64(slash + 1, max_bits, &bits, &ignored) == 0;
 }
 
-static void check_proxies(struct parser *p)
+static void check_nets(struct parser *p)
 {
-	const struct settings_words *proxies = &p->settings->http_trusted_proxies;
+	const struct settings *s = p->settings;
+	const struct {
+		const char *name;
+		const struct settings_words *words;
+	} lists[] = {{"trusted_proxies", &s->http_trusted_proxies},
+		{"address_exceptions", &s->http_address_exceptions}};
 
-	for (size_t i = 0; i < proxies->count; i++) {
-		if (!is_proxy(proxies->words[i]))
-			complain(p, line_of(p, "http", "trusted_proxies"), false,
-				"http.trusted_proxies: \"%.50s\" is no address; allowed: numeric "
-				"IPv4 and IPv6 addresses and nets (10.0.0.0/8), separated by blanks",
-				proxies->words[i]);
+	for (size_t k = 0; k < ARRAY_LEN(lists); k++) {
+		for (size_t i = 0; i < lists[k].words->count; i++) {
+			if (is_net(lists[k].words->words[i]))
+				continue;
+			complain(p, line_of(p, "http", lists[k].name), false,
+				"http.%s: \"%.50s\" is no address; allowed: numeric "
+				"IPv4 and IPv6 addresses and nets (10.0.0.0/8), separated by "
+				"blanks",
+				lists[k].name, lists[k].words->words[i]);
+		}
 	}
 }
 
@@ -332,7 +341,7 @@ static void check_whole(struct parser *p)
 	if (is_ascii(s->auth_default_domain)) /* domains of mail may have other letters */
 		check_host_name(p, "auth", "default_domain", s->auth_default_domain);
 	check_versions(p);
-	check_proxies(p);
+	check_nets(p);
 	check_listeners(p);
 }
 

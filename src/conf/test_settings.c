@@ -110,6 +110,8 @@ static const struct {
 	{"[server]\nhostname = mail.\n", "a host name"},
 	{"[http]\ntrusted_proxies = 10.0.0.1 proxy\n", "\"proxy\" is no address"},
 	{"[http]\ntrusted_proxies =\n", NULL},
+	{"[http]\naddress_exceptions = 192.0.2.0/24 2001:db8::1\n", NULL},
+	{"[http]\naddress_exceptions = outlook.com\n", "address_exceptions: \"outlook.com\" is no"},
 	{"[http]\ntrusted_proxies = 10.0.0.0/8 2001:db8::/128 0.0.0.0/0\n", NULL},
 	{"[http]\ntrusted_proxies = 10.0.0.0/33\n", "\"10.0.0.0/33\" is no address"},
 	{"[http]\ntrusted_proxies = 10.0.0.0/\n", "\"10.0.0.0/\" is no address"},

@@ -17,7 +17,7 @@
 #include "base/fd.h"
 #include "base/mem.h"
 
-#define ARGS_MAX 13
+#define ARGS_MAX 14
 
 const char *child_role_to_str(enum child_role role)
 {
@@ -58,6 +58,8 @@ static char **make_arguments(const struct child_spec *spec, int control_fd)
 		args[n++] = fd_argument("lmtp", spec->lmtp);
 	if (spec->ticket_fd >= 0)
 		args[n++] = x_printf("--ticket-fd=%d", spec->ticket_fd);
+	if (spec->shared_fd >= 0)
+		args[n++] = x_printf("--shared-fd=%d", spec->shared_fd);
 	if (spec->notes_fd >= 0)
 		args[n++] = x_printf("--notes-fd=%d", spec->notes_fd);
 	return args;
@@ -79,6 +81,8 @@ static _Noreturn void become(const struct child_spec *spec, char **args, int con
 	(void)fcntl(control_fd, F_SETFD, 0);
 	if (spec->ticket_fd >= 0)
 		(void)fcntl(spec->ticket_fd, F_SETFD, 0);
+	if (spec->shared_fd >= 0)
+		(void)fcntl(spec->shared_fd, F_SETFD, 0);
 	if (spec->notes_fd >= 0)
 		(void)fcntl(spec->notes_fd, F_SETFD, 0);
 	/* Ctrl-C and a lost terminal reach the whole group; only the supervisor decides what they

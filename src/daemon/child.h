@@ -31,6 +31,7 @@ struct child_spec {
 	unsigned number;                           /* of a front, from 0 */
 	const struct fd_list *https, *http, *lmtp; /* NULL: none */
 	int ticket_fd; /* key material that all fronts share; -1: none */
+	int shared_fd; /* what all fronts know together (shared/shared.h); -1: none */
 	int notes_fd;  /* what the engine's threads are at work on (base/notes.h); -1: none */
 };
 

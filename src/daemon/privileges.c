@@ -20,7 +20,9 @@
 #include "base/mem.h"
 #include "conf/settings.h"
 
-#define DESCRIPTORS_OF_OUR_OWN 128 /* beside phones: logs, listeners, the engine's connections */
+/* Beside phones: logs, listeners, the engine's connections; connections that are refused. */
+#define DESCRIPTORS_OF_OUR_OWN 192
+#define HEAD_ROOM_PERCENT      5
 #define FRONTS_MAX             256
 
 /* NULL: none configured. */
@@ -107,11 +109,17 @@ unsigned long privileges_raise_descriptors(const struct settings *settings)
 	return (unsigned long)wanted.rlim_cur;
 }
 
+unsigned long privileges_front_room(unsigned long descriptors)
+{
+	return descriptors > 2 * DESCRIPTORS_OF_OUR_OWN ? descriptors - DESCRIPTORS_OF_OUR_OWN : 64;
+}
+
 unsigned privileges_front_count(const struct settings *settings, unsigned long descriptors)
 {
-	unsigned long usable = descriptors > 2 * DESCRIPTORS_OF_OUR_OWN
-				       ? descriptors - DESCRIPTORS_OF_OUR_OWN
-				       : 64;
+	unsigned long room = privileges_front_room(descriptors);
+	/* The kernel spreads connections by chance: none of the fronts may be full before the
+	 * others are. */
+	unsigned long usable = room * (100 - HEAD_ROOM_PERCENT) / 100;
 	unsigned long needed = (settings->server_max_connections + usable - 1) / usable;
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
 	unsigned long fronts = settings->server_fronts;
@@ -119,11 +127,11 @@ unsigned privileges_front_count(const struct settings *settings, unsigned long d
 	if (fronts == 0)
 		fronts = MAX(needed, cores > 0 ? (unsigned long)cores : 1);
 	fronts = MIN(fronts, FRONTS_MAX);
-	if (fronts < needed)
+	if (fronts * room < settings->server_max_connections)
 		log_warn(NULL, "descriptors_short", F_UINT("limit", descriptors),
 			F_UINT("fronts", fronts),
 			F_UINT("max_connections", settings->server_max_connections),
-			F_UINT("possible", fronts * usable));
+			F_UINT("possible", fronts * room));
 	return (unsigned)fronts;
 }
 

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -19,6 +20,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "conf/settings.h"
+#include "daemon/privileges.h"
 #include "engine/engine.h"
 #include "front/front.h"
 #include "loop/loop.h"
@@ -34,7 +36,7 @@ struct fds {
 struct role {
 	const char *role, *config, *source;
 	uint64_t number;
-	int control_fd, ticket_fd, notes_fd;
+	int control_fd, ticket_fd, shared_fd, notes_fd;
 	struct fds https, http, lmtp;
 	const struct settings *settings; /* running; owned */
 };
@@ -98,6 +100,8 @@ static int parse_argument(struct role *r, const char *argument, struct err *err)
 		return parse_fd(value, &r->control_fd, err);
 	else if ((value = value_of(argument, "ticket-fd")) != NULL)
 		return parse_fd(value, &r->ticket_fd, err);
+	else if ((value = value_of(argument, "shared-fd")) != NULL)
+		return parse_fd(value, &r->shared_fd, err);
 	else if ((value = value_of(argument, "notes-fd")) != NULL)
 		return parse_fd(value, &r->notes_fd, err);
 	else if ((value = value_of(argument, "https-fds")) != NULL)
@@ -163,6 +167,16 @@ static int read_ticket_keys(int fd, uint8_t keys[NET_TICKET_KEYS_BYTES], struct 
 	return 0;
 }
 
+/* As many as this process has descriptors for. */
+static uint32_t connections_max(const struct settings *settings)
+{
+	struct rlimit limit = {.rlim_cur = 1024};
+
+	(void)getrlimit(RLIMIT_NOFILE, &limit);
+	return (uint32_t)MIN(
+		settings->server_max_connections, privileges_front_room(limit.rlim_cur));
+}
+
 static int run_front(struct role *r, struct err *err)
 {
 	struct front_listener listeners[2 * FDS_MAX];
@@ -173,6 +187,8 @@ static int run_front(struct role *r, struct err *err)
 		.config_path = r->config,
 		.listeners = listeners,
 		.engine_path = engine_path,
+		.connections_max = connections_max(r->settings),
+		.shared_fd = r->shared_fd,
 		.control_fd = r->control_fd};
 	struct front *front = NULL;
 	int status = 0;
@@ -186,6 +202,7 @@ static int run_front(struct role *r, struct err *err)
 	}
 	if (status == 0)
 		status = front_new(&options, &front, err);
+	fd_close(&r->shared_fd);
 	secret_wipe(keys, sizeof(keys));
 	if (status == 0) {
 		/* Serving means more than listening: without its engine a front can only say 503.
@@ -234,7 +251,7 @@ static int run(struct role *r, int argc, char **argv, struct err *err)
 
 int role_main(int argc, char **argv)
 {
-	struct role r = {.control_fd = -1, .ticket_fd = -1, .notes_fd = -1};
+	struct role r = {.control_fd = -1, .ticket_fd = -1, .shared_fd = -1, .notes_fd = -1};
 	struct err err = ERR_INIT;
 	int status = run(&r, argc, argv, &err);
 

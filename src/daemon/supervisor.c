@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <systemd/sd-daemon.h>
@@ -39,6 +40,7 @@
 #include "daemon/listeners.h"
 #include "daemon/notify.h"
 #include "loop/loop.h"
+#include "shared/shared.h"
 
 #define QUICK_MS         5000 /* a child that lived shorter died quickly */
 #define PAUSE_FIRST_MS   100
@@ -46,7 +48,9 @@
 #define PAUSE_COUNTED_MS 200   /* after a crash that is counted: it comes to an end by itself */
 #define GRACE_FRONT_MS   10000 /* for an orderly stop, then SIGKILL */
 #define GRACE_ENGINE_MS  20000
-#define TICKET_KEY_BYTES 80 /* net_tls_server_new() */
+#define SLOTS_TO_SPARE   64    /* for connections that a front refuses (front/admit.c) */
+#define SHARED_RATES     16384 /* devices that are busy at the same moment */
+#define TICKET_KEY_BYTES 80    /* net_tls_server_new() */
 
 enum phase {
 	PHASE_STARTING, /* not all children have served yet */
@@ -81,8 +85,10 @@ struct supervisor {
 	struct child *children; /* [0]: the engine */
 	size_t child_count;
 	int ticket_fd;
-	int notes_fd;      /* what the engine is at work on: outlives it, for the next one */
-	bool reload_asked; /* the engine waits for the result of a reload */
+	int shared_fd;         /* what all fronts know together */
+	struct shared *shared; /* the same, mapped */
+	int notes_fd;          /* what the engine is at work on: outlives it, for the next one */
+	bool reload_asked;     /* the engine waits for the result of a reload */
 	struct loop_timer watchdog_timer;
 	uint64_t watchdog_ms; /* 0: systemd does not watch */
 	bool failed;
@@ -368,6 +374,7 @@ static void start_child(struct child *c)
 		.role = c->role,
 		.number = c->number,
 		.ticket_fd = -1,
+		.shared_fd = -1,
 		.notes_fd = -1};
 
 	if (c->role == CHILD_ENGINE) {
@@ -377,6 +384,7 @@ static void start_child(struct child *c)
 		spec.https = &l->https[c->number];
 		spec.http = &l->http[c->number];
 		spec.ticket_fd = s->ticket_fd;
+		spec.shared_fd = s->shared_fd;
 	}
 	c->started_ms = clock_now_ms();
 	c->serving = c->asked_to_stop = c->hung = false;
@@ -408,6 +416,8 @@ static void bury(struct child *c, int wait_status)
 	else
 		log_error(NULL, "child_ended", F_STR("child", c->name), F_INT("pid", c->pid),
 			F_STR("how", text));
+	if (c->role == CHILD_FRONT)
+		shared_bury(s->shared, c->pid);
 	c->pid = 0;
 	/* Whatever it worked on all that time kept it from stopping. */
 	if (c->hung && c->role == CHILD_ENGINE)
@@ -476,6 +486,22 @@ static int make_ticket_keys(int *ret_fd, struct err *err)
 	return 0;
 }
 
+/* Twice as many parts as fronts: at an upgrade the old ones and the new ones count. */
+static int make_shared(struct supervisor *s, struct err *err)
+{
+	struct rlimit limit = {.rlim_cur = 1024};
+	uint64_t connections = s->options->settings->server_max_connections;
+	struct shared_sizes sizes = {.parts = 2 * s->options->listeners->fronts + 2,
+		.counts = (uint32_t)(2 * connections),
+		.rates = SHARED_RATES};
+
+	(void)getrlimit(RLIMIT_NOFILE, &limit);
+	sizes.part_slots = (uint32_t)MIN(connections + SLOTS_TO_SPARE, (uint64_t)limit.rlim_cur);
+	if (shared_create(&sizes, &s->shared_fd, err) < 0)
+		return -1;
+	return shared_open(s->shared_fd, &s->shared, err);
+}
+
 static void make_children(struct supervisor *s)
 {
 	s->child_count = 1 + s->options->listeners->fronts;
@@ -501,8 +527,8 @@ static int set_up(struct supervisor *s, struct err *err)
 	if (config_ensure_certificate(s->options->settings,
 		    listeners_have_https(s->options->listeners), &s->settings, err) < 0 ||
 		config_activate(s->settings, &s->config_path, err) < 0 ||
-		make_ticket_keys(&s->ticket_fd, err) < 0 || notes_create(&s->notes_fd, err) < 0 ||
-		loop_new(&s->loop, err) < 0)
+		make_ticket_keys(&s->ticket_fd, err) < 0 || make_shared(s, err) < 0 ||
+		notes_create(&s->notes_fd, err) < 0 || loop_new(&s->loop, err) < 0)
 		return -1;
 	for (size_t i = 0; i < ARRAY_LEN(signals); i++) {
 		if (loop_signal_add(s->loop, signals[i], "supervisor_signal", on_signal, s, err) <
@@ -520,7 +546,8 @@ static int set_up(struct supervisor *s, struct err *err)
 
 int supervisor_run(const struct supervisor_options *options, struct err *err)
 {
-	struct supervisor s = {.options = options, .ticket_fd = -1, .notes_fd = -1};
+	struct supervisor s = {
+		.options = options, .ticket_fd = -1, .shared_fd = -1, .notes_fd = -1};
 	int status = set_up(&s, err);
 
 	if (status == 0) {
@@ -534,6 +561,8 @@ int supervisor_run(const struct supervisor_options *options, struct err *err)
 	mem_free(s.children);
 	loop_free(&s.loop);
 	fd_close(&s.ticket_fd);
+	shared_close(&s.shared);
+	fd_close(&s.shared_fd);
 	fd_close(&s.notes_fd);
 	mem_free(s.config_path);
 	settings_unref(&s.settings);

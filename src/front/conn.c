@@ -13,8 +13,7 @@
  * socket which no event will tell of again: `input_seen` remembers it, and front_again() comes back
  * to it.
  *
- * Limits: connections_max, http_connections_per_address; DRAIN_ROUND bytes of one lingering
- * connection per round.
+ * Limits: those of admit.c; DRAIN_ROUND bytes of one lingering connection per round.
  */
 #include <assert.h>
 #include <string.h>
@@ -96,13 +95,20 @@ void conn_set_deadline(struct front *f, struct conn *c, int64_t from_now_ms)
 	front_tick_set(f);
 }
 
+/* How long the next request may take to begin. */
+static uint64_t idle_patience_s(const struct front *f, const struct conn *c)
+{
+	if (c->refused)
+		return MIN(
+			f->settings->http_request_timeout_s, f->settings->http_keepalive_timeout_s);
+	return c->watch != 0 ? f->settings->http_renew_gap_s
+			     : f->settings->http_keepalive_timeout_s;
+}
+
 void conn_enter_idle(struct front *f, struct conn *c)
 {
 	conn_enter(f, c, CONN_IDLE);
-	conn_set_deadline(f, c,
-		(int64_t)(c->watch != 0 ? f->settings->http_renew_gap_s
-					: f->settings->http_keepalive_timeout_s) *
-			1000);
+	conn_set_deadline(f, c, (int64_t)idle_patience_s(f, c) * 1000);
 }
 
 struct conn *conn_find(struct front *f, const struct ipc_handle *handle)
@@ -117,62 +123,32 @@ struct ipc_handle conn_handle(const struct front *f, const struct conn *c, uint3
 	return (struct ipc_handle){f->options.number, c->slot, c->generation, number};
 }
 
-/* ---- connections per address ---- */
-
-/* One customer has a whole /64 of IPv6. */
-static const uint8_t *address_key(const struct net_address *a, size_t *ret_len)
-{
-	bool v4 = net_address_is_ipv4(a);
-
-	*ret_len = v4 ? 4 : 8;
-	return v4 ? a->bytes + 12 : a->bytes;
-}
-
-static bool address_enter(struct front *f, const struct net_address *a)
-{
-	size_t len;
-	const uint8_t *key = address_key(a, &len);
-	uintptr_t count = (uintptr_t)map_find(f->addresses, key, len);
-
-	if (count >= f->settings->http_connections_per_address)
-		return false;
-	(void)map_put(f->addresses, key, len, (void *)(count + 1));
-	return true;
-}
-
-static void address_leave(struct front *f, const struct net_address *a)
-{
-	size_t len;
-	const uint8_t *key = address_key(a, &len);
-	uintptr_t count = (uintptr_t)map_find(f->addresses, key, len);
-
-	if (count > 1)
-		(void)map_put(f->addresses, key, len, (void *)(count - 1));
-	else
-		(void)map_remove(f->addresses, key, len);
-}
-
 bool conn_set_address(struct front *f, struct conn *c, const struct net_address *address)
 {
-	if (!address_enter(f, address))
+	if (!c->refused && !admit_address(f, c->slot, address))
 		return false;
-	address_leave(f, &c->address);
 	c->address = *address;
 	return true;
 }
 
 /* ---- beginning ---- */
 
-static void refuse(struct front *f, int fd, const struct net_address *address, const char *why)
+static void count_refusal(struct front *f, const struct net_address *address, const char *why)
 {
-	struct net_stream s = {fd, NULL};
 	struct log_context lc = f->lc;
 	char text[NET_ADDRESS_TEXT];
 
 	lc.address = net_address_to_str(address, text);
-	net_stream_close(&s);
 	front_count(f, refused);
 	log_warn(&lc, "connection_refused", F_STR("reason", why));
+}
+
+static void refuse(struct front *f, int fd, const struct net_address *address, const char *why)
+{
+	struct net_stream s = {.fd = fd};
+
+	net_stream_close(&s);
+	count_refusal(f, address, why);
 }
 
 static void conn_handshake(struct front *f, struct conn *c)
@@ -222,16 +198,42 @@ static struct conn *new_conn(struct front *f, int fd, const struct net_address *
 }
 
 /* How long the first thing that is due may take. */
-static uint64_t first_deadline_s(const struct front *f, enum conn_state state)
+static uint64_t first_deadline_s(const struct front *f, const struct conn *c)
 {
-	switch (state) {
+	switch ((enum conn_state)c->state) {
 	case CONN_HANDSHAKE:
 		return f->settings->tls_handshake_timeout_s;
 	case CONN_PROXY:
 		return f->settings->http_request_timeout_s;
 	default:
-		return f->settings->http_keepalive_timeout_s;
+		return idle_patience_s(f, c);
 	}
+}
+
+/* What the limits say. False: it is closed and gone. */
+static bool admit(struct front *f, struct conn *c)
+{
+	const char *why = "max_connections";
+
+	switch (admit_connection(f, &c->address, c->slot)) {
+	case ADMIT_IN:
+		return true;
+	case ADMIT_FULL:
+		c->refused = true;
+		if (f->refusing++ < ADMIT_REFUSALS_MAX) {
+			count_refusal(f, &c->address, why);
+			return true;
+		}
+		break;
+	case ADMIT_ADDRESS:
+		c->refused = true;
+		f->refusing++;
+		why = "connections_per_address";
+		break;
+	}
+	count_refusal(f, &c->address, why);
+	conn_close(f, c);
+	return false;
 }
 
 void conn_accepted(struct front *f, int fd, const struct net_address *address, bool tls)
@@ -240,26 +242,18 @@ void conn_accepted(struct front *f, int fd, const struct net_address *address, b
 	struct conn *c;
 
 	front_count(f, accepted);
-	if (slab_count(f->conns) >= f->connections_max) {
-		refuse(f, fd, address, "max_connections");
-		return;
-	}
 	if (!tls && !proxied_begin(f, address, &first)) {
 		refuse(f, fd, address, "proxy_protocol");
 		return;
 	}
-	if (!address_enter(f, address)) {
-		refuse(f, fd, address, "connections_per_address");
-		return;
-	}
 	c = new_conn(f, fd, address, tls);
 	if (c == NULL) {
-		address_leave(f, address);
 		refuse(f, fd, address, "memory");
 		return;
 	}
 	c->state = (uint8_t)first;
-	conn_set_deadline(f, c, (int64_t)first_deadline_s(f, first) * 1000);
+	if (admit(f, c))
+		conn_set_deadline(f, c, (int64_t)first_deadline_s(f, c) * 1000);
 }
 
 /* ---- bytes ---- */
@@ -489,7 +483,7 @@ void conn_close(struct front *f, struct conn *c)
 	count_state(f, c->state, -1);
 	wheel_clear(f->wheel, c->slot);
 	net_stream_close(&c->stream);
-	address_leave(f, &c->address);
+	admit_leave(f, c);
 	slab_put(f->conns, c->slot);
 	if (f->stopping && slab_count(f->conns) == 0)
 		loop_stop(f->loop);

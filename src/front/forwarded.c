@@ -45,13 +45,18 @@ static bool is_in(const char *word, const struct net_address *a)
 	return same_net(&net, a, (unsigned)bits + (net_address_is_ipv4(&net) ? 96 : 0));
 }
 
-bool forwarded_is_trusted(const struct settings *s, const struct net_address *a)
+bool forwarded_is_in(const struct settings_words *words, const struct net_address *a)
 {
-	for (size_t i = 0; i < s->http_trusted_proxies.count; i++) {
-		if (is_in(s->http_trusted_proxies.words[i], a))
+	for (size_t i = 0; i < words->count; i++) {
+		if (is_in(words->words[i], a))
 			return true;
 	}
 	return false;
+}
+
+bool forwarded_is_trusted(const struct settings *s, const struct net_address *a)
+{
+	return forwarded_is_in(&s->http_trusted_proxies, a);
 }
 
 /* An address, perhaps with a port: 192.0.2.7, 192.0.2.7:4711, 2001:db8::7, [2001:db8::7]:4711. */

@@ -312,8 +312,6 @@ static char *copy_or_null(const char *s)
 
 static void take_options(struct front *f, const struct front_options *o)
 {
-	uint64_t fronts = MAX(o->settings->server_fronts, (uint64_t)1);
-
 	f->options = *o;
 	f->settings = settings_ref(o->settings);
 	f->config_path = copy_or_null(o->config_path);
@@ -325,10 +323,8 @@ static void take_options(struct front *f, const struct front_options *o)
 	else
 		random_bytes(f->ticket_keys, sizeof(f->ticket_keys));
 	f->control_fd = o->control_fd;
-	f->connections_max =
-		o->connections_max > 0
-			? o->connections_max
-			: (uint32_t)((o->settings->server_max_connections + fronts - 1) / fronts);
+	f->connections_max = o->connections_max > 0 ? o->connections_max
+						    : (uint32_t)o->settings->server_max_connections;
 	f->listener_count = o->listener_count;
 	f->listeners = x_calloc(o->listener_count, sizeof(*f->listeners));
 	for (size_t i = 0; i < o->listener_count; i++)
@@ -342,8 +338,7 @@ static void make_parts(struct front *f)
 {
 	int64_t now_ms = clock_now_ms();
 
-	f->conns = slab_new(sizeof(struct conn), f->connections_max);
-	f->addresses = map_new();
+	f->conns = slab_new(sizeof(struct conn), f->connections_max + ADMIT_REFUSALS_MAX);
 	f->wheel = wheel_new(now_ms, link_of, f);
 	list_init(&f->requests);
 	list_init(&f->held);
@@ -366,7 +361,7 @@ int front_new(const struct front_options *options, struct front **ret, struct er
 	CLEANUP(front_free) struct front *f = x_new(struct front);
 
 	take_options(f, options);
-	if (loop_new(&f->loop, err) < 0)
+	if (loop_new(&f->loop, err) < 0 || admit_start(f, options->shared_fd, err) < 0)
 		return -1;
 	make_parts(f);
 	if (open_listeners(f, err) < 0)
@@ -406,7 +401,7 @@ void front_free(struct front **fp)
 	fd_close(&f->control_fd);
 	loop_free(&f->loop);
 	slab_free(&f->conns);
-	map_free(&f->addresses);
+	admit_stop(f);
 	wheel_free(&f->wheel);
 	buf_deinit(&f->again);
 	net_tls_free(&f->tls);

@@ -13,7 +13,7 @@
  * A front: one single-threaded process that keeps the phones' connections. It knows TLS, HTTP and
  * waiting, and nothing of mail; everything else it asks the engine for (ipc/ipc.h).
  *
- * Settings used: http_*, tls_*, server_max_connections, server_fronts, server_log_level.
+ * Settings used: http_*, tls_*, server_max_connections, server_log_level.
  */
 struct front;
 struct loop;
@@ -44,7 +44,10 @@ struct front_options {
 	 * waiting ones are closed, requests in flight have five seconds to end.
 	 */
 	int control_fd;
-	uint32_t connections_max; /* of this front; 0: its share of server_max_connections */
+	uint32_t connections_max; /* of this front; 0: as many as all may have together */
+	/* What all fronts know together (shared/shared.h); the caller's, needed by front_new()
+	 * only. -1: this front is alone. */
+	int shared_fd;
 };
 
 /* Runs until it is told to stop. 0, or -1 when it could not start (logged). net_setup() has been

@@ -7,7 +7,6 @@
 #include "base/buf.h"
 #include "base/list.h"
 #include "base/log.h"
-#include "base/map.h"
 #include "base/slab.h"
 #include "base/wheel.h"
 #include "front/front.h"
@@ -16,16 +15,17 @@
 #include "loop/loop.h"
 #include "net/listen.h"
 #include "net/stream.h"
+#include "shared/shared.h"
 
 /*
  * The front's own structs. Two objects per phone: struct conn lives as long as the connection and
  * is all that a parked phone has; struct request exists only while a request is being read, worked
  * on or answered.
  *
- * conn.c moves bytes and ends connections, proxied.c takes the PROXY header, request.c reads
- * requests and hands them over, answer.c writes responses, park.c waits, link.c talks to the
- * engine, front.c holds it together. A function that may end the connection returns false then, and
- * its caller must not touch the connection any more.
+ * conn.c moves bytes and ends connections, admit.c says who may come, proxied.c takes the PROXY
+ * header, request.c reads requests and hands them over, answer.c writes responses, park.c waits,
+ * link.c talks to the engine, front.c holds it together. A function that may end the connection
+ * returns false then, and its caller must not touch the connection any more.
  */
 
 enum conn_state {
@@ -69,6 +69,7 @@ struct conn {
 	bool half_closed : 1;  /* the peer has finished sending */
 	bool input_seen : 1;   /* bytes may wait that no event will tell of again */
 	bool again : 1;        /* is in front.again */
+	bool refused : 1;      /* it is here to be told 503, and counts for nothing */
 	uint8_t cookie_len;
 	uint8_t cookie[IPC_COOKIE_MAX];
 };
@@ -156,7 +157,9 @@ struct front {
 	struct loop *loop;
 	uint8_t conn_kind;
 	struct slab *conns;
-	struct map *addresses; /* address -> count of its connections */
+	struct shared *shared; /* what is counted over all fronts */
+	int part;              /* ours of it */
+	uint32_t refusing;     /* connections that are `refused` */
 	struct wheel *wheel;
 	struct loop_timer tick, stats, accept_again, stop_timer;
 	struct listener *listeners;
@@ -213,6 +216,24 @@ const char *conn_state_to_str(enum conn_state state);
 struct log_context conn_log(
 	const struct front *f, const struct conn *c, char address[NET_ADDRESS_TEXT]);
 
+/* ---- admit.c ---- */
+#define ADMIT_REFUSALS_MAX 64u /* connections at once that are told of the limit */
+enum admit_result {
+	ADMIT_IN,
+	ADMIT_FULL,    /* all fronts together, or this one, have as many as may be */
+	ADMIT_ADDRESS, /* its address has */
+};
+/* Maps what the fronts share (shared_fd: the caller's; -1: nothing is shared) and lowers
+ * connections_max to what fits. */
+NODISCARD int admit_start(struct front *f, int shared_fd, struct err *err);
+void admit_stop(struct front *f);
+/* A new connection, in the slab already. Counted when it may come in. */
+enum admit_result admit_connection(struct front *f, const struct net_address *a, uint32_t slot);
+/* It counts for this address from now on. False: that has too many, and it counts for none. */
+bool admit_address(struct front *f, uint32_t slot, const struct net_address *a);
+/* Whatever it counted for is given back. */
+void admit_leave(struct front *f, const struct conn *c);
+
 /* ---- request.c ---- */
 /* Makes the object and puts the connection's pointer to it; NULL when memory is short. */
 struct request *request_new(struct front *f, struct conn *c);
@@ -267,7 +288,8 @@ bool proxied_begin(const struct front *f, const struct net_address *peer, enum c
 /* Bytes in the state PROXY. */
 bool proxied_input(struct front *f, struct conn *c, const uint8_t *bytes, size_t len);
 
-/* forwarded.c */
+/* forwarded.c: is it one of these addresses or nets? */
+bool forwarded_is_in(const struct settings_words *words, const struct net_address *a);
 bool forwarded_is_trusted(const struct settings *s, const struct net_address *a);
 /* forwarded.c: the client of a request, behind a trusted reverse proxy or not. */
 void forwarded_client(const struct settings *s, const struct http_request *http,

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/map.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "front/front_internal.h"
@@ -421,6 +422,8 @@ static bool head_route(struct front *f, struct conn *c)
 	r->body_done = length == 0;
 	if (length > 0 && (uint64_t)length > f->settings->http_body_max_bytes)
 		return refuse_body(f, c, 413);
+	if (c->refused)
+		return answer_unavailable(f, c, true);
 	if (is_healthz(&r->http)) {
 		park_forget(f, c);
 		return answer_local(f, c, 200, length != 0);

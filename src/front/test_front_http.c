@@ -319,12 +319,29 @@ static void test_limit_of_all_connections(void)
 {
 	struct phone p[17];
 
+	const char *answer;
+
 	begin("[server]\nmax_connections = 16\n");
 	for (int i = 0; i < 16; i++)
 		phone_connect(&rig, &p[i]);
 	rig_until(&rig, "connections", 16);
+	/* One more is told to come back later; it disturbs nobody. */
 	phone_connect(&rig, &p[16]);
+	phone_send(&rig, &p[16], HEALTHZ);
+	answer = phone_answer(&rig, &p[16], NULL);
+	CHECK(str_starts(answer, "HTTP/1.1 503 "));
+	CHECK(strstr(answer, "\r\nRetry-After: ") != NULL);
 	CHECK(phone_ended(&rig, &p[16]));
+	CHECK_INT(rig_count(&rig, "refused"), 1);
+	phone_send(&rig, &p[0], HEALTHZ);
+	expect_status(&p[0], 200);
+	/* A place that is free is given away again. */
+	phone_close(&p[16]);
+	phone_close(&p[0]);
+	rig_spin(&rig);
+	phone_connect(&rig, &p[16]);
+	phone_send(&rig, &p[16], HEALTHZ);
+	expect_status(&p[16], 200);
 	for (int i = 0; i < 17; i++)
 		phone_close(&p[i]);
 	rig_stop(&rig);

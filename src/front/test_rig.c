@@ -92,7 +92,8 @@ void rig_start(struct rig *r, const char *conf, bool tls)
 	struct err err = ERR_INIT;
 	const struct settings *settings = NULL;
 	struct front_listener listener = {-1, tls};
-	struct front_options o = {.number = 3, .listeners = &listener, .listener_count = 1};
+	struct front_options o = {
+		.number = 3, .listeners = &listener, .listener_count = 1, .shared_fd = -1};
 	int fds[2], pair[2];
 	unsigned count;
 

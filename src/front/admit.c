@@ -1,0 +1,116 @@
+/*
+ * Who is let in: the limits of connections, in all and per address, over all fronts together.
+ *
+ * The counts lie in the memory that the fronts share (shared/shared.h), under this front's part and
+ * the slot of each connection; so they are exact whichever front a connection comes to, and are
+ * given back when this process dies.
+ *
+ * A connection beyond server_max_connections, or beyond what this process has descriptors for, is
+ * taken to be told so: it counts for nothing, and its first request is answered 503 with
+ * Retry-After. REFUSALS_MAX of them at once; more are closed, as are those beyond the limit of an
+ * address, which no phone meets.
+ */
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "front/front_internal.h"
+
+#define RATES 16384 /* devices that are busy at the same moment */
+
+/* ---- the shared memory ---- */
+
+/* One of its own, for a front that has nobody to share with. */
+static int share_with_nobody(struct front *f, struct err *err)
+{
+	const struct shared_sizes sizes = {.parts = 1,
+		.part_slots = f->connections_max + ADMIT_REFUSALS_MAX,
+		.counts = 2 * f->connections_max,
+		.rates = RATES};
+	int fd = -1, status;
+
+	if (shared_create(&sizes, &fd, err) < 0)
+		return -1;
+	status = shared_open(fd, &f->shared, err);
+	fd_close(&fd);
+	return status;
+}
+
+int admit_start(struct front *f, int shared_fd, struct err *err)
+{
+	if (shared_fd >= 0 && shared_open(shared_fd, &f->shared, err) == 0)
+		f->part = shared_part_take(f->shared, getpid());
+	if (shared_fd >= 0 && (f->shared == NULL || f->part < 0)) {
+		/* An upgrade with another layout: limits count for this front alone. */
+		log_warn(&f->lc, "limits_not_shared",
+			F_STR("reason", f->shared == NULL ? err->text : "no part is free"));
+		shared_close(&f->shared);
+	}
+	if (f->shared == NULL) {
+		*err = (struct err)ERR_INIT;
+		if (share_with_nobody(f, err) < 0)
+			return -1;
+		f->part = shared_part_take(f->shared, getpid());
+	}
+	f->connections_max =
+		MIN(f->connections_max, shared_part_slots(f->shared) - ADMIT_REFUSALS_MAX);
+	return 0;
+}
+
+void admit_stop(struct front *f)
+{
+	if (f->shared != NULL)
+		shared_part_release(f->shared, f->part);
+	shared_close(&f->shared);
+}
+
+/* ---- addresses ---- */
+
+/* One customer has a whole /64 of IPv6. */
+static size_t address_key(const struct net_address *a, uint8_t key[8])
+{
+	bool v4 = net_address_is_ipv4(a);
+
+	memcpy(key, v4 ? a->bytes + 12 : a->bytes, v4 ? 4 : 8);
+	return v4 ? 4 : 8;
+}
+
+bool admit_address(struct front *f, uint32_t slot, const struct net_address *a)
+{
+	const struct settings *s = f->settings;
+	uint8_t key[8];
+	size_t len = address_key(a, key);
+
+	if (shared_enter(f->shared, f->part, slot, SHARED_ADDRESS, key, len,
+		    (uint32_t)s->http_connections_per_address))
+		return true;
+	return forwarded_is_in(&s->http_address_exceptions, a) &&
+	       shared_enter(f->shared, f->part, slot, SHARED_ADDRESS, key, len, 0);
+}
+
+/* ---- connections ---- */
+
+enum admit_result admit_connection(struct front *f, const struct net_address *a, uint32_t slot)
+{
+	if (slab_count(f->conns) - f->refusing > f->connections_max)
+		return ADMIT_FULL;
+	if (!shared_connect(f->shared, f->part, f->settings->server_max_connections))
+		return ADMIT_FULL;
+	if (admit_address(f, slot, a))
+		return ADMIT_IN;
+	shared_disconnect(f->shared, f->part);
+	return ADMIT_ADDRESS;
+}
+
+void admit_leave(struct front *f, const struct conn *c)
+{
+	if (c->refused) {
+		f->refusing--;
+		return;
+	}
+	shared_leave(f->shared, f->part, c->slot, SHARED_ADDRESS);
+	shared_leave(f->shared, f->part, c->slot, SHARED_USER);
+	shared_disconnect(f->shared, f->part);
+}

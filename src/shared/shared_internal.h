@@ -1,0 +1,54 @@
+#ifndef BELLHOP_SHARED_SHARED_INTERNAL_H
+#define BELLHOP_SHARED_SHARED_INTERNAL_H
+
+#include <stdatomic.h>
+
+#include "shared/shared.h"
+
+/* The memory itself: this header, then the tables, each beginning on a page. */
+
+#define SHARED_DOUBTS 16
+#define SHARED_BUCKET 8 /* words of a bucket: one cache line */
+
+/* What a part counts for one connection: the place of the word in the table of counts, from 1. */
+struct shared_slot {
+	atomic_uint place[SHARED_KINDS];
+};
+
+/* The word at this place is being changed: whether it was, is not known to others. */
+#define SHARED_PENDING (1u << 31)
+
+struct shared_part {
+	atomic_int pid; /* 0: free */
+	atomic_uint_least64_t connections;
+	atomic_uint used; /* slots that were ever used */
+} __attribute__((aligned(64)));
+
+struct shared_page {
+	uint64_t magic;
+	uint32_t layout;
+	struct shared_sizes sizes; /* the counts and rates are powers of two */
+	uint8_t key[16];
+	/* Offsets of the tables. */
+	uint64_t parts_at, slots_at, counts_at, rates_at, bytes;
+	__attribute__((aligned(64))) atomic_uint_least64_t connections;
+	atomic_uint_least64_t overflows;
+	atomic_uint doubts[SHARED_DOUBTS]; /* places of words to be counted anew, from 1; 0: none */
+};
+
+struct shared {
+	struct shared_page *page;
+	struct shared_part *parts;
+	struct shared_slot *slots;
+	atomic_uint_least64_t *counts, *rates;
+};
+
+static inline struct shared_slot *shared_slot_of(const struct shared *s, int part, uint32_t slot)
+{
+	return &s->slots[(size_t)part * s->page->sizes.part_slots + slot];
+}
+
+/* shared_count.c: all that a slot counts is given back, by its process or after its death. */
+void shared_slot_release(struct shared *s, int part, uint32_t slot);
+
+#endif
