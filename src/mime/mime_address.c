@@ -331,10 +331,16 @@ char *mime_address_display(struct arena *arena, const struct mime_addresses *lis
 {
 	struct buf out = BUF_INIT;
 
-	for (size_t i = 0; i < list->count && out.len < MIME_TEXT_FIELD_MAX; i++) {
+	for (size_t i = 0; i < list->count; i++) {
+		size_t before = out.len;
+
 		if (i > 0)
 			buf_add_byte(&out, ';');
 		buf_add_str(&out, *list->v[i].name != 0 ? list->v[i].name : list->v[i].addr);
+		if (out.len > MIME_TEXT_FIELD_MAX) {
+			out.len = before;
+			break;
+		}
 	}
 	return take_text(arena, &out);
 }

@@ -1,6 +1,7 @@
 /*
- * MessageClass and ContentClass of a message (classes.md 3.4): S/MIME, meeting mail, reports.
- * Looks at the part tree, and into calendar and report parts where the header does not say enough.
+ * MessageClass and ContentClass of a message (classes.md 3.4): S/MIME, meeting mail, reports, voice
+ * mail. Looks at the part tree, and into calendar and report parts where the header does not say
+ * enough; of a report, also at the message that came back.
  * Pure; any thread.
  */
 #include "mime/mime_internal.h"
@@ -91,34 +92,153 @@ static const char *meeting_class(const struct mime_node *n, const char *raw)
 	return class;
 }
 
+/* ---- reports ---- */
+
+/* What can come back, and how a report of it is named ([MS-ASEMAIL] 2.2.2.49). */
+static const struct {
+	const char *original, *failed, *delivered;
+} reports[] = {
+	{"IPM.Note", "REPORT.IPM.NOTE.NDR", "REPORT.IPM.NOTE.DR"},
+	{"IPM.Note.SMIME", "REPORT.IPM.NOTE.SMIME.NDR", "REPORT.IPM.NOTE.SMIME.DR"},
+	{"IPM.Note.SMIME.MultipartSigned", "REPORT.IPM.NOTE.SMIME.MULTIPARTSIGNED.NDR",
+		"REPORT.IPM.NOTE.SMIME.MULTIPARTSIGNED.DR"},
+	{"IPM.Schedule.Meeting.Request", "REPORT.IPM.SCHEDULE.MEETING.REQUEST.NDR",
+		"REPORT.IPM.SCHEDULE.MEETING.REQUEST.DR"},
+	{"IPM.Schedule.Meeting.Canceled", "REPORT.IPM.SCHEDULE.MEETING.CANCELED.NDR",
+		"REPORT.IPM.SCHEDULE.MEETING.CANCELED.DR"},
+	{"IPM.Schedule.Meeting.Resp.Pos", "REPORT.IPM.SCHEDULE.MEETING.RESP.POS.NDR",
+		"REPORT.IPM.SCHEDULE.MEETING.RESP.POS.DR"},
+	{"IPM.Schedule.Meeting.Resp.Neg", "REPORT.IPM.SCHEDULE.MEETING.RESP.NEG.NDR",
+		"REPORT.IPM.SCHEDULE.MEETING.RESP.NEG.DR"},
+	{"IPM.Schedule.Meeting.Resp.Tent", "REPORT.IPM.SCHEDULE.MEETING.RESP.TENT.NDR",
+		"REPORT.IPM.SCHEDULE.MEETING.RESP.TENT.DR"},
+};
+
+static const char *plain_class(const struct mime_tree *tree, const char *raw, bool *ret_is_smime);
+
+/* The class of a message whose header alone came back. */
+static const char *header_class(const char *raw, size_t len)
+{
+	CLEANUP(arena_free) struct arena *arena = arena_new(0);
+	struct mime_header_reader r = {raw, raw + len};
+	struct mime_node root = {.kind = MIME_NODE_LEAF, .disposition = "", .filename = ""};
+	struct mime_tree tree = {.nodes = &root, .count = 1};
+	struct mime_field f;
+	bool is_smime;
+
+	mime_param_content_type(arena, arena, (struct mime_slice){NULL, 0}, &root.type);
+	while (mime_header_next(&r, &f) == 1) {
+		if (mime_header_is(&f, "content-type"))
+			mime_param_content_type(arena, arena, f.value, &root.type);
+	}
+	root.body = root.end = (uint32_t)len;
+	return plain_class(&tree, raw, &is_smime);
+}
+
+static const char *message_class(const char *raw, size_t len)
+{
+	const struct mime_limits limits = {.parts = 50, .depth = 10, .header_bytes = LOOK_BYTES};
+	CLEANUP(arena_free) struct arena *arena = arena_new(0);
+	struct mime_tree tree;
+	const char *class = NULL;
+	bool is_smime;
+
+	mime_scan(arena, raw, len, &limits, &tree);
+	if (tree.count > 0)
+		class = plain_class(&tree, raw, &is_smime);
+	mime_scan_free(&tree);
+	return class;
+}
+
+/* The message that a report is about, as far as it came back. */
+static const char *original_class(const struct mime_tree *tree, const char *raw)
+{
+	for (size_t i = 0; i < tree->count; i++) {
+		const struct mime_node *n = &tree->nodes[i];
+		bool is_header = strcmp(n->type.type, "text/rfc822-headers") == 0;
+		struct buf text = BUF_INIT;
+		const char *class;
+
+		if (n->kind != MIME_NODE_MESSAGE && !is_header)
+			continue;
+		decode_start(&text, n, raw);
+		class = (is_header ? header_class : message_class)(buf_cstr(&text), text.len);
+		buf_deinit(&text);
+		return class != NULL ? class : "IPM.Note";
+	}
+	return "IPM.Note";
+}
+
+static bool starts_line(const struct buf *text, const char *at)
+{
+	return at == (const char *)text->data || at[-1] == '\n';
+}
+
+/* The worst that happened to any recipient ([RFC 3464] 2.3.3): one failure makes it a failure. */
+static const char *delivery_class(struct buf *status, const struct mime_tree *tree, const char *raw)
+{
+	bool delayed = false, delivered = false, failed = false;
+	const char *original = original_class(tree, raw), *text = buf_cstr(status);
+
+	for (const char *p = text; (p = strcasestr(p, "action:")) != NULL; p++) {
+		const char *value = p + strlen("action:");
+
+		if (!starts_line(status, p))
+			continue;
+		value += strspn(value, " \t");
+		delayed |= str_starts_nocase(value, "delayed");
+		delivered |= str_starts_nocase(value, "delivered") ||
+			     str_starts_nocase(value, "relayed") ||
+			     str_starts_nocase(value, "expanded");
+		failed |= str_starts_nocase(value, "failed");
+	}
+	if (!failed && delayed)
+		return "REPORT.IPM.NOTE.DELAYED";
+	for (size_t i = 0; i < ARRAY_LEN(reports); i++) {
+		if (strcmp(reports[i].original, original) == 0)
+			return !failed && delivered ? reports[i].delivered : reports[i].failed;
+	}
+	return !failed && delivered ? reports[0].delivered : reports[0].failed;
+}
+
+/* Disposition: manual-action/MDN-sent-manually; displayed ([RFC 8098] 3.2.6) */
+static const char *disposition_class(struct buf *notification)
+{
+	const char *p = buf_cstr(notification);
+
+	while ((p = strcasestr(p, "disposition:")) != NULL) {
+		const char *value = p + strcspn(p, ";\n");
+
+		if (*value == ';' && starts_line(notification, p)) {
+			value += 1 + strspn(value + 1, " \t");
+			return str_starts_nocase(value, "deleted") ? "REPORT.IPM.NOTE.IPNNRN"
+								   : "REPORT.IPM.NOTE.IPNRN";
+		}
+		p++;
+	}
+	return "REPORT.IPM.NOTE.IPNRN";
+}
+
 static const char *report_class(const struct mime_tree *tree, const char *raw)
 {
-	const struct mime_node *n = find_type(tree, "message/delivery-status");
+	const struct mime_node *n;
 	const char *class = NULL;
 	struct buf text = BUF_INIT;
-	char word[64] = "";
 
-	if (n != NULL) {
+	if ((n = find_type(tree, "message/delivery-status")) != NULL ||
+		(n = find_type(tree, "message/global-delivery-status")) != NULL) {
 		decode_start(&text, n, raw);
-		(void)find_value(&text, "\nAction:", word, sizeof(word));
-		if (str_eq_nocase(word, "delayed"))
-			class = "REPORT.IPM.NOTE.DELAYED";
-		else if (str_eq_nocase(word, "delivered") || str_eq_nocase(word, "relayed") ||
-			 str_eq_nocase(word, "expanded"))
-			class = "REPORT.IPM.NOTE.DR";
-		else
-			class = "REPORT.IPM.NOTE.NDR";
-	} else if ((n = find_type(tree, "message/disposition-notification")) != NULL) {
+		class = delivery_class(&text, tree, raw);
+	} else if ((n = find_type(tree, "message/disposition-notification")) != NULL ||
+		   (n = find_type(tree, "message/global-disposition-notification")) != NULL) {
 		decode_start(&text, n, raw);
-		/* Disposition: manual-action/MDN-sent-manually; displayed */
-		class = strcasestr(buf_cstr(&text), "; deleted") != NULL ||
-					strcasestr(buf_cstr(&text), ";deleted") != NULL
-				? "REPORT.IPM.NOTE.IPNNRN"
-				: "REPORT.IPM.NOTE.IPNRN";
+		class = disposition_class(&text);
 	}
 	buf_deinit(&text);
 	return class;
 }
+
+/* ---- S/MIME, voice, and all together ---- */
 
 static bool is_pkcs7(const char *type)
 {
@@ -126,33 +246,78 @@ static bool is_pkcs7(const char *type)
 	       strcmp(type, "application/x-pkcs7-mime") == 0;
 }
 
-static const char *find_class(const struct mime_tree *tree, const char *raw, struct mime_summary *s)
+/* Some gateways forget the type; the name says it. */
+static bool is_p7m(const struct mime_node *n)
+{
+	const char *name = *n->filename != 0 ? n->filename : n->type.name;
+	size_t len = strlen(name);
+
+	return is_pkcs7(n->type.type) || (strcmp(n->type.type, "application/octet-stream") == 0 &&
+						 len > 4 && str_eq_nocase(name + len - 4, ".p7m"));
+}
+
+/* Of anything but a report; NULL: an ordinary message. */
+static const char *plain_class(const struct mime_tree *tree, const char *raw, bool *ret_is_smime)
 {
 	const struct mime_node *root = &tree->nodes[0], *calendar;
-	const char *class = NULL;
 
-	if (is_pkcs7(root->type.type) && !str_eq_nocase(root->type.smime_type, "compressed-data")) {
-		s->is_smime = true;
+	if (is_p7m(root) && !str_eq_nocase(root->type.smime_type, "compressed-data")) {
+		*ret_is_smime = true;
 		return str_eq_nocase(root->type.smime_type, "signed-receipt")
 			       ? "IPM.Note.Receipt.SMIME"
 			       : "IPM.Note.SMIME";
 	}
 	if (strcmp(root->type.type, "multipart/signed") == 0) {
-		s->is_smime = strcasestr(root->type.protocol, "pgp") == NULL;
+		*ret_is_smime = strcasestr(root->type.protocol, "pgp") == NULL;
 		return "IPM.Note.SMIME.MultipartSigned";
 	}
-	if (strcmp(root->type.type, "multipart/report") == 0)
-		class = report_class(tree, raw);
-	if (class != NULL)
-		return class;
 	calendar = find_type(tree, "text/calendar");
 	return calendar != NULL ? meeting_class(calendar, raw) : NULL;
 }
 
+/* What voice mail systems write into the header ([MS-OXCMAIL] 2.2.3.2; RFC 3458). */
+static const struct {
+	const char *field, *value, *class;
+} voices[] = {
+	{"content-class", "voice-ca", "IPM.Note.Microsoft.Voicemail.UM.CA"},
+	{"content-class", "voice-um", "IPM.Note.Microsoft.Voicemail.UM"},
+	{"content-class", "voice", "IPM.Note.Microsoft.Voicemail"},
+	{"content-class", "missedcall", "IPM.Note.Microsoft.Missed.Voice"},
+	{"message-context", "voice-message", "IPM.Note.Microsoft.Voicemail"},
+};
+
+static const char *voice_class(const struct mime_tree *tree, const char *raw)
+{
+	const struct mime_node *root = &tree->nodes[0];
+	struct mime_header_reader r = {raw + root->header, raw + root->body};
+	struct mime_field f;
+
+	while (mime_header_next(&r, &f) == 1) {
+		for (size_t i = 0; i < ARRAY_LEN(voices); i++) {
+			size_t n = strlen(voices[i].value), blanks = 0;
+
+			if (!mime_header_is(&f, voices[i].field))
+				continue;
+			while (blanks < f.value.len && f.value.p[blanks] == ' ')
+				blanks++;
+			if (f.value.len - blanks == n &&
+				strncasecmp(f.value.p + blanks, voices[i].value, n) == 0)
+				return voices[i].class;
+		}
+	}
+	return NULL;
+}
+
 void mime_class_find(const struct mime_tree *tree, const char *raw, struct mime_summary *s)
 {
-	const char *class = find_class(tree, raw, s);
+	const char *class = NULL;
 
+	if (strcmp(tree->nodes[0].type.type, "multipart/report") == 0)
+		class = report_class(tree, raw);
+	if (class == NULL)
+		class = plain_class(tree, raw, &s->is_smime);
+	if (class == NULL)
+		class = voice_class(tree, raw);
 	s->message_class = class != NULL ? class : "IPM.Note";
 	s->content_class = str_starts(s->message_class, "IPM.Schedule.")
 				   ? "urn:content-classes:calendarmessage"

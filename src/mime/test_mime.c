@@ -414,6 +414,71 @@ static void test_classes(void)
 		"REPORT.IPM.NOTE.IPNRN", false);
 }
 
+#define REPORT(status)                                                                             \
+	"Content-Type: multipart/report; boundary=b\n\n--b\n\nx\n--b\n"                            \
+	"Content-Type: message/delivery-status\n\nReporting-MTA: dns; action: failed\n" status     \
+	"\n"
+#define RETURNED(type) "--b\nContent-Type: message/rfc822\n\nContent-Type: " type "\n--b--\n"
+#define MDN(type)                                                                                  \
+	"Content-Type: multipart/report; boundary=b\n\n--b\n\nx\n--b\n"                            \
+	"Content-Type: message/disposition-notification\n\nFinal-Recipient: "                      \
+	"rfc822;disposition:x\n"                                                                   \
+	"Disposition: automatic-action/MDN-sent-automatically;" type "\n--b--\n"
+
+/* The worst of all recipients; named after what came back. */
+static void test_report_classes(void)
+{
+	check_class(REPORT("Action: delivered\n"), "REPORT.IPM.NOTE.DR", false);
+	check_class(REPORT("\nAction: relayed\n\nAction: failed\n"), "REPORT.IPM.NOTE.NDR", false);
+	check_class(REPORT("\nAction: expanded\n\nACTION: Delayed\n"), "REPORT.IPM.NOTE.DELAYED",
+		false);
+	check_class(REPORT("X-Action: delivered\n"), "REPORT.IPM.NOTE.NDR", false);
+	check_class(REPORT("Action: failed\n") RETURNED("text/plain\n\nx"), "REPORT.IPM.NOTE.NDR",
+		false);
+	check_class(REPORT("Action: failed\n")
+			    RETURNED("application/pkcs7-mime; smime-type=signed-data\n\nx"),
+		"REPORT.IPM.NOTE.SMIME.NDR", false);
+	check_class(REPORT("Action: delivered\n")
+			    RETURNED("multipart/signed; boundary=c\n\n--c\n\nx\n--c--"),
+		"REPORT.IPM.NOTE.SMIME.MULTIPARTSIGNED.DR", false);
+	check_class(REPORT("Action: failed\n")
+			    RETURNED("multipart/alternative; boundary=c\n\n--c\n\nx\n--c\n"
+				     "Content-Type: text/calendar; method=REQUEST\n\nx\n--c--"),
+		"REPORT.IPM.SCHEDULE.MEETING.REQUEST.NDR", false);
+	check_class(
+		REPORT("Action: failed\n") "--b\nContent-Type: text/rfc822-headers\n\n"
+					   "Content-Type: multipart/signed; boundary=c\n--b--\n",
+		"REPORT.IPM.NOTE.SMIME.MULTIPARTSIGNED.NDR", false);
+	check_class(REPORT("Action: failed\n") "--b\nContent-Type: text/rfc822-headers\n\n"
+					       "Subject: x\n--b--\n",
+		"REPORT.IPM.NOTE.NDR", false);
+	/* A report of a report is one of an ordinary message. */
+	check_class(REPORT("Action: failed\n") RETURNED("multipart/report; boundary=c\n\n--c\n\nx"),
+		"REPORT.IPM.NOTE.NDR", false);
+	check_class(MDN("displayed"), "REPORT.IPM.NOTE.IPNRN", false);
+	check_class(MDN("  deleted"), "REPORT.IPM.NOTE.IPNNRN", false);
+	check_class(MDN("processed/error,deleted"), "REPORT.IPM.NOTE.IPNRN", false);
+	check_class(
+		"Content-Type: multipart/report; boundary=b\n\n--b\n\nx\n--b--", "IPM.Note", false);
+}
+
+static void test_other_classes(void)
+{
+	check_class("Content-Type: application/octet-stream; name=\"smime.p7m\"\n\nx",
+		"IPM.Note.SMIME", true);
+	check_class("Content-Type: application/octet-stream; name=\"smime.p7s\"\n\nx", "IPM.Note",
+		false);
+	check_class("Content-Type: application/pkcs7-mime; smime-type=compressed-data\n\nx",
+		"IPM.Note", false);
+	check_class("Content-Type: multipart/signed; boundary=b; "
+		    "protocol=\"application/pgp-signature\"\n\n--b\n\nx\n--b--",
+		"IPM.Note.SMIME.MultipartSigned", false);
+	check_class("Content-Class: Voice-CA\n\nx", "IPM.Note.Microsoft.Voicemail.UM.CA", false);
+	check_class("Content-Class: missedcall\n\nx", "IPM.Note.Microsoft.Missed.Voice", false);
+	check_class("Message-Context: voice-message\n\nx", "IPM.Note.Microsoft.Voicemail", false);
+	check_class("Content-Class: urn:content-classes:message\n\nx", "IPM.Note", false);
+}
+
 static void test_preview(void)
 {
 	struct buf raw = BUF_INIT;
@@ -549,5 +614,5 @@ static void test_memory(void)
 TEST_MAIN(TEST(test_subject), TEST(test_addresses), TEST(test_address_floods),
 	TEST(test_ids_and_dates), TEST(test_topics), TEST(test_conversations), TEST(test_bodies),
 	TEST(test_structure), TEST(test_names), TEST(test_inline), TEST(test_classes),
-	TEST(test_preview), TEST(test_code_pages), TEST(test_blob), TEST(test_limits),
-	TEST(test_memory))
+	TEST(test_report_classes), TEST(test_other_classes), TEST(test_preview),
+	TEST(test_code_pages), TEST(test_blob), TEST(test_limits), TEST(test_memory))
