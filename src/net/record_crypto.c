@@ -1,0 +1,349 @@
+/*
+ * The record layer's use of OpenSSL: one cipher context per suite and direction, one hash context
+ * per hash, all owned by the loop and none by a connection.
+ *
+ * Invariants: a context holds the key of at most one connection, the one in `holder`; the key is
+ * taken out of the state when the first record of a run is sealed or opened, and covered with zeros
+ * by record_crypto_rest(). Derived keys exist only in these contexts and, while they are made, on
+ * the stack. Writing a record needs a sequence number that no record had before; the caller counts,
+ * a nonce_set makes sure where there is one.
+ *
+ * Key and IV are derived together by two HMACs (RFC 8446, 7.1 and 7.3), written out over the hash:
+ * 1.2 us for SHA-384, a third of it for SHA-256. Keeping them with each connection would cost 88
+ * bytes more.
+ */
+#include <assert.h>
+#include <openssl/core_names.h>
+#include <openssl/evp.h>
+#include <openssl/kdf.h>
+#include <openssl/params.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "net/nonce_set.h"
+#include "net/record_internal.h"
+
+#define HASH_BLOCK_MAX 128u
+#define HASH_MAX       64u
+#define LABEL_MAX      12u
+
+enum hash { HASH_SHA256, HASH_SHA384, HASH_COUNT };
+
+static const struct suite {
+	const char *cipher, *digest;
+	enum hash hash;
+	uint8_t key_bytes, iv_bytes_12; /* iv_bytes_12: what the key block of 1.2 gives */
+} suites[RECORD_SUITE_END] = {
+	[RECORD_AES_128_GCM] = {"AES-128-GCM", "SHA256", HASH_SHA256, 16, 4},
+	[RECORD_AES_256_GCM] = {"AES-256-GCM", "SHA384", HASH_SHA384, 32, 4},
+	[RECORD_CHACHA20_POLY1305] = {"ChaCha20-Poly1305", "SHA256", HASH_SHA256, 32, 12},
+};
+
+static const struct {
+	const char *name;
+	size_t bytes, block;
+} hashes[HASH_COUNT] = {
+	[HASH_SHA256] = {"SHA256", 32, 64},
+	[HASH_SHA384] = {"SHA384", 48, 128},
+};
+
+struct direction {
+	EVP_CIPHER_CTX *ciphers[RECORD_SUITE_END];
+	const struct record_state *holder; /* whose key is in it; NULL: nobody's */
+	enum record_suite suite;           /* of holder */
+	uint8_t iv[RECORD_NONCE_BYTES];
+	uint64_t key_print; /* for nonces */
+};
+
+struct record_crypto {
+	struct direction way[2];
+	EVP_MD *digests[HASH_COUNT];
+	EVP_MD_CTX *hash;
+	bool hash_used[HASH_COUNT];
+	struct record_limits limits;
+	struct nonce_set *nonces;
+};
+
+/* ---- making it ---- */
+
+void record_crypto_free(struct record_crypto **cp)
+{
+	struct record_crypto *c = *cp;
+
+	*cp = NULL;
+	if (c == NULL)
+		return;
+	for (int way = 0; way < 2; way++) {
+		for (int i = 0; i < RECORD_SUITE_END; i++)
+			EVP_CIPHER_CTX_free(c->way[way].ciphers[i]);
+	}
+	EVP_MD_CTX_free(c->hash);
+	for (int i = 0; i < HASH_COUNT; i++)
+		EVP_MD_free(c->digests[i]);
+	secret_wipe(c, sizeof(*c));
+	mem_free(c);
+}
+
+static EVP_CIPHER_CTX *new_cipher(const char *name, enum record_way way)
+{
+	EVP_CIPHER *cipher = EVP_CIPHER_fetch(NULL, name, NULL);
+	EVP_CIPHER_CTX *x = EVP_CIPHER_CTX_new();
+	bool ok = cipher != NULL && x != NULL &&
+		  EVP_CipherInit_ex2(x, cipher, NULL, NULL, way == RECORD_WRITE, NULL) == 1;
+
+	EVP_CIPHER_free(cipher);
+	if (ok)
+		return x;
+	EVP_CIPHER_CTX_free(x);
+	return NULL;
+}
+
+int record_crypto_new(struct record_crypto **ret, struct err *err)
+{
+	CLEANUP(record_crypto_free) struct record_crypto *c = x_new(struct record_crypto);
+
+	c->limits = (struct record_limits){RECORD_UPDATES_PER_MINUTE, RECORD_UPDATE_AFTER};
+	for (int way = RECORD_READ; way <= RECORD_WRITE; way++) {
+		for (int i = RECORD_SUITE_NONE + 1; i < RECORD_SUITE_END; i++) {
+			c->way[way].ciphers[i] = new_cipher(suites[i].cipher, (enum record_way)way);
+			if (c->way[way].ciphers[i] == NULL)
+				return err_set(
+					err, ERR_INTERNAL, "OpenSSL has no %s", suites[i].cipher);
+		}
+	}
+	c->hash = EVP_MD_CTX_new();
+	for (int i = 0; i < HASH_COUNT; i++) {
+		c->digests[i] = EVP_MD_fetch(NULL, hashes[i].name, NULL);
+		if (c->digests[i] == NULL || c->hash == NULL)
+			return err_set(err, ERR_INTERNAL, "OpenSSL has no %s", hashes[i].name);
+	}
+	*ret = TAKE(c);
+	return 0;
+}
+
+void record_crypto_set_limits(
+	struct record_crypto *c, uint32_t updates_per_minute, uint32_t update_after)
+{
+	c->limits = (struct record_limits){updates_per_minute, update_after};
+}
+
+const struct record_limits *record_crypto_limits(const struct record_crypto *c)
+{
+	return &c->limits;
+}
+
+void record_crypto_watch_nonces(struct record_crypto *c, struct nonce_set *nonces)
+{
+	c->nonces = nonces;
+}
+
+/* ---- keys ---- */
+
+size_t record_secret_bytes(enum record_suite suite)
+{
+	return hashes[suites[suite].hash].bytes;
+}
+
+/* These fail only when memory fails inside OpenSSL, or by a mistake of ours. */
+static void must(int rc)
+{
+	assert(rc == 1);
+}
+
+/* HMAC(secret, info || 1), the first and only block of HKDF-Expand. */
+static void expand(struct record_crypto *c, enum hash hash, const uint8_t *secret,
+	const uint8_t *info, size_t info_len, uint8_t ret[HASH_MAX])
+{
+	static const uint8_t one = 1;
+	size_t block = hashes[hash].block, bytes = hashes[hash].bytes;
+	uint8_t pad[HASH_BLOCK_MAX];
+
+	for (size_t i = 0; i < block; i++)
+		pad[i] = (uint8_t)((i < bytes ? secret[i] : 0) ^ 0x36);
+	must(EVP_DigestInit_ex2(c->hash, c->digests[hash], NULL));
+	must(EVP_DigestUpdate(c->hash, pad, block));
+	must(EVP_DigestUpdate(c->hash, info, info_len));
+	must(EVP_DigestUpdate(c->hash, &one, 1));
+	must(EVP_DigestFinal_ex(c->hash, ret, NULL));
+	for (size_t i = 0; i < block; i++)
+		pad[i] ^= 0x36 ^ 0x5c;
+	must(EVP_DigestInit_ex2(c->hash, c->digests[hash], NULL));
+	must(EVP_DigestUpdate(c->hash, pad, block));
+	must(EVP_DigestUpdate(c->hash, ret, bytes));
+	must(EVP_DigestFinal_ex(c->hash, ret, NULL));
+	secret_wipe(pad, sizeof(pad));
+	c->hash_used[hash] = true;
+}
+
+/* HKDF-Expand-Label with an empty context, RFC 8446, 7.1; len at most that of the hash. */
+static void expand_label(struct record_crypto *c, enum hash hash, const uint8_t *secret,
+	const char *label, size_t len, uint8_t *ret)
+{
+	size_t label_len = strlen(label);
+	uint8_t info[4 + 6 + LABEL_MAX], full[HASH_MAX];
+
+	info[0] = 0;
+	info[1] = (uint8_t)len;
+	info[2] = (uint8_t)(6 + label_len);
+	memcpy(info + 3, "tls13 ", 6);
+	memcpy(info + 9, label, label_len);
+	info[9 + label_len] = 0;
+	expand(c, hash, secret, info, 10 + label_len, full);
+	memcpy(ret, full, len);
+	secret_wipe(full, sizeof(full));
+}
+
+void record_crypto_advance(struct record_crypto *c, enum record_suite suite, uint8_t *secret)
+{
+	enum hash hash = suites[suite].hash;
+
+	expand_label(c, hash, secret, "traffic upd", hashes[hash].bytes, secret);
+}
+
+int record_init_12(struct record_state *s, enum record_suite suite, const uint8_t *master,
+	const uint8_t *client_random, const uint8_t *server_random, bool server, struct err *err)
+{
+	const struct suite *x = &suites[suite];
+	size_t need = 2 * ((size_t)x->key_bytes + x->iv_bytes_12);
+	uint8_t block[2 * (32 + 12)], label[13 + 64];
+	EVP_KDF *kdf = EVP_KDF_fetch(NULL, "TLS1-PRF", NULL);
+	EVP_KDF_CTX *k = kdf != NULL ? EVP_KDF_CTX_new(kdf) : NULL;
+	char digest[8];
+	uint8_t secret[48];
+	OSSL_PARAM params[4];
+	const uint8_t *keys[2], *ivs[2];
+	int ok;
+
+	(void)snprintf(digest, sizeof(digest), "%s", x->digest);
+	memcpy(secret, master, sizeof(secret));
+	memcpy(label, "key expansion", 13);
+	memcpy(label + 13, server_random, 32);
+	memcpy(label + 45, client_random, 32);
+	params[0] = OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest, 0);
+	params[1] = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SECRET, secret, 48);
+	params[2] = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SEED, label, sizeof(label));
+	params[3] = OSSL_PARAM_construct_end();
+	ok = k != NULL && EVP_KDF_derive(k, block, need, params) == 1;
+	EVP_KDF_CTX_free(k);
+	EVP_KDF_free(kdf);
+	secret_wipe(secret, sizeof(secret));
+	if (!ok)
+		return err_set(err, ERR_INTERNAL, "OpenSSL has no PRF of TLS 1.2");
+	*s = (struct record_state){.version = RECORD_TLS_1_2, .suite = (uint8_t)suite};
+	/* The client's comes first; what the server reads is what the client writes. */
+	keys[0] = block;
+	keys[1] = block + x->key_bytes;
+	ivs[0] = block + 2 * (size_t)x->key_bytes;
+	ivs[1] = ivs[0] + x->iv_bytes_12;
+	memcpy(s->key.read_key, keys[!server], x->key_bytes);
+	memcpy(s->key.write_key, keys[server], x->key_bytes);
+	memcpy(s->key.read_iv, ivs[!server], x->iv_bytes_12);
+	memcpy(s->key.write_iv, ivs[server], x->iv_bytes_12);
+	secret_wipe(block, sizeof(block));
+	return 0;
+}
+
+/* ---- one record ---- */
+
+/* The connection's key goes into the context of its suite. */
+static void take_key(struct record_crypto *c, const struct record_state *s, enum record_way way)
+{
+	struct direction *d = &c->way[way];
+	const struct suite *x = &suites[s->suite];
+	uint8_t key[32];
+
+	if (d->holder != NULL && d->suite != s->suite)
+		record_crypto_rest(c);
+	if (s->version == RECORD_TLS_1_3) {
+		const uint8_t *secret = way == RECORD_READ ? s->secret.read : s->secret.write;
+
+		expand_label(c, x->hash, secret, "key", x->key_bytes, key);
+		expand_label(c, x->hash, secret, "iv", RECORD_NONCE_BYTES, d->iv);
+	} else {
+		memcpy(key, way == RECORD_READ ? s->key.read_key : s->key.write_key, x->key_bytes);
+		memcpy(d->iv, way == RECORD_READ ? s->key.read_iv : s->key.write_iv,
+			RECORD_NONCE_BYTES);
+	}
+	must(EVP_CipherInit_ex2(d->ciphers[s->suite], NULL, key, d->iv, -1, NULL));
+	if (c->nonces != NULL && way == RECORD_WRITE)
+		d->key_print = nonce_set_print(c->nonces, key, x->key_bytes);
+	secret_wipe(key, sizeof(key));
+	d->holder = s;
+	d->suite = (enum record_suite)s->suite;
+}
+
+void record_crypto_forget(struct record_crypto *c, enum record_way way)
+{
+	/* The key stays in its context until the next one covers it, or rest(): hence no change of
+	 * holder to NULL, which would make rest() believe that nothing is there. */
+	static const struct record_state nobody;
+
+	if (c->way[way].holder != NULL)
+		c->way[way].holder = &nobody;
+}
+
+void record_crypto_rest(struct record_crypto *c)
+{
+	static const uint8_t zeros[32];
+
+	for (int way = RECORD_READ; way <= RECORD_WRITE; way++) {
+		struct direction *d = &c->way[way];
+
+		if (d->holder == NULL)
+			continue;
+		must(EVP_CipherInit_ex2(d->ciphers[d->suite], NULL, zeros, zeros, -1, NULL));
+		secret_wipe(d->iv, sizeof(d->iv));
+		d->holder = NULL;
+	}
+	for (int i = 0; i < HASH_COUNT; i++) {
+		if (c->hash_used[i])
+			must(EVP_DigestInit_ex2(c->hash, c->digests[i], NULL));
+		c->hash_used[i] = false;
+	}
+}
+
+/* RFC 8446, 5.3; RFC 5288, 3; RFC 7905, 2. */
+static void make_nonce(const struct direction *d, uint32_t seq, const uint8_t *explicit_nonce,
+	uint8_t ret[RECORD_NONCE_BYTES])
+{
+	memcpy(ret, d->iv, RECORD_NONCE_BYTES);
+	if (explicit_nonce != NULL) {
+		memcpy(ret + 4, explicit_nonce, 8);
+		return;
+	}
+	for (int i = 0; i < 4; i++)
+		ret[11 - i] ^= (uint8_t)(seq >> (8 * i));
+}
+
+bool record_crypto_run(struct record_crypto *c, const struct record_state *s, enum record_way way,
+	uint32_t seq, const uint8_t *explicit_nonce, const uint8_t *aad, size_t aad_len,
+	const uint8_t *in, size_t len, uint8_t *out)
+{
+	struct direction *d = &c->way[way];
+	EVP_CIPHER_CTX *x = d->ciphers[s->suite];
+	uint8_t nonce[RECORD_NONCE_BYTES], tag[RECORD_TAG_BYTES];
+	bool write = way == RECORD_WRITE, ok;
+	int n = 0, rest = 0;
+
+	if (d->holder != s)
+		take_key(c, s, way);
+	make_nonce(d, seq, explicit_nonce, nonce);
+	if (write && c->nonces != NULL)
+		nonce_set_add(c->nonces, d->key_print, nonce, sizeof(nonce));
+	must(EVP_CipherInit_ex2(x, NULL, NULL, nonce, -1, NULL));
+	if (!write) {
+		/* Out of the way: the plain text may come to lie where the tag is. */
+		memcpy(tag, in + len, sizeof(tag));
+		must(EVP_CIPHER_CTX_ctrl(x, EVP_CTRL_AEAD_SET_TAG, sizeof(tag), tag));
+	}
+	must(EVP_CipherUpdate(x, NULL, &n, aad, (int)aad_len));
+	must(EVP_CipherUpdate(x, out, &n, in, (int)len));
+	ok = EVP_CipherFinal_ex(x, out + n, &rest) == 1;
+	if (write) {
+		must(ok);
+		must(EVP_CIPHER_CTX_ctrl(x, EVP_CTRL_AEAD_GET_TAG, sizeof(tag), out + len));
+	}
+	return ok;
+}
