@@ -76,6 +76,9 @@ void eas_watch_check(struct eas_server *server, struct arena *arena, const struc
 /* The answer for a certain change, from memory alone (WATCH_MARK_CHANGED only; Ping). */
 void eas_watch_answer(struct eas_server *server, struct arena *arena, const struct watch_view *view,
 	struct eas_reply *reply);
+/* The cookie of a watch that is parked again without a request: the one it had. */
+void eas_watch_cookie(
+	const struct watch_known *known, uint8_t cookie[IPC_COOKIE_MAX], uint8_t *ret_len);
 /*
  * A new engine is told of a watch by a front: builds and registers the watch named by the cookie,
  * checks it (fully only when the owner's seq moved). ANSWER: wake with it; WAIT: park again under

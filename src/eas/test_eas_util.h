@@ -80,7 +80,7 @@ static inline struct world *world_new(const char *config)
 		.body_inline_max = 4096,
 		.cache_kib = 2048,
 		.mmap_bytes = 1 << 26};
-	struct watch_options watch_options = {15, on_marked, on_ended, on_stale, w};
+	struct watch_options watch_options = {15, 0, on_marked, on_ended, on_stale, w};
 	struct err err = ERR_INIT;
 
 	log_setup("test", LOG_LEVEL_ERROR);

@@ -119,6 +119,23 @@ void eas_wait_cookie(
 	call->reply->cookie_len = sizeof(cookie);
 }
 
+void eas_watch_cookie(
+	const struct watch_known *known, uint8_t cookie[IPC_COOKIE_MAX], uint8_t *ret_len)
+{
+	struct wait_cookie made = {
+		.user = known->user.v,
+		.device = known->device.v,
+		.user_epoch = known->user_epoch,
+		.device_epoch = known->device_epoch,
+		.heartbeat_s = known->heartbeat_s,
+		.kind = (uint8_t)known->kind,
+		.clean_seq = known->seen_seq,
+	};
+
+	memcpy(cookie, &made, sizeof(made));
+	*ret_len = sizeof(made);
+}
+
 bool eas_hold(struct eas_call *call, enum watch_kind kind, const struct watch_folder *folders,
 	size_t count, uint32_t heartbeat_s)
 {

@@ -314,6 +314,8 @@ static size_t counters(void *owner, struct admin_counter *out, size_t max)
 	n = add_counter(out, n, max, "workers_busy", workers_running(e->workers));
 	n = add_counter(out, n, max, "workers_waiting", workers_waiting(e->workers));
 	n = add_counter(out, n, max, "watches", watches_count(e->watches));
+	n = add_counter(out, n, max, "watches_remembered", watches_remembered_count(e->watches));
+	n = add_counter(out, n, max, "pings_known", e->pings_known);
 	n = add_counter(out, n, max, "lmtp_connections", lmtp_server_connections(p->lmtp));
 	submit_queue_read_counters(p->queue, &queue);
 	n = add_counter(out, n, max, "relay_sent", queue.sent);

@@ -40,6 +40,7 @@ int engine_init(struct engine *e, struct loop *loop, struct store *store, struct
 		.loop = loop};
 	const struct watch_options watch_options = {
 		.flag_wake_delay_s = (uint32_t)settings->push_flag_wake_delay_s,
+		.remember_max = (uint32_t)settings->push_remember_max,
 		.on_marked = push_on_marked,
 		.on_ended = push_on_ended,
 		.on_stale = push_on_stale,
@@ -56,6 +57,7 @@ int engine_init(struct engine *e, struct loop *loop, struct store *store, struct
 	e->lanes = lanes_new(MAX(pool.threads / 2, 1), LANE_WAITING_MAX, errand_start);
 	e->stats = stats_new(e);
 	e->push = push_new(e);
+	known_init(e);
 	e->watches = watches_new(&watch_options);
 	eas_server_init(&e->eas, store, e->watches, settings);
 	loop_set_round_end(loop, "engine_round_end", fronts_round_end, e);
@@ -88,6 +90,7 @@ void engine_deinit(struct engine *e)
 	stats_free(&e->stats);
 	push_free(&e->push);
 	watches_free(&e->watches);
+	buf_deinit(&e->print_scratch);
 	map_free(&e->errands);
 	lanes_free(&e->lanes);
 	settings_unref(&e->settings);
@@ -98,7 +101,8 @@ void engine_set_settings(struct engine *e, const struct settings *settings)
 	const struct settings *old = e->settings;
 
 	e->settings = settings_ref(settings);
-	watches_set_flag_delay(e->watches, (uint32_t)settings->push_flag_wake_delay_s);
+	watches_set_limits(e->watches, (uint32_t)settings->push_flag_wake_delay_s,
+		(uint32_t)settings->push_remember_max);
 	settings_unref(&old);
 }
 

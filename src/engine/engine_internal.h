@@ -88,6 +88,8 @@ struct errand {
 	int64_t auth_until_at;
 	struct err err;
 	struct eas_reply reply;
+	bool printed;             /* print is set: once parked, it may be known again */
+	struct watch_print print; /* of all that it says */
 	uint64_t sent, credit;
 };
 
@@ -105,6 +107,9 @@ struct engine {
 	struct lanes *lanes;
 	struct push *push;
 	struct stats *stats;
+	uint8_t print_keys[2][16]; /* known.c */
+	struct buf print_scratch;
+	_Atomic uint64_t pings_known;
 	bool stopping;
 };
 
@@ -156,6 +161,14 @@ void push_publish(const struct change_event *events, size_t count, void *owner);
 /* The request's reply says WAIT: parks it, or checks again; takes the request. */
 void push_wait(struct errand **r);
 void push_register(struct engine *e, struct front *front, const struct ipc_register *reg);
+
+/* ---- phones that come back (known.c) ---- */
+
+void known_init(struct engine *e);
+/* False: no request that could be known. */
+bool known_print(struct engine *e, const struct ipc_request *frame, struct watch_print *ret);
+/* True: it is, and parked. */
+bool known_park(struct engine *e, const struct watch_print *print, const struct ipc_handle *handle);
 
 /* ---- the rest ---- */
 

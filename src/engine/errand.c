@@ -417,12 +417,19 @@ static bool refuse_at_once(struct errand **rp)
 void errand_begin(struct engine *e, struct front *front, const struct ipc_request *frame)
 {
 	struct errand *r = find(e, &frame->handle);
+	struct watch_print print;
+	bool printed;
 
 	if (r != NULL) { /* the front's bug; two under one name cannot be */
 		log_error(NULL, "request_refused", F_STR("result", "its handle is in use"));
 		return;
 	}
+	printed = known_print(e, frame, &print);
+	if (printed && known_park(e, &print, &frame->handle))
+		return;
 	r = errand_new(e, front, &frame->handle);
+	r->printed = printed;
+	r->print = print;
 	copy_head(r, frame);
 	e->uploads += r->http.body_follows;
 	if (refuse_at_once(&r))

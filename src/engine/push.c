@@ -374,6 +374,9 @@ void push_wait(struct errand **rp)
 		.cookie_len = r->reply.cookie_len};
 
 	memcpy(p.cookie, r->reply.cookie, sizeof(p.cookie));
+	if (r->printed && p.renew_for_s > 0)
+		watch_set_print(r->engine->watches, p.watch, &r->print,
+			clock_now_ms() + (int64_t)p.renew_for_s * 1000);
 	park(r->engine, &p, rp);
 	errand_free(rp);
 }

@@ -377,7 +377,7 @@ static void test_flags_wake_after_their_delay(void)
 	struct change_event read = {.owner = {5}, .folder = {2}, .kinds = CHANGE_READ, .seq = 1};
 
 	world_open();
-	watches_set_flag_delay(world.engine.watches, 1);
+	watches_set_limits(world.engine.watches, 1, 100);
 	world_request(1, EAS "?Ping=5", "Basic good", "");
 	expect_parked(1);
 	atomic_store(&world.delivered[5], 1);

@@ -143,6 +143,13 @@ void eas_watch_answer(struct eas_server *server, struct arena *arena, const stru
 	answer(reply, "changed");
 }
 
+void eas_watch_cookie(
+	const struct watch_known *known, uint8_t cookie[IPC_COOKIE_MAX], uint8_t *ret_len)
+{
+	cookie[0] = (uint8_t)known->user.v;
+	*ret_len = 1;
+}
+
 void eas_watch_restore(struct eas_server *server, struct arena *arena,
 	const struct ipc_register *reg, struct eas_reply *reply)
 {

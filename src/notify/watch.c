@@ -1,14 +1,14 @@
 /*
  * The life of watches: begin, check, park, end. What a change event does to them is in
- * watch_publish.c.
+ * watch_publish.c, how a phone that comes back is known in watch_memory.c.
  *
  * A normal case: a worker begins the watch of a Ping (CHECKING), looks into each folder, and the
  * loop parks it under its handle (PARKED). A delivery marks it (MARKED), on_marked makes the engine
  * call watch_check_begin() (CHECKING again), and either the answer goes out after watch_end(), or
  * watch_park() takes it back.
  *
- * Invariants: a device has at most one watch. by_handle holds exactly those which were parked once.
- * A watch in PARKED has no marks. Calls to the outside are made without the lock. Threads: any.
+ * Invariants: a device has at most one watch. by_handle holds exactly those which are held. A watch
+ * in PARKED has no marks. Calls to the outside are made without the lock. Threads: any.
  */
 #include "notify/watch.h"
 
@@ -20,9 +20,9 @@
 #include "base/mem.h"
 #include "notify/watch_internal.h"
 
-/* With its folders' entries (64 bytes each) this is what a parked phone costs in the engine. */
+/* With its packed folders and the slots of the tables this is what a parked phone costs in the
+ * engine. */
 static_assert(sizeof(struct watch) <= 192, "a watch is kept small");
-static_assert(sizeof(struct watch_entry) <= 64, "a watched folder is kept small");
 
 static uint64_t handle_hash(const struct ipc_handle *h)
 {
@@ -50,11 +50,14 @@ static uint64_t hash_by_handle(const struct watch_link *link)
 	return handle_hash(&WATCH_OF(link, const struct watch, by_handle)->handle);
 }
 
-static uint64_t hash_by_folder(const struct watch_link *link)
+static uint64_t hash_by_print(const struct watch_link *link)
 {
-	const struct watch_entry *e = WATCH_OF(link, const struct watch_entry, by_folder);
+	return WATCH_OF(link, const struct watch, by_print)->print.a;
+}
 
-	return watch_hash(e->owner.v, e->folder.v);
+static uint64_t hash_guest(const struct watch_link *link)
+{
+	return watch_hash(WATCH_OF(link, const struct watch_guest, by_owner)->owner.v, 0);
 }
 
 struct watches *watches_new(const struct watch_options *options)
@@ -67,22 +70,50 @@ struct watches *watches_new(const struct watch_options *options)
 	watch_index_init(&w->by_user, hash_by_user);
 	watch_index_init(&w->by_device, hash_by_device);
 	watch_index_init(&w->by_handle, hash_by_handle);
-	watch_index_init(&w->by_folder, hash_by_folder);
+	watch_index_init(&w->by_print, hash_by_print);
+	watch_index_init(&w->guests, hash_guest);
 	list_init(&w->timers);
+	list_init(&w->remembered);
 	return w;
 }
 
-/* With the lock. */
-static void remove_watch(struct watches *w, struct watch *watch)
+void watch_hold(struct watches *w, struct watch *watch, const struct ipc_handle *handle)
 {
-	for (uint32_t i = 0; i < watch->entry_count; i++)
-		watch_index_remove(&w->by_folder, &watch->entries[i].by_folder);
+	watch_let_go(w, watch);
+	watch->handle = *handle;
+	watch->held = true;
+	watch_index_add(&w->by_handle, &watch->by_handle);
+}
+
+void watch_let_go(struct watches *w, struct watch *watch)
+{
+	if (watch->held)
+		watch_index_remove(&w->by_handle, &watch->by_handle);
+	watch->held = false;
+}
+
+static void remove_guests(struct watches *w, struct watch *watch)
+{
+	while (watch->guests != NULL) {
+		struct watch_guest *guest = watch->guests;
+
+		watch->guests = guest->next;
+		watch_index_remove(&w->guests, &guest->by_owner);
+		mem_free(guest);
+	}
+}
+
+void watch_remove(struct watches *w, struct watch *watch)
+{
+	remove_guests(w, watch);
+	watch_let_go(w, watch);
+	watch_forget_print(w, watch);
 	watch_index_remove(&w->by_id, &watch->by_id);
 	watch_index_remove(&w->by_user, &watch->by_user);
 	watch_index_remove(&w->by_device, &watch->by_device);
-	watch_index_remove(&w->by_handle, &watch->by_handle);
-	list_remove(&watch->timer);
-	mem_free(watch->entries);
+	list_remove(&watch->queue);
+	if (watch->state == WATCH_REMEMBERED)
+		w->remembered_count--;
 	mem_free(watch);
 }
 
@@ -92,26 +123,30 @@ void watches_free(struct watches **w)
 		return;
 	for (size_t i = 0; i < (*w)->by_id.slot_count; i++) {
 		while ((*w)->by_id.slots[i] != NULL)
-			remove_watch(*w, WATCH_OF((*w)->by_id.slots[i], struct watch, by_id));
+			watch_remove(*w, WATCH_OF((*w)->by_id.slots[i], struct watch, by_id));
 	}
 	watch_index_deinit(&(*w)->by_id);
 	watch_index_deinit(&(*w)->by_user);
 	watch_index_deinit(&(*w)->by_device);
 	watch_index_deinit(&(*w)->by_handle);
-	watch_index_deinit(&(*w)->by_folder);
+	watch_index_deinit(&(*w)->by_print);
+	watch_index_deinit(&(*w)->guests);
 	(void)pthread_mutex_destroy(&(*w)->lock);
 	mem_free(*w);
 	*w = NULL;
 }
 
-void watches_set_flag_delay(struct watches *w, uint32_t flag_wake_delay_s)
+void watches_set_limits(struct watches *w, uint32_t flag_wake_delay_s, uint32_t remember_max)
 {
 	(void)pthread_mutex_lock(&w->lock);
 	w->options.flag_wake_delay_s = flag_wake_delay_s;
+	w->options.remember_max = remember_max;
+	while (!list_empty(&w->remembered))
+		watch_remove(w, LIST_ENTRY(w->remembered.next, struct watch, queue));
 	(void)pthread_mutex_unlock(&w->lock);
 }
 
-static struct watch *find_id(struct watches *w, struct watch_id id)
+struct watch *watch_find_id(struct watches *w, struct watch_id id)
 {
 	for (struct watch_link *l = watch_index_chain(&w->by_id, watch_hash(id.v, 0)); l != NULL;
 		l = l->next) {
@@ -135,7 +170,7 @@ static struct watch *find_device(struct watches *w, struct device_id device)
 	return NULL;
 }
 
-static struct watch *find_handle(struct watches *w, const struct ipc_handle *handle)
+struct watch *watch_find_handle(struct watches *w, const struct ipc_handle *handle)
 {
 	for (struct watch_link *l = watch_index_chain(&w->by_handle, handle_hash(handle));
 		l != NULL; l = l->next) {
@@ -147,37 +182,69 @@ static struct watch *find_handle(struct watches *w, const struct ipc_handle *han
 	return NULL;
 }
 
-static bool has_handle(const struct watch *watch)
-{
-	return watch->by_handle.pprev != NULL;
-}
-
+/* With its folders, in one piece. */
 static struct watch *new_watch(const struct watch_spec *spec)
 {
-	struct watch *watch = x_new(struct watch);
+	struct buf packed = BUF_INIT;
+	struct watch *watch;
 
-	list_init(&watch->timer);
+	watch_folders_pack(&packed, spec->user, spec->folders, spec->folder_count);
+	watch = x_calloc(1, sizeof(*watch) + packed.len);
+	list_init(&watch->queue);
 	watch->kind = (uint8_t)spec->kind;
 	watch->state = WATCH_CHECKING;
 	watch->user = spec->user;
 	watch->device = spec->device;
 	watch->user_epoch = spec->user_epoch;
 	watch->device_epoch = spec->device_epoch;
-	watch->heartbeat_s = spec->heartbeat_s;
+	watch->heartbeat_s = (uint16_t)MIN(spec->heartbeat_s, UINT16_MAX);
 	watch->hierarchy = spec->hierarchy;
-	watch->entry_count = (uint32_t)spec->folder_count;
-	watch->entries = x_calloc(MAX(spec->folder_count, 1), sizeof(*watch->entries));
-	for (size_t i = 0; i < spec->folder_count; i++) {
-		struct watch_entry *e = &watch->entries[i];
-
-		e->watch = watch;
-		e->owner = spec->folders[i].owner;
-		e->folder = spec->folders[i].folder;
-		e->cutoff_at = spec->folders[i].cutoff_at;
-		e->item_class = spec->folders[i].item_class;
-		e->exact = spec->folders[i].exact;
-	}
+	watch->packed_len = (uint32_t)packed.len;
+	if (packed.len > 0)
+		memcpy(watch->packed, packed.data, packed.len);
+	buf_deinit(&packed);
 	return watch;
+}
+
+static bool has_guest(const struct watch *watch, struct owner_id owner)
+{
+	for (const struct watch_guest *g = watch->guests; g != NULL; g = g->next) {
+		if (g->owner.v == owner.v)
+			return true;
+	}
+	return false;
+}
+
+/* With the lock: into all tables. */
+static void add_watch(struct watches *w, struct watch *watch)
+{
+	struct watch_folders it;
+	struct watch_folder f;
+
+	watch->id = ++w->last_id;
+	watch_index_add(&w->by_id, &watch->by_id);
+	watch_index_add(&w->by_user, &watch->by_user);
+	watch_index_add(&w->by_device, &watch->by_device);
+	watch_folders_begin(&it, watch->packed, watch->packed_len, watch->user);
+	while (watch_folders_next(&it, &f)) {
+		struct watch_guest *guest;
+
+		if (f.owner.v == watch->user.v || has_guest(watch, f.owner))
+			continue;
+		guest = x_new(struct watch_guest);
+		guest->owner = f.owner;
+		guest->watch = watch;
+		guest->next = watch->guests;
+		watch->guests = guest;
+		watch_index_add(&w->guests, &guest->by_owner);
+	}
+}
+
+/* One from before the engine's start has come late when its device has begun another since. */
+static bool may_replace(const struct watch *older, const struct ipc_handle *handle)
+{
+	return older->state == WATCH_REMEMBERED ||
+	       (older->held && ipc_handle_eq(&older->handle, handle));
 }
 
 struct watch_id watch_begin(struct watches *w, const struct watch_spec *spec)
@@ -190,27 +257,21 @@ struct watch_id watch_begin(struct watches *w, const struct watch_spec *spec)
 
 	(void)pthread_mutex_lock(&w->lock);
 	older = find_device(w, spec->device);
-	if (older != NULL && spec->replaces != NULL &&
-		!(has_handle(older) && ipc_handle_eq(&older->handle, spec->replaces))) {
+	if (older != NULL && spec->replaces != NULL && !may_replace(older, spec->replaces)) {
 		(void)pthread_mutex_unlock(&w->lock);
-		mem_free(watch->entries);
 		mem_free(watch);
 		return (struct watch_id){0};
 	}
 	if (older != NULL) {
 		/* One that never parked belongs to a request under way, which finds out when it
 		 * wants to park. */
-		tell = has_handle(older) && spec->replaces == NULL;
+		tell = older->held && spec->replaces == NULL;
 		ended = older->handle;
 		ended_kind = older->kind;
-		remove_watch(w, older);
+		watch_remove(w, older);
 	}
-	watch->id = id.v = ++w->last_id;
-	watch_index_add(&w->by_id, &watch->by_id);
-	watch_index_add(&w->by_user, &watch->by_user);
-	watch_index_add(&w->by_device, &watch->by_device);
-	for (uint32_t i = 0; i < watch->entry_count; i++)
-		watch_index_add(&w->by_folder, &watch->entries[i].by_folder);
+	add_watch(w, watch);
+	id.v = watch->id;
 	(void)pthread_mutex_unlock(&w->lock);
 	if (tell && w->options.on_ended != NULL)
 		w->options.on_ended(&ended, ended_kind, w->options.owner);
@@ -222,7 +283,7 @@ void watch_checked(struct watches *w, struct watch_id id, struct owner_id user, 
 	struct watch *watch;
 
 	(void)pthread_mutex_lock(&w->lock);
-	watch = find_id(w, id);
+	watch = watch_find_id(w, id);
 	if (watch != NULL && watch->user.v == user.v)
 		watch->seen_seq = MAX(watch->seen_seq, seq);
 	(void)pthread_mutex_unlock(&w->lock);
@@ -230,9 +291,13 @@ void watch_checked(struct watches *w, struct watch_id id, struct owner_id user, 
 
 static void clear_marks(struct watch *watch)
 {
+	struct watch_folders it;
+	struct watch_folder f;
+
 	watch->marks = 0;
-	for (uint32_t i = 0; i < watch->entry_count; i++)
-		watch->entries[i].changed = false;
+	watch_folders_begin(&it, watch->packed, watch->packed_len, watch->user);
+	while (watch_folders_next(&it, &f))
+		watch_folders_set_changed(&it, false);
 }
 
 bool watch_park(struct watches *w, struct watch_id id, const struct ipc_handle *handle,
@@ -242,14 +307,12 @@ bool watch_park(struct watches *w, struct watch_id id, const struct ipc_handle *
 	bool parked, stale = false;
 
 	(void)pthread_mutex_lock(&w->lock);
-	watch = find_id(w, id);
+	watch = watch_find_id(w, id);
 	*ret_marks = watch != NULL ? watch->marks : 0;
 	parked = watch != NULL && watch->marks == 0;
 	if (parked) {
 		assert(watch->state == WATCH_CHECKING);
-		watch_index_remove(&w->by_handle, &watch->by_handle);
-		watch->handle = *handle;
-		watch_index_add(&w->by_handle, &watch->by_handle);
+		watch_hold(w, watch, handle);
 		watch->state = WATCH_PARKED;
 		stale = watch->stale;
 		send(arg);
@@ -268,11 +331,11 @@ bool watch_end(struct watches *w, struct watch_id id, struct ipc_handle *ret_han
 	struct watch *watch;
 
 	(void)pthread_mutex_lock(&w->lock);
-	watch = find_id(w, id);
+	watch = watch_find_id(w, id);
 	if (watch != NULL && ret_handle != NULL)
 		*ret_handle = watch->handle;
 	if (watch != NULL)
-		remove_watch(w, watch);
+		watch_remove(w, watch);
 	(void)pthread_mutex_unlock(&w->lock);
 	return watch != NULL;
 }
@@ -285,10 +348,10 @@ void watch_end_held(struct watches *w, struct device_id device)
 
 	(void)pthread_mutex_lock(&w->lock);
 	watch = find_device(w, device);
-	if (watch != NULL && watch->kind == WATCH_SYNC && has_handle(watch)) {
+	if (watch != NULL && watch->kind == WATCH_SYNC && watch->held) {
 		tell = true;
 		ended = watch->handle;
-		remove_watch(w, watch);
+		watch_remove(w, watch);
 	}
 	(void)pthread_mutex_unlock(&w->lock);
 	if (tell && w->options.on_ended != NULL)
@@ -302,11 +365,9 @@ enum watch_rename watch_rename(
 	struct watch *watch;
 
 	(void)pthread_mutex_lock(&w->lock);
-	watch = find_handle(w, from);
+	watch = watch_find_handle(w, from);
 	if (watch != NULL && watch->state == WATCH_PARKED) {
-		watch_index_remove(&w->by_handle, &watch->by_handle);
-		watch->handle = *to;
-		watch_index_add(&w->by_handle, &watch->by_handle);
+		watch_hold(w, watch, to);
 		result = watch->stale ? WATCH_RENAMED_STALE : WATCH_RENAMED;
 	}
 	(void)pthread_mutex_unlock(&w->lock);
@@ -318,14 +379,16 @@ void watch_gone(struct watches *w, const struct ipc_handle *handle)
 	struct watch *watch;
 
 	(void)pthread_mutex_lock(&w->lock);
-	watch = find_handle(w, handle);
+	watch = watch_find_handle(w, handle);
 	if (watch != NULL)
-		remove_watch(w, watch);
+		watch_put_aside(w, watch, clock_now_ms());
 	(void)pthread_mutex_unlock(&w->lock);
 }
 
 void watch_front_gone(struct watches *w, uint32_t front)
 {
+	int64_t now_ms = clock_now_ms();
+
 	(void)pthread_mutex_lock(&w->lock);
 	for (size_t i = 0; i < w->by_handle.slot_count; i++) {
 		struct watch_link *link = w->by_handle.slots[i];
@@ -335,18 +398,37 @@ void watch_front_gone(struct watches *w, uint32_t front)
 
 			link = link->next;
 			if (watch->handle.front == front)
-				remove_watch(w, watch);
+				watch_put_aside(w, watch, now_ms);
 		}
 	}
 	(void)pthread_mutex_unlock(&w->lock);
 }
 
-static void fill_view(const struct watch *watch, struct arena *arena, struct watch_view *view)
+static void fill_folders(struct watch *watch, struct arena *arena, struct watch_view *view)
 {
-	struct watch_folder *folders =
-		arena_x_alloc(arena, MAX(watch->entry_count, 1) * sizeof(struct watch_folder));
-	uint32_t *changed = arena_x_alloc(arena, MAX(watch->entry_count, 1) * sizeof(uint32_t));
+	struct watch_folders it;
+	struct watch_folder *folders, f;
+	uint32_t *changed;
+	size_t count = 0, changed_count = 0;
 
+	watch_folders_begin(&it, watch->packed, watch->packed_len, watch->user);
+	while (watch_folders_next(&it, &f))
+		count++;
+	folders = arena_x_alloc(arena, MAX(count, 1) * sizeof(*folders));
+	changed = arena_x_alloc(arena, MAX(count, 1) * sizeof(*changed));
+	watch_folders_begin(&it, watch->packed, watch->packed_len, watch->user);
+	for (size_t i = 0; watch_folders_next(&it, &folders[i]); i++) {
+		if (watch_folders_changed(&it))
+			changed[changed_count++] = (uint32_t)i;
+	}
+	view->spec.folders = folders;
+	view->spec.folder_count = count;
+	view->changed = changed;
+	view->changed_count = changed_count;
+}
+
+static void fill_view(struct watch *watch, struct arena *arena, struct watch_view *view)
+{
 	*view = (struct watch_view){
 		.id = {watch->id},
 		.spec = {.kind = watch->kind,
@@ -355,25 +437,12 @@ static void fill_view(const struct watch *watch, struct arena *arena, struct wat
 			.heartbeat_s = watch->heartbeat_s,
 			.user_epoch = watch->user_epoch,
 			.device_epoch = watch->device_epoch,
-			.hierarchy = watch->hierarchy,
-			.folders = folders,
-			.folder_count = watch->entry_count},
+			.hierarchy = watch->hierarchy},
 		.handle = watch->handle,
 		.marks = watch->marks,
-		.changed = changed,
-		.parked = has_handle(watch),
+		.parked = watch->held,
 	};
-	for (uint32_t i = 0; i < watch->entry_count; i++) {
-		const struct watch_entry *e = &watch->entries[i];
-
-		folders[i] = (struct watch_folder){.owner = e->owner,
-			.folder = e->folder,
-			.cutoff_at = e->cutoff_at,
-			.item_class = e->item_class,
-			.exact = e->exact};
-		if (e->changed)
-			changed[view->changed_count++] = i;
-	}
+	fill_folders(watch, arena, view);
 }
 
 static bool take_for_check(struct watches *w, struct watch_id id, bool again, struct arena *arena,
@@ -383,15 +452,16 @@ static bool take_for_check(struct watches *w, struct watch_id id, bool again, st
 	bool taken;
 
 	(void)pthread_mutex_lock(&w->lock);
-	watch = find_id(w, id);
-	taken = watch != NULL && (watch->state == WATCH_CHECKING) == again;
+	watch = watch_find_id(w, id);
+	taken = watch != NULL && watch->state != WATCH_REMEMBERED &&
+		(watch->state == WATCH_CHECKING) == again;
 	if (taken) {
 		fill_view(watch, arena, ret);
 		clear_marks(watch);
 		watch->state = WATCH_CHECKING;
 		/* The check will see what the timer was to tell. */
 		watch->flag_due_ms = 0;
-		list_remove(&watch->timer);
+		list_remove(&watch->queue);
 	}
 	(void)pthread_mutex_unlock(&w->lock);
 	return taken;
@@ -417,9 +487,11 @@ void watch_touch_device(struct watches *w, struct device_id device)
 
 	(void)pthread_mutex_lock(&w->lock);
 	watch = find_device(w, device);
-	if (watch != NULL && !watch->stale) {
+	if (watch != NULL && watch->state == WATCH_REMEMBERED) {
+		watch_remove(w, watch);
+	} else if (watch != NULL && !watch->stale) {
 		watch->stale = true;
-		tell = has_handle(watch);
+		tell = watch->held;
 		handle = watch->handle;
 	}
 	(void)pthread_mutex_unlock(&w->lock);
@@ -432,7 +504,7 @@ size_t watches_count(struct watches *w)
 	size_t count;
 
 	(void)pthread_mutex_lock(&w->lock);
-	count = w->by_id.count;
+	count = w->by_id.count - w->remembered_count;
 	(void)pthread_mutex_unlock(&w->lock);
 	return count;
 }

@@ -25,6 +25,11 @@
  */
 struct watches;
 
+/* A keyed hash of all that a request says; who makes it keeps the key. */
+struct watch_print {
+	uint64_t a, b;
+};
+
 /* Who a watch is; a number that is never used again. 0: none. */
 struct watch_id {
 	uint64_t v;
@@ -88,6 +93,7 @@ typedef void (*watch_stale_fn)(const struct ipc_handle *handle, void *owner);
 
 struct watch_options {
 	uint32_t flag_wake_delay_s;
+	uint32_t remember_max; /* watches of phones that went away */
 	watch_marked_fn on_marked;
 	watch_ended_fn on_ended;
 	watch_stale_fn on_stale;
@@ -96,8 +102,8 @@ struct watch_options {
 
 struct watches *watches_new(const struct watch_options *options);
 void watches_free(struct watches **w);
-/* Reload: for changes from now on. */
-void watches_set_flag_delay(struct watches *w, uint32_t flag_wake_delay_s);
+/* Reload: for changes from now on. What was remembered is forgotten. */
+void watches_set_limits(struct watches *w, uint32_t flag_wake_delay_s, uint32_t remember_max);
 
 /* Registers; state: checking. Ends an older watch of the same device (on_ended). 0: it yielded. */
 struct watch_id watch_begin(struct watches *w, const struct watch_spec *spec);
@@ -115,6 +121,33 @@ void watch_checked(struct watches *w, struct watch_id id, struct owner_id user, 
  */
 bool watch_park(struct watches *w, struct watch_id id, const struct ipc_handle *handle,
 	unsigned *ret_marks, void (*send)(void *arg), void *arg);
+/*
+ * While it is checked: until then, the same request may park again from memory, also on another
+ * connection, and without a check as long as nothing has marked the watch. Its phone may be away
+ * meanwhile: the watch is then remembered, and the first mark or other command of the device ends
+ * it. For a Ping only.
+ */
+void watch_set_print(
+	struct watches *w, struct watch_id id, const struct watch_print *print, int64_t until_ms);
+/* What is parked again. */
+struct watch_known {
+	enum watch_kind kind;
+	struct owner_id user;
+	struct device_id device;
+	uint64_t user_epoch, device_epoch;
+	uint64_t seen_seq; /* of `user`, of the last check (watch_checked()) */
+	uint32_t heartbeat_s;
+	int64_t until_ms;
+};
+/*
+ * A request that begins: true when it is known and nothing has happened since. It is parked under
+ * the handle then, and send(arg) was called under the mutex with *ret filled. An older request of
+ * the device which still waits is ended (on_ended).
+ */
+bool watch_park_known(struct watches *w, const struct watch_print *print, int64_t now_ms,
+	const struct ipc_handle *handle, struct watch_known *ret, void (*send)(void *arg),
+	void *arg);
+
 /* Ends it, if it is still there. True: it was there. The handle it was parked under is given back
  * when ret_handle is not NULL. */
 bool watch_end(struct watches *w, struct watch_id id, struct ipc_handle *ret_handle);
@@ -128,7 +161,7 @@ enum watch_rename { WATCH_RENAMED, WATCH_RENAMED_STALE, WATCH_NOT_RENAMED };
  */
 enum watch_rename watch_rename(
 	struct watches *w, const struct ipc_handle *from, const struct ipc_handle *to);
-/* The front says the phone is gone. */
+/* The front says the phone is gone. It may be remembered (watch_set_print()). */
 void watch_gone(struct watches *w, const struct ipc_handle *handle);
 /* All watches of one front (its connection ended). */
 void watch_front_gone(struct watches *w, uint32_t front);
@@ -149,6 +182,8 @@ int64_t watches_next_timer_ms(struct watches *w, int64_t now_ms);
 void watches_run_timers(struct watches *w, int64_t now_ms);
 /* The store's publisher calls this. */
 void watches_publish(struct watches *w, const struct change_event *events, size_t count);
+/* Without those which are only remembered. */
 size_t watches_count(struct watches *w);
+size_t watches_remembered_count(struct watches *w);
 
 #endif

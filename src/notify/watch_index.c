@@ -3,6 +3,8 @@
  */
 #include "notify/watch_index.h"
 
+#include <assert.h>
+
 #include "base/mem.h"
 
 uint64_t watch_hash(uint64_t a, uint64_t b)
@@ -33,9 +35,6 @@ static void put(struct watch_index *ix, struct watch_link *link)
 	struct watch_link **slot = &ix->slots[ix->hash(link) & (ix->slot_count - 1)];
 
 	link->next = *slot;
-	link->pprev = slot;
-	if (link->next != NULL)
-		link->next->pprev = &link->next;
 	*slot = link;
 }
 
@@ -69,13 +68,14 @@ void watch_index_add(struct watch_index *ix, struct watch_link *link)
 
 void watch_index_remove(struct watch_index *ix, struct watch_link *link)
 {
-	if (link->pprev == NULL)
-		return;
-	*link->pprev = link->next;
-	if (link->next != NULL)
-		link->next->pprev = link->pprev;
+	struct watch_link **at = &ix->slots[ix->hash(link) & (ix->slot_count - 1)];
+
+	while (*at != link) {
+		assert(*at != NULL);
+		at = &(*at)->next;
+	}
+	*at = link->next;
 	link->next = NULL;
-	link->pprev = NULL;
 	ix->count--;
 }
 

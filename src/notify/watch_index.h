@@ -5,12 +5,12 @@
 #include <stdint.h>
 
 /*
- * A chained hash table whose links lie inside the objects: 16 bytes an object, removal without a
- * search, many objects under one key. Not for keys that a peer chooses: the hash is public. One
+ * A chained hash table whose links lie inside the objects: 8 bytes an object, many objects under
+ * one key. Removal walks the chain. Not for keys that a peer chooses: the hash is public. One
  * lock of the owner's around everything.
  */
 struct watch_link {
-	struct watch_link *next, **pprev; /* pprev NULL: in no table */
+	struct watch_link *next;
 };
 
 struct watch_index {
@@ -24,7 +24,7 @@ struct watch_index {
 void watch_index_init(struct watch_index *ix, uint64_t (*hash)(const struct watch_link *link));
 void watch_index_deinit(struct watch_index *ix);
 void watch_index_add(struct watch_index *ix, struct watch_link *link);
-/* Harmless when it is in no table. */
+/* It must be in the table. */
 void watch_index_remove(struct watch_index *ix, struct watch_link *link);
 /* The chain that holds everything with this hash, and more: the caller compares. */
 struct watch_link *watch_index_chain(const struct watch_index *ix, uint64_t hash);

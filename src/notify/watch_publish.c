@@ -1,6 +1,6 @@
 /*
- * What a change event does to watches. An event costs what it touches: the watches of its folder,
- * user or device.
+ * What a change event does to watches. An event costs what it touches: the watches of its owner (a
+ * phone or two, with the few bytes of their folders) or device.
  *
  * The decision (DESIGN.md, section 6): a new item of the right class inside the filter, not brought
  * by the phone itself, is certain to be sent by the folder's next Sync. A change of Read, Flag,
@@ -47,10 +47,14 @@ void watch_calls_run(struct watch_calls *calls, struct watches *w)
 	watch_calls_init(calls);
 }
 
-void watch_mark(struct watch *watch, unsigned marks, struct watch_calls *calls)
+bool watch_mark(struct watches *w, struct watch *watch, unsigned marks, struct watch_calls *calls)
 {
 	unsigned fresh = marks & ~(unsigned)watch->marks;
 
+	if (watch->state == WATCH_REMEMBERED) {
+		watch_remove(w, watch);
+		return false;
+	}
 	watch->marks |= (uint8_t)marks;
 	if (watch->state == WATCH_PARKED) {
 		watch->state = WATCH_MARKED;
@@ -59,62 +63,84 @@ void watch_mark(struct watch *watch, unsigned marks, struct watch_calls *calls)
 		/* Told even while another mark is on its way: renewals from memory end at once. */
 		add_call(calls, (struct watch_call){{watch->id}, watch->marks});
 	}
+	return true;
 }
 
-/* Starts the gathering of flag changes, unless it runs. */
-static void gather(struct watches *w, struct watch *watch, struct watch_calls *calls)
+/* Starts the gathering of flag changes, unless it runs. False: the watch is gone. */
+static bool gather(struct watches *w, struct watch *watch, struct watch_calls *calls)
 {
 	struct list_node *at;
 
-	if (w->options.flag_wake_delay_s == 0) {
-		watch_mark(watch, WATCH_MARK_CHECK, calls);
-		return;
-	}
+	if (w->options.flag_wake_delay_s == 0 || watch->state == WATCH_REMEMBERED)
+		return watch_mark(w, watch, WATCH_MARK_CHECK, calls);
 	if (watch->flag_due_ms != 0)
-		return;
+		return true;
 	watch->flag_due_ms = clock_now_ms() + (int64_t)w->options.flag_wake_delay_s * 1000;
 	/* Soonest first; the delay is the same for all unless it was just changed, so this is one
 	 * step. */
 	at = w->timers.prev;
 	while (at != &w->timers &&
-		LIST_ENTRY(at, struct watch, timer)->flag_due_ms > watch->flag_due_ms)
+		LIST_ENTRY(at, struct watch, queue)->flag_due_ms > watch->flag_due_ms)
 		at = at->prev;
-	list_append(at->next, &watch->timer);
+	list_append(at->next, &watch->queue);
+	return true;
 }
 
-static void mark_entry(struct watches *w, struct watch_entry *e, const struct change_event *event,
-	struct watch_calls *calls)
+/* False: the watch is gone. */
+static bool mark_folder(struct watches *w, struct watch *watch, struct watch_folders *it,
+	const struct watch_folder *f, const struct change_event *event, struct watch_calls *calls)
 {
-	struct watch *watch = e->watch;
 	unsigned kinds = event->kinds & KINDS_ITEM;
 	bool own = event->device.v != 0 && event->device.v == watch->device.v;
 
 	if (event->owner.v == watch->user.v && event->seq != 0 && event->seq <= watch->seen_seq)
-		return;
-	if (own) {
-		watch_mark(watch, WATCH_MARK_CHECK, calls);
-	} else if ((kinds & CHANGE_ADD) && !(kinds & CHANGE_DELETE) && !e->exact && !watch->stale &&
-		   event->item_class == e->item_class && event->date_at >= e->cutoff_at) {
-		e->changed = true;
-		watch_mark(watch, WATCH_MARK_CHANGED, calls);
-	} else if (kinds & ~(unsigned)KINDS_GATHERED) {
-		watch_mark(watch, WATCH_MARK_CHECK, calls);
-	} else {
-		gather(w, watch, calls);
+		return true;
+	if (own)
+		return watch_mark(w, watch, WATCH_MARK_CHECK, calls);
+	if ((kinds & CHANGE_ADD) && !(kinds & CHANGE_DELETE) && !f->exact && !watch->stale &&
+		event->item_class == f->item_class && event->date_at >= f->cutoff_at) {
+		watch_folders_set_changed(it, true);
+		return watch_mark(w, watch, WATCH_MARK_CHANGED, calls);
+	}
+	if (kinds & ~(unsigned)KINDS_GATHERED)
+		return watch_mark(w, watch, WATCH_MARK_CHECK, calls);
+	return gather(w, watch, calls);
+}
+
+/* A phone names a folder twice if it likes. */
+static void mark_folders(struct watches *w, struct watch *watch, const struct change_event *event,
+	struct watch_calls *calls)
+{
+	struct watch_folders it;
+	struct watch_folder f;
+
+	watch_folders_begin(&it, watch->packed, watch->packed_len, watch->user);
+	while (watch_folders_next(&it, &f)) {
+		if (f.folder.v == event->folder.v && f.owner.v == event->owner.v &&
+			!mark_folder(w, watch, &it, &f, event, calls))
+			return;
 	}
 }
 
 static void publish_items(
 	struct watches *w, const struct change_event *event, struct watch_calls *calls)
 {
-	struct watch_link *link =
-		watch_index_chain(&w->by_folder, watch_hash(event->owner.v, event->folder.v));
+	uint64_t hash = watch_hash(event->owner.v, 0);
+	struct watch_link *next;
 
-	for (; link != NULL; link = link->next) {
-		struct watch_entry *e = WATCH_OF(link, struct watch_entry, by_folder);
+	for (struct watch_link *l = watch_index_chain(&w->by_user, hash); l != NULL; l = next) {
+		struct watch *watch = WATCH_OF(l, struct watch, by_user);
 
-		if (e->owner.v == event->owner.v && e->folder.v == event->folder.v)
-			mark_entry(w, e, event, calls);
+		next = l->next;
+		if (watch->user.v == event->owner.v)
+			mark_folders(w, watch, event, calls);
+	}
+	for (struct watch_link *l = watch_index_chain(&w->guests, hash); l != NULL; l = next) {
+		struct watch_guest *guest = WATCH_OF(l, struct watch_guest, by_owner);
+
+		next = l->next;
+		if (guest->owner.v == event->owner.v)
+			mark_folders(w, guest->watch, event, calls);
 	}
 }
 
@@ -122,16 +148,21 @@ static void publish_user(
 	struct watches *w, const struct change_event *event, struct watch_calls *calls)
 {
 	struct watch_link *link = watch_index_chain(&w->by_user, watch_hash(event->owner.v, 0));
+	struct watch_link *next;
 
-	for (; link != NULL; link = link->next) {
+	for (; link != NULL; link = next) {
 		struct watch *watch = WATCH_OF(link, struct watch, by_user);
+		unsigned marks = 0;
 
+		next = link->next;
 		if (watch->user.v != event->owner.v)
 			continue;
 		if ((event->kinds & CHANGE_HIERARCHY) && watch->hierarchy)
-			watch_mark(watch, WATCH_MARK_HIERARCHY, calls);
+			marks |= WATCH_MARK_HIERARCHY;
 		if (event->kinds & CHANGE_USER)
-			watch_mark(watch, WATCH_MARK_ADMIN, calls);
+			marks |= WATCH_MARK_ADMIN;
+		if (marks != 0)
+			(void)watch_mark(w, watch, marks, calls);
 	}
 }
 
@@ -139,20 +170,27 @@ static void publish_device(
 	struct watches *w, const struct change_event *event, struct watch_calls *calls)
 {
 	struct watch_link *link = watch_index_chain(&w->by_device, watch_hash(event->device.v, 0));
+	struct watch_link *next;
 
-	for (; link != NULL; link = link->next) {
+	for (; link != NULL; link = next) {
 		struct watch *watch = WATCH_OF(link, struct watch, by_device);
 
+		next = link->next;
 		if (watch->device.v == event->device.v)
-			watch_mark(watch, WATCH_MARK_ADMIN, calls);
+			(void)watch_mark(w, watch, WATCH_MARK_ADMIN, calls);
 	}
 }
 
 static void publish_global(struct watches *w, struct watch_calls *calls)
 {
 	for (size_t i = 0; i < w->by_id.slot_count; i++) {
-		for (struct watch_link *l = w->by_id.slots[i]; l != NULL; l = l->next)
-			watch_mark(WATCH_OF(l, struct watch, by_id), WATCH_MARK_ADMIN, calls);
+		struct watch_link *next;
+
+		for (struct watch_link *l = w->by_id.slots[i]; l != NULL; l = next) {
+			next = l->next;
+			(void)watch_mark(
+				w, WATCH_OF(l, struct watch, by_id), WATCH_MARK_ADMIN, calls);
+		}
 	}
 }
 
@@ -183,7 +221,7 @@ int64_t watches_next_timer_ms(struct watches *w, int64_t now_ms)
 	(void)pthread_mutex_lock(&w->lock);
 	if (!list_empty(&w->timers))
 		left = MAX(
-			LIST_ENTRY(w->timers.next, struct watch, timer)->flag_due_ms - now_ms, 0);
+			LIST_ENTRY(w->timers.next, struct watch, queue)->flag_due_ms - now_ms, 0);
 	(void)pthread_mutex_unlock(&w->lock);
 	return left;
 }
@@ -195,13 +233,13 @@ void watches_run_timers(struct watches *w, int64_t now_ms)
 	watch_calls_init(&calls);
 	(void)pthread_mutex_lock(&w->lock);
 	while (!list_empty(&w->timers)) {
-		struct watch *watch = LIST_ENTRY(w->timers.next, struct watch, timer);
+		struct watch *watch = LIST_ENTRY(w->timers.next, struct watch, queue);
 
 		if (watch->flag_due_ms > now_ms)
 			break;
 		watch->flag_due_ms = 0;
-		list_remove(&watch->timer);
-		watch_mark(watch, WATCH_MARK_CHECK, &calls);
+		list_remove(&watch->queue);
+		(void)watch_mark(w, watch, WATCH_MARK_CHECK, &calls);
 	}
 	(void)pthread_mutex_unlock(&w->lock);
 	watch_calls_run(&calls, w);

@@ -131,7 +131,7 @@ static int try_open(struct world *w, struct err *err)
 
 static void open_server(struct world *w)
 {
-	struct watch_options watch_options = {15, on_marked, on_ended, on_stale, w};
+	struct watch_options watch_options = {15, 0, on_marked, on_ended, on_stale, w};
 	struct err err = ERR_INIT;
 
 	if (try_open(w, &err) < 0) {

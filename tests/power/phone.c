@@ -39,7 +39,7 @@ int power_world_open(
 		.group_max = 16,
 		.body_inline_max = 4096,
 		.cache_kib = 4096};
-	struct watch_options watch_options = {15, on_marked, on_ended, on_stale, ret};
+	struct watch_options watch_options = {15, 0, on_marked, on_ended, on_stale, ret};
 
 	*ret = (struct power_world){0};
 	if (settings_parse(config, strlen(config), "check", &ret->settings, NULL, err) < 0 ||
