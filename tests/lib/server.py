@@ -38,7 +38,7 @@ class ServerError(AssertionError):
 
 def program(name):
     """The program from the build folder, wherever meson put it."""
-    for folder in ("src/daemon", "src/ctl", "src/phone", "src", "bin", "."):
+    for folder in ("src/daemon", "src/ctl", "src/phone", "src/fleet", "src", "bin", "."):
         path = os.path.join(BUILD, folder, name)
         if os.path.isfile(path) and os.access(path, os.X_OK):
             return path

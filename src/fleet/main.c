@@ -1,0 +1,49 @@
+/*
+ * bellhop-bench: which of its modes, and the command line of each.
+ */
+#include <stdio.h>
+
+#include "base/log.h"
+#include "base/str.h"
+#include "fleet/modes.h"
+
+static const char help[] =
+	"bellhop-bench run SCENARIO --url URL --user PATTERN --password-file FILE [options]\n"
+	"bellhop-bench check SCENARIO\n"
+	"\n"
+	"run: simulated phones against any ActiveSync server; docs/FLEETS.md has the scenarios.\n"
+	"  --url URL             http://host:port/path or https://; no path: the usual one\n"
+	"  --user PATTERN        %u in it is the number of the user: user%u@example.org\n"
+	"  --password-file FILE  its first line is the password; %u as above\n"
+	"  --lmtp HOST:PORT      where the scenario's mail goes in\n"
+	"  --phones N, --users N, --duration TIME, --rate N   instead of what the scenario says\n"
+	"  --worker-phones N     phones of one process, 19000 at most\n"
+	"  --server-pid PID      measure memory and CPU of that process and its children\n"
+	"  --json FILE           results as JSON\n"
+	"  --plots FOLDER        parked.svg, latency.svg, memory.svg\n"
+	"  --quiet               no progress line\n"
+	"check: reads a scenario and says what is in it.\n";
+
+int main(int argc, char **argv)
+{
+	log_setup("bellhop-bench", LOG_LEVEL_WARN);
+	if (argc >= 2 && str_eq(argv[1], "run"))
+		return modes_run(argc - 1, argv + 1);
+	if (argc >= 2 && str_eq(argv[1], "check"))
+		return modes_check(argc - 1, argv + 1);
+	if (argc >= 2 && str_eq(argv[1], "--version")) {
+		(void)puts("bellhop-bench " BELLHOP_VERSION);
+		return 0;
+	}
+	if (argc >= 2 && str_eq(argv[1], "--help")) {
+		(void)fputs(help, stdout);
+		return 0;
+	}
+	if (argc >= 2)
+		(void)fprintf(stderr,
+			"bellhop-bench: \"%s\" is none of run, check, --help, --version\n",
+			argv[1]);
+	else
+		(void)fputs(help, stderr);
+	return MODES_USAGE;
+}
