@@ -250,14 +250,25 @@ static char *without_nobody(char *s)
 	return s;
 }
 
+/* As much of the field as is looked at, ending with a whole address. */
+static char *field_text(struct arena *arena, struct mime_slice value)
+{
+	char *s = mime_header_utf8(arena, value);
+	char *comma = value.len > MIME_VALUE_MAX ? strrchr(s, ',') : NULL;
+
+	if (comma != NULL)
+		*comma = 0;
+	return s;
+}
+
 void mime_address_parse(struct arena *arena, struct mime_slice value, struct mime_addresses *list)
 {
-	char *s = list->count < MIME_ADDRESSES_MAX ? mime_header_utf8(arena, value) : NULL;
+	char *s = list->count < MIME_ADDRESSES_MAX ? field_text(arena, value) : NULL;
 	size_t before = list->count;
 
 	if (s == NULL || *s == 0 || parse_plain(arena, s, list))
 		return;
-	s = mime_header_utf8(arena, value);
+	s = field_text(arena, value);
 	semicolons_to_commas(s);
 	while (*s != 0) {
 		size_t n = piece_len(s);

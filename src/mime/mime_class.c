@@ -147,7 +147,8 @@ static const char *message_class(const char *raw, size_t len)
 	if (tree.count > 0)
 		class = plain_class(&tree, raw, &is_smime);
 	mime_scan_free(&tree);
-	return class;
+	/* Many send no more than its beginning back. */
+	return class != NULL ? class : header_class(raw, len);
 }
 
 /* The message that a report is about, as far as it came back. */

@@ -23,7 +23,7 @@ PROPERTIES = {
     "AirSyncBase:Body": ("12.0", ""), "AirSyncBase:BodyPart": ("14.1", ""), "AirSyncBase:Attachments": ("12.0", ""),
     "Email2:ConversationId": ("14.0", ""), "Email2:ConversationIndex": ("14.0", ""), "Email2:Sender": ("14.0", None),
     "Email2:LastVerbExecuted": ("14.0", "[0123]"), "Email2:LastVerbExecutionTime": ("14.0", DATE),
-    "Email2:ReceivedAsBcc": ("14.0", FLAG), "Email2:IsDraft": ("16.0", FLAG), "Email2:Bcc": ("16.0", None),
+    "Email2:ReceivedAsBcc": ("14.0", FLAG), "Email2:UmCallerID": ("14.0", None), "Email2:IsDraft": ("16.0", FLAG), "Email2:Bcc": ("16.0", None),
 }
 # 2.5 has its own.
 PROPERTIES_25 = {

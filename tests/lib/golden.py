@@ -30,7 +30,7 @@ VALUE_CHARS, LINE_CHARS = 200, 90
 PLAIN_LINES, HTML_LINES = 3, 2
 # Elements that hold a body, or bytes.
 APART = ("AirSyncBase:Body", "AirSyncBase:Attachments", "Email:Attachments", "Email:Body", "Email:BodySize", "Email:BodyTruncated",
-         "Email2:ConversationId", "Email2:ConversationIndex")
+         "Email2:ConversationId", "Email2:ConversationIndex", "Email2:ReceivedAsBcc")
 # What nearly every message has goes without saying; that it is missing does not.
 USUAL = {"Email:Importance": "1", "Email:Read": "0", "Email:MessageClass": "IPM.Note", "Email:ContentClass": "urn:content-classes:message",
          "Email:Flag": "", "Email2:ConversationIndex": "5 bytes"}

@@ -1,6 +1,6 @@
 /*
- * The Email class: properties, attachments, property groups. No state; any thread. What is written
- * depends on the protocol version only here and in email_body.c.
+ * The Email class: loading, attachments, property groups. No state; any thread. What is written
+ * depends on the protocol version only here, in email_envelope.c and in email_body.c.
  */
 #include "eas/class/email.h"
 
@@ -14,7 +14,6 @@
 #include "base/str.h"
 #include "eas/class/email_internal.h"
 #include "eas/class/sms.h"
-#include "eas/date.h"
 
 /* As the settings' defaults. */
 static const struct mime_limits late_limits = {
@@ -82,19 +81,6 @@ void email_release(struct email *email)
 	notes_item_done();
 }
 
-static void add_date(struct wbxml_writer *w, unsigned tag, int64_t at)
-{
-	char text[EAS_DATE_SIZE];
-
-	wbxml_add_text(w, tag, eas_date_format(at * 1000, EAS_DATE_DASHED, text));
-}
-
-static void add_present(struct wbxml_writer *w, unsigned tag, const char *text)
-{
-	if (text[0] != 0)
-		wbxml_add_text(w, tag, text);
-}
-
 void email_file_reference(const struct email *email, uint32_t part, char *text, size_t text_size)
 {
 	(void)snprintf(text, text_size, "%" PRIu64 ":%" PRIu64 ":%" PRIu32, email->folder.v,
@@ -136,21 +122,49 @@ static unsigned attachment_method(const struct mime_part *part)
 	return strcmp(part->content_type, "message/rfc822") == 0 ? 5 : 1;
 }
 
-static void encode_attachment(struct wbxml_writer *w, const struct email *email, uint32_t number)
+/* The newest voice message is number 1 ([MS-ASEMAIL] 2.2.2.82), and it stands last. */
+static unsigned voice_order(const struct email *email, uint32_t number)
+{
+	unsigned order = 0;
+
+	for (uint32_t i = number; i < email->summary->part_count; i++) {
+		const struct mime_part *part = &email->summary->parts[i];
+
+		order += part->is_attachment && str_starts(part->content_type, "audio/");
+	}
+	return order;
+}
+
+static void encode_voice(struct wbxml_writer *w, const struct email *email, uint32_t number)
+{
+	unsigned order = voice_order(email, number);
+	uint64_t seconds;
+
+	if (!str_starts(email->summary->parts[number].content_type, "audio/"))
+		return;
+	if (order == 1 && email_voice_seconds(email, &seconds))
+		wbxml_add_uint(w, TAG_Email2_UmAttDuration, seconds);
+	wbxml_add_uint(w, TAG_Email2_UmAttOrder, order);
+}
+
+static void encode_attachment(
+	struct wbxml_writer *w, const struct email *email, uint32_t number, unsigned version)
 {
 	const struct mime_part *part = &email->summary->parts[number];
 	char reference[80];
 
 	email_file_reference(email, number, reference, sizeof(reference));
 	wbxml_start(w, TAG_AirSyncBase_Attachment);
-	add_present(w, TAG_AirSyncBase_DisplayName, part->name);
+	email_add_present(w, TAG_AirSyncBase_DisplayName, part->name);
 	wbxml_add_text(w, TAG_AirSyncBase_FileReference, reference);
 	wbxml_add_uint(w, TAG_AirSyncBase_Method, attachment_method(part));
 	wbxml_add_uint(w, TAG_AirSyncBase_EstimatedDataSize, part->decoded_bytes);
-	add_present(w, TAG_AirSyncBase_ContentId, part->content_id);
-	add_present(w, TAG_AirSyncBase_ContentLocation, part->content_location);
+	email_add_present(w, TAG_AirSyncBase_ContentId, part->content_id);
+	email_add_present(w, TAG_AirSyncBase_ContentLocation, part->content_location);
 	if (part->is_inline)
 		wbxml_add_bool(w, TAG_AirSyncBase_IsInline, true);
+	if (version >= 140 && email_is_voice(email))
+		encode_voice(w, email, number);
 	wbxml_end(w);
 }
 
@@ -163,9 +177,9 @@ static void encode_attachment_25(struct wbxml_writer *w, const struct email *ema
 	wbxml_start(w, TAG_Email_Attachment);
 	wbxml_add_uint(w, TAG_Email_AttMethod, attachment_method(part));
 	wbxml_add_uint(w, TAG_Email_AttSize, part->decoded_bytes);
-	add_present(w, TAG_Email_DisplayName, part->name);
+	email_add_present(w, TAG_Email_DisplayName, part->name);
 	wbxml_add_text(w, TAG_Email_AttName, reference);
-	add_present(w, TAG_Email_AttOid, part->content_id);
+	email_add_present(w, TAG_Email_AttOid, part->content_id);
 	wbxml_end(w);
 }
 
@@ -181,7 +195,7 @@ static void encode_attachments(struct wbxml_writer *w, const struct email *email
 						      : TAG_Email_Attachments);
 		begun = true;
 		if (version >= 120)
-			encode_attachment(w, email, i);
+			encode_attachment(w, email, i, version);
 		else
 			encode_attachment_25(w, email, i);
 	}
@@ -189,57 +203,12 @@ static void encode_attachments(struct wbxml_writer *w, const struct email *email
 		wbxml_end(w);
 }
 
-static void encode_envelope(struct wbxml_writer *w, const struct email *email, unsigned version)
-{
-	const struct mime_summary *s = email->summary;
-
-	add_present(w, TAG_Email_To, s->to);
-	add_present(w, TAG_Email_Cc, s->cc);
-	add_present(w, TAG_Email_From, s->from);
-	add_present(w, TAG_Email_Subject, s->subject);
-	add_present(w, TAG_Email_ReplyTo, s->reply_to);
-	add_date(w, TAG_Email_DateReceived, email->item->row.date_at);
-	add_present(w, TAG_Email_DisplayTo, s->display_to);
-	add_present(w, TAG_Email_ThreadTopic, s->thread_topic);
-	wbxml_add_uint(w, TAG_Email_Importance, s->importance);
-	wbxml_add_bool(w, TAG_Email_Read, email->item->is_read);
-	wbxml_add_text(w, TAG_Email_MessageClass, s->message_class);
-	wbxml_add_uint(w, TAG_Email_InternetCPID, s->cpid);
-	if (version >= 120)
-		wbxml_add_text(w, TAG_Email_ContentClass, s->content_class);
-	if (version >= 160 &&
-		(email->folder_type == FOLDER_DRAFTS || email->folder_type == FOLDER_SENT))
-		add_present(w, TAG_Email2_Bcc, s->bcc);
-	if (version >= 160)
-		wbxml_add_bool(w, TAG_Email2_IsDraft, email->folder_type == FOLDER_DRAFTS);
-}
-
-static void encode_conversation(struct wbxml_writer *w, const struct email *email)
-{
-	const struct mime_summary *s = email->summary;
-	static const uint8_t none[sizeof(s->conversation_id)];
-
-	if (s->sender[0] != 0 && strcmp(s->sender, s->from) != 0)
-		wbxml_add_text(w, TAG_Email2_Sender, s->sender);
-	/* Left out by a message that is in none ([MS-ASCON] 2.2.2.3.3). */
-	if (memcmp(s->conversation_id, none, sizeof(none)) != 0) {
-		wbxml_add_opaque(w, TAG_Email2_ConversationId, s->conversation_id,
-			sizeof(s->conversation_id));
-		wbxml_add_opaque(w, TAG_Email2_ConversationIndex, s->conversation_index,
-			s->conversation_index_len);
-	}
-	if (email->item->last_verb != 0) {
-		wbxml_add_uint(w, TAG_Email2_LastVerbExecuted, email->item->last_verb);
-		add_date(w, TAG_Email2_LastVerbExecutionTime, email->item->last_verb_at);
-	}
-}
-
 int email_encode(struct wbxml_writer *w, const struct email *email, const struct email_view *view,
 	struct err *err)
 {
 	if (email->item->row.item_class == ITEM_SMS)
 		return sms_encode(w, email, view, err);
-	encode_envelope(w, email, view->version);
+	email_encode_envelope(w, email, view);
 	CRASH_TEST_ABORT(
 		email->summary->subject, strlen(email->summary->subject), "bellhop-crash-encoder");
 	if (CRASH_TEST_HAS(email->summary->subject, strlen(email->summary->subject),
@@ -255,7 +224,7 @@ int email_encode(struct wbxml_writer *w, const struct email *email, const struct
 		if (email->item->categories_len > 0 || view->is_change)
 			email_categories_encode(
 				w, email->item->categories, email->item->categories_len);
-		encode_conversation(w, email);
+		email_encode_conversation(w, email, view);
 	}
 	return 0;
 }

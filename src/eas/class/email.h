@@ -20,6 +20,9 @@ struct email_view {
 	const struct sync_options *options;
 	bool is_change; /* the phone holds an older one: what is empty now must say so */
 	bool no_body;   /* only its preview, when that is asked for (ConversationMode) */
+	/* The user's own, without which nobody can say who was copied blindly; NULL: unknown. */
+	const char *const *addresses;
+	size_t address_count;
 	/* Multipart answers ([MS-ASCMD] 2.2.1.10.1): when set, body data goes here and the document
 	 * gets Part. */
 	void (*add_part)(void *owner, const void *bytes, size_t len, unsigned *ret_number);

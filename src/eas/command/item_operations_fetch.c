@@ -94,8 +94,13 @@ static int encode_properties(struct operations *op, const struct email *email,
 	const struct wbxml_node *schema = wbxml_find(options, TAG_ItemOperations_Schema);
 	struct sync_options wanted;
 	struct email_view view = {.version = op->call->version, .options = &wanted};
+	const char **addresses;
 	int result;
 
+	if (store_user_addresses(op->rd, op->call->user->id, op->call->arena, &addresses,
+		    &view.address_count, err) < 0)
+		return -1;
+	view.addresses = addresses;
 	sync_options_default(&wanted);
 	(void)sync_options_read(options, op->call->version, &wanted);
 	if (schema != NULL)

@@ -25,7 +25,9 @@ struct encoder {
 	struct sync_job *job;
 	struct store_read *rd;
 	struct wbxml_writer w;
-	struct arena *arena; /* emptied after each item */
+	struct arena *arena;    /* emptied after each item */
+	const char **addresses; /* of the user; in the request's arena, NULL: not looked up */
+	size_t address_count;
 };
 
 static bool budget_over(const struct encoder *e)
@@ -54,6 +56,19 @@ static unsigned item_tag(enum sync_emit_kind kind)
 	return TAG_AirSync_SoftDelete;
 }
 
+/* Once for all items of a collection. */
+static int find_addresses(struct encoder *e, struct email_view *view, struct err *err)
+{
+	struct eas_call *call = e->run->call;
+
+	if (e->addresses == NULL && store_user_addresses(e->rd, call->user->id, call->arena,
+					    &e->addresses, &e->address_count, err) < 0)
+		return -1;
+	view->addresses = e->addresses;
+	view->address_count = e->address_count;
+	return 0;
+}
+
 static int encode_application_data(struct encoder *e, const struct sync_emit *emit, struct err *err)
 {
 	struct email_view view = {.version = e->run->call->version,
@@ -67,6 +82,8 @@ static int encode_application_data(struct encoder *e, const struct sync_emit *em
 	struct email email;
 	int result = 0;
 
+	if (whole && view.version >= 140 && find_addresses(e, &view, err) < 0)
+		return -1;
 	if (email_load(e->rd, e->run->call->user->id, e->job->folder->id, e->job->folder->type,
 		    emit->item, whole, e->arena, &email, err) < 0)
 		return -1;
@@ -254,9 +271,14 @@ static int encode_fetched(struct sync_run *run, struct sync_job *job, struct sto
 	const struct sync_scope *scope = &job->next.scope;
 	struct sync_options options;
 	struct email_view view = {.version = run->call->version, .options = &options};
+	const char **addresses;
 	struct email email;
 	int result;
 
+	if (store_user_addresses(
+		    rd, run->call->user->id, arena, &addresses, &view.address_count, err) < 0)
+		return -1;
+	view.addresses = addresses;
 	if (email_load(rd, run->call->user->id, job->folder->id, job->folder->type, id, true, arena,
 		    &email, err) < 0)
 		return -1;
