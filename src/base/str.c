@@ -238,15 +238,18 @@ static const char base64_alphabet[] =
 void base64_add(struct buf *out, const void *bytes, size_t len)
 {
 	const uint8_t *p = bytes;
+	uint8_t *to;
 
 	if (!buf_reserve(out, len / 3 * 4 + 4))
 		return;
+	to = out->data + out->len;
 	for (; len >= 3; p += 3, len -= 3) {
 		uint32_t v = (uint32_t)p[0] << 16 | (uint32_t)p[1] << 8 | p[2];
 
 		for (int shift = 18; shift >= 0; shift -= 6)
-			buf_add_byte(out, (uint8_t)base64_alphabet[v >> shift & 63]);
+			*to++ = (uint8_t)base64_alphabet[v >> shift & 63];
 	}
+	out->len = (size_t)(to - out->data);
 	if (len > 0) {
 		uint32_t v = (uint32_t)p[0] << 16 | (len == 2 ? (uint32_t)p[1] << 8 : 0);
 

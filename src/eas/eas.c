@@ -280,6 +280,8 @@ static bool decode_wbxml(struct eas_call *call)
 		.depth = call->settings->eas_wbxml_depth_max,
 		.nodes = call->settings->eas_wbxml_nodes_max,
 		.text_bytes = call->settings->http_inflated_max_bytes,
+		/* Messages to be sent: call->body stays as long as the call. */
+		.borrowed_tag = TAG_ComposeMail_Mime,
 	};
 	struct schema_limits counts = schema_limits_default();
 	struct schema_fault fault;

@@ -107,6 +107,19 @@ NODISCARD int mime_body_render_new(const struct mime_summary *s, const void *raw
 void mime_text_from_html(struct buf *out, const char *html);
 void mime_text_to_html(struct buf *out, const char *text);
 
+/*
+ * Bytes first to first + count of what a part decodes to (less, where it ends before), handed over in
+ * pieces: memory does not depend on their number. ERR_NOT_FOUND for a bad index.
+ */
+struct mime_part_range {
+	uint64_t first, count;
+	void (*take)(void *owner, const void *bytes, size_t len);
+	void (*passed)(void *owner, size_t raw_offset); /* what lies below is not looked at any more; may be NULL */
+	void *owner;
+};
+NODISCARD int mime_part_read(const struct mime_summary *s, const void *raw, size_t len,
+	uint32_t part_index, const struct mime_part_range *range, struct err *err);
+
 /* Decoded bytes of one part (attachments: FileReference fetches). ERR_NOT_FOUND for a bad index. */
 NODISCARD int mime_part_decode(const struct mime_summary *s, const void *raw, size_t len,
 	uint32_t part_index, struct buf *out, struct err *err);

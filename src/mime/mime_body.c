@@ -18,6 +18,8 @@
 #define WHOLE_BYTES ((size_t)256 * 1024)
 /* Text that HTML may give before it is cut for less: keeps the sizes of short messages exact. */
 #define STOP_BYTES ((uint64_t)8 * 1024)
+/* A part that is read in pieces: encoded bytes of one. */
+#define PIECE_BYTES ((size_t)256 * 1024)
 /* Of a larger message, unclean bytes become U+FFFD. */
 #define RECODE_BYTES ((size_t)32 * 1024 * 1024)
 
@@ -222,16 +224,63 @@ int mime_body_render(const struct mime_summary *s, const void *raw, size_t len,
 	return 0;
 }
 
+/* 0: *ret is the part. */
+static int find_part(const struct mime_summary *s, uint32_t index, size_t len,
+	const struct mime_part **ret, struct err *err)
+{
+	if (index >= s->part_count)
+		return err_set(err, ERR_NOT_FOUND, "the message has no part %u", index);
+	if (!part_fits(&s->parts[index], len))
+		return err_set(err, ERR_BAD_INPUT, "summary and message do not match");
+	*ret = &s->parts[index];
+	return 0;
+}
+
+int mime_part_read(const struct mime_summary *s, const void *raw, size_t len, uint32_t part_index,
+	const struct mime_part_range *range, struct err *err)
+{
+	const char *bytes = mime_bytes(raw, len);
+	struct buf piece = BUF_INIT;
+	struct mime_transfer t = {0};
+	const struct mime_part *p;
+	uint64_t at = 0, end;
+	bool failed;
+
+	if (find_part(s, part_index, len, &p, err) < 0)
+		return -1;
+	t.encoding = p->encoding;
+	end = range->count > UINT64_MAX - range->first ? UINT64_MAX : range->first + range->count;
+	for (size_t done = 0, n; done < p->length && at < end; done += n) {
+		const char *in = bytes + p->offset + done;
+		uint64_t from, to;
+
+		n = mime_transfer_piece(p->encoding, in, p->length - done, PIECE_BYTES);
+		buf_clear(&piece);
+		if (!buf_reserve(&piece, mime_transfer_room(n)))
+			break;
+		piece.len = mime_transfer_feed(&t, piece.data, in, n, done + n == p->length);
+		from = MIN(MAX(at, range->first), at + piece.len);
+		to = MIN(at + piece.len, end);
+		if (from < to)
+			range->take(range->owner, piece.data + (from - at), (size_t)(to - from));
+		at += piece.len;
+		if (range->passed != NULL)
+			range->passed(range->owner, p->offset + done + n);
+	}
+	if (piece.failed)
+		(void)err_set(err, ERR_INTERNAL, "no memory for a part");
+	failed = piece.failed;
+	buf_deinit(&piece);
+	return failed ? -1 : 0;
+}
+
 int mime_part_decode(const struct mime_summary *s, const void *raw, size_t len, uint32_t part_index,
 	struct buf *out, struct err *err)
 {
 	const struct mime_part *p;
 
-	if (part_index >= s->part_count)
-		return err_set(err, ERR_NOT_FOUND, "the message has no part %u", part_index);
-	p = &s->parts[part_index];
-	if (!part_fits(p, len))
-		return err_set(err, ERR_BAD_INPUT, "summary and message do not match");
+	if (find_part(s, part_index, len, &p, err) < 0)
+		return -1;
 	mime_transfer_add(out, p->encoding, mime_bytes(raw, len) + p->offset, p->length);
 	return out->failed ? err_set(err, ERR_INTERNAL, "no memory for a part") : 0;
 }

@@ -129,6 +129,25 @@ void mime_scan(struct arena *arena, const char *raw, size_t len, const struct mi
 void mime_scan_free(struct mime_tree *tree);
 
 /* --- mime_transfer.c: transfer encodings --- */
+/* A part that is decoded piece by piece: begins as zeros and its encoding. */
+struct mime_transfer {
+	enum mime_encoding encoding;
+	uint32_t bits; /* of base64: characters that are no byte yet */
+	unsigned have, pads;
+	bool inside, over;
+};
+/* Bytes that decoding len bytes may need: uuencode gives at most three for two. */
+static inline size_t mime_transfer_room(size_t len)
+{
+	return len + len / 2 + 4;
+}
+/* Decodes a piece; last: there is no other. out: mime_transfer_room(len) bytes; NULL: only counts.
+ */
+size_t mime_transfer_feed(
+	struct mime_transfer *t, uint8_t *out, const char *in, size_t len, bool last);
+/* How much of the input makes a piece of about `want` bytes: whole lines where the encoding has
+ * them. */
+size_t mime_transfer_piece(enum mime_encoding encoding, const char *in, size_t len, size_t want);
 size_t mime_transfer_decoded_bytes(enum mime_encoding encoding, const char *in, size_t len);
 void mime_transfer_add(struct buf *out, enum mime_encoding encoding, const char *in, size_t len);
 /* False: none of the first lines can be base64, whatever the header says. */

@@ -45,13 +45,13 @@ static inline int32_t b64_quad(const uint8_t *p)
 }
 
 /* out may be NULL: only counts. */
-static size_t b64_decode(uint8_t *out, const uint8_t *p, const uint8_t *end)
+static size_t b64_feed(struct mime_transfer *t, uint8_t *out, const uint8_t *p, const uint8_t *end)
 {
 	size_t n = 0;
-	uint32_t bits = 0;
-	unsigned have = 0, pads = 0;
+	uint32_t bits = t->bits;
+	unsigned have = t->have, pads = t->pads;
 
-	while (p < end) {
+	while (p < end && !t->over) {
 		uint8_t v;
 
 		while (have == 0 && end - p >= 4) {
@@ -70,8 +70,10 @@ static size_t b64_decode(uint8_t *out, const uint8_t *p, const uint8_t *end)
 		if (p == end)
 			break;
 		v = b64[*p++];
-		if (v == B64_PAD && have >= 2 && have + ++pads >= 4)
+		if (v == B64_PAD && have >= 2 && have + ++pads >= 4) {
+			t->over = true;
 			break;
+		}
 		if ((v & B64_VALID) == 0)
 			continue;
 		pads = 0;
@@ -87,17 +89,21 @@ static size_t b64_decode(uint8_t *out, const uint8_t *p, const uint8_t *end)
 		have = 0;
 		bits = 0;
 	}
-	/* Two or three characters without their padding still hold one or two bytes. */
-	if (have >= 2) {
-		if (out != NULL)
-			out[n] = (uint8_t)(bits >> (have == 2 ? 4 : 10));
-		n++;
-	}
-	if (have == 3) {
-		if (out != NULL)
-			out[n] = (uint8_t)(bits >> 2);
-		n++;
-	}
+	t->bits = bits;
+	t->have = have;
+	t->pads = pads;
+	return n;
+}
+
+/* Two or three characters without their padding still hold one or two bytes. */
+static size_t b64_finish(const struct mime_transfer *t, uint8_t *out)
+{
+	size_t n = t->have >= 2 ? t->have - 1 : 0;
+
+	if (out != NULL && n > 0)
+		out[0] = (uint8_t)(t->bits >> (t->have == 2 ? 4 : 10));
+	if (out != NULL && n > 1)
+		out[1] = (uint8_t)(t->bits >> 2);
 	return n;
 }
 
@@ -224,39 +230,43 @@ static size_t uu_line(uint8_t *out, const uint8_t *p, const uint8_t *end)
 	return n;
 }
 
-static size_t uu_decode(uint8_t *out, const uint8_t *p, const uint8_t *end)
+static size_t uu_feed(struct mime_transfer *t, uint8_t *out, const uint8_t *p, const uint8_t *end)
 {
 	size_t n = 0;
-	bool inside = false;
 
-	while (p < end) {
+	while (p < end && !t->over) {
 		const uint8_t *nl = memchr(p, '\n', (size_t)(end - p));
 		const uint8_t *next = nl != NULL ? nl + 1 : end, *stop = nl != NULL ? nl : end;
 
 		while (stop > p && stop[-1] == '\r')
 			stop--;
-		if (!inside && stop - p > 6 && memcmp(p, "begin ", 6) == 0)
-			inside = true;
-		else if (inside && stop - p == 3 && memcmp(p, "end", 3) == 0)
-			break;
-		else if (inside && stop > p)
+		if (!t->inside && stop - p > 6 && memcmp(p, "begin ", 6) == 0)
+			t->inside = true;
+		else if (t->inside && stop - p == 3 && memcmp(p, "end", 3) == 0)
+			t->over = true;
+		else if (t->inside && stop > p)
 			n += uu_line(out != NULL ? out + n : NULL, p, stop);
 		p = next;
 	}
 	return n;
 }
 
-static size_t decode(uint8_t *out, enum mime_encoding encoding, const char *in, size_t len)
+size_t mime_transfer_feed(
+	struct mime_transfer *t, uint8_t *out, const char *in, size_t len, bool last)
 {
 	const uint8_t *p = (const uint8_t *)in;
+	size_t n;
 
-	switch (encoding) {
+	switch (t->encoding) {
 	case MIME_ENC_BASE64:
-		return b64_decode(out, p, p + len);
+		n = b64_feed(t, out, p, p + len);
+		if (last)
+			n += b64_finish(t, out != NULL ? out + n : NULL);
+		return n;
 	case MIME_ENC_QP:
 		return qp_decode(out, p, p + len);
 	case MIME_ENC_UUENCODE:
-		return uu_decode(out, p, p + len);
+		return uu_feed(t, out, p, p + len);
 	case MIME_ENC_7BIT:
 	case MIME_ENC_8BIT:
 	case MIME_ENC_BINARY:
@@ -267,14 +277,31 @@ static size_t decode(uint8_t *out, enum mime_encoding encoding, const char *in, 
 	return len;
 }
 
+size_t mime_transfer_piece(enum mime_encoding encoding, const char *in, size_t len, size_t want)
+{
+	const char *nl;
+
+	if (len <= want)
+		return len;
+	if (encoding != MIME_ENC_QP && encoding != MIME_ENC_UUENCODE)
+		return want;
+	nl = memrchr(in, '\n', want);
+	if (nl == NULL)
+		nl = memchr(in + want, '\n', len - want);
+	return nl != NULL ? (size_t)(nl - in) + 1 : len;
+}
+
 size_t mime_transfer_decoded_bytes(enum mime_encoding encoding, const char *in, size_t len)
 {
-	return decode(NULL, encoding, in, len);
+	struct mime_transfer t = {.encoding = encoding};
+
+	return mime_transfer_feed(&t, NULL, in, len, true);
 }
 
 void mime_transfer_add(struct buf *out, enum mime_encoding encoding, const char *in, size_t len)
 {
-	/* uu_line() gives at most three bytes for two characters, hence the half on top. */
-	if (buf_reserve(out, len + len / 2 + 4))
-		out->len += decode(out->data + out->len, encoding, in, len);
+	struct mime_transfer t = {.encoding = encoding};
+
+	if (buf_reserve(out, mime_transfer_room(len)))
+		out->len += mime_transfer_feed(&t, out->data + out->len, in, len, true);
 }

@@ -112,6 +112,81 @@ static void test_untrue_transfer(void)
 #undef BASE64
 }
 
+struct collected {
+	struct buf bytes;
+	size_t passed;
+};
+
+static void collect(void *owner, const void *bytes, size_t len)
+{
+	buf_add(&((struct collected *)owner)->bytes, bytes, len);
+}
+
+static void on_passed(void *owner, size_t raw_offset)
+{
+	struct collected *c = owner;
+
+	CHECK(raw_offset > c->passed);
+	c->passed = raw_offset;
+}
+
+static void check_range(const struct mime_summary *s, const struct buf *raw,
+	const struct buf *whole, uint64_t first, uint64_t count)
+{
+	struct collected c = {.bytes = BUF_INIT};
+	struct mime_part_range range = {first, count, collect, on_passed, &c};
+	struct err err = ERR_INIT;
+	size_t from = (size_t)MIN(first, whole->len);
+	size_t len = (size_t)MIN(count, whole->len - from);
+
+	REQUIRE_OK(mime_part_read(s, raw->data, raw->len, 0, &range, &err), &err);
+	CHECK_INT(c.bytes.len, len);
+	CHECK(len == 0 || memcmp(c.bytes.data, whole->data + from, len) == 0);
+	CHECK(c.passed <= raw->len);
+	buf_deinit(&c.bytes);
+}
+
+/* A part of many pieces gives the same bytes, whole and in ranges. */
+static void test_part_ranges(void)
+{
+	static const struct {
+		const char *encoding, *line;
+	} cases[] = {
+		{"base64", "aGVsbG8gaGVsbG8gaGVsbG8gaGVsbG8gaGVsbG8h\r\n"},
+		{"base64", "aGVsb G8gaGVsbG8gaG\n"},
+		{"quoted-printable", "a=3Db and a soft=\r\n break, blanks \t\r\n"},
+		{"quoted-printable", "no line end at all =3D "},
+		{"x-uuencode", "begin 644 x\n%:&5L;&\\\n"},
+		{"8bit", "bytes as they are\n"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct buf raw = BUF_INIT, whole = BUF_INIT;
+		struct arena *arena = arena_new(0);
+		struct mime_summary *s = NULL;
+		struct err err = ERR_INIT;
+
+		buf_addf(&raw, "Content-Type: image/x\nContent-Transfer-Encoding: %s\n\n",
+			cases[i].encoding);
+		while (raw.len < 1000000)
+			buf_add_str(&raw, cases[i].line);
+		REQUIRE_OK(mime_summarize(arena, raw.data, raw.len, NULL, &s, &err), &err);
+		REQUIRE_OK(mime_part_decode(s, raw.data, raw.len, 0, &whole, &err), &err);
+		CHECK_INT(s->parts[0].decoded_bytes, whole.len);
+		CHECK(whole.len > 300000);
+		check_range(s, &raw, &whole, 0, UINT64_MAX);
+		check_range(s, &raw, &whole, 0, 1);
+		check_range(s, &raw, &whole, 196607, 3);
+		check_range(s, &raw, &whole, 1000, 250000);
+		check_range(s, &raw, &whole, whole.len - 1, 100);
+		check_range(s, &raw, &whole, whole.len, 1);
+		check_range(s, &raw, &whole, UINT64_MAX, UINT64_MAX);
+		buf_deinit(&raw);
+		buf_deinit(&whole);
+		arena_free(&arena);
+	}
+}
+
 struct charset_case {
 	const char *charset, *in, *want;
 };
@@ -354,7 +429,7 @@ static void test_mime_of_8bit(void)
 		"Content-Transfer-Encoding: 8bit\r\n\r\n\xc3\xbc\r\n");
 }
 
-TEST_MAIN(TEST(test_lines), TEST(test_transfer), TEST(test_untrue_transfer), TEST(test_charsets),
-	TEST(test_flowed), TEST(test_html_to_text), TEST(test_html_bombs), TEST(test_text_to_html),
-	TEST(test_html_charset), TEST(test_truncation), TEST(test_long), TEST(test_long_utf8),
-	TEST(test_mime_of_8bit))
+TEST_MAIN(TEST(test_lines), TEST(test_transfer), TEST(test_untrue_transfer), TEST(test_part_ranges),
+	TEST(test_charsets), TEST(test_flowed), TEST(test_html_to_text), TEST(test_html_bombs),
+	TEST(test_text_to_html), TEST(test_html_charset), TEST(test_truncation), TEST(test_long),
+	TEST(test_long_utf8), TEST(test_mime_of_8bit))

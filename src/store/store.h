@@ -244,6 +244,8 @@ struct store_body {
 };
 NODISCARD int store_body_load(struct store_read *rd, struct owner_id owner, uint64_t body_id, struct store_body *ret, struct err *err);
 void store_body_release(struct store_body *body);
+/* The first len bytes are not needed for now: their memory is given back, as far as they can be read again. They stay readable. */
+void store_body_forget(const struct store_body *body, size_t len);
 
 /* A body on its way in: written and synced before the transaction that names it, when it is large. */
 struct store_new_body {

@@ -118,6 +118,15 @@ void store_body_release(struct store_body *body)
 	*body = (struct store_body){0};
 }
 
+void store_body_forget(const struct store_body *body, size_t len)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+	if (body->mapped != NULL && len >= page)
+		(void)madvise(
+			body->mapped, MIN(len, body->mapped_len) / page * page, MADV_DONTNEED);
+}
+
 /* ---- writing a file ---- */
 
 static int hash(const void *bytes, size_t len, char *ret_hex, size_t hex_size, struct err *err)

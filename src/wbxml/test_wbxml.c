@@ -391,6 +391,37 @@ static void test_opaque_lengths(void)
 	mem_free(bytes);
 }
 
+/* OPAQUE of the element that is named stays in the input; other content is copied as ever. */
+static void test_borrowed(void)
+{
+	struct wbxml_limits borrowing = {
+		.depth = 8, .nodes = 10, .text_bytes = 100, .borrowed_tag = TAG_ComposeMail_Mime};
+	struct arena *arena = arena_new(0);
+	struct buf out = BUF_INIT;
+	struct err err = ERR_INIT;
+	struct wbxml_node *root;
+	struct wbxml_writer w;
+	const char *text;
+
+	wbxml_writer_init(&w, &out);
+	wbxml_start(&w, TAG_ComposeMail_SendMail);
+	wbxml_add_opaque(&w, TAG_ComposeMail_Mime, "a\0b", 3);
+	wbxml_add_opaque(&w, TAG_ComposeMail_ClientId, "id", 2);
+	wbxml_text_begin(&w, TAG_ComposeMail_Mime);
+	buf_add_str(&out, "str");
+	buf_add_str(&out, "ing");
+	wbxml_text_end(&w);
+	wbxml_end(&w);
+	REQUIRE_OK(wbxml_decode(arena, out.data, out.len, &borrowing, &root, &err), &err);
+	text = root->child->text;
+	CHECK((const uint8_t *)text > out.data && (const uint8_t *)text < out.data + out.len);
+	CHECK_MEM(text, root->child->len, "a\0b", 3);
+	CHECK_STR(root->child->next->text, "id");
+	CHECK_STR(root->child->next->next->text, "string");
+	buf_deinit(&out);
+	arena_free(&arena);
+}
+
 static void test_writer_cleans_text(void)
 {
 	struct arena *arena = arena_new(0);
@@ -513,10 +544,10 @@ static void test_dump(void)
 	arena_free(&arena);
 }
 
-TEST_MAIN(TEST(test_tables_match_the_published_ones), TEST(test_tags_know_their_versions),
-	TEST(test_decodes_a_known_sync), TEST(test_writes_known_bytes),
-	TEST(test_every_tag_round_trips), TEST(test_broken_documents),
-	TEST(test_annotations_are_skipped), TEST(test_old_numbers_of_page_25),
-	TEST(test_runs_of_text_join), TEST(test_limits_hold), TEST(test_every_truncation_fails),
-	TEST(test_opaque_lengths), TEST(test_writer_cleans_text), TEST(test_marks_take_back),
-	TEST(test_full_buffer_is_no_disaster), TEST(test_dump))
+TEST_MAIN(TEST(test_borrowed), TEST(test_tables_match_the_published_ones),
+	TEST(test_tags_know_their_versions), TEST(test_decodes_a_known_sync),
+	TEST(test_writes_known_bytes), TEST(test_every_tag_round_trips),
+	TEST(test_broken_documents), TEST(test_annotations_are_skipped),
+	TEST(test_old_numbers_of_page_25), TEST(test_runs_of_text_join), TEST(test_limits_hold),
+	TEST(test_every_truncation_fails), TEST(test_opaque_lengths), TEST(test_writer_cleans_text),
+	TEST(test_marks_take_back), TEST(test_full_buffer_is_no_disaster), TEST(test_dump))

@@ -49,6 +49,8 @@ struct wbxml_limits {
 	size_t depth; /* open elements */
 	size_t nodes;
 	size_t text_bytes; /* of one run */
+	/* OPAQUE content of this element is not copied: it is borrowed from the input, and not terminated. 0: none. */
+	unsigned borrowed_tag;
 };
 
 /*
@@ -102,6 +104,10 @@ void wbxml_add_text(struct wbxml_writer *w, unsigned tag, const char *text);
 void wbxml_add_textn(struct wbxml_writer *w, unsigned tag, const char *text, size_t len);
 /* The same for text which the caller knows to be clean (no check, no copy but one). */
 void wbxml_add_clean(struct wbxml_writer *w, unsigned tag, const char *text, size_t len);
+/* The same for text that comes in pieces: between the two the caller appends clean text without NUL
+ * to w->out, at least one byte. */
+void wbxml_text_begin(struct wbxml_writer *w, unsigned tag);
+void wbxml_text_end(struct wbxml_writer *w);
 void wbxml_add_uint(struct wbxml_writer *w, unsigned tag, uint64_t v);
 void wbxml_add_bool(struct wbxml_writer *w, unsigned tag, bool v);
 void wbxml_add_opaque(struct wbxml_writer *w, unsigned tag, const void *bytes, size_t len);

@@ -142,13 +142,14 @@ static int read_run(struct decoder *d, const uint8_t **ret_bytes, size_t *ret_le
 static int read_text(struct decoder *d)
 {
 	const uint8_t *start = d->p, *bytes, *behind;
-	size_t total = 0, len;
+	size_t total = 0, len, runs = 0;
 	bool opaque, any_opaque = false;
 	char *text;
 
 	while (left(d) > 0 && (*d->p == TOKEN_STR_I || *d->p == TOKEN_OPAQUE)) {
 		if (read_run(d, &bytes, &len, &opaque) < 0)
 			return -1;
+		runs++;
 		total += len; /* no overflow: the runs lie in the input */
 		any_opaque = any_opaque || opaque;
 		if (!opaque && d->skipping == 0 && !utf8_valid(bytes, len))
@@ -165,13 +166,17 @@ static int read_text(struct decoder *d)
 	d->open->opaque = any_opaque;
 	if (total == 0)
 		return 0;
+	d->open->len = (uint32_t)total;
+	if (runs == 1 && opaque && d->open->tag == d->limits->borrowed_tag) {
+		d->open->text = (const char *)bytes;
+		return 0;
+	}
 	behind = d->p;
 	text = arena_try_alloc(d->arena, total + 1);
 	if (text == NULL)
 		return err_set(
 			d->err, ERR_INTERNAL, "wbxml: no memory for %zu bytes of text", total);
 	d->open->text = text;
-	d->open->len = (uint32_t)total;
 	for (d->p = start; total > 0; total -= len, text += len) {
 		if (read_run(d, &bytes, &len, &opaque) < 0)
 			return -1;

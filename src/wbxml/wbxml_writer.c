@@ -92,9 +92,19 @@ void wbxml_add_clean(struct wbxml_writer *w, unsigned tag, const char *text, siz
 		wbxml_add_empty(w, tag);
 		return;
 	}
+	wbxml_text_begin(w, tag);
+	buf_add(w->out, text, len);
+	wbxml_text_end(w);
+}
+
+void wbxml_text_begin(struct wbxml_writer *w, unsigned tag)
+{
 	put_tag(w, tag, BIT_CONTENT);
 	buf_add_byte(w->out, 0x03);
-	buf_add(w->out, text, len);
+}
+
+void wbxml_text_end(struct wbxml_writer *w)
+{
 	buf_add(w->out, "\0\x01", 2);
 	w->open_empty = false;
 }

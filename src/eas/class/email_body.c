@@ -30,8 +30,13 @@ static bool wants_mime(const struct email *email, const struct sync_options *o)
 static int render(const struct email *email, enum mime_body_type type, uint64_t max_bytes,
 	struct mime_body *ret, struct err *err)
 {
-	return mime_body_render(
-		email->summary, email->body.bytes, email->body.len, type, max_bytes, ret, err);
+	if (mime_body_render(email->summary, email->body.bytes, email->body.len, type, max_bytes,
+		    ret, err) < 0)
+		return -1;
+	/* A large message is not in memory twice when it is written. */
+	if (type == MIME_BODY_MIME)
+		store_body_forget(&email->body, email->body.len);
+	return 0;
 }
 
 static const struct sync_body_preference *find_preference(

@@ -2,6 +2,8 @@
  * GetAttachment ([MS-ASCMD] 2.2.1.7), before 14.0: the attachment itself as the answer's body. Its
  * failures have nothing but HTTP 500.
  */
+#include <inttypes.h>
+
 #include "base/mem.h"
 #include "eas/command.h"
 #include "eas/command/attachment.h"
@@ -9,11 +11,20 @@
 static int load(struct eas_call *call, const char **ret_type, struct err *err)
 {
 	CLEANUP(store_read_end) struct store_read *rd = NULL;
+	struct attachment a;
+	int result;
 
-	if (store_read_begin(call->server->store, &rd, err) < 0)
+	if (store_read_begin(call->server->store, &rd, err) < 0 ||
+		attachment_open(
+			rd, call->user->id, call->query->attachment_name, call->arena, &a, err) < 0)
 		return -1;
-	return attachment_load(rd, call->user->id, call->query->attachment_name, call->arena,
-		&call->reply->body, ret_type, err);
+	*ret_type = a.type;
+	if (a.total > call->settings->eas_operations_max_bytes)
+		result = err_set(err, ERR_QUOTA, "an attachment of %" PRIu64 " bytes", a.total);
+	else
+		result = attachment_read(&a, 0, a.total, false, &call->reply->body, err);
+	attachment_close(&a);
+	return result;
 }
 
 /* What a message says of itself becomes a header of ours only when it can be one. */

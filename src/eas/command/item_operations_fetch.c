@@ -194,27 +194,25 @@ struct range {
 	uint64_t first, last; /* last: beyond the end is its end */
 };
 
-static void encode_data(struct operations *op, struct buf *bytes, size_t first, size_t count)
+static int encode_data(struct operations *op, const struct attachment *a, const struct range *range,
+	uint64_t count, struct err *err)
 {
 	struct wbxml_writer *w = &op->call->writer;
-	struct buf text = BUF_INIT;
+	size_t begin = op->parts.len;
+	int result;
 
-	base64_add(&text, count > 0 ? bytes->data + first : NULL, count);
-	buf_deinit(bytes);
-	if (text.failed)
-		w->out->failed = true;
-	else
-		wbxml_add_clean(w, TAG_ItemOperations_Data, (const char *)text.data, text.len);
-	buf_deinit(&text);
-}
-
-/* Its bytes are the last of op->parts, from begin on: only the range stays there. */
-static void encode_part(struct operations *op, size_t begin, size_t first, size_t count)
-{
-	if (first > 0 && count > 0)
-		memmove(op->parts.data + begin, op->parts.data + begin + first, count);
-	op->parts.len = begin + count;
-	wbxml_add_uint(&op->call->writer, TAG_ItemOperations_Part, operations_end_part(op, begin));
+	if (op->multipart) {
+		result = attachment_read(a, range->first, count, false, &op->parts, err);
+		wbxml_add_uint(w, TAG_ItemOperations_Part, operations_end_part(op, begin));
+	} else if (count == 0) {
+		wbxml_add_empty(w, TAG_ItemOperations_Data);
+		result = 0;
+	} else {
+		wbxml_text_begin(w, TAG_ItemOperations_Data);
+		result = attachment_read(a, range->first, count, true, w->out, err);
+		wbxml_text_end(w);
+	}
+	return result;
 }
 
 static void encode_head(struct operations *op, const struct wbxml_node *fetch,
@@ -235,41 +233,42 @@ static void encode_head(struct operations *op, const struct wbxml_node *fetch,
 	wbxml_add_text(w, TAG_AirSyncBase_ContentType, type);
 }
 
-static unsigned fetch_attachment(struct operations *op, const struct wbxml_node *fetch)
+static unsigned encode_attachment(
+	struct operations *op, const struct wbxml_node *fetch, const struct attachment *a)
 {
 	const struct wbxml_node *options = wbxml_find(fetch, TAG_ItemOperations_Options);
-	struct buf own = BUF_INIT, *bytes = op->multipart ? &op->parts : &own;
-	size_t begin = bytes->len, total, count;
-	struct err err = ERR_INIT;
 	struct range range = {.given = false};
-	const char *type;
+	struct err err = ERR_INIT;
+	uint64_t count;
+	int result;
 
 	range.given = eas_get_range(options, TAG_ItemOperations_Range, &range.first, &range.last);
-	if (attachment_load(op->rd, op->call->user->id,
-		    eas_get_text(fetch, TAG_AirSyncBase_FileReference, ""), op->call->arena, bytes,
-		    &type, &err) < 0) {
-		buf_deinit(&own);
-		return status_of(&err, OPERATION_BAD_ATTACHMENT);
-	}
-	total = bytes->len - begin;
-	if (range.given && (range.first > range.last || range.first >= total)) {
-		buf_deinit(&own);
+	if (range.given && (range.first > range.last || range.first >= a->total))
 		return OPERATION_BAD_RANGE;
-	}
-	if (!range.given || range.last >= total)
-		range.last = total - 1;
-	count = total == 0 ? 0 : (size_t)(range.last - range.first) + 1;
-	if (operations_full(op, op->multipart ? 0 : (count + 2) / 3 * 4)) {
-		buf_deinit(&own);
+	if (!range.given || range.last >= a->total)
+		range.last = a->total - 1;
+	count = a->total == 0 ? 0 : range.last - range.first + 1;
+	if (operations_full(op, (size_t)(op->multipart ? count : (count + 2) / 3 * 4)))
 		return OPERATION_TOO_LARGE;
-	}
-	encode_head(op, fetch, &range, total, type);
-	if (op->multipart)
-		encode_part(op, begin, (size_t)range.first, count);
-	else
-		encode_data(op, &own, (size_t)range.first, count);
+	encode_head(op, fetch, &range, a->total, a->type);
+	result = encode_data(op, a, &range, count, &err);
 	wbxml_end(&op->call->writer);
-	return OPERATION_OK;
+	return result < 0 ? status_of(&err, OPERATION_BAD_ATTACHMENT) : OPERATION_OK;
+}
+
+static unsigned fetch_attachment(struct operations *op, const struct wbxml_node *fetch)
+{
+	CLEANUP(arena_free) struct arena *arena = arena_new(0);
+	struct err err = ERR_INIT;
+	struct attachment a;
+	unsigned status;
+
+	if (attachment_open(op->rd, op->call->user->id,
+		    eas_get_text(fetch, TAG_AirSyncBase_FileReference, ""), arena, &a, &err) < 0)
+		return status_of(&err, OPERATION_BAD_ATTACHMENT);
+	status = encode_attachment(op, fetch, &a);
+	attachment_close(&a);
+	return status;
 }
 
 unsigned operations_fetch(struct operations *op, const struct wbxml_node *node)
