@@ -506,3 +506,47 @@ void bench_parallel(unsigned count, void (*fn)(void *owner, unsigned i), void *o
 	for (unsigned i = 0; i < THREADS; i++)
 		(void)pthread_join(threads[i], NULL);
 }
+
+/* A line of /proc/PID/status, in MiB. */
+static double status_mib(pid_t pid, const char *line)
+{
+	char path[64], text[256];
+	double kib = -1;
+	FILE *f;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	f = fopen(path, "re");
+	while (f != NULL && fgets(text, sizeof(text), f) != NULL) {
+		if (strncmp(text, line, strlen(line)) == 0)
+			kib = (double)strtoull(text + strlen(line), NULL, 10);
+	}
+	if (f != NULL)
+		(void)fclose(f);
+	if (kib < 0)
+		bench_die("%s has no %s", path, line);
+	return kib / 1024;
+}
+
+double bench_memory_peak(pid_t pid)
+{
+	return status_mib(pid, "VmHWM:");
+}
+
+/* From now on VmHWM is the peak since now. */
+static void forget_peak(pid_t pid)
+{
+	char path[64];
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/clear_refs", (int)pid);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || write(fd, "5", 1) != 1)
+		bench_die("%s: %s", path, strerror(errno));
+	fd_close(&fd);
+}
+
+double bench_memory(pid_t pid)
+{
+	forget_peak(pid);
+	return status_mib(pid, "VmRSS:");
+}

@@ -63,6 +63,9 @@ int64_t bench_now_us(void); /* monotonic */
 double bench_server_cpu_us(const struct bench *b);
 /* The engine, a child of the supervisor. */
 pid_t bench_engine_pid(const struct bench *b);
+/* Resident memory of a process, in MiB: now, and the largest since bench_memory() was called. */
+double bench_memory(pid_t pid);
+double bench_memory_peak(pid_t pid);
 /* The p-th percentile (0..1) of values, which are sorted by it. */
 double bench_percentile(double *values, size_t count, double p);
 

@@ -165,39 +165,6 @@ static void make_large(unsigned i, struct buf *out)
 		kind == BENCH_ALTERNATIVE ? LARGE_BYTES / 2 : LARGE_BYTES, out);
 }
 
-/* A line of /proc/PID/status, in bytes. */
-static double status_bytes(pid_t pid, const char *line)
-{
-	char path[64], text[256];
-	double bytes = -1;
-	FILE *f;
-
-	(void)snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
-	f = fopen(path, "re");
-	while (f != NULL && fgets(text, sizeof(text), f) != NULL) {
-		if (strncmp(text, line, strlen(line)) == 0)
-			bytes = 1024.0 * (double)strtoull(text + strlen(line), NULL, 10);
-	}
-	if (f != NULL)
-		(void)fclose(f);
-	if (bytes < 0)
-		bench_die("%s has no %s", path, line);
-	return bytes;
-}
-
-/* From now on VmHWM is the peak since now. */
-static void forget_peak(pid_t pid)
-{
-	char path[64];
-	int fd;
-
-	(void)snprintf(path, sizeof(path), "/proc/%d/clear_refs", (int)pid);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0 || write(fd, "5", 1) != 1)
-		bench_die("%s: %s", path, strerror(errno));
-	fd_close(&fd);
-}
-
 /* The first count messages; all: until nothing is left. */
 static void sync_large(struct bench_phone *p, unsigned count)
 {
@@ -233,10 +200,9 @@ static double list_large(
 	p.truncation = -1;
 	p.gzip = gzip;
 	bench_phone_set_up(&p);
-	before = status_bytes(engine, "VmRSS:");
-	forget_peak(engine);
+	before = bench_memory(engine);
 	sync_large(&p, count);
-	grown = (status_bytes(engine, "VmHWM:") - before) / 1048576;
+	grown = bench_memory_peak(engine) - before;
 	(void)snprintf(conditions, sizeof(conditions),
 		"peak RSS of the engine over its RSS before, while one phone lists %u messages of "
 		"10 MB (text, text and HTML, HTML, attachments), body type %u, untruncated, "
