@@ -156,7 +156,7 @@ static void write_config(const struct bench *b)
 	buf_addf(&text,
 		"[server]\ndata_dir = %s/data\nruntime_dir = %s/run\nfronts = 2\n"
 		"[listen]\nhttps =\nhttp = 127.0.0.1:%u\nlmtp = 127.0.0.1:%u\n"
-		"[http]\nconnections_per_address = 100000\n"
+		"[http]\nconnections_per_address = 100000\nrequests_per_device = 0\n"
 		"[auth]\ndefault_domain = bench.example\nfail_limit_address = 100000\n%s",
 		b->folder, b->folder, b->http_port, b->lmtp_port,
 		b->settings != NULL ? b->settings : "");

@@ -86,6 +86,40 @@ class Exceptions(Many):
         self.assertEqual(len(self.open(30)[0]), 30)
 
 
+class User(Many):
+    settings = {**Many.settings, "http.connections_per_user": "4", "http.requests_per_device": "5", "http.requests_burst": "50"}
+
+    @staticmethod
+    def status(device):
+        """Of a request that the engine answers."""
+        return device.post("FolderSync").code
+
+    def test_connections(self):
+        """So many connections of one user on all fronts; others are not touched by it."""
+        user, other = self.user(), self.user()
+        held, statuses, served = [], [], 200
+        for _ in range(20):
+            device = user.device("14.1")
+            statuses.append(self.status(device))
+            held.append(device)
+        self.assertEqual(statuses.count(served), 4)
+        self.assertEqual(statuses.count(503), 16)
+        self.assertEqual(self.status(other.device("14.1")), served)
+        for device in held:
+            device.close()
+
+    def test_rate(self):
+        """A device that sends without end is held back on whichever front it comes to."""
+        device = self.user().device("14.1")
+        statuses, served = [], 200
+        for _ in range(80):
+            statuses.append(self.status(device))
+            device.close()
+        self.assertEqual(set(statuses), {served, 503})
+        self.assertGreaterEqual(statuses.count(served), 50)
+        self.assertGreater(self.server.stats()["refused_rate"], 0)
+
+
 class All(Many):
     settings = {**Many.settings, "server.max_connections": "30"}
 

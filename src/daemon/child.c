@@ -17,7 +17,7 @@
 #include "base/fd.h"
 #include "base/mem.h"
 
-#define ARGS_MAX 14
+#define ARGS_MAX 15
 
 const char *child_role_to_str(enum child_role role)
 {
@@ -58,6 +58,8 @@ static char **make_arguments(const struct child_spec *spec, int control_fd)
 		args[n++] = fd_argument("lmtp", spec->lmtp);
 	if (spec->ticket_fd >= 0)
 		args[n++] = x_printf("--ticket-fd=%d", spec->ticket_fd);
+	if (spec->role == CHILD_FRONT)
+		args[n++] = x_printf("--fronts=%u", spec->fronts);
 	if (spec->shared_fd >= 0)
 		args[n++] = x_printf("--shared-fd=%d", spec->shared_fd);
 	if (spec->notes_fd >= 0)

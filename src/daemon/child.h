@@ -29,6 +29,7 @@ struct child_spec {
 	const char *source_path; /* the administrator's file */
 	enum child_role role;
 	unsigned number;                           /* of a front, from 0 */
+	unsigned fronts;                           /* how many there are */
 	const struct fd_list *https, *http, *lmtp; /* NULL: none */
 	int ticket_fd; /* key material that all fronts share; -1: none */
 	int shared_fd; /* what all fronts know together (shared/shared.h); -1: none */

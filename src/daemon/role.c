@@ -35,7 +35,7 @@ struct fds {
 
 struct role {
 	const char *role, *config, *source;
-	uint64_t number;
+	uint64_t number, fronts;
 	int control_fd, ticket_fd, shared_fd, notes_fd;
 	struct fds https, http, lmtp;
 	const struct settings *settings; /* running; owned */
@@ -96,6 +96,8 @@ static int parse_argument(struct role *r, const char *argument, struct err *err)
 		r->source = value;
 	else if ((value = value_of(argument, "number")) != NULL)
 		return str_parse_u64(value, 1u << 16, &r->number, err);
+	else if ((value = value_of(argument, "fronts")) != NULL)
+		return str_parse_u64(value, 1u << 16, &r->fronts, err);
 	else if ((value = value_of(argument, "control-fd")) != NULL)
 		return parse_fd(value, &r->control_fd, err);
 	else if ((value = value_of(argument, "ticket-fd")) != NULL)
@@ -187,6 +189,7 @@ static int run_front(struct role *r, struct err *err)
 		.config_path = r->config,
 		.listeners = listeners,
 		.engine_path = engine_path,
+		.fronts = (uint32_t)r->fronts,
 		.connections_max = connections_max(r->settings),
 		.shared_fd = r->shared_fd,
 		.control_fd = r->control_fd};

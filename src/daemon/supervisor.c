@@ -373,6 +373,7 @@ static void start_child(struct child *c)
 		.source_path = s->options->source_path,
 		.role = c->role,
 		.number = c->number,
+		.fronts = l->fronts,
 		.ticket_fd = -1,
 		.shared_fd = -1,
 		.notes_fd = -1};

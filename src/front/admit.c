@@ -1,5 +1,6 @@
 /*
- * Who is let in: the limits of connections, in all and per address, over all fronts together.
+ * Who is let in: the limits of connections, in all, per address and per user, and of the requests
+ * of a device, over all fronts together.
  *
  * The counts lie in the memory that the fronts share (shared/shared.h), under this front's part and
  * the slot of each connection; so they are exact whichever front a connection comes to, and are
@@ -13,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -113,4 +115,45 @@ void admit_leave(struct front *f, const struct conn *c)
 	shared_leave(f->shared, f->part, c->slot, SHARED_ADDRESS);
 	shared_leave(f->shared, f->part, c->slot, SHARED_USER);
 	shared_disconnect(f->shared, f->part);
+}
+
+void admit_refused(struct front *f, const struct net_address *a, const char *why)
+{
+	static const struct {
+		const char *why;
+		enum front_counter_id counter;
+	} reasons[] = {{"max_connections", COUNT_refused_all},
+		{"connections_per_address", COUNT_refused_address},
+		{"proxy_protocol", COUNT_refused_proxy}, {"memory", COUNT_refused_memory}};
+	struct log_context lc = f->lc;
+	char text[NET_ADDRESS_TEXT];
+
+	for (size_t i = 0; i < ARRAY_LEN(reasons); i++)
+		f->counters[reasons[i].counter] += str_eq(reasons[i].why, why);
+	front_count(f, refused);
+	lc.address = net_address_to_str(a, text);
+	log_warn(&lc, "connection_refused", F_STR("reason", why));
+}
+
+/* ---- requests ---- */
+
+const char *admit_request(struct front *f, struct conn *c, uint32_t *ret_wait_s)
+{
+	const struct settings *s = f->settings;
+	struct device_keys keys;
+
+	*ret_wait_s = 0;
+	if (!device_keys(f, &c->request->http, &keys))
+		return NULL;
+	if (!shared_rate_try(f->shared, keys.device, (uint32_t)s->http_requests_per_device,
+		    (uint32_t)s->http_requests_burst, clock_now_ms(), ret_wait_s)) {
+		front_count(f, refused_rate);
+		return "requests_per_device";
+	}
+	if (!shared_enter(f->shared, f->part, c->slot, SHARED_USER, &keys.user, sizeof(keys.user),
+		    (uint32_t)s->http_connections_per_user)) {
+		front_count(f, refused_user);
+		return "connections_per_user";
+	}
+	return NULL;
 }

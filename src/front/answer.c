@@ -14,10 +14,8 @@
 #include "base/str.h"
 #include "front/front_internal.h"
 
-#define COMPACT_BYTES  (64u * 1024)
-#define CREDIT_BYTES   (64u * 1024)
-#define RETRY_MIN_S    5
-#define RETRY_SPREAD_S 20
+#define COMPACT_BYTES (64u * 1024)
+#define CREDIT_BYTES  (64u * 1024)
 
 /* [MS-ASCMD] 2.2.1.13: Ping { Status 1 }, "the heartbeat is over, nothing has changed". */
 static const uint8_t ping_expired[] = {
@@ -57,7 +55,7 @@ static bool answer_end(struct front *f, struct conn *c, const void *body, size_t
 	return answer_flush(f, c);
 }
 
-bool answer_local(struct front *f, struct conn *c, int status, bool close)
+static bool answer_plainly(struct front *f, struct conn *c, int status, bool close, uint32_t wait_s)
 {
 	struct request *r;
 	char text[80];
@@ -67,11 +65,10 @@ bool answer_local(struct front *f, struct conn *c, int status, bool close)
 	(void)snprintf(text, sizeof(text), "%s\n", status == 200 ? "ok" : http_reason(status));
 	r = answer_begin(f, c, status, NULL, close);
 	if (status == 503) {
+		uint32_t after_s = shared_retry_s(f->shared, clock_now_ms());
 		char after[16];
 
-		/* Spread, so that they do not all come back at once. */
-		(void)snprintf(after, sizeof(after), "%u",
-			RETRY_MIN_S + (unsigned)(random_u64() % RETRY_SPREAD_S));
+		(void)snprintf(after, sizeof(after), "%u", MAX(after_s, wait_s));
 		http_response_header(&r->out, "Retry-After", after);
 		front_count(f, requests_503);
 	}
@@ -79,9 +76,19 @@ bool answer_local(struct front *f, struct conn *c, int status, bool close)
 	return answer_end(f, c, text, strlen(text));
 }
 
+bool answer_local(struct front *f, struct conn *c, int status, bool close)
+{
+	return answer_plainly(f, c, status, close, 0);
+}
+
 bool answer_unavailable(struct front *f, struct conn *c, bool close)
 {
-	return answer_local(f, c, 503, close);
+	return answer_plainly(f, c, 503, close, 0);
+}
+
+bool answer_later(struct front *f, struct conn *c, bool close, uint32_t wait_s)
+{
+	return answer_plainly(f, c, 503, close, wait_s);
 }
 
 /* A phone that was parked has no request object. It gets one under the name of its watch, for bulk

@@ -81,6 +81,8 @@ void conn_enter(struct front *f, struct conn *c, enum conn_state state)
 		log_debug(&lc, "connection_entered", F_STR("state", states[state].name),
 			F_STR("from", states[c->state].name));
 	}
+	if (c->state == CONN_HANDSHAKE)
+		pace_end(f);
 	count_state(f, c->state, -1);
 	count_state(f, state, 1);
 	c->state = (uint8_t)state;
@@ -133,22 +135,12 @@ bool conn_set_address(struct front *f, struct conn *c, const struct net_address 
 
 /* ---- beginning ---- */
 
-static void count_refusal(struct front *f, const struct net_address *address, const char *why)
-{
-	struct log_context lc = f->lc;
-	char text[NET_ADDRESS_TEXT];
-
-	lc.address = net_address_to_str(address, text);
-	front_count(f, refused);
-	log_warn(&lc, "connection_refused", F_STR("reason", why));
-}
-
 static void refuse(struct front *f, int fd, const struct net_address *address, const char *why)
 {
 	struct net_stream s = {.fd = fd};
 
 	net_stream_close(&s);
-	count_refusal(f, address, why);
+	admit_refused(f, address, why);
 }
 
 static void conn_handshake(struct front *f, struct conn *c)
@@ -157,6 +149,10 @@ static void conn_handshake(struct front *f, struct conn *c)
 	char address[NET_ADDRESS_TEXT];
 	struct log_context lc;
 
+	if (!pace_step(f)) {
+		front_again(f, c);
+		return;
+	}
 	switch (net_stream_handshake(&c->stream, &err)) {
 	case 1:
 		front_count(f, tls_handshakes);
@@ -202,7 +198,7 @@ static uint64_t first_deadline_s(const struct front *f, const struct conn *c)
 {
 	switch ((enum conn_state)c->state) {
 	case CONN_HANDSHAKE:
-		return f->settings->tls_handshake_timeout_s;
+		return pace_timeout_s(f);
 	case CONN_PROXY:
 		return f->settings->http_request_timeout_s;
 	default:
@@ -221,7 +217,7 @@ static bool admit(struct front *f, struct conn *c)
 	case ADMIT_FULL:
 		c->refused = true;
 		if (f->refusing++ < ADMIT_REFUSALS_MAX) {
-			count_refusal(f, &c->address, why);
+			admit_refused(f, &c->address, why);
 			return true;
 		}
 		break;
@@ -231,7 +227,7 @@ static bool admit(struct front *f, struct conn *c)
 		why = "connections_per_address";
 		break;
 	}
-	count_refusal(f, &c->address, why);
+	admit_refused(f, &c->address, why);
 	conn_close(f, c);
 	return false;
 }
@@ -252,6 +248,8 @@ void conn_accepted(struct front *f, int fd, const struct net_address *address, b
 		return;
 	}
 	c->state = (uint8_t)first;
+	if (first == CONN_HANDSHAKE)
+		pace_begin(f);
 	if (admit(f, c))
 		conn_set_deadline(f, c, (int64_t)first_deadline_s(f, c) * 1000);
 }
@@ -363,6 +361,8 @@ void conn_look_again(struct front *f, struct conn *c)
 		conn_drain(f, c);
 		return;
 	case CONN_HANDSHAKE:
+		conn_handshake(f, c);
+		return;
 	case CONN_ENGINE:
 	case CONN_PARKED:
 	case CONN_ANSWER:
@@ -480,6 +480,8 @@ void conn_close(struct front *f, struct conn *c)
 	}
 	park_forget(f, c);
 	request_free(f, c);
+	if (c->state == CONN_HANDSHAKE)
+		pace_end(f);
 	count_state(f, c->state, -1);
 	wheel_clear(f->wheel, c->slot);
 	net_stream_close(&c->stream);

@@ -22,7 +22,7 @@
 #include "base/str.h"
 #include "front/front_internal.h"
 
-#define ACCEPT_ROUND     256
+#define ACCEPT_ROUND     64
 #define ACCEPT_PAUSE_MS  100
 #define STATS_EVERY_MS   5000
 #define STOP_PATIENCE_MS 5000
@@ -93,6 +93,7 @@ static void on_tick(void *owner)
 static void on_round_end(void *owner)
 {
 	link_flush(owner);
+	pace_round_end(owner);
 }
 
 /* ---- counters ---- */
@@ -101,6 +102,7 @@ static void refresh_levels(struct front *f)
 {
 	f->counters[COUNT_connections] = slab_count(f->conns);
 	f->counters[COUNT_buffered_bytes] = f->buffered;
+	f->counters[COUNT_handshakes] = f->handshakes;
 }
 
 static const char *const counter_names[COUNT_MAX] = {
@@ -155,8 +157,14 @@ static void on_listener(void *owner, unsigned events)
 
 	for (int i = 0; i < ACCEPT_ROUND; i++) {
 		struct net_address address;
-		int fd = net_accept(l->fd, &address);
+		int64_t wait_ms = l->tls ? pace_accept_in_ms(f) : 0;
+		int fd;
 
+		if (wait_ms > 0)
+			loop_timer_set(&f->accept_again, clock_now_ms() + wait_ms);
+		if (wait_ms != 0)
+			return;
+		fd = net_accept(l->fd, &address);
 		if (fd >= 0) {
 			conn_accepted(f, fd, &address, l->tls);
 			continue;

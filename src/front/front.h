@@ -44,6 +44,7 @@ struct front_options {
 	 * waiting ones are closed, requests in flight have five seconds to end.
 	 */
 	int control_fd;
+	uint32_t fronts;          /* how many there are; 0: this one */
 	uint32_t connections_max; /* of this front; 0: as many as all may have together */
 	/* What all fronts know together (shared/shared.h); the caller's, needed by front_new()
 	 * only. -1: this front is alone. */

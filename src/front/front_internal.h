@@ -157,9 +157,13 @@ struct front {
 	struct loop *loop;
 	uint8_t conn_kind;
 	struct slab *conns;
-	struct shared *shared; /* what is counted over all fronts */
-	int part;              /* ours of it */
-	uint32_t refusing;     /* connections that are `refused` */
+	struct shared *shared;           /* what is counted over all fronts */
+	int part;                        /* ours of it */
+	uint32_t refusing;               /* connections that are `refused` */
+	uint32_t handshakes;             /* unfinished ones */
+	bool accept_waits;               /* for one of them to end */
+	int64_t pace_piece;              /* of a second: which, and how many began in it */
+	uint32_t pace_begun, pace_steps; /* steps: in this round of the loop */
 	struct wheel *wheel;
 	struct loop_timer tick, stats, accept_again, stop_timer;
 	struct listener *listeners;
@@ -233,6 +237,32 @@ enum admit_result admit_connection(struct front *f, const struct net_address *a,
 bool admit_address(struct front *f, uint32_t slot, const struct net_address *a);
 /* Whatever it counted for is given back. */
 void admit_leave(struct front *f, const struct conn *c);
+/* Counts and logs a connection that was refused; why: a setting's name, or "memory". */
+void admit_refused(struct front *f, const struct net_address *a, const char *why);
+/* A request that is to go to the engine: may its user have this connection, its device send so
+ * fast? NULL: yes; else what it is too much of, and for how long at least. */
+const char *admit_request(struct front *f, struct conn *c, uint32_t *ret_wait_s);
+
+/* ---- device.c ---- */
+struct device_keys {
+	uint64_t user, device;
+};
+/* False: the request has no credentials. */
+bool device_keys(const struct front *f, const struct http_request *http, struct device_keys *ret);
+
+/* ---- pace.c ---- */
+#define PACE_LATER (-1)
+/* May a TLS connection be accepted? 0: yes; else after so long, or PACE_LATER: when a handshake has
+ * ended. */
+int64_t pace_accept_in_ms(struct front *f);
+/* A handshake begins, has ended. */
+void pace_begin(struct front *f);
+void pace_end(struct front *f);
+/* How long one may take. */
+uint64_t pace_timeout_s(const struct front *f);
+/* May one more step be done in this round? */
+bool pace_step(struct front *f);
+void pace_round_end(struct front *f);
 
 /* ---- request.c ---- */
 /* Makes the object and puts the connection's pointer to it; NULL when memory is short. */
@@ -260,6 +290,8 @@ bool request_resume(struct front *f, struct conn *c);
 bool answer_local(struct front *f, struct conn *c, int status, bool close);
 /* 503 with Retry-After. */
 bool answer_unavailable(struct front *f, struct conn *c, bool close);
+/* The same, and not before so many seconds. */
+bool answer_later(struct front *f, struct conn *c, bool close, uint32_t wait_s);
 /* RESPONSE, and WAKE. Makes the request object when there is none. */
 bool answer_engine(struct front *f, struct conn *c, const struct ipc_response *response);
 bool answer_expiry(struct front *f, struct conn *c);

@@ -28,11 +28,7 @@ bool proxied_begin(const struct front *f, const struct net_address *peer, enum c
 
 static bool refuse(struct front *f, struct conn *c, const char *why)
 {
-	char address[NET_ADDRESS_TEXT];
-	struct log_context lc = conn_log(f, c, address);
-
-	front_count(f, refused);
-	log_warn(&lc, "connection_refused", F_STR("reason", why));
+	admit_refused(f, &c->address, why);
 	conn_linger(f, c);
 	return false;
 }

@@ -181,6 +181,23 @@ void request_hold_again(struct front *f, struct conn *c)
 	conn_set_deadline(f, c, HOLD_MS);
 }
 
+/* Is it too much of something? Then it is answered, and *ret_alive says whether the connection
+ * lives. */
+static bool refuse_excess(struct front *f, struct conn *c, bool close, bool *ret_alive)
+{
+	char address[NET_ADDRESS_TEXT];
+	uint32_t wait_s;
+	const char *why = admit_request(f, c, &wait_s);
+	struct log_context lc;
+
+	if (why == NULL)
+		return false;
+	lc = conn_log(f, c, address);
+	log_warn(&lc, "request_refused", F_STR("reason", why));
+	*ret_alive = answer_later(f, c, close, wait_s);
+	return true;
+}
+
 /* The request is here as a whole. */
 static bool request_complete(struct front *f, struct conn *c)
 {
@@ -191,6 +208,8 @@ static bool request_complete(struct front *f, struct conn *c)
 	if (park_try_renew(f, c, &alive))
 		return alive;
 	park_forget(f, c);
+	if (refuse_excess(f, c, false, &alive))
+		return alive;
 	conn_enter(f, c, CONN_ENGINE);
 	return send_or_hold(f, c);
 }
@@ -242,8 +261,11 @@ static bool upload_flush(struct front *f, struct conn *c)
 static bool upload_begin(struct front *f, struct conn *c)
 {
 	struct request *r = c->request;
+	bool alive;
 
 	park_forget(f, c);
+	if (refuse_excess(f, c, true, &alive))
+		return alive;
 	if (front_short_of_memory(f, IPC_INLINE_BODY_MAX))
 		return answer_unavailable(f, c, true);
 	r->body_follows = true;

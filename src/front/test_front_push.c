@@ -550,7 +550,7 @@ static void test_register_is_paced(void)
 	struct ipc_frame park = {.type = IPC_PARK};
 	struct buf parks = BUF_INIT;
 
-	begin("[http]\nconnections_per_address = 5000\n");
+	begin("[http]\nconnections_per_user = 0\n");
 	/* Not by phone_send() and engine_send(), which wait for quiet each time. */
 	for (int i = 0; i < PHONES; i++) {
 		phone_connect(&rig, &phones[i]);

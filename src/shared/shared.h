@@ -80,6 +80,10 @@ uint64_t shared_hash(const struct shared *s, const void *bytes, size_t len);
 
 /* ---- rates ---- */
 
+/* For a phone that is sent away: seconds until it may come back, all fronts considered
+ * (base/spread.h). */
+uint32_t shared_retry_s(struct shared *s, int64_t now_ms);
+
 /*
  * May one more come from this key, which may send per_s a second and burst at once? False: no;
  * *ret_wait_s is when it may. per_s 0: always. key: a shared_hash().

@@ -3,6 +3,7 @@
 
 #include <stdatomic.h>
 
+#include "base/spread.h"
 #include "shared/shared.h"
 
 /* The memory itself: this header, then the tables, each beginning on a page. */
@@ -33,6 +34,7 @@ struct shared_page {
 	uint64_t parts_at, slots_at, counts_at, rates_at, bytes;
 	__attribute__((aligned(64))) atomic_uint_least64_t connections;
 	atomic_uint_least64_t overflows;
+	struct spread sent_away;
 	atomic_uint doubts[SHARED_DOUBTS]; /* places of words to be counted anew, from 1; 0: none */
 };
 

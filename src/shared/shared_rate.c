@@ -12,6 +12,7 @@
 
 #define TICKS_PER_MS 16
 #define TICKS_PER_S  (1000 * TICKS_PER_MS)
+#define BACK_PER_S   1000                /* phones that were sent away may come back at this rate */
 #define AHEAD_MAX    ((uint64_t)1 << 30) /* nothing is ever further ahead */
 
 /* How far the time in a word lies ahead; 0: passed, also when it is further away than any can be: a
@@ -42,6 +43,11 @@ static atomic_uint_least64_t *find(struct shared *s, uint64_t tag, uint32_t buck
 		}
 	}
 	return free_;
+}
+
+uint32_t shared_retry_s(struct shared *s, int64_t now_ms)
+{
+	return spread_next_s(&s->page->sent_away, BACK_PER_S, now_ms);
 }
 
 bool shared_rate_try(struct shared *s, uint64_t key, uint32_t per_s, uint32_t burst, int64_t now_ms,

@@ -1,0 +1,87 @@
+/*
+ * Pacing: when very many phones come at once, none of those that are in may starve, and the work
+ * that was begun must be finished before its time is over.
+ *
+ * Three brakes, all on TLS handshakes, which cost a hundred times what anything else does: so many
+ * may be unfinished (tls.handshakes_max, this front's share of it), so many may begin in a second
+ * (tls.handshakes_rate), and so many steps are done in a round of the loop, between which all
+ * others have their turn. Who does not fit in waits in the kernel's queue of the listener, or here
+ * in front.again, first come, first served.
+ *
+ * When more than half of the unfinished ones are taken, who is silent is given a third of the time:
+ * a few thousand clients that never speak must not keep phones out.
+ */
+#include "base/clock.h"
+#include "base/mem.h"
+#include "front/front_internal.h"
+
+#define STEPS_ROUND   8
+#define SHARE_MIN     32u /* unfinished handshakes of a front, however many fronts there are */
+#define IN_A_HURRY    3
+#define SECOND_MS     1000
+#define RATE_PIECE_MS 50 /* a second's worth of beginnings comes in pieces */
+
+static uint32_t unfinished_max(const struct front *f)
+{
+	uint32_t fronts = MAX(f->options.fronts, 1u);
+
+	return MAX((uint32_t)f->settings->tls_handshakes_max / fronts, SHARE_MIN);
+}
+
+static uint32_t per_piece(const struct front *f)
+{
+	return MAX((uint32_t)f->settings->tls_handshakes_rate * RATE_PIECE_MS / SECOND_MS, 1u);
+}
+
+int64_t pace_accept_in_ms(struct front *f)
+{
+	int64_t now_ms = clock_now_ms(), piece = now_ms / RATE_PIECE_MS;
+
+	if (f->handshakes >= unfinished_max(f)) {
+		f->accept_waits = true;
+		return PACE_LATER;
+	}
+	if (f->pace_piece != piece) {
+		f->pace_piece = piece;
+		f->pace_begun = 0;
+	}
+	if (f->settings->tls_handshakes_rate > 0 && f->pace_begun >= per_piece(f))
+		return (piece + 1) * RATE_PIECE_MS - now_ms;
+	return 0;
+}
+
+void pace_begin(struct front *f)
+{
+	f->handshakes++;
+	f->pace_begun++;
+}
+
+void pace_end(struct front *f)
+{
+	f->handshakes--;
+	if (!f->accept_waits || f->handshakes >= unfinished_max(f))
+		return;
+	f->accept_waits = false;
+	if (f->listener_count > 0)
+		loop_timer_set(&f->accept_again, clock_now_ms());
+}
+
+uint64_t pace_timeout_s(const struct front *f)
+{
+	uint64_t s = f->settings->tls_handshake_timeout_s;
+
+	return f->handshakes > unfinished_max(f) / 2 ? MAX(s / IN_A_HURRY, (uint64_t)1) : s;
+}
+
+bool pace_step(struct front *f)
+{
+	if (f->pace_steps >= STEPS_ROUND)
+		return false;
+	f->pace_steps++;
+	return true;
+}
+
+void pace_round_end(struct front *f)
+{
+	f->pace_steps = 0;
+}

@@ -1,0 +1,289 @@
+/* Scenarios of limits: users, devices, handshakes; and phones that are sent away. */
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "base/test.h"
+#include "front/test_rig.h"
+
+static struct rig rig;
+
+static void begin(const char *conf, bool tls)
+{
+	rig_start(&rig, conf, tls);
+	engine_up(&rig);
+}
+
+static void send_as(struct phone *p, const char *query, const char *credentials)
+{
+	char text[400];
+
+	(void)snprintf(text, sizeof(text),
+		"POST /Microsoft-Server-ActiveSync?%s HTTP/1.1\r\nHost: h\r\n"
+		"Authorization: Basic %s\r\nContent-Length: 2\r\n\r\nhi",
+		query, credentials);
+	phone_send(&rig, p, text);
+}
+
+/* The engine gets it and answers. */
+static void expect_served(struct phone *p)
+{
+	struct ipc_handle h = engine_next(&rig, IPC_REQUEST)->request.handle;
+
+	engine_answer(&rig, IPC_RESPONSE, &h, 200, "done");
+	CHECK(str_starts(phone_answer(&rig, p, NULL), "HTTP/1.1 200 "));
+}
+
+/* The front answers by itself; gives Retry-After. */
+static uint32_t expect_refused(struct phone *p)
+{
+	const char *text = phone_answer(&rig, p, NULL), *after = strstr(text, "\r\nRetry-After: ");
+	uint64_t s = 0;
+	struct err err = ERR_INIT;
+	char number[16] = "";
+
+	CHECK(str_starts(text, "HTTP/1.1 503 "));
+	REQUIRE(after != NULL);
+	after += strlen("\r\nRetry-After: ");
+	memcpy(number, after, MIN(strcspn(after, "\r"), sizeof(number) - 1));
+	REQUIRE_OK(str_parse_u64(number, 1000000, &s, &err), &err);
+	CHECK(s >= 5);
+	CHECK(engine_poll(&rig) == NULL);
+	return (uint32_t)s;
+}
+
+static void test_connections_per_user(void)
+{
+	struct phone p[4];
+
+	begin("[http]\nconnections_per_user = 2\n", false);
+	for (int i = 0; i < 4; i++)
+		phone_connect(&rig, &p[i]);
+	for (int round = 0; round < 2; round++) {
+		for (int i = 0; i < 2; i++) {
+			send_as(&p[i], "Cmd=Sync&DeviceId=A", "YTpi");
+			expect_served(&p[i]);
+		}
+	}
+	send_as(&p[2], "Cmd=Sync&DeviceId=B", "YTpi");
+	(void)expect_refused(&p[2]);
+	CHECK_INT(rig_count(&rig, "refused_user"), 1);
+	/* Another user; and this connection, when it comes to be another user's. */
+	send_as(&p[3], "Cmd=Sync&DeviceId=A", "YzpkZQ==");
+	expect_served(&p[3]);
+	send_as(&p[2], "Cmd=Sync&DeviceId=B", "ZTpm");
+	expect_served(&p[2]);
+	phone_close(&p[0]);
+	rig_spin(&rig);
+	send_as(&p[2], "Cmd=Sync&DeviceId=B", "YTpi");
+	expect_served(&p[2]);
+	for (int i = 1; i < 4; i++)
+		phone_close(&p[i]);
+	rig_stop(&rig);
+
+	begin("[http]\nconnections_per_user = 0\n", false);
+	for (int i = 0; i < 4; i++) {
+		phone_connect(&rig, &p[i]);
+		send_as(&p[i], "Cmd=Sync&DeviceId=A", "YTpi");
+		expect_served(&p[i]);
+	}
+	for (int i = 0; i < 4; i++)
+		phone_close(&p[i]);
+	rig_stop(&rig);
+}
+
+/* Both forms of the query, whatever the command and the connection. */
+static void test_requests_per_device(void)
+{
+	static const struct {
+		const char *one, *other, *stranger;
+	} forms[] = {
+		{"Cmd=Sync&User=a&DeviceId=AAAA&DeviceType=T", "DeviceId=AAAA&Cmd=FolderSync",
+			"Cmd=Sync&User=a&DeviceId=AAAB&DeviceType=T"},
+		/* 14.1, Sync and Ping, locale 1033, 16 bytes of DeviceId. */
+		{"jQAJBBAwMTIzNDU2Nzg5QUJDREVGAAABVA==", "jRIJBBAwMTIzNDU2Nzg5QUJDREVGAAABVA==",
+			"jQAJBBAwMTIzNDU2Nzg5QUJDREVHAAABVA=="},
+	};
+	struct phone p, q;
+
+	for (size_t i = 0; i < ARRAY_LEN(forms); i++) {
+		begin("[http]\nrequests_per_device = 1\nrequests_burst = 3\n", false);
+		phone_connect(&rig, &p);
+		phone_connect(&rig, &q);
+		send_as(&p, forms[i].one, "YTpi");
+		expect_served(&p);
+		send_as(&p, forms[i].other, "YTpi");
+		expect_served(&p);
+		send_as(&q, forms[i].one, "YTpi");
+		expect_served(&q);
+		send_as(&q, forms[i].other, "YTpi");
+		(void)expect_refused(&q);
+		send_as(&p, forms[i].one, "YTpi");
+		(void)expect_refused(&p);
+		CHECK_INT(rig_count(&rig, "refused_rate"), 2);
+		/* Who does not know the password uses up nothing of it. */
+		send_as(&p, forms[i].one, "YTpj");
+		expect_served(&p);
+		send_as(&q, forms[i].stranger, "YTpi");
+		expect_served(&q);
+		rig_pass(&rig, 1000);
+		send_as(&p, forms[i].one, "YTpi");
+		expect_served(&p);
+		send_as(&p, forms[i].one, "YTpi");
+		(void)expect_refused(&p);
+		phone_close(&p);
+		phone_close(&q);
+		rig_stop(&rig);
+	}
+}
+
+/* Waiting again from memory is not held against anybody. */
+static void test_renewals_are_free(void)
+{
+	struct ipc_handle h;
+	struct phone p;
+
+	begin("[http]\nrequests_per_device = 1\nrequests_burst = 1\n", false);
+	phone_connect(&rig, &p);
+	send_as(&p, "Cmd=Ping&DeviceId=A", "YTpi");
+	h = engine_next(&rig, IPC_REQUEST)->request.handle;
+	engine_park(&rig, &h, 60, 3600);
+	for (int i = 0; i < 3; i++) {
+		rig_pass(&rig, 61000);
+		CHECK(str_starts(phone_answer(&rig, &p, NULL), "HTTP/1.1 200 "));
+		send_as(&p, "Cmd=Ping&DeviceId=A", "YTpi");
+		CHECK(phone_silent(&rig, &p));
+	}
+	CHECK_INT(rig_count(&rig, "renewals_memory"), 3);
+	phone_close(&p);
+	rig_stop(&rig);
+}
+
+/* ---- TLS handshakes ---- */
+
+/* So many clients connect and say nothing: no more are taken than may be unfinished, the others
+ * wait for their turn, and the silent ones lose theirs early. */
+static void test_unfinished_handshakes(void)
+{
+	enum { SILENT = 60, MAX_UNFINISHED = 32 };
+	struct phone silent[SILENT], p;
+
+	begin("[tls]\nhandshakes_max = 32\nhandshake_timeout_s = 30\n", true);
+	for (int i = 0; i < SILENT; i++)
+		phone_connect_raw(&rig, &silent[i]);
+	rig_until(&rig, "accepted", MAX_UNFINISHED);
+	rig_spin(&rig);
+	CHECK_INT(rig_count(&rig, "accepted"), MAX_UNFINISHED);
+	/* One goes: the next comes. */
+	phone_close(&silent[0]);
+	rig_until(&rig, "accepted", MAX_UNFINISHED + 1);
+	rig_spin(&rig);
+	CHECK_INT(rig_count(&rig, "accepted"), MAX_UNFINISHED + 1);
+	/* Those that came when it was crowded have 10 s, the first ones 30. */
+	rig_pass(&rig, 11000);
+	rig_until(&rig, "accepted", SILENT - 10);
+	rig_pass(&rig, 11000);
+	rig_pass(&rig, 11000);
+	rig_pass(&rig, 11000);
+	rig_until(&rig, "timeouts", SILENT - 1);
+	phone_connect(&rig, &p);
+	send_as(&p, "Cmd=Sync&DeviceId=A", "YTpi");
+	expect_served(&p);
+	for (int i = 1; i < SILENT; i++)
+		phone_close(&silent[i]);
+	phone_close(&p);
+	rig_stop(&rig);
+}
+
+static void test_handshakes_a_second(void)
+{
+	enum { PHONES = 12 };
+	struct phone p[PHONES];
+
+	begin("[tls]\nhandshakes_rate = 60\n", true); /* three in 50 ms */
+	for (int i = 0; i < PHONES; i++)
+		phone_connect_raw(&rig, &p[i]);
+	rig_until(&rig, "accepted", 3);
+	rig_spin(&rig);
+	CHECK_INT(rig_count(&rig, "accepted"), 3);
+	for (int i = 2; i <= PHONES / 3; i++) {
+		rig_pass(&rig, 50);
+		rig_until(&rig, "accepted", 3 * (uint64_t)i);
+		rig_spin(&rig);
+		CHECK_INT(rig_count(&rig, "accepted"), 3 * i);
+	}
+	for (int i = 0; i < PHONES; i++)
+		phone_close(&p[i]);
+	rig_stop(&rig);
+}
+
+/* A crowd that speaks at once: all are served, and between their steps so is who is in already. */
+static void test_crowd(void)
+{
+	enum { PHONES = 40 };
+	struct phone crowd[PHONES], in;
+	struct err err = ERR_INIT;
+	bool done[PHONES] = {false};
+	int finished = 0;
+
+	begin("", true);
+	phone_connect(&rig, &in);
+	for (int i = 0; i < PHONES; i++) {
+		phone_connect_raw(&rig, &crowd[i]);
+		REQUIRE_OK(net_stream_init_client(
+				   &crowd[i].stream, crowd[i].stream.fd, rig.client_tls, &err),
+			&err);
+		CHECK_INT(net_stream_handshake(&crowd[i].stream, &err), NET_AGAIN);
+	}
+	/* The whole crowd is before him in the kernel, and he is answered all the same before half
+	 * of it is in. */
+	send_as(&in, "Cmd=Sync&DeviceId=A", "YTpi");
+	expect_served(&in);
+	CHECK(rig_count(&rig, "tls_handshakes") < PHONES / 2 + 1);
+	for (int round = 0; round < 2000 && finished < PHONES; round++) {
+		rig_spin(&rig);
+		for (int i = 0; i < PHONES; i++) {
+			if (!done[i] && net_stream_handshake(&crowd[i].stream, &err) == 1) {
+				done[i] = true;
+				finished++;
+			}
+		}
+	}
+	CHECK_INT(finished, PHONES);
+	for (int i = 0; i < PHONES; i++)
+		phone_close(&crowd[i]);
+	phone_close(&in);
+	rig_stop(&rig);
+}
+
+/* ---- sent away ---- */
+
+/* Not all at the same second. */
+static void test_retry_spreads(void)
+{
+	uint32_t least = UINT32_MAX, most = 0;
+	struct phone in, p;
+
+	begin("[http]\nconnections_per_user = 1\n", false);
+	phone_connect(&rig, &in);
+	send_as(&in, "Cmd=Sync&DeviceId=A", "YTpi");
+	expect_served(&in);
+	phone_connect(&rig, &p);
+	for (int i = 0; i < 40; i++) {
+		uint32_t after_s;
+
+		send_as(&p, "Cmd=Sync&DeviceId=A", "YTpi");
+		after_s = expect_refused(&p);
+		least = MIN(least, after_s);
+		most = MAX(most, after_s);
+	}
+	CHECK(least < 12 && most > 15 && most <= 25);
+	phone_close(&in);
+	phone_close(&p);
+	rig_stop(&rig);
+}
+
+TEST_MAIN(TEST(test_connections_per_user), TEST(test_requests_per_device),
+	TEST(test_renewals_are_free), TEST(test_unfinished_handshakes),
+	TEST(test_handshakes_a_second), TEST(test_crowd), TEST(test_retry_spreads))
