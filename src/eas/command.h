@@ -118,6 +118,18 @@ unsigned eas_pending_count(struct eas_server *server, struct device_id device);
 /* The same without counting. */
 unsigned eas_pending_seen(struct eas_server *server, struct device_id device);
 void eas_pending_clear(struct eas_server *server, struct device_id device);
+/* A Ping told the phone of changes in this folder. */
+void eas_told_note(struct eas_server *server, struct device_id device, struct folder_id folder);
+/* Was it told so, and has not synchronized the folder since? Forgets it. */
+bool eas_told_take(struct eas_server *server, struct device_id device, struct folder_id folder);
+
+/* ---- phones that only try ---- */
+/* While an account is set up, Android's mail programs ask with a DeviceId of "validate", all of
+ * them: nothing is kept for it, call->device is made up, with the id 0. */
+static inline bool eas_only_validates(const struct eas_call *call)
+{
+	return call->device->id.v == 0;
+}
 
 /* ---- ids ---- */
 /* "5" -> folder 5. False for anything that cannot be an id of ours. */

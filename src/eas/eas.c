@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/crash_test.h"
+#include "base/map.h"
 #include "base/mem.h"
 #include "base/notes.h"
 #include "base/str.h"
@@ -118,9 +119,8 @@ static int find_device(struct eas_call *call, struct err *err)
 	return result;
 }
 
-static int create_device(struct eas_call *call, struct err *err)
+static void fill_device(struct eas_call *call)
 {
-	call->device = arena_x_new(call->arena, struct device);
 	*call->device = (struct device){
 		.owner = call->user->id,
 		.device_id = call->query->device_id,
@@ -137,6 +137,12 @@ static int create_device(struct eas_call *call, struct err *err)
 		.first_seen_at = call->now_at,
 		.last_seen_at = call->now_at,
 	};
+}
+
+static int create_device(struct eas_call *call, struct err *err)
+{
+	call->device = arena_x_new(call->arena, struct device);
+	fill_device(call);
 	if (store_transact(call->server->store, create_tx, call, err) == 0) {
 		log_info(&call->reply->log, "device_created",
 			F_STR("type", call->query->device_type));
@@ -146,12 +152,47 @@ static int create_device(struct eas_call *call, struct err *err)
 	return err->code == ERR_CONFLICT ? find_device(call, err) : -1;
 }
 
+/* Windows Phone leaves it out at times: what is known stays. */
+static const char *agent_of(const struct eas_call *call)
+{
+	const char *agent = call->query->user_agent;
+
+	return agent[0] != 0 ? agent : call->device->user_agent;
+}
+
 static int seen_tx(struct store_tx *tx, void *owner, struct err *err)
 {
 	struct eas_call *call = owner;
 
-	return store_device_set_seen(tx, call->device->id, (uint16_t)call->version,
-		call->query->user_agent, call->query->device_type, call->now_at, err);
+	return store_device_set_seen(tx, call->device->id, (uint16_t)call->version, agent_of(call),
+		call->query->device_type, call->now_at, err);
+}
+
+/* One that is made up anew for each request, and no row. Its policy keys follow from the user and
+ * the policy, so that a validating phone gets through both phases of Provision. */
+static int make_validating_device(struct eas_call *call, struct err *err)
+{
+	static const uint8_t key[16];
+	uint64_t seed[3] = {call->user->id.v, 0, 0};
+	struct policy_row *policy;
+	struct store_read *rd;
+	int result;
+
+	if (store_read_begin(call->server->store, &rd, err) < 0)
+		return -1;
+	result = store_policy_load(rd, call->arena, &policy, err);
+	store_read_end(&rd);
+	if (result < 0)
+		return -1;
+	seed[1] = call->policy_version = policy->version;
+	call->device = arena_x_new(call->arena, struct device);
+	fill_device(call);
+	call->device->policy_key_temporary = (uint32_t)siphash(key, seed, sizeof(seed)) | 1;
+	seed[2] = 1;
+	call->device->policy_key = ((uint32_t)siphash(key, seed, sizeof(seed)) & ~1u) | 2;
+	call->device->policy_version = policy->version;
+	call->device->provisioned_at = call->now_at;
+	return 0;
 }
 
 static int load_device(struct eas_call *call, struct err *err)
@@ -161,8 +202,7 @@ static int load_device(struct eas_call *call, struct err *err)
 	if (find_device(call, err) < 0)
 		return err->code == ERR_NOT_FOUND ? create_device(call, err) : -1;
 	d = call->device;
-	if (d->protocol_version == call->version &&
-		str_eq(d->user_agent, call->query->user_agent) &&
+	if (d->protocol_version == call->version && str_eq(d->user_agent, agent_of(call)) &&
 		str_eq(d->device_type, call->query->device_type) &&
 		call->now_at - d->last_seen_at < SEEN_INTERVAL_S)
 		return 0;
@@ -172,17 +212,19 @@ static int load_device(struct eas_call *call, struct err *err)
 /* False: the reply is set. */
 static bool pass_policy(struct eas_call *call)
 {
-	struct policy_request request = {
-		call->query->policy_key, call->query->policy_key_sent, (uint16_t)call->version, 0};
+	struct policy_request request = {call->query->policy_key, call->query->policy_key_sent,
+		(uint16_t)call->version, 0,
+		str_eq_nocase(call->query->device_type, "TestActiveSyncConnectivity")};
 	struct policy_rules rules;
 	enum policy_gate gate;
 
 	eas_policy_rules(call->settings, &rules);
-	request.told = request.key_sent ? 0 : eas_pending_seen(call->server, call->device->id);
+	if (!request.key_sent && !eas_only_validates(call))
+		request.told = eas_pending_seen(call->server, call->device->id);
 	gate = policy_check(call->device, call->policy_version, &rules, &request, call->now_at);
 	if (gate == POLICY_PASS)
 		return true;
-	if (!request.key_sent)
+	if (!request.key_sent && !eas_only_validates(call))
 		(void)eas_pending_count(call->server, call->device->id);
 	eas_reply_common(call, gate);
 	return false;
@@ -412,10 +454,18 @@ static void run_command(struct eas_call *call)
 	buf_deinit(&scratch);
 }
 
+/* Without a state there is nothing to synchronize with, and nothing may go unprovisioned. */
+static bool may_validate(enum eas_command command)
+{
+	return command == EAS_CMD_Provision || command == EAS_CMD_FolderSync ||
+	       command == EAS_CMD_Settings;
+}
+
 /* Everything behind the query. */
 static void run_authorized(struct eas_call *call)
 {
 	const struct eas_command_info *info = eas_command_info(call->query->command);
+	bool validates = str_eq_nocase(call->query->device_id, "validate");
 	struct err err = ERR_INIT;
 
 	if (call->user->disabled) {
@@ -430,7 +480,13 @@ static void run_authorized(struct eas_call *call)
 		eas_reply_common(call, EAS_STATUS_COMMAND_NOT_SUPPORTED);
 		return;
 	}
-	if (load_device(call, &err) < 0) {
+	if (validates && !may_validate(call->query->command)) {
+		log_info(&call->reply->log, "request_refused",
+			F_STR("reason", "this DeviceId is for trying an account out"));
+		eas_reply_common(call, EAS_STATUS_DEVICE_ID_INVALID);
+		return;
+	}
+	if (validates ? make_validating_device(call, &err) < 0 : load_device(call, &err) < 0) {
 		if (err.code == ERR_DENIED)
 			eas_reply_common(call, EAS_STATUS_TOO_MANY_DEVICES);
 		else
@@ -443,7 +499,7 @@ static void run_authorized(struct eas_call *call)
 		return;
 	}
 	/* Whatever the phone does beside waiting ends a renewal from memory (DESIGN.md, 6.2). */
-	if (call->query->command != EAS_CMD_Ping)
+	if (call->query->command != EAS_CMD_Ping && !validates)
 		watch_touch_device(call->server->watches, call->device->id);
 	if (info->no_policy_key || pass_policy(call))
 		run_command(call);

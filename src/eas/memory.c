@@ -1,7 +1,7 @@
 /*
  * What the server remembers between requests and may forget at any time: which collections a
  * request works on just now, and (in slots, so that memory is bounded) how often a phone pinged in
- * spite of a pending provisioning.
+ * spite of a pending provisioning, and of which folders a Ping told it.
  *
  * Collections in work are few, not more than workers times collections of a request: a list under
  * one mutex, held for the time of a search. All of a request's are taken at once, so no two
@@ -10,11 +10,13 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/map.h"
 #include "base/mem.h"
 #include "eas/command.h"
 
 #define PENDING_SLOTS  4096
 #define PENDING_OF(id) ((id).v % PENDING_SLOTS)
+#define TOLD_SLOTS     16384
 
 struct eas_memory {
 	pthread_mutex_t mutex;
@@ -25,6 +27,7 @@ struct eas_memory {
 		_Atomic uint64_t device;
 		_Atomic uint32_t count;
 	} pending[PENDING_SLOTS];
+	_Atomic uint64_t told[TOLD_SLOTS]; /* marks of a device and a folder; 0: free */
 };
 
 void eas_server_init(struct eas_server *server, struct store *store, struct watches *watches,
@@ -119,4 +122,28 @@ void eas_pending_clear(struct eas_server *server, struct device_id device)
 {
 	if (atomic_load(&server->memory->pending[PENDING_OF(device)].device) == device.v)
 		atomic_store(&server->memory->pending[PENDING_OF(device)].count, 0);
+}
+
+/* Never 0. What shares a slot displaces another's mark: that phone gets an empty answer then. */
+static uint64_t told_mark(struct device_id device, struct folder_id folder)
+{
+	static const uint8_t key[16];
+	const uint64_t pair[2] = {device.v, folder.v};
+
+	return siphash(key, pair, sizeof(pair)) | 1;
+}
+
+void eas_told_note(struct eas_server *server, struct device_id device, struct folder_id folder)
+{
+	uint64_t mark = told_mark(device, folder);
+
+	atomic_store(&server->memory->told[(mark >> 1) % TOLD_SLOTS], mark);
+}
+
+bool eas_told_take(struct eas_server *server, struct device_id device, struct folder_id folder)
+{
+	uint64_t mark = told_mark(device, folder), expected = mark;
+
+	return atomic_compare_exchange_strong(
+		&server->memory->told[(mark >> 1) % TOLD_SLOTS], &expected, 0);
 }

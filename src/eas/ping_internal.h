@@ -59,8 +59,9 @@ bool eas_wait_call(struct eas_server *server, struct arena *arena, enum watch_ki
 	struct owner_id user, struct device_id device, struct eas_reply *reply,
 	struct eas_call *ret);
 
-/* Ping{Status 2, Folders}. */
-void eas_ping_changes(struct eas_call *call, const struct wait_verdict *verdict);
+/* Ping{Status 2, Folders}, for that device. */
+void eas_ping_changes(
+	struct eas_call *call, struct device_id device, const struct wait_verdict *verdict);
 /* The answer to a Ping that a verdict leads to. */
 void eas_ping_answer_verdict(struct eas_call *call, const struct wait_verdict *verdict);
 

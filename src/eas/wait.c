@@ -346,6 +346,6 @@ void eas_watch_answer(struct eas_server *server, struct arena *arena, const stru
 	*reply = (struct eas_reply){.status = 200, .reason = "", .watch = view->id};
 	for (size_t i = 0; i < view->changed_count; i++)
 		verdict.changed[i] = &view->spec.folders[view->changed[i]];
-	eas_ping_changes(&call, &verdict);
+	eas_ping_changes(&call, view->spec.device, &verdict);
 	eas_wait_seal(&call);
 }

@@ -192,6 +192,8 @@ enum policy_gate policy_check(const struct device *device, uint64_t policy_versi
 		return POLICY_PASS;
 	/* A phone of old that knows nothing of policies never sends the header. That it cannot, and
 	 * not merely has not yet, shows when it comes again and again all the same. */
+	if (request->never_provisions && request->key == 0)
+		return rules->allow_non_provisionable ? POLICY_PASS : POLICY_LEGACY;
 	if (!request->key_sent && request->version <= 25) {
 		if (!rules->allow_non_provisionable)
 			return POLICY_LEGACY;

@@ -68,6 +68,7 @@ struct policy_request {
 	bool key_sent;    /* the request carried one, be it 0 */
 	uint16_t version; /* times ten */
 	unsigned told;    /* how often in a row the phone was turned away */
+	bool never_provisions; /* a client that is known not to be able to, whatever its version */
 };
 
 enum policy_gate policy_check(const struct device *device, uint64_t policy_version,

@@ -130,7 +130,8 @@ static int folder_sync_locked(struct folder_sync *fs, uint64_t key, struct err *
 	}
 	if (!fs->repeated || !sync_collection_same_again(&fs->gens, &fs->next))
 		fs->next.key = sync_key_new();
-	if (store_transact(fs->call->server->store, save_tx, fs, err) < 0)
+	if (!eas_only_validates(fs->call) &&
+		store_transact(fs->call->server->store, save_tx, fs, err) < 0)
 		return -1;
 	encode(fs);
 	return 0;

@@ -4,7 +4,8 @@
  *
  * Heartbeat and folders are remembered per device, so that a phone may leave them out. Folders
  * which the device never synced are watched in vain on purpose: a Sync of them could bring nothing
- * (iOS names such folders).
+ * (iOS names such folders). So is the Outbox, which Android names: nothing comes there but by the
+ * phone itself.
  */
 #include <string.h>
 
@@ -133,7 +134,7 @@ int eas_ping_watch_folders(struct store_read *rd, struct owner_id user, struct d
 			return -1;
 		if (sync_collection_load(rd, device, user, id, &gens, err) < 0)
 			return -1;
-		if (gens.present[SYNC_CURRENT])
+		if (gens.present[SYNC_CURRENT] && folder->type != FOLDER_OUTBOX)
 			folders[count++] = (struct watch_folder){
 				.owner = user,
 				.folder = id,
@@ -147,7 +148,8 @@ int eas_ping_watch_folders(struct store_read *rd, struct owner_id user, struct d
 	return 0;
 }
 
-void eas_ping_changes(struct eas_call *call, const struct wait_verdict *verdict)
+void eas_ping_changes(
+	struct eas_call *call, struct device_id device, const struct wait_verdict *verdict)
 {
 	struct wbxml_writer *w = &call->writer;
 	char id[24];
@@ -161,6 +163,7 @@ void eas_ping_changes(struct eas_call *call, const struct wait_verdict *verdict)
 	for (size_t i = 0; i < verdict->changed_count; i++) {
 		eas_folder_id_print(verdict->changed[i]->folder, id);
 		wbxml_add_text(w, TAG_Ping_Folder, id);
+		eas_told_note(call->server, device, verdict->changed[i]->folder);
 	}
 	wbxml_end(w);
 	wbxml_end(w);
@@ -175,7 +178,7 @@ void eas_ping_answer_verdict(struct eas_call *call, const struct wait_verdict *v
 	else if (verdict->provision || verdict->hierarchy)
 		eas_reply_status(call, PING_HIERARCHY);
 	else
-		eas_ping_changes(call, verdict);
+		eas_ping_changes(call, call->device->id, verdict);
 }
 
 static int load_watch_folders(

@@ -158,10 +158,19 @@ static bool type_is_known(const struct provision *p, const char *type)
 	return strcmp(type, "MS-EAS-Provisioning-WBXML") == 0;
 }
 
+/* Nothing is written for a phone that only tries. */
+static int save_policy(struct provision *p, struct err *err)
+{
+	if (eas_only_validates(p->call))
+		return 0;
+	return store_transact(p->call->server->store, policy_tx, p, err);
+}
+
 static int phase_initial(struct provision *p, const char *type, struct err *err)
 {
-	p->temporary = new_policy_key();
-	if (store_transact(p->call->server->store, policy_tx, p, err) < 0)
+	p->temporary = eas_only_validates(p->call) ? p->call->device->policy_key_temporary
+						   : new_policy_key();
+	if (save_policy(p, err) < 0)
 		return -1;
 	begin(p, STATUS_OK);
 	encode_policy(p, type, POLICY_OK, p->temporary, true);
@@ -197,7 +206,7 @@ static int phase_acknowledge(
 		p->final = 0;
 	else if (p->final == 0)
 		p->final = new_policy_key();
-	if (store_transact(p->call->server->store, policy_tx, p, err) < 0)
+	if (save_policy(p, err) < 0)
 		return -1;
 	eas_pending_clear(p->call->server, d->id);
 	if (verdict != STATUS_OK) {
@@ -274,7 +283,8 @@ static int provision(struct provision *p, struct err *err)
 	}
 	if (set != NULL)
 		eas_device_information(set, &p->information);
-	if (set != NULL && eas_device_information_is_new(&p->information, p->call->device) &&
+	if (set != NULL && !eas_only_validates(p->call) &&
+		eas_device_information_is_new(&p->information, p->call->device) &&
 		store_transact(p->call->server->store, information_tx, p, err) < 0)
 		return -1;
 	if (load_policy(p, err) < 0)

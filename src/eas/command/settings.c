@@ -82,7 +82,7 @@ static unsigned set_information(struct eas_call *call, const struct wbxml_node *
 	struct err err = ERR_INIT;
 
 	eas_device_information(wbxml_find(node, TAG_Settings_Set), &i.fields);
-	if (eas_device_information_is_new(&i.fields, call->device) &&
+	if (eas_device_information_is_new(&i.fields, call->device) && !eas_only_validates(call) &&
 		store_transact(call->server->store, information_tx, &i, &err) < 0)
 		return trouble(call, &err);
 	wbxml_add_uint(&call->writer, TAG_Settings_Status, SETTINGS_OK);
@@ -126,7 +126,8 @@ static unsigned set_password(struct eas_call *call, const struct wbxml_node *nod
 		return trouble(call, &err);
 	if (!allowed)
 		return SETTINGS_POLICY;
-	if (store_transact(call->server->store, recovery_tx, &r, &err) < 0)
+	if (!eas_only_validates(call) &&
+		store_transact(call->server->store, recovery_tx, &r, &err) < 0)
 		return trouble(call, &err);
 	wbxml_add_uint(&call->writer, TAG_Settings_Status, SETTINGS_OK);
 	return SETTINGS_OK;

@@ -173,10 +173,19 @@ static int apply_all(struct sync_run *run, struct err *err)
 static int collect_step(
 	struct sync_run *run, struct sync_job *job, struct store_read *rd, struct err *err)
 {
+	bool told;
+
 	if (job->status != SYNC_STATUS_OK || job->base == NULL)
 		return 0;
+	told = eas_told_take(run->call->server, run->call->device->id, job->folder->id);
 	if (job->get_changes && sync_collect_job(run, job, rd, err) < 0)
 		return -1;
+	/* iOS 6 goes round in circles when a Ping told of a change and the Sync has an empty answer
+	 * for it (somebody has undone it meanwhile): a fresh key ends that. */
+	if (told && !job->new_key && run->call->version >= 121) {
+		job->next.key = sync_key_new();
+		job->new_key = true;
+	}
 	/* Of a repeated request nothing is stored in place, for the phone may have another answer:
 	 * what it wants now, and that it does not have the lost answer, needs a key of its own. */
 	if (job->repeated && !job->new_key) {
