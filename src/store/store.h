@@ -97,7 +97,9 @@ struct user {
 	int64_t created_at;
 	uint64_t quota_bytes;     /* 0: none */
 	uint64_t used_bytes;
+	int64_t junk_days, deleted_days; /* how long these folders keep an item; STORE_DAYS_DEFAULT: as the server says; 0: for ever */
 };
+enum { STORE_DAYS_DEFAULT = -1, STORE_DAYS_MAX = 36500 };
 
 /* name: "user@domain" (its own address or an alias), "user" (default_domain is tried, then any single match), "DOMAIN\\user". ASCII case ignored. */
 NODISCARD int store_user_find_login(struct store_read *rd, const char *name, const char *default_domain,
@@ -111,6 +113,10 @@ NODISCARD int store_user_list(struct store_read *rd, struct arena *arena, struct
 NODISCARD int store_user_addresses(struct store_read *rd, struct owner_id id, struct arena *arena, const char ***ret, size_t *ret_count, struct err *err);
 /* 0: none. What is there stays, also when it is more. */
 NODISCARD int store_user_set_quota(struct store_tx *tx, struct owner_id id, uint64_t quota_bytes, struct err *err);
+/* From that part of a quota on an event says, once, that the mailbox is nearly full; 0: never. */
+void store_set_quota_warning(struct store *store, uint64_t percent);
+/* Days, or STORE_DAYS_DEFAULT. */
+NODISCARD int store_user_set_expiry(struct store_tx *tx, struct owner_id id, int64_t junk_days, int64_t deleted_days, struct err *err);
 /* Creates the user and the default folders. ERR_CONFLICT when the address is taken; the domain must exist. */
 NODISCARD int store_user_add(struct store_tx *tx, const char *login, const char *domain, const char *display_name,
 	const char *password_hash, int64_t now_at, struct owner_id *ret, struct err *err);
@@ -494,6 +500,21 @@ NODISCARD int store_import_note(struct store_tx *tx, struct owner_id owner, stru
 	const uint8_t hash[STORE_IMPORT_HASH], int64_t now_at, struct err *err);
 /* Forgets at most limit that came in before that. 1: more are left. Not inside a transaction. */
 NODISCARD int store_import_sweep(struct store *store, int64_t before_at, size_t limit, struct err *err);
+
+/* ---- Junk and Deleted Items are emptied of what is old (store_expire.c) ---- */
+/* A pass over all mailboxes. Zero it, then fill in the first group; the second is its own. */
+struct store_expiry {
+	int64_t now_at;
+	uint64_t junk_days, deleted_days; /* for who has no wish of their own; 0: never */
+
+	struct owner_id owner; /* done up to this folder */
+	struct folder_id folder;
+	struct owner_id last; /* whose mailbox was counted */
+	uint64_t removed, mailboxes;
+};
+/* Looks at some folders, and deletes up to limit items which came into theirs more than so many days ago, a transaction for each
+ * folder, as any deletion (tombstones, events, nobody's device). 1: the pass goes on; 0: it is over. Not inside a transaction. */
+NODISCARD int store_expire_step(struct store *store, struct store_expiry *expiry, size_t limit, struct err *err);
 
 /* ---- event log: append-only ---- */
 struct log_row {

@@ -312,6 +312,7 @@ int store_body_add(struct store_tx *tx, struct owner_id owner, const struct stor
 int store_body_delete(struct store_tx *tx, struct owner_id owner, uint64_t body_id,
 	uint64_t body_bytes, struct err *err)
 {
+	uint64_t percent = atomic_load(&tx->read.store->quota_warn_percent);
 	CLEANUP(db_done) struct db_stmt *st = NULL, *used = NULL;
 
 	if (store_prepare_tx(tx, "DELETE FROM bodies WHERE owner = $1 AND id = $2", &st, err) < 0)
@@ -320,11 +321,16 @@ int store_body_delete(struct store_tx *tx, struct owner_id owner, uint64_t body_
 	db_bind_u64(st, 2, body_id);
 	if (store_run(st, err) < 0)
 		return -1;
-	if (store_prepare_tx(tx, "UPDATE owners SET used_bytes = used_bytes - $2 WHERE id = $1",
+	/* A mailbox that has a tenth of its quota free again is warned of anew. */
+	if (store_prepare_tx(tx,
+		    "UPDATE owners SET used_bytes = used_bytes - $2, quota_warned = CASE WHEN"
+		    " used_bytes - $2 < quota_bytes / 100 * $3 THEN 0 ELSE quota_warned END"
+		    " WHERE id = $1",
 		    &used, err) < 0)
 		return -1;
 	db_bind_u64(used, 1, owner.v);
 	db_bind_u64(used, 2, body_bytes);
+	db_bind_u64(used, 3, percent > 10 ? percent - 10 : 0);
 	return store_run(used, err);
 }
 

@@ -24,6 +24,8 @@ struct store {
 	pthread_mutex_t bodies_mutex;
 	/* Rows of poison_requests, and of poison_contents, may be there. */
 	atomic_bool poisoned, poisoned_contents;
+	/* A mailbox that is so full is told of; 0: never. */
+	_Atomic uint64_t quota_warn_percent;
 	unsigned sweep_dir;   /* where the next sweep of body files goes on; under bodies_mutex */
 	/* Folders below bodies/ whose names are known to be on disk; under bodies_mutex. */
 	bool folder_synced[STORE_HASH_DIRS];
@@ -130,6 +132,14 @@ NODISCARD int store_body_delete(struct store_tx *tx, struct owner_id owner, uint
 /* Looks at the body files of up to limit names from store->sweep_dir on; removes those that nothing
  * names. 1: there are others. */
 NODISCARD int store_body_sweep(struct store *store, size_t limit, struct err *err);
+
+/* From so many bytes on a mailbox counts as nearly full. */
+static inline uint64_t store_quota_near(uint64_t quota_bytes, uint64_t percent)
+{
+	return quota_bytes / 100 * percent + quota_bytes % 100 * percent / 100;
+}
+/* The mailbox has become nearly full: an event, and the note that it was given. */
+NODISCARD int store_quota_warn(struct store_tx *tx, struct owner_id owner, struct err *err);
 
 /* Inside the transaction that deletes a folder: all that it holds is to go. */
 NODISCARD int store_purge_folder(

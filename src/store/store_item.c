@@ -251,17 +251,19 @@ int store_item_touch(struct store_tx *tx, struct owner_id owner, struct folder_i
 
 /* ---- coming ---- */
 
-/* The folder lives, and so many more bytes fit into the owner's quota. */
+/* The folder lives, and so many more bytes fit into the owner's quota. *ret_near: with them the
+ * mailbox is nearly full, and nobody has been told. */
 static int check_room(struct store_tx *tx, struct owner_id owner, struct folder_id folder,
-	uint64_t bytes, struct err *err)
+	uint64_t bytes, bool *ret_near, struct err *err)
 {
+	uint64_t percent = atomic_load(&tx->read.store->quota_warn_percent);
 	CLEANUP(db_done) struct db_stmt *st = NULL;
 	uint64_t quota, used;
 	int rc;
 
 	if (store_prepare_tx(tx,
-		    "SELECT o.quota_bytes, o.used_bytes FROM owners o JOIN folders f ON f.owner = "
-		    "o.id"
+		    "SELECT o.quota_bytes, o.used_bytes, o.quota_warned FROM owners o"
+		    " JOIN folders f ON f.owner = o.id"
 		    " WHERE o.id = $1 AND o.deleted = 0 AND f.id = $2 AND f.deleted = 0",
 		    &st, err) < 0)
 		return -1;
@@ -280,6 +282,8 @@ static int check_room(struct store_tx *tx, struct owner_id owner, struct folder_
 			"owner %" PRIu64 " uses %" PRIu64 " of %" PRIu64 " bytes, another %" PRIu64
 			" do not fit",
 			owner.v, used, quota, bytes);
+	*ret_near = quota > 0 && percent > 0 && db_col_u64(st, 2) == 0 &&
+		    used + bytes >= store_quota_near(quota, percent);
 	return 0;
 }
 
@@ -309,9 +313,9 @@ static int insert(struct store_tx *tx, const struct place *at, const struct new_
 		    " content_seq, read_seq, flag_seq, categories_seq, verb_seq, item_class, "
 		    "is_read,"
 		    " flag_status, last_verb, last_verb_at, body_id, body_bytes, flag, categories,"
-		    " summary, conversation) VALUES ($1, $2, $3, $5, $4, $4, $4, $4, $4, $4, $4, "
-		    "$6,"
-		    " $7, $12, $13, $14, $8, $9, NULL, NULL, $10, $11)",
+		    " summary, conversation, arrived_at) VALUES ($1, $2, $3, $5, $4, $4, $4, $4, "
+		    "$4, $4, $4, $6,"
+		    " $7, $12, $13, $14, $8, $9, NULL, NULL, $10, $11, $15)",
 		    &st, err) < 0)
 		return -1;
 	bind_place(st, at);
@@ -326,6 +330,7 @@ static int insert(struct store_tx *tx, const struct place *at, const struct new_
 	db_bind_u64(st, 12, item->flag_status);
 	db_bind_u64(st, 13, item->last_verb);
 	db_bind_i64(st, 14, item->last_verb_at);
+	db_bind_i64(st, 15, tx->now_at);
 	return store_run(st, err);
 }
 
@@ -334,12 +339,14 @@ int store_item_add(struct store_tx *tx, struct owner_id owner, struct folder_id 
 {
 	struct place at = {.owner = owner, .folder = folder, .device = item->device};
 	uint64_t seq = 0, body_id = 0;
+	bool near = false;
 
-	if (check_room(tx, owner, folder, item->body->len, err) < 0 ||
+	if (check_room(tx, owner, folder, item->body->len, &near, err) < 0 ||
 		store_tx_seq(tx, owner, &seq, err) < 0 ||
 		next_id(tx, owner, folder, seq, &at.id, err) < 0 ||
 		store_body_add(tx, owner, item->body, &body_id, err) < 0 ||
-		insert(tx, &at, item, seq, body_id, err) < 0)
+		insert(tx, &at, item, seq, body_id, err) < 0 ||
+		(near && store_quota_warn(tx, owner, err) < 0))
 		return -1;
 	publish(tx, &at, CHANGE_ADD, seq, item->date_at, (uint8_t)item->item_class);
 	*ret = at.id;
@@ -423,11 +430,13 @@ static int copy_row(struct store_tx *tx, const struct place *from, const struct 
 		    " content_seq, read_seq, flag_seq, categories_seq, verb_seq, item_class, "
 		    "is_read,"
 		    " flag_status, last_verb, last_verb_at, body_id, body_bytes, flag, categories,"
-		    " summary, conversation) SELECT owner, $5, $6, date_at, $4, $4, $4, $4, $4, "
+		    " summary, conversation, arrived_at) SELECT owner, $5, $6, date_at, $4, $4, "
+		    "$4, $4, $4, "
 		    "$4, $4, "
 		    "item_class,"
 		    " is_read, flag_status, last_verb, last_verb_at, body_id, body_bytes, flag,"
-		    " categories, summary, conversation FROM items WHERE owner = $1 AND folder = "
+		    " categories, summary, conversation, $7 FROM items WHERE owner = $1 AND folder "
+		    "= "
 		    "$2 AND id = $3",
 		    &st, err) < 0)
 		return -1;
@@ -435,6 +444,7 @@ static int copy_row(struct store_tx *tx, const struct place *from, const struct 
 	db_bind_u64(st, 4, seq);
 	db_bind_u64(st, 5, to->folder.v);
 	db_bind_u64(st, 6, to->id.v);
+	db_bind_i64(st, 7, tx->now_at);
 	return store_run(st, err);
 }
 
@@ -446,8 +456,11 @@ int store_item_move(struct store_tx *tx, struct owner_id owner, struct folder_id
 	struct place to = {.owner = owner, .folder = target, .device = device};
 	struct before before;
 	uint64_t seq = 0;
+	bool near;
 
-	if (load_before(tx, &from, &before, err) < 0 || check_room(tx, owner, target, 0, err) < 0)
+	/* No byte more: a full mailbox can be tidied up. */
+	if (load_before(tx, &from, &before, err) < 0 ||
+		check_room(tx, owner, target, 0, &near, err) < 0)
 		return -1;
 	if (folder.v == target.v) {
 		*ret = id;

@@ -218,8 +218,19 @@ static const char *const step_11[] = {
 	NULL,
 };
 
+/* When an item came into its folder (0: before this version; counters has when that began, as
+ * expiry_since). How many days a user's Junk and Deleted Items are kept: -1: as the server says.
+ * quota_warned: the warning that the mailbox is nearly full was given. */
+static const char *const step_12[] = {
+	"ALTER TABLE items ADD COLUMN arrived_at BIGINT NOT NULL DEFAULT 0",
+	"ALTER TABLE owners ADD COLUMN junk_days BIGINT NOT NULL DEFAULT -1",
+	"ALTER TABLE owners ADD COLUMN deleted_days BIGINT NOT NULL DEFAULT -1",
+	"ALTER TABLE owners ADD COLUMN quota_warned BIGINT NOT NULL DEFAULT 0",
+	NULL,
+};
+
 const struct store_schema_step store_schema_steps[] = {{step_1}, {step_2}, {step_3}, {step_4},
-	{step_5}, {step_6}, {step_7}, {step_8}, {step_9}, {step_10}, {step_11}};
+	{step_5}, {step_6}, {step_7}, {step_8}, {step_9}, {step_10}, {step_11}, {step_12}};
 const size_t store_schema_step_count = sizeof(store_schema_steps) / sizeof(store_schema_steps[0]);
 
 struct migration {

@@ -17,7 +17,8 @@ enum { LOGIN_MAX_BYTES = 64, DISPLAY_NAME_MAX_BYTES = 256, NAME_MAX_BYTES = 512 
 
 #define USER_COLUMNS                                                                               \
 	"u.owner, u.login, u.domain, u.display_name, u.password_hash, u.disabled, u.epoch, o.seq," \
-	" u.created_at, o.quota_bytes, o.used_bytes FROM users u JOIN owners o ON o.id = u.owner "
+	" u.created_at, o.quota_bytes, o.used_bytes, o.junk_days, o.deleted_days FROM users u "    \
+	"JOIN owners o ON o.id = u.owner "
 
 static int read_user(struct db_stmt *st, struct arena *arena, struct user *ret, struct err *err)
 {
@@ -34,6 +35,8 @@ static int read_user(struct db_stmt *st, struct arena *arena, struct user *ret, 
 	ret->created_at = store_row_i64(&row);
 	ret->quota_bytes = store_row_u64(&row);
 	ret->used_bytes = store_row_u64(&row);
+	ret->junk_days = store_row_i64(&row);
+	ret->deleted_days = store_row_i64(&row);
 	return store_row_end(&row, err);
 }
 
@@ -402,11 +405,62 @@ int store_user_set_quota(
 	if (quota_bytes > INT64_MAX)
 		return err_set(err, ERR_BAD_INPUT, "a quota of %" PRIu64 " bytes is too large",
 			quota_bytes);
-	if (store_prepare_tx(tx, "UPDATE owners SET quota_bytes = $2 WHERE id = $1 AND deleted = 0",
+	if (store_prepare_tx(tx,
+		    "UPDATE owners SET quota_bytes = $2, quota_warned = 0 WHERE id = $1 AND "
+		    "deleted = 0",
 		    &st, err) < 0)
 		return -1;
 	db_bind_u64(st, 1, id.v);
 	db_bind_u64(st, 2, quota_bytes);
+	if (store_run(st, err) < 0)
+		return -1;
+	if (db_changes(tx->read.conn) == 0)
+		return err_set(err, ERR_NOT_FOUND, "no user with id %" PRIu64, id.v);
+	return 0;
+}
+
+void store_set_quota_warning(struct store *store, uint64_t percent)
+{
+	atomic_store(&store->quota_warn_percent, MIN(percent, (uint64_t)100));
+}
+
+int store_quota_warn(struct store_tx *tx, struct owner_id owner, struct err *err)
+{
+	CLEANUP(arena_free) struct arena *arena = arena_new(0);
+	struct log_row row = {.at = tx->now_at,
+		.actor = "server",
+		.address = "",
+		.device_id = "",
+		.device_type = "",
+		.action = "mailbox nearly full"};
+	struct user *user;
+
+	if (store_run_id(tx, "UPDATE owners SET quota_warned = 1 WHERE id = $1", owner.v, err) <
+			0 ||
+		store_user_load(store_tx_read(tx), owner, arena, &user, err) < 0)
+		return -1;
+	row.user = arena_x_printf(arena, "%s@%s", user->login, user->domain);
+	row.result = arena_x_printf(
+		arena, "%" PRIu64 " of %" PRIu64 " bytes", user->used_bytes, user->quota_bytes);
+	return store_log_add(tx, &row, err);
+}
+
+int store_user_set_expiry(struct store_tx *tx, struct owner_id id, int64_t junk_days,
+	int64_t deleted_days, struct err *err)
+{
+	CLEANUP(db_done) struct db_stmt *st = NULL;
+
+	if (junk_days < STORE_DAYS_DEFAULT || junk_days > STORE_DAYS_MAX ||
+		deleted_days < STORE_DAYS_DEFAULT || deleted_days > STORE_DAYS_MAX)
+		return err_set(err, ERR_BAD_INPUT, "days go from 0 to %d", STORE_DAYS_MAX);
+	if (store_prepare_tx(tx,
+		    "UPDATE owners SET junk_days = $2, deleted_days = $3 WHERE id = $1 AND deleted "
+		    "= 0",
+		    &st, err) < 0)
+		return -1;
+	db_bind_u64(st, 1, id.v);
+	db_bind_i64(st, 2, junk_days);
+	db_bind_i64(st, 3, deleted_days);
 	if (store_run(st, err) < 0)
 		return -1;
 	if (db_changes(tx->read.conn) == 0)
