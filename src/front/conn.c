@@ -155,7 +155,7 @@ static void conn_handshake(struct front *f, struct conn *c)
 	}
 	switch (net_stream_handshake(&c->stream, &err)) {
 	case 1:
-		front_count(f, tls_handshakes);
+		secure_established(f, c);
 		conn_enter_idle(f, c);
 		(void)conn_read(f, c);
 		return;
@@ -181,8 +181,10 @@ static struct conn *new_conn(struct front *f, int fd, const struct net_address *
 	c->generation = handle.generation;
 	c->address = *address;
 	if (net_stream_init(&c->stream, fd, tls ? f->tls : NULL, &err) == 0 &&
-		loop_many_add(f->loop, f->conn_kind, fd, c->slot, c->generation, &err) == 0)
+		loop_many_add(f->loop, f->conn_kind, fd, c->slot, c->generation, &err) == 0) {
+		secure_prepare(f, c);
 		return c;
+	}
 	/* The caller closes fd; a stream that failed has done so already. */
 	if (c->stream.fd >= 0) {
 		c->stream.fd = -1;
@@ -266,12 +268,10 @@ bool conn_read(struct front *f, struct conn *c)
 			return true;
 		}
 		if (n <= 0) {
-			conn_close(f, c);
+			conn_linger(f, c);
 			return false;
 		}
-		/* A short read of a plain socket has emptied it; TLS may have another record
-		 * inside. */
-		c->input_seen = c->stream.ssl != NULL || n == SCRATCH_BYTES;
+		c->input_seen = c->stream.more;
 		f->counters[COUNT_bytes_in] += (uint64_t)n;
 		if (c->state == CONN_PROXY ? !proxied_input(f, c, f->scratch, (size_t)n)
 					   : !request_input(f, c, f->scratch, (size_t)n))
@@ -310,6 +310,10 @@ void conn_on_event(void *owner, uint32_t slot, uint32_t tag, unsigned events)
 		c->input_seen = true;
 	if ((events & LOOP_HANGUP) != 0)
 		c->half_closed = true;
+	if (net_stream_flush(&c->stream) == NET_FAILED) {
+		conn_close(f, c);
+		return;
+	}
 	switch ((enum conn_state)c->state) {
 	case CONN_HANDSHAKE:
 		conn_handshake(f, c);

@@ -29,7 +29,9 @@
 
 bool front_short_of_memory(const struct front *f, size_t n)
 {
-	return f->buffered + n > f->settings->http_buffer_max_bytes;
+	size_t held = f->detach != NULL ? detach_pool_held(f->detach) : 0;
+
+	return f->buffered + held + n > f->settings->http_buffer_max_bytes;
 }
 
 /* ---- looking again ---- */
@@ -145,6 +147,7 @@ static void on_stats(void *owner)
 	struct front *f = owner;
 
 	front_send_stats(f);
+	secure_check_lock(f);
 	loop_timer_set(&f->stats, clock_now_ms() + STATS_EVERY_MS);
 }
 
@@ -202,21 +205,9 @@ static void close_listeners(struct front *f)
 
 /* ---- reload and stop ---- */
 
-static int load_tls(
-	struct front *f, const struct settings *s, struct ssl_ctx_st **ret, struct err *err)
-{
-	const char *cert = s->tls_certificate[0] != 0 ? s->tls_certificate : f->tls_certificate;
-	const char *key = s->tls_certificate[0] != 0 ? s->tls_key : f->tls_key;
-
-	if (cert == NULL || key == NULL)
-		return err_set(err, ERR_BAD_INPUT, "no certificate for the TLS listeners");
-	return net_tls_server_new(cert, key, f->ticket_keys, ret, err);
-}
-
 static int reload(struct front *f, struct err *err)
 {
 	CLEANUP(settings_unref) const struct settings *next = NULL;
-	struct ssl_ctx_st *tls = NULL;
 
 	if (f->config_path != NULL) {
 		CLEANUP(settings_unref) const struct settings *read = NULL;
@@ -229,12 +220,8 @@ static int reload(struct front *f, struct err *err)
 	} else {
 		next = settings_ref(f->settings);
 	}
-	if (f->tls != NULL && load_tls(f, next, &tls, err) < 0)
+	if (secure_reload(f, next, err) < 0)
 		return -1;
-	if (f->tls != NULL) {
-		net_tls_free(&f->tls);
-		f->tls = tls;
-	}
 	settings_unref(&f->settings);
 	f->settings = TAKE(next);
 	if (log_level_parse(f->settings->server_log_level) >= 0)
@@ -307,7 +294,7 @@ static int open_listeners(struct front *f, struct err *err)
 		if (net_listen_tune(l->fd, err) < 0 ||
 			loop_fd_new(f->loop, l->fd, "listener", on_listener, l, &l->watch, err) < 0)
 			return -1;
-		if (l->tls && f->tls == NULL && load_tls(f, f->settings, &f->tls, err) < 0)
+		if (l->tls && secure_start(f, err) < 0)
 			return -1;
 	}
 	return 0;
@@ -412,7 +399,7 @@ void front_free(struct front **fp)
 	admit_stop(f);
 	wheel_free(&f->wheel);
 	buf_deinit(&f->again);
-	net_tls_free(&f->tls);
+	secure_stop(f);
 	settings_unref(&f->settings);
 	mem_free(f->listeners);
 	mem_free(f->config_path);

@@ -13,7 +13,9 @@
 #include "http/http.h"
 #include "ipc/ipc.h"
 #include "loop/loop.h"
+#include "net/detach.h"
 #include "net/listen.h"
+#include "net/record.h"
 #include "net/stream.h"
 #include "shared/shared.h"
 
@@ -154,6 +156,8 @@ struct front {
 	char *config_path, *tls_certificate, *tls_key, *engine_path;
 	uint8_t ticket_keys[NET_TICKET_KEYS_BYTES];
 	struct ssl_ctx_st *tls;
+	struct detach_pool *detach; /* NULL: connections stay with OpenSSL */
+	bool detaching, lock_failed;
 	struct loop *loop;
 	uint8_t conn_kind;
 	struct slab *conns;
@@ -319,6 +323,18 @@ bool park_on_expiry(struct front *f, struct conn *c);
 bool proxied_begin(const struct front *f, const struct net_address *peer, enum conn_state *ret);
 /* Bytes in the state PROXY. */
 bool proxied_input(struct front *f, struct conn *c, const uint8_t *bytes, size_t len);
+
+/* ---- secure.c ---- */
+/* For the first TLS listener; harmless for the next. */
+NODISCARD int secure_start(struct front *f, struct err *err);
+/* New connections get the new certificate; on failure nothing has changed. */
+NODISCARD int secure_reload(struct front *f, const struct settings *next, struct err *err);
+void secure_stop(struct front *f);
+/* Says once in the log when keys could not be locked into memory. */
+void secure_check_lock(struct front *f);
+/* A TLS connection is new; its handshake is done. */
+void secure_prepare(struct front *f, struct conn *c);
+void secure_established(struct front *f, struct conn *c);
 
 /* forwarded.c: is it one of these addresses or nets? */
 bool forwarded_is_in(const struct settings_words *words, const struct net_address *a);

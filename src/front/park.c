@@ -31,7 +31,11 @@ bool park_on_input(struct front *f, struct conn *c)
 		c->input_seen = false;
 		return true;
 	}
-	conn_close(f, c);
+	/* It talks, or it is gone; a TLS peer is told goodbye, or what it did wrong. */
+	if (n > 0)
+		conn_close(f, c);
+	else
+		conn_linger(f, c);
 	return false;
 }
 

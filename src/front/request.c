@@ -123,7 +123,7 @@ static void send_request(struct front *f, struct conn *c)
 	q->method = r->http.method;
 	q->target = r->http.target;
 	q->address = net_address_to_str(&client, address);
-	q->tls = c->stream.ssl != NULL;
+	q->tls = net_stream_is_tls(&c->stream);
 	q->body_follows = r->body_follows;
 	q->content_length = r->http.content_length;
 	q->header_count = r->http.header_count;

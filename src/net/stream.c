@@ -1,5 +1,6 @@
 /*
- * Streams: the only place that calls recv, send, SSL_read and SSL_write.
+ * Streams: plain ones and those of OpenSSL; detached ones are sent on to detached.c. These two are
+ * the only places that call recv, send, SSL_read and SSL_write.
  *
  * OpenSSL keeps errors in a queue per thread: it is cleared before each call, else an old error of
  * another connection would be taken for one of ours. Modes are set on the context (tls.c): partial
@@ -8,21 +9,64 @@
 #include "net/stream.h"
 
 #include <errno.h>
+#include <malloc.h>
+#include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <signal.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/str.h"
+#include "net/detach_internal.h"
 
 #define DRAIN_CHUNK (64u * 1024)
+
+/* ---- OpenSSL's memory ---- */
+
+/* OpenSSL wipes most of its secrets, but not what lies inside the connection's object: so
+ * everything is wiped that it gives back. Some microseconds for a handshake. */
+
+static void *ssl_malloc(size_t size, const char *file, int line)
+{
+	return malloc(size);
+}
+
+static void ssl_free(void *p, const char *file, int line)
+{
+	if (p == NULL)
+		return;
+	secret_wipe(p, malloc_usable_size(p));
+	free(p);
+}
+
+static void *ssl_realloc(void *old, size_t size, const char *file, int line)
+{
+	size_t had = old != NULL ? malloc_usable_size(old) : 0;
+	void *p;
+
+	if (had >= size && size > 0)
+		return old;
+	p = size > 0 ? malloc(size) : NULL;
+	if (p != NULL && had > 0)
+		memcpy(p, old, had);
+	if (p != NULL || size == 0)
+		ssl_free(old, file, line);
+	return p;
+}
 
 void net_setup(void)
 {
 	(void)signal(SIGPIPE, SIG_IGN);
+	/* Refused when OpenSSL has allocated before: then this was called twice. */
+	(void)CRYPTO_set_mem_functions(ssl_malloc, ssl_realloc, ssl_free);
 	(void)OPENSSL_init_ssl(0, NULL);
 }
+
+/* ---- beginning ---- */
 
 static int init_tls(struct net_stream *s, int fd, struct ssl_ctx_st *ssl_ctx, struct err *err)
 {
@@ -33,6 +77,7 @@ static int init_tls(struct net_stream *s, int fd, struct ssl_ctx_st *ssl_ctx, st
 		s->ssl = NULL;
 		return err_set(err, ERR_INTERNAL, "no memory for a TLS connection");
 	}
+	s->form = NET_SSL;
 	return 0;
 }
 
@@ -80,7 +125,7 @@ int net_stream_handshake(struct net_stream *s, struct err *err)
 	unsigned long code;
 	int rc, result;
 
-	if (s->ssl == NULL)
+	if (s->form != NET_SSL)
 		return 1;
 	ERR_clear_error();
 	errno = 0;
@@ -104,6 +149,8 @@ int net_stream_handshake(struct net_stream *s, struct err *err)
 	return NET_FAILED;
 }
 
+/* ---- bytes ---- */
+
 static int64_t read_raw(int fd, void *bytes, size_t max, int flags)
 {
 	for (;;) {
@@ -121,33 +168,34 @@ static int64_t read_raw(int fd, void *bytes, size_t max, int flags)
 int64_t net_stream_read(struct net_stream *s, void *bytes, size_t max)
 {
 	size_t got = 0;
+	int64_t n;
 	int rc;
 
 	if (s->fd < 0)
 		return NET_FAILED;
-	if (s->ssl == NULL)
-		return read_raw(s->fd, bytes, max, 0);
-	ERR_clear_error();
-	rc = SSL_read_ex(s->ssl, bytes, max, &got);
-	return rc == 1 ? (int64_t)got : tls_result(s, rc);
+	switch ((enum net_form)s->form) {
+	case NET_PLAIN:
+		n = read_raw(s->fd, bytes, max, 0);
+		/* A short read has emptied it. */
+		s->more = n == (int64_t)max;
+		return n;
+	case NET_SSL:
+		ERR_clear_error();
+		rc = SSL_read_ex(s->ssl, bytes, max, &got);
+		n = rc == 1 ? (int64_t)got : tls_result(s, rc);
+		s->more = n != NET_AGAIN; /* there may be another record inside */
+		return n;
+	case NET_DETACHED:
+	case NET_BUSY:
+		break;
+	}
+	return detached_read(s, bytes, max);
 }
 
-int64_t net_stream_write(struct net_stream *s, const void *bytes, size_t len)
+static int64_t write_raw(int fd, const void *bytes, size_t len)
 {
-	size_t put = 0;
-	int rc;
-
-	if (s->fd < 0)
-		return NET_FAILED;
-	if (s->ssl != NULL) {
-		ERR_clear_error();
-		rc = SSL_write_ex(s->ssl, bytes, len, &put);
-		if (rc == 1)
-			return (int64_t)put;
-		return tls_result(s, rc) == NET_AGAIN ? NET_AGAIN : NET_FAILED;
-	}
 	for (;;) {
-		ssize_t n = send(s->fd, bytes, len, MSG_NOSIGNAL);
+		ssize_t n = send(fd, bytes, len, MSG_NOSIGNAL);
 
 		if (n >= 0)
 			return n;
@@ -158,11 +206,50 @@ int64_t net_stream_write(struct net_stream *s, const void *bytes, size_t len)
 	}
 }
 
+int64_t net_stream_write(struct net_stream *s, const void *bytes, size_t len)
+{
+	size_t put = 0;
+	int rc;
+
+	if (s->fd < 0)
+		return NET_FAILED;
+	switch ((enum net_form)s->form) {
+	case NET_PLAIN:
+		return write_raw(s->fd, bytes, len);
+	case NET_SSL:
+		ERR_clear_error();
+		rc = SSL_write_ex(s->ssl, bytes, len, &put);
+		if (rc == 1)
+			return (int64_t)put;
+		return tls_result(s, rc) == NET_AGAIN ? NET_AGAIN : NET_FAILED;
+	case NET_DETACHED:
+	case NET_BUSY:
+		break;
+	}
+	return detached_write(s, bytes, len);
+}
+
+bool net_stream_unsent(const struct net_stream *s)
+{
+	return s->form == NET_BUSY && s->busy->out.len > 0;
+}
+
+int net_stream_flush(struct net_stream *s)
+{
+	return net_stream_unsent(s) ? detached_flush(s) : 1;
+}
+
+/* ---- the end ---- */
+
 void net_stream_shut(struct net_stream *s)
 {
 	if (s->fd < 0)
 		return;
-	if (s->ssl != NULL && SSL_is_init_finished(s->ssl)) {
+	if (s->form == NET_DETACHED || s->form == NET_BUSY) {
+		detached_shut(s);
+		return;
+	}
+	if (s->form == NET_SSL && SSL_is_init_finished(s->ssl)) {
 		ERR_clear_error();
 		(void)SSL_shutdown(s->ssl);
 	}
@@ -174,7 +261,7 @@ int64_t net_stream_drain(struct net_stream *s, size_t max)
 	char bin[DRAIN_CHUNK];
 	size_t taken = 0;
 
-	if (s->fd < 0)
+	if (s->fd < 0 || net_stream_flush(s) == NET_FAILED)
 		return NET_FAILED;
 	while (taken < max) {
 		/* MSG_TRUNC: TCP throws it away without a copy. */
@@ -187,22 +274,42 @@ int64_t net_stream_drain(struct net_stream *s, size_t max)
 	return (int64_t)taken;
 }
 
+static void close_ssl(struct net_stream *s)
+{
+	detach_abandon(s);
+	ERR_clear_error();
+	/* Without this the session would be taken for a broken one. */
+	SSL_set_quiet_shutdown(s->ssl, 1);
+	(void)SSL_shutdown(s->ssl);
+	SSL_free(s->ssl);
+	s->ssl = NULL;
+	s->form = NET_PLAIN;
+}
+
 void net_stream_close(struct net_stream *s)
 {
-	if (s->ssl != NULL) {
-		ERR_clear_error();
-		/* Without this the session would be taken for a broken one. */
-		SSL_set_quiet_shutdown(s->ssl, 1);
-		(void)SSL_shutdown(s->ssl);
-		SSL_free(s->ssl);
-		s->ssl = NULL;
-	}
+	if (s->form == NET_SSL)
+		close_ssl(s);
+	else if (s->form != NET_PLAIN)
+		detached_close(s);
 	if (s->fd >= 0)
 		(void)close(s->fd);
 	s->fd = -1;
 }
 
+bool net_stream_is_tls(const struct net_stream *s)
+{
+	return s->form != NET_PLAIN;
+}
+
 const char *net_stream_tls_version(const struct net_stream *s)
 {
-	return s->ssl == NULL ? "" : SSL_get_version(s->ssl);
+	const struct record_state *state;
+
+	if (s->form == NET_PLAIN)
+		return "";
+	if (s->form == NET_SSL)
+		return SSL_get_version(s->ssl);
+	state = s->form == NET_BUSY ? s->busy->records : s->records;
+	return state->version == RECORD_TLS_1_3 ? "TLSv1.3" : "TLSv1.2";
 }

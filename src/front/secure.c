@@ -1,0 +1,99 @@
+/*
+ * The front's TLS: its context, whether connections are detached, and that their keys stay in
+ * memory. Connections keep the context and the form they began with, so a reload touches nobody.
+ */
+#include <string.h>
+
+#include "front/front_internal.h"
+
+static int load(struct front *f, const struct settings *s, struct ssl_ctx_st **ret, struct err *err)
+{
+	const char *cert = s->tls_certificate[0] != 0 ? s->tls_certificate : f->tls_certificate;
+	const char *key = s->tls_certificate[0] != 0 ? s->tls_key : f->tls_key;
+
+	if (cert == NULL || key == NULL)
+		return err_set(err, ERR_BAD_INPUT, "no certificate for the TLS listeners");
+	if (net_tls_server_new(cert, key, f->ticket_keys, ret, err) < 0)
+		return -1;
+	if (f->detach != NULL)
+		detach_context(*ret);
+	return 0;
+}
+
+static void take_settings(struct front *f, const struct settings *s)
+{
+	if (f->detach == NULL)
+		return;
+	f->detaching = strcmp(s->tls_park, "detach") == 0;
+	detach_pool_set_max_held(f->detach, s->http_buffer_max_bytes);
+	record_crypto_set_limits(detach_pool_crypto(f->detach),
+		(uint32_t)s->tls_key_updates_per_minute, RECORD_UPDATE_AFTER);
+}
+
+int secure_start(struct front *f, struct err *err)
+{
+	struct err why = ERR_INIT;
+
+	if (f->tls != NULL)
+		return 0;
+	if (detach_pool_new(f->settings->http_buffer_max_bytes, &f->detach, &why) < 0)
+		f->detach = NULL;
+	if (load(f, f->settings, &f->tls, err) < 0)
+		return -1;
+	if (f->detach == NULL || detach_self_test(f->detach, f->tls, &why) < 0) {
+		log_warn(&f->lc, "tls_park_kept", F_ERR(&why),
+			F_STR("consequence", "waiting phones cost more memory"));
+		detach_pool_free(&f->detach);
+	}
+	take_settings(f, f->settings);
+	secure_check_lock(f);
+	return 0;
+}
+
+int secure_reload(struct front *f, const struct settings *next, struct err *err)
+{
+	struct ssl_ctx_st *tls = NULL;
+
+	if (f->tls == NULL)
+		return 0;
+	if (load(f, next, &tls, err) < 0)
+		return -1;
+	net_tls_free(&f->tls);
+	f->tls = tls;
+	take_settings(f, next);
+	return 0;
+}
+
+void secure_stop(struct front *f)
+{
+	net_tls_free(&f->tls);
+	detach_pool_free(&f->detach);
+}
+
+void secure_check_lock(struct front *f)
+{
+	struct err err = ERR_INIT;
+
+	if (f->lock_failed || f->detach == NULL || detach_pool_lock_error(f->detach) == 0)
+		return;
+	f->lock_failed = true;
+	(void)err_set_errno(&err, detach_pool_lock_error(f->detach), "mlock");
+	log_warn(&f->lc, "tls_keys_not_locked", F_ERR(&err),
+		F_STR("consequence", "keys of connections may be swapped out"),
+		F_STR("advice", "raise the limit of locked memory (RLIMIT_MEMLOCK)"));
+}
+
+void secure_prepare(struct front *f, struct conn *c)
+{
+	if (f->detaching)
+		net_stream_prepare_detach(&c->stream, f->detach);
+}
+
+void secure_established(struct front *f, struct conn *c)
+{
+	front_count(f, tls_handshakes);
+	if (net_stream_detach(&c->stream))
+		front_count(f, tls_detached);
+	else
+		front_count(f, tls_kept);
+}
