@@ -98,6 +98,7 @@ struct html_text {
 	size_t parsed; /* bytes of the input, when the parser was stopped; else 0 */
 	htmlParserCtxtPtr parser;
 	unsigned depth, hidden, pre, quotes;
+	unsigned unseen;      /* depth of the outermost element that its style hides; 0: none */
 	unsigned text_quotes; /* depth of the text last written */
 	unsigned breaks;      /* line ends due before the next text */
 	unsigned written;     /* line ends at the end of the output */
@@ -392,6 +393,28 @@ static void open_tag(struct html_text *h, enum tag_kind kind, const xmlChar **at
 	}
 }
 
+/* display: none, which hides what newsletters write for previews alone, and second versions for
+ * other screens. */
+static bool hides(const xmlChar *name, const xmlChar **attributes)
+{
+	const char *style = attribute(attributes, "style");
+
+	if (style == NULL || strcmp((const char *)name, "body") == 0 ||
+		strcmp((const char *)name, "html") == 0)
+		return false;
+	while ((style = strcasestr(style, "display")) != NULL) {
+		style += strlen("display");
+		style += strspn(style, " \t\r\n");
+		if (*style != ':')
+			continue;
+		style++;
+		style += strspn(style, " \t\r\n");
+		if (str_starts_nocase(style, "none"))
+			return true;
+	}
+	return false;
+}
+
 static void on_start(void *owner, const xmlChar *name, const xmlChar **attributes)
 {
 	struct html_text *h = owner;
@@ -400,6 +423,11 @@ static void on_start(void *owner, const xmlChar *name, const xmlChar **attribute
 	if (++h->depth > DEPTH_MAX) {
 		h->too_deep = true;
 		stop(h);
+	}
+	/* The preview is what such text is for. */
+	if (h->links && h->unseen == 0 && hides(name, attributes)) {
+		h->unseen = h->depth;
+		h->hidden++;
 	}
 	if (kind == TAG_HIDDEN)
 		h->hidden++;
@@ -445,11 +473,15 @@ static void on_end(void *owner, const xmlChar *name)
 	struct html_text *h = owner;
 	enum tag_kind kind = tag_kind((const char *)name);
 
-	h->depth -= h->depth > 0;
 	if (kind == TAG_HIDDEN)
 		h->hidden -= h->hidden > 0;
 	else if (h->hidden == 0)
 		close_tag(h, kind);
+	if (h->unseen > 0 && h->unseen == h->depth) {
+		h->unseen = 0;
+		h->hidden -= h->hidden > 0;
+	}
+	h->depth -= h->depth > 0;
 }
 
 /* What is left when the parser gave up: tags dropped, nothing else. Returns where it ended. */
