@@ -85,7 +85,8 @@ enum bench_mail_kind {
 	BENCH_ALTERNATIVE,
 	BENCH_ATTACHMENT,
 	BENCH_HTML,
-	BENCH_LARGE_PAPER
+	BENCH_LARGE_PAPER,
+	BENCH_NEWSLETTER /* HTML only, quoted-printable: tables, styles, long links */
 };
 /* to: an address; body_bytes: of the text (each of the two, for ALTERNATIVE), or of the attachment
  * as it stands in the message (LARGE_PAPER; that of ATTACHMENT has 40 KB). */

@@ -72,6 +72,71 @@ static void add_html(struct random *r, size_t bytes, struct buf *out)
 	buf_add_str(out, "</body></html>\r\n");
 }
 
+/* Quoted-printable as mailing systems write it: '=' and 8-bit bytes escaped, soft breaks. */
+static void add_qp(struct buf *out, const struct buf *text)
+{
+	static const char hex[] = "0123456789ABCDEF";
+	size_t column = 0;
+
+	for (size_t i = 0; i < text->len; i++) {
+		uint8_t c = text->data[i];
+
+		if (c == '\r' || c == '\n') {
+			buf_add_byte(out, c);
+			column = 0;
+			continue;
+		}
+		if (column > 72) {
+			buf_add_str(out, "=\r\n");
+			column = 0;
+		}
+		if (c == '=' || c >= 0x80) {
+			buf_add_byte(out, '=');
+			buf_add_byte(out, (uint8_t)hex[c >> 4]);
+			buf_add_byte(out, (uint8_t)hex[c & 15]);
+			column += 3;
+		} else {
+			buf_add_byte(out, c);
+			column++;
+		}
+	}
+}
+
+static void add_newsletter(struct random *r, size_t bytes, struct buf *out)
+{
+	static const char cell[] =
+		"<tr><td align=\"left\" valign=\"top\" style=\"padding:12px 24px;font-family:"
+		"Helvetica,Arial,sans-serif;font-size:15px;line-height:22px;color:#333333\">";
+	CLEANUP(buf_deinit) struct buf html = BUF_INIT;
+
+	buf_add_str(&html, "<!DOCTYPE html>\r\n<html><head><meta charset=\"utf-8\"><style "
+			   "type=\"text/css\">\r\n");
+	for (unsigned n = 0; n < 30; n++)
+		buf_addf(&html, ".c%u td p { margin: 0 0 %upx; color: #%06x !important }\r\n", n, n,
+			(unsigned)next(r) & 0xffffff);
+	buf_add_str(&html, "</style></head><body bgcolor=\"#f4f4f4\"><div style=\"display:none;"
+			   "max-height:0\">&zwnj;&nbsp;&zwnj;&nbsp;</div><table width=\"100%\" "
+			   "cellpadding=\"0\" border=\"0\"><tr><td align=\"center\">"
+			   "<table width=\"600\" cellpadding=\"0\" border=\"0\">\r\n");
+	for (unsigned n = 0; html.len < bytes; n++) {
+		buf_add_str(&html, cell);
+		if (n % 4 == 0)
+			buf_addf(&html,
+				"<h2>Section %u</h2><img src=\"https://img.example.org/%016llx"
+				".png\" width=\"552\" alt=\"Picture %u\">",
+				n, (unsigned long long)next(r), n);
+		buf_add_str(&html, "<p>");
+		add_line(r, &html);
+		add_line(r, &html);
+		buf_addf(&html,
+			" &mdash; <a href=\"https://click.example.org/?u=%016llx%016llx&amp;"
+			"id=%u\" style=\"color:#0066cc\">read&nbsp;more</a></p></td></tr>\r\n",
+			(unsigned long long)next(r), (unsigned long long)next(r), n);
+	}
+	buf_add_str(&html, "</table></td></tr></table></body></html>\r\n");
+	add_qp(out, &html);
+}
+
 static void add_attachment(struct random *r, size_t bytes, struct buf *out)
 {
 	CLEANUP(buf_deinit) struct buf raw = BUF_INIT, text = BUF_INIT;
@@ -122,6 +187,12 @@ void bench_mail(unsigned seed, enum bench_mail_kind kind, const char *to, size_t
 	if (kind == BENCH_HTML) {
 		buf_add_str(out, html);
 		add_html(&r, body_bytes, out);
+		return;
+	}
+	if (kind == BENCH_NEWSLETTER) {
+		buf_add_str(out, "Content-Type: text/html; charset=utf-8\r\n"
+				 "Content-Transfer-Encoding: quoted-printable\r\n\r\n");
+		add_newsletter(&r, body_bytes, out);
 		return;
 	}
 	buf_addf(out, "Content-Type: multipart/%s; boundary=\"=_b%u\"\r\n\r\n--=_b%u\r\n",

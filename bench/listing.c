@@ -1,7 +1,9 @@
 /*
- * listing: the first Sync of 10,000 messages of 68 MB in all (65 % plain text, 30 % text and HTML,
- * 5 % with a 40 kB attachment), windows of 512, 32 KB truncation. Messages per second of server
- * CPU, as text and as HTML.
+ * listing: the first Sync of 10,000 messages, windows of 512, 32 KB truncation, as text and as
+ * HTML; messages per second of server CPU. Two mailboxes: one of 68 MB (65 % plain text, 30 % text
+ * and HTML, 5 % with a 40 kB attachment), and one such as people have who get newsletters, 189 MB:
+ * 20 % plain text, 20 % text and HTML, 20 % HTML alone of 2 to 5 KB, 25 % HTML alone of 10 to 40
+ * KB, which text has to be made of, and 15 % with a 40 kB attachment.
  */
 #include <stdio.h>
 
@@ -10,7 +12,7 @@
 
 #define MESSAGES 10000u
 
-static size_t total_bytes;
+static size_t total_bytes, mixed_bytes;
 
 static void make(unsigned i, struct buf *out)
 {
@@ -25,15 +27,30 @@ static void make(unsigned i, struct buf *out)
 	total_bytes += out->len;
 }
 
-static void list(struct bench *b, const char *device, unsigned body_type, const char *figure,
-	const char *aim)
+/* Of every 20: 4 plain, 4 alternative, 4 HTML, 5 newsletters, 3 with an attachment. */
+static void make_mixed(unsigned i, struct buf *out)
+{
+	static const enum bench_mail_kind kinds[20] = {BENCH_PLAIN, BENCH_ALTERNATIVE, BENCH_HTML,
+		BENCH_NEWSLETTER, BENCH_ATTACHMENT, BENCH_PLAIN, BENCH_ALTERNATIVE, BENCH_HTML,
+		BENCH_NEWSLETTER, BENCH_ATTACHMENT, BENCH_PLAIN, BENCH_ALTERNATIVE, BENCH_HTML,
+		BENCH_NEWSLETTER, BENCH_ATTACHMENT, BENCH_PLAIN, BENCH_ALTERNATIVE, BENCH_HTML,
+		BENCH_NEWSLETTER, BENCH_NEWSLETTER};
+	enum bench_mail_kind kind = kinds[i % ARRAY_LEN(kinds)];
+
+	bench_mail(i, kind, "user1@bench.example",
+		kind == BENCH_NEWSLETTER ? 10000 + i * 7919 % 30000 : 2000 + i % 3000, out);
+	mixed_bytes += out->len;
+}
+
+static void list(struct bench *b, unsigned user, const char *device, unsigned body_type,
+	const char *figure, const char *aim)
 {
 	struct bench_phone p;
 	double before_us, used_us;
 	int64_t began_us;
 	char conditions[400];
 
-	bench_phone_init(b, &p, 0, device);
+	bench_phone_init(b, &p, user, device);
 	p.body_type = body_type;
 	bench_phone_set_up(&p);
 	before_us = bench_server_cpu_us(b);
@@ -48,8 +65,8 @@ static void list(struct bench *b, const char *device, unsigned body_type, const 
 		"no gzip, %.0f MB of bodies in the answers; messages per second of server CPU; "
 		"wall "
 		"clock %.2f s",
-		MESSAGES, (double)total_bytes / 1e6, body_type, (double)p.body_bytes / 1e6,
-		(double)began_us / 1e6);
+		MESSAGES, (double)(user == 0 ? total_bytes : mixed_bytes) / 1e6, body_type,
+		(double)p.body_bytes / 1e6, (double)began_us / 1e6);
 	bench_figure(b, figure, MESSAGES / (used_us / 1e6), "messages/s", aim, conditions);
 	bench_phone_clear(&p);
 }
@@ -60,9 +77,12 @@ int main(int argc, char **argv)
 
 	bench_init(&b, "listing", argc, argv);
 	bench_fill(&b, bench_add_user(&b, 0), MESSAGES, make);
+	bench_fill(&b, bench_add_user(&b, 1), MESSAGES, make_mixed);
 	bench_start(&b);
-	list(&b, "TEXT", 1, "first_sync_rate", "10000");
-	list(&b, "HTML", 2, "first_sync_html_rate", "5000");
+	list(&b, 0, "TEXT", 1, "first_sync_rate", "10000");
+	list(&b, 0, "HTML", 2, "first_sync_html_rate", "5000");
+	list(&b, 1, "TEXT", 1, "mixed_text_rate", "5000");
+	list(&b, 1, "HTML", 2, "mixed_html_rate", "5000");
 	bench_finish(&b);
 	return 0;
 }
