@@ -130,6 +130,9 @@ int64_t mime_received_at(const void *raw, size_t len);
 /* The first field of that name (lower case) in the header, decoded; NULL when there is none. */
 char *mime_field_text(struct arena *arena, const void *raw, size_t len, const char *name);
 
+/* Appends text as encoded words (RFC 2047), folded. Any bytes; nothing of them but letters and digits stands bare. */
+void mime_header_encode(struct buf *out, const char *text, size_t len);
+
 /* What SendMail needs of a message to be sent. Lists are in the arena; addresses are bare addr-specs. */
 struct mime_envelope {
 	const char **to; /* To, Cc and Bcc of the message, each address once (ASCII case ignored) */

@@ -68,60 +68,6 @@ static const struct mime_part *part_of(const struct parsed *m, const struct mime
 		       : NULL;
 }
 
-/* ---- pieces ---- */
-
-static bool is_content_field(const struct mime_field *f)
-{
-	return f->name.len > 8 && strncasecmp(f->name.p, "content-", 8) == 0;
-}
-
-/* As it stands, with a line end in any case. */
-static void add_field(struct buf *out, const struct mime_field *f, const char *behind)
-{
-	buf_add(out, f->name.p, (size_t)(behind - f->name.p));
-	if (behind[-1] != '\n')
-		buf_add_str(out, "\r\n");
-}
-
-/* The Content- fields of n; without those that say how its content is encoded when it is replaced.
- */
-static void add_content_fields(struct buf *out, const char *raw, const struct mime_node *n,
-	bool without_type, bool without_encoding)
-{
-	struct mime_header_reader r = {raw + n->header, raw + n->body};
-	struct mime_field f;
-
-	while (mime_header_next(&r, &f) == 1) {
-		if (!is_content_field(&f) || mime_header_is(&f, "content-length") ||
-			(without_type && mime_header_is(&f, "content-type")) ||
-			(without_encoding && (mime_header_is(&f, "content-transfer-encoding") ||
-						     mime_header_is(&f, "content-md5"))))
-			continue;
-		add_field(out, &f, r.p);
-	}
-}
-
-static void make_boundary(char out[33])
-{
-	struct buf hex = BUF_INIT;
-	uint8_t bytes[16];
-
-	random_bytes(bytes, sizeof(bytes));
-	hex_add(&hex, bytes, sizeof(bytes));
-	memcpy(out, hex.data, 32);
-	out[32] = 0;
-	buf_deinit(&hex);
-}
-
-static void add_text_content(struct buf *out, const char *subtype, const struct buf *text)
-{
-	buf_addf(out,
-		"Content-Type: text/%s; charset=utf-8\r\n"
-		"Content-Transfer-Encoding: quoted-printable\r\n\r\n",
-		subtype);
-	mime_recode_add_qp(out, (const char *)text->data, (const char *)text->data + text->len);
-}
-
 /* ---- the client's message ---- */
 
 /* What takes the place of n's content; NULL: nothing. */
@@ -140,8 +86,8 @@ static const struct buf *replacement(const struct composer *k, const struct mime
 
 static void add_replaced(struct composer *k, const struct mime_node *n, const struct buf *text)
 {
-	add_content_fields(k->out, k->mine.raw, n, true, true);
-	add_text_content(k->out, text == &k->html ? "html" : "plain", text);
+	mime_pieces_add_fields(k->out, k->mine.raw, n, true, true);
+	mime_pieces_add_text(k->out, text == &k->html ? "html" : "plain", text);
 }
 
 /* Its content with its Content- fields. */
@@ -155,7 +101,7 @@ static void add_client_entity(struct composer *k)
 		add_replaced(k, root, text);
 		return;
 	}
-	add_content_fields(k->out, raw, root, false, false);
+	mime_pieces_add_fields(k->out, raw, root, false, false);
 	buf_add_str(k->out, "\r\n");
 	for (size_t i = 1; i < k->mine.tree.count; i++) {
 		const struct mime_node *n = &k->mine.tree.nodes[i];
@@ -197,40 +143,6 @@ static void count_parts(struct composer *k)
 	}
 }
 
-/* Bytes that no line-wise transport keeps: not text, and not encoded. */
-static bool needs_encoding(const struct mime_node *n)
-{
-	return mime_transfer_is_identity(n->encoding) && n->kind != MIME_NODE_MESSAGE &&
-	       !str_starts(n->type.type, "text/") && !str_starts(n->type.type, "message/");
-}
-
-static void add_part_of_original(struct composer *k, const struct mime_node *n)
-{
-	const char *body = k->theirs.raw + n->body, *end = k->theirs.raw + n->end;
-	bool uuencoded = n->encoding == MIME_ENC_UUENCODE, encode = needs_encoding(n) || uuencoded;
-	struct buf decoded = BUF_INIT;
-
-	add_content_fields(k->out, k->theirs.raw, n, n->is_rest, encode || n->is_rest);
-	if (n->is_rest)
-		buf_add_str(k->out, "Content-Type: text/plain\r\n");
-	if (encode)
-		buf_add_str(k->out, "Content-Transfer-Encoding: base64\r\n");
-	buf_add_str(k->out, "\r\n");
-	if (uuencoded) {
-		mime_transfer_add(&decoded, n->encoding, body, (size_t)(end - body));
-		if (decoded.failed)
-			k->out->failed = true;
-		else if (decoded.len > 0)
-			mime_recode_add_base64(k->out, (const char *)decoded.data,
-				(const char *)decoded.data + decoded.len);
-		buf_deinit(&decoded);
-	} else if (encode) {
-		mime_recode_add_base64(k->out, body, end);
-	} else {
-		buf_add(k->out, body, (size_t)(end - body));
-	}
-}
-
 static void add_parts(struct composer *k, const char *boundary,
 	bool (*wanted)(const struct composer *k, const struct mime_part *p))
 {
@@ -241,7 +153,7 @@ static void add_parts(struct composer *k, const char *boundary,
 		if (p == NULL || !wanted(k, p))
 			continue;
 		buf_addf(k->out, "\r\n--%s\r\n", boundary);
-		add_part_of_original(k, n);
+		mime_pieces_add_part(k->out, k->theirs.raw, n);
 	}
 }
 
@@ -265,7 +177,7 @@ static void add_related(struct composer *k)
 		add_client_entity(k);
 		return;
 	}
-	make_boundary(boundary);
+	mime_pieces_boundary(boundary);
 	buf_addf(k->out, "Content-Type: multipart/related; boundary=\"%s\"\r\n\r\n--%s\r\n",
 		boundary, boundary);
 	add_client_entity(k);
@@ -287,11 +199,11 @@ static void add_mixed(struct composer *k)
 		add_related(k);
 		return;
 	}
-	make_boundary(boundary);
+	mime_pieces_boundary(boundary);
 	buf_addf(k->out, "Content-Type: multipart/mixed; boundary=\"%s\"\r\n\r\n", boundary);
 	if (has_no_text(k)) {
 		buf_addf(k->out, "--%s\r\n", boundary);
-		add_text_content(k->out, "plain", &k->text);
+		mime_pieces_add_text(k->out, "plain", &k->text);
 		buf_add_str(k->out, "\r\n");
 	}
 	buf_addf(k->out, "--%s\r\n", boundary);
@@ -394,8 +306,8 @@ static void add_message_fields(struct composer *k)
 
 	look_at_fields(k->mine.raw, root, &had);
 	while (mime_header_next(&r, &f) == 1) {
-		if (!is_content_field(&f))
-			add_field(k->out, &f, r.p);
+		if (!mime_pieces_is_content(&f))
+			mime_pieces_add_field(k->out, &f, r.p);
 	}
 	add_threading(k, &had);
 	if (!had.mime_version)

@@ -247,4 +247,35 @@ struct mime_quote {
 NODISCARD int mime_quote_text(const struct mime_quote *q, struct buf *out, struct err *err);
 NODISCARD int mime_quote_html(const struct mime_quote *q, struct buf *out, struct err *err);
 
+/* --- mime_pieces.c: what messages are put together of --- */
+/* A field that describes content (Content-...). */
+bool mime_pieces_is_content(const struct mime_field *f);
+/* As it stands, with a line end in any case; behind: where the reader stands then. */
+void mime_pieces_add_field(struct buf *out, const struct mime_field *f, const char *behind);
+/* The Content- fields of n; without those that say how its content is encoded when it is replaced.
+ */
+void mime_pieces_add_fields(struct buf *out, const char *raw, const struct mime_node *n,
+	bool without_type, bool without_encoding);
+void mime_pieces_boundary(char out[33]);
+/* Text in UTF-8 with CRLF: its fields, the empty line, its content. */
+void mime_pieces_add_text(struct buf *out, const char *subtype, const struct buf *text);
+/* A part of another message in the same way, so that a transport keeps its bytes. */
+void mime_pieces_add_part(struct buf *out, const char *raw, const struct mime_node *n);
+
+/* --- mime_write.c: header fields of our own making --- */
+/* Name: value with its line end; unstructured text of any kind, controls become blanks. */
+void mime_write_text(struct buf *out, const char *name, const char *text);
+/* A list of addresses, one a line; those without an address are left out. Nothing for an empty one.
+ */
+void mime_write_addresses(struct buf *out, const char *name, const struct mime_addresses *list);
+void mime_write_date(struct buf *out, int64_t at);
+void mime_write_message_id(struct buf *out, const char *domain);
+/* ; name=value, as it fits (RFC 2231). */
+void mime_write_parameter(struct buf *out, const char *name, const char *value);
+
+/* --- mime_send.c --- */
+/* Appends what the value holds to the list, as the envelope reads it. False: something in it is no
+ * address, or there are too many. */
+bool mime_send_addresses(struct arena *arena, struct mime_slice value, struct mime_addresses *list);
+
 #endif

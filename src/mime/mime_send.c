@@ -7,7 +7,6 @@
 #include "mime/mime_internal.h"
 
 #include <string.h>
-#include <time.h>
 
 #include "mime/mime_gmime.h"
 
@@ -125,6 +124,15 @@ static void collect(struct collector *c, struct mime_slice value)
 		c->bad = text;
 	if (c->list.count == before && *text != 0 && c->bad == NULL)
 		c->bad = text;
+}
+
+bool mime_send_addresses(struct arena *arena, struct mime_slice value, struct mime_addresses *list)
+{
+	struct collector c = {.scratch = arena, .list = *list};
+
+	collect(&c, value);
+	*list = c.list;
+	return c.bad == NULL && !c.full;
 }
 
 /* The valid ones, each once, in the arena; -1 beyond its bound. */
@@ -246,20 +254,6 @@ static void add_from(struct buf *out, const char *from)
 		g_object_unref(list);
 }
 
-static void add_date(struct buf *out, int64_t now_at)
-{
-	static const char days[] = "SunMonTueWedThuFriSat";
-	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-	time_t when = (time_t)now_at;
-	struct tm tm;
-
-	if (gmtime_r(&when, &tm) == NULL)
-		return;
-	buf_addf(out, "Date: %.3s, %02d %.3s %04d %02d:%02d:%02d +0000\r\n", days + 3 * tm.tm_wday,
-		tm.tm_mday, months + 3 * tm.tm_mon, tm.tm_year + 1900, tm.tm_hour, tm.tm_min,
-		tm.tm_sec);
-}
-
 struct had {
 	bool from, date, message_id, mime_version;
 };
@@ -290,10 +284,9 @@ static void add_missing(struct buf *out, const char *from, const char *domain, i
 	if (!had->from)
 		add_from(out, from);
 	if (!had->date)
-		add_date(out, now_at);
+		mime_write_date(out, now_at);
 	if (!had->message_id)
-		buf_addf(out, "Message-ID: <%016llx%016llx@%s>\r\n",
-			(unsigned long long)random_u64(), (unsigned long long)random_u64(), domain);
+		mime_write_message_id(out, domain);
 	if (!had->mime_version)
 		buf_add_str(out, "MIME-Version: 1.0\r\n");
 }

@@ -24,9 +24,7 @@
 #include "eas/date.h"
 #include "eas/request.h"
 
-#define FIELD_MAX ((size_t)16 * 1024)
-/* What is left of the 75 characters of an encoded word (RFC 2047, section 2). */
-#define WORD_CHARS   ((size_t)63)
+#define FIELD_MAX    ((size_t)16 * 1024)
 #define NUMBER_CHARS 40
 #define LINE_BYTES   ((size_t)54)
 
@@ -48,34 +46,6 @@ static const struct {
 static bool is_plain_char(char c)
 {
 	return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
-}
-
-/* Q rather than B: GMime reads the words of a run as one, and stops at padding. */
-static void add_encoded(struct buf *out, const char *text, size_t len)
-{
-	size_t room = 0;
-
-	for (size_t at = 0; at < len;) {
-		size_t n = 1;
-
-		while (at + n < len && ((uint8_t)text[at + n] & 0xc0) == 0x80)
-			n++;
-		/* Whole characters in each word. */
-		if (room < 3 * n) {
-			buf_add_str(out, at == 0 ? "=?utf-8?Q?" : "?=\r\n =?utf-8?Q?");
-			room = WORD_CHARS;
-		}
-		for (size_t end = at + n; at < end; at++) {
-			if (is_plain_char(text[at])) {
-				buf_add_byte(out, (uint8_t)text[at]);
-				room--;
-			} else {
-				buf_addf(out, "=%02X", (uint8_t)text[at]);
-				room -= 3;
-			}
-		}
-	}
-	buf_add_str(out, "?=");
 }
 
 static bool is_number_char(char c)
@@ -104,7 +74,7 @@ static bool add_address(struct buf *out, const char *text, size_t len, bool firs
 	if (!first)
 		buf_add_str(out, ",\r\n ");
 	if (name_end != NULL && name_end > name + 1) {
-		add_encoded(out, name + 1, (size_t)(name_end - name - 1));
+		mime_header_encode(out, name + 1, (size_t)(name_end - name - 1));
 		buf_add_byte(out, ' ');
 	}
 	buf_add_byte(out, '<');
@@ -167,7 +137,7 @@ static int add_kept(struct buf *out, const struct wbxml_node *data, struct err *
 			return err_set(err, ERR_BAD_INPUT, "%s of %u bytes", kept[i].field,
 				(unsigned)n->len);
 		buf_addf(out, "%s: ", kept[i].field);
-		add_encoded(out, n->text, n->len);
+		mime_header_encode(out, n->text, n->len);
 		buf_add_str(out, "\r\n");
 	}
 	return 0;
