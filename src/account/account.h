@@ -35,6 +35,10 @@ struct account_ops {
 	/* item->body, summary and conversation come from a prepared mail. */
 	int (*add_item)(struct store_tx *tx, struct owner_id owner, struct folder_id folder,
 		const struct new_item *item, struct item_id *ret, struct err *err);
+	/* The same for item->body and so on of a draft that was written anew. */
+	int (*set_content)(struct store_tx *tx, struct owner_id owner, struct folder_id folder,
+		struct item_id id, const struct item_content *content, struct device_id device,
+		uint64_t *ret_seq, struct err *err);
 	int (*add_folder)(struct store_tx *tx, struct owner_id owner, struct folder_id parent,
 		const char *name, enum folder_type type, struct folder_id *ret, struct err *err);
 	int (*update_folder)(struct store_tx *tx, struct owner_id owner, struct folder_id folder,

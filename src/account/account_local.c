@@ -21,6 +21,7 @@ const struct account_ops account_local = {
 	.empty_folder = store_folder_empty,
 	.delete_folder = store_folder_delete,
 	.add_item = store_item_add,
+	.set_content = store_item_set_content,
 };
 
 const struct account_ops *account_ops_of(struct owner_id owner)

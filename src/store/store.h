@@ -282,6 +282,16 @@ NODISCARD int store_item_add(struct store_tx *tx, struct owner_id owner, struct 
 NODISCARD int store_item_set_read(struct store_tx *tx, struct owner_id owner, struct folder_id folder, struct item_id id, bool is_read, struct device_id device, uint64_t *ret_seq, struct err *err);
 NODISCARD int store_item_set_flag(struct store_tx *tx, struct owner_id owner, struct folder_id folder, struct item_id id, uint8_t flag_status, const void *flag, size_t flag_len, struct device_id device, uint64_t *ret_seq, struct err *err);
 NODISCARD int store_item_set_categories(struct store_tx *tx, struct owner_id owner, struct folder_id folder, struct item_id id, const void *categories, size_t len, struct device_id device, uint64_t *ret_seq, struct err *err);
+/* Another message in its place (a draft): body, summary, conversation, date. Its other properties stay. ERR_QUOTA as store_item_add(). */
+struct item_content {
+	const struct store_new_body *body;
+	const void *summary;
+	size_t summary_len;
+	uint64_t conversation;
+	int64_t date_at;
+};
+NODISCARD int store_item_set_content(struct store_tx *tx, struct owner_id owner, struct folder_id folder, struct item_id id, const struct item_content *content,
+	struct device_id device, uint64_t *ret_seq, struct err *err);
 /* Nothing moved, but every phone shall get it again: its content counts as changed. */
 NODISCARD int store_item_touch(struct store_tx *tx, struct owner_id owner, struct folder_id folder, struct item_id id, struct err *err);
 NODISCARD int store_item_set_verb(struct store_tx *tx, struct owner_id owner, struct folder_id folder, struct item_id id, uint8_t verb, int64_t at, struct device_id device, struct err *err);

@@ -477,3 +477,50 @@ int store_item_move(struct store_tx *tx, struct owner_id owner, struct folder_id
 	*ret = to.id;
 	return 0;
 }
+
+/* ---- another content ---- */
+
+static int replace_content(struct store_tx *tx, const struct place *at,
+	const struct item_content *content, uint64_t seq, uint64_t body_id, struct err *err)
+{
+	CLEANUP(db_done) struct db_stmt *st = NULL;
+
+	if (store_prepare_tx(tx,
+		    "UPDATE items SET date_at = $4, body_id = $5, body_bytes = $6, summary = $7,"
+		    " conversation = $8, content_seq = $9, changed_seq = $9" AT_PLACE,
+		    &st, err) < 0)
+		return -1;
+	bind_place(st, at);
+	db_bind_i64(st, 4, content->date_at);
+	db_bind_u64(st, 5, body_id);
+	db_bind_u64(st, 6, content->body->len);
+	db_bind_blob(
+		st, 7, content->summary_len > 0 ? content->summary : NULL, content->summary_len);
+	db_bind_u64(st, 8, content->conversation);
+	db_bind_u64(st, 9, seq);
+	return store_run(st, err);
+}
+
+int store_item_set_content(struct store_tx *tx, struct owner_id owner, struct folder_id folder,
+	struct item_id id, const struct item_content *content, struct device_id device,
+	uint64_t *ret_seq, struct err *err)
+{
+	struct place at = {owner, folder, id, device};
+	uint64_t len = content->body->len, seq = 0, body_id = 0;
+	struct before before;
+	bool near = false;
+
+	if (load_before(tx, &at, &before, err) < 0 ||
+		check_room(tx, owner, folder, len > before.body_bytes ? len - before.body_bytes : 0,
+			&near, err) < 0 ||
+		store_tx_seq(tx, owner, &seq, err) < 0 ||
+		store_body_add(tx, owner, content->body, &body_id, err) < 0 ||
+		replace_content(tx, &at, content, seq, body_id, err) < 0 ||
+		store_body_delete(tx, owner, before.body_id, before.body_bytes, err) < 0 ||
+		touch_folder(tx, owner, folder, seq, err) < 0 ||
+		(near && store_quota_warn(tx, owner, err) < 0))
+		return -1;
+	publish(tx, &at, CHANGE_CONTENT, seq, content->date_at, before.item_class);
+	*ret_seq = seq;
+	return 0;
+}
