@@ -14,9 +14,12 @@
 #include "base/mem.h"
 #include "store/store_queue.h"
 
-struct delivery {
-	const struct submit_request *req;
-	const struct account_mail *mail, *sent_mail;
+struct submit_mail {
+	struct submit_request req;
+	struct arena *arena;
+	struct account_mail mail, own_copy;
+	const struct account_mail *sent_mail; /* one of them */
+	bool mail_prepared, copy_prepared;
 	const struct user **users; /* each once */
 	size_t user_count;
 	const char **remote; /* for the relay */
@@ -26,7 +29,7 @@ struct delivery {
 	enum submit_result refusal; /* 0: none of ours */
 };
 
-static void add_user(struct delivery *d, const struct user *user)
+static void add_user(struct submit_mail *d, const struct user *user)
 {
 	for (size_t i = 0; i < d->user_count; i++) {
 		if (d->users[i]->id.v == user->id.v)
@@ -41,7 +44,7 @@ static bool has_relay(const struct submit_request *req)
 }
 
 /* ERR_NOT_FOUND: nobody takes mail for it. */
-static int resolve_one(struct store_read *rd, struct arena *arena, struct delivery *d,
+static int resolve_one(struct store_read *rd, struct arena *arena, struct submit_mail *d,
 	const char *address, struct err *err)
 {
 	const char *at = strrchr(address, '@');
@@ -53,7 +56,7 @@ static int resolve_one(struct store_read *rd, struct arena *arena, struct delive
 		add_user(d, user);
 		return 0;
 	}
-	if (err->code != ERR_NOT_FOUND || at == NULL || !has_relay(d->req))
+	if (err->code != ERR_NOT_FOUND || at == NULL || !has_relay(&d->req))
 		return -1;
 	if (store_domain_exists(rd, at + 1, &local, &ignored) < 0) {
 		*err = ignored;
@@ -66,10 +69,10 @@ static int resolve_one(struct store_read *rd, struct arena *arena, struct delive
 }
 
 /* 0 with *ret_resolved false: err names the address. */
-static int resolve(struct store *store, struct arena *arena, struct delivery *d, bool *ret_resolved,
-	struct err *err)
+static int resolve(struct store *store, struct arena *arena, struct submit_mail *d,
+	bool *ret_resolved, struct err *err)
 {
-	const struct submit_request *req = d->req;
+	const struct submit_request *req = &d->req;
 	struct store_read *rd;
 	int rc = 0;
 
@@ -96,7 +99,7 @@ static int resolve(struct store *store, struct arena *arena, struct delivery *d,
 
 /* ---- the transaction ---- */
 
-static int add_copy(struct store_tx *tx, struct delivery *d, const struct account_mail *mail,
+static int add_copy(struct store_tx *tx, struct submit_mail *d, const struct account_mail *mail,
 	const struct user *user, enum folder_type folder, bool is_read, struct err *err)
 {
 	/* No device is named: every phone is to see the copy, the sender's own too. */
@@ -104,36 +107,36 @@ static int add_copy(struct store_tx *tx, struct delivery *d, const struct accoun
 	struct item_id id;
 
 	if (account_mail_add(
-		    tx, user->id, folder, mail, d->req->now_at, is_read, nobody, &id, err) == 0)
+		    tx, user->id, folder, mail, d->req.now_at, is_read, nobody, &id, err) == 0)
 		return 0;
 	return err_wrap(err, "mailbox of %s@%s", user->login, user->domain);
 }
 
 /* Nobody is named here either: the phone does not know what its reply has done. */
-static int set_verb(struct store_tx *tx, struct delivery *d, struct err *err)
+static int set_verb(struct store_tx *tx, struct submit_mail *d, struct err *err)
 {
-	const struct submit_source *source = d->req->source;
+	const struct submit_source *source = d->req.source;
 	const struct device_id nobody = {0};
 
 	if (source == NULL)
 		return 0;
 	if (store_item_set_verb(tx, source->owner, source->folder, source->item, source->verb,
-		    d->req->now_at, nobody, err) == 0)
+		    d->req.now_at, nobody, err) == 0)
 		return 0;
 	if (err->code == ERR_NOT_FOUND)
 		d->refusal = SUBMIT_SOURCE_GONE;
 	return -1;
 }
 
-static int enqueue(struct store_tx *tx, struct delivery *d, struct err *err)
+static int enqueue(struct store_tx *tx, struct submit_mail *d, struct err *err)
 {
-	const struct settings *s = d->req->settings;
-	struct queue_new mail = {.owner = d->req->sender->id,
-		.sender = d->req->from,
+	const struct settings *s = d->req.settings;
+	struct queue_new mail = {.owner = d->req.sender->id,
+		.sender = d->req.from,
 		.recipients = d->remote,
 		.recipient_count = d->remote_count,
-		.body = &d->mail->body,
-		.now_at = d->req->now_at};
+		.body = &d->mail.body,
+		.now_at = d->req.now_at};
 	struct queue_id id;
 
 	if (d->remote_count == 0)
@@ -152,8 +155,8 @@ static int enqueue(struct store_tx *tx, struct delivery *d, struct err *err)
 
 static int deliver_tx(struct store_tx *tx, void *owner, struct err *err)
 {
-	struct delivery *d = owner;
-	const struct submit_request *req = d->req;
+	struct submit_mail *d = owner;
+	const struct submit_request *req = &d->req;
 
 	d->repeated = false;
 	d->refusal = 0;
@@ -168,7 +171,7 @@ static int deliver_tx(struct store_tx *tx, void *owner, struct err *err)
 	if (set_verb(tx, d, err) < 0)
 		return -1;
 	for (size_t i = 0; i < d->user_count; i++) {
-		if (add_copy(tx, d, d->mail, d->users[i], FOLDER_INBOX, false, err) < 0)
+		if (add_copy(tx, d, &d->mail, d->users[i], FOLDER_INBOX, false, err) < 0)
 			return -1;
 	}
 	if (enqueue(tx, d, err) < 0)
@@ -178,10 +181,101 @@ static int deliver_tx(struct store_tx *tx, void *owner, struct err *err)
 	return add_copy(tx, d, d->sent_mail, req->sender, FOLDER_SENT, true, err);
 }
 
+/* ---- the steps ---- */
+
+void submit_mail_free(struct submit_mail **mail)
+{
+	struct submit_mail *d = *mail;
+
+	if (d == NULL)
+		return;
+	if (d->copy_prepared)
+		account_mail_release(&d->own_copy);
+	if (d->mail_prepared)
+		account_mail_release(&d->mail);
+	arena_free(&d->arena);
+	mem_free(d);
+	*mail = NULL;
+}
+
+static int prepare_bodies(
+	struct store *store, struct submit_mail *d, enum submit_result *ret, struct err *err)
+{
+	const struct submit_request *req = &d->req;
+	int rc = account_mail_prepare(store, req->raw, req->len, req->limits, &d->mail, err);
+
+	d->mail_prepared = rc == 0;
+	d->sent_mail = &d->mail;
+	if (rc == 0 && req->save_in_sent && req->sent_raw != NULL) {
+		rc = account_mail_prepare(
+			store, req->sent_raw, req->sent_len, req->limits, &d->own_copy, err);
+		d->copy_prepared = rc == 0;
+		d->sent_mail = &d->own_copy;
+	}
+	/* A full disk shows here first when the body is a file. */
+	if (rc < 0 && err->code == ERR_QUOTA) {
+		*ret = SUBMIT_QUOTA;
+		return 0;
+	}
+	return rc;
+}
+
+/* 0 with *ret not 0: refused. */
+static int prepare(
+	struct store *store, struct submit_mail *d, enum submit_result *ret, struct err *err)
+{
+	const struct submit_request *req = &d->req;
+	bool resolved;
+
+	if (resolve(store, d->arena, d, &resolved, err) < 0)
+		return err_wrap(err, "resolving the recipients");
+	if (!resolved) {
+		*ret = SUBMIT_UNRESOLVED;
+		return 0;
+	}
+	if (d->remote_count > 0 && req->len > req->settings->relay_message_max_bytes) {
+		(void)err_set(err, ERR_QUOTA, "the relay takes no message of %zu bytes", req->len);
+		*ret = SUBMIT_TOO_LARGE;
+		return 0;
+	}
+	return prepare_bodies(store, d, ret, err);
+}
+
+int submit_prepare(struct store *store, const struct submit_request *req,
+	struct submit_mail **ret_mail, enum submit_result *ret, struct err *err)
+{
+	CLEANUP(submit_mail_free) struct submit_mail *d = x_new(struct submit_mail);
+
+	d->req = *req;
+	d->arena = arena_new(0);
+	*ret = 0;
+	if (prepare(store, d, ret, err) < 0)
+		return -1;
+	*ret_mail = *ret == 0 ? TAKE(d) : NULL;
+	return 0;
+}
+
+int submit_apply(
+	struct store_tx *tx, struct submit_mail *mail, enum submit_result *ret, struct err *err)
+{
+	if (deliver_tx(tx, mail, err) == 0) {
+		*ret = mail->repeated ? SUBMIT_REPEATED : SUBMIT_SENT;
+		return 0;
+	}
+	*ret = err->code == ERR_QUOTA ? SUBMIT_QUOTA : mail->refusal;
+	return -1;
+}
+
+void submit_kick(struct submit_mail *mail)
+{
+	if (!mail->repeated && mail->remote_count > 0 && mail->req.queue != NULL)
+		submit_queue_kick(mail->req.queue);
+}
+
 /* ---- the whole ---- */
 
 static int transact(
-	struct store *store, struct delivery *d, enum submit_result *ret, struct err *err)
+	struct store *store, struct submit_mail *d, enum submit_result *ret, struct err *err)
 {
 	int rc = store_transact(store, deliver_tx, d, err);
 
@@ -193,65 +287,17 @@ static int transact(
 		return -1;
 	else
 		*ret = d->repeated ? SUBMIT_REPEATED : SUBMIT_SENT;
-	if (*ret == SUBMIT_SENT && d->remote_count > 0 && d->req->queue != NULL)
-		submit_queue_kick(d->req->queue);
+	if (rc == 0)
+		submit_kick(d);
 	return 0;
-}
-
-static int prepare(struct store *store, const struct submit_request *req, const void *raw,
-	size_t len, struct account_mail *mail, enum submit_result *ret, struct err *err)
-{
-	int rc = account_mail_prepare(store, raw, len, req->limits, mail, err);
-
-	/* A full disk shows here first when the body is a file. */
-	if (rc < 0 && err->code == ERR_QUOTA)
-		*ret = SUBMIT_QUOTA;
-	return rc;
-}
-
-static int deliver(
-	struct store *store, struct delivery *d, enum submit_result *ret, struct err *err)
-{
-	const struct submit_request *req = d->req;
-	struct account_mail mail, sent;
-	int rc;
-
-	*ret = 0;
-	if (prepare(store, req, req->raw, req->len, &mail, ret, err) < 0)
-		return *ret == 0 ? -1 : 0;
-	d->mail = d->sent_mail = &mail;
-	if (req->save_in_sent && req->sent_raw != NULL) {
-		if (prepare(store, req, req->sent_raw, req->sent_len, &sent, ret, err) < 0) {
-			account_mail_release(&mail);
-			return *ret == 0 ? -1 : 0;
-		}
-		d->sent_mail = &sent;
-	}
-	rc = transact(store, d, ret, err);
-	if (d->sent_mail == &sent)
-		account_mail_release(&sent);
-	account_mail_release(&mail);
-	d->mail = d->sent_mail = NULL;
-	return rc;
 }
 
 int submit_send(struct store *store, const struct submit_request *req, enum submit_result *ret,
 	struct err *err)
 {
-	CLEANUP(arena_free) struct arena *arena = arena_new(0);
-	struct delivery d = {.req = req};
-	bool resolved;
+	CLEANUP(submit_mail_free) struct submit_mail *mail = NULL;
 
-	if (resolve(store, arena, &d, &resolved, err) < 0)
-		return err_wrap(err, "resolving the recipients");
-	if (!resolved) {
-		*ret = SUBMIT_UNRESOLVED;
-		return 0;
-	}
-	if (d.remote_count > 0 && req->len > req->settings->relay_message_max_bytes) {
-		(void)err_set(err, ERR_QUOTA, "the relay takes no message of %zu bytes", req->len);
-		*ret = SUBMIT_TOO_LARGE;
-		return 0;
-	}
-	return deliver(store, &d, ret, err);
+	if (submit_prepare(store, req, &mail, ret, err) < 0)
+		return -1;
+	return mail != NULL ? transact(store, mail, ret, err) : 0;
 }

@@ -66,4 +66,21 @@ enum submit_result {
 NODISCARD int submit_send(struct store *store, const struct submit_request *req,
 	enum submit_result *ret, struct err *err);
 
+/*
+ * The same in steps, for a sender that has more to do in the transaction. The request with
+ * everything in it must outlive the mail.
+ */
+struct submit_mail;
+/* Recipients, body files. 0 with *ret_mail NULL: refused, *ret says why. Blocks; no transaction
+ * open. */
+NODISCARD int submit_prepare(struct store *store, const struct submit_request *req,
+	struct submit_mail **ret_mail, enum submit_result *ret, struct err *err);
+/* Inside a transaction, which may run again. 0: SUBMIT_SENT or SUBMIT_REPEATED. -1: the transaction
+ * must be given up; *ret is the refusal, or 0 for trouble. */
+NODISCARD int submit_apply(
+	struct store_tx *tx, struct submit_mail *mail, enum submit_result *ret, struct err *err);
+/* After the commit. */
+void submit_kick(struct submit_mail *mail);
+void submit_mail_free(struct submit_mail **mail);
+
 #endif

@@ -148,6 +148,16 @@ static int check_sender(const struct eas_call *call, const struct mime_envelope 
 	return 1;
 }
 
+int outgoing_own_from(const struct eas_call *call, const char **ret, struct err *err)
+{
+	struct sender s;
+
+	if (load_addresses(call, &s, err) < 0)
+		return -1;
+	*ret = full_name(call, s.addresses[0]);
+	return 0;
+}
+
 /* ---- handing over ---- */
 
 static unsigned status_of(enum submit_result result, unsigned version)
@@ -174,116 +184,204 @@ static unsigned status_of(enum submit_result result, unsigned version)
 	return EAS_STATUS_SERVER_ERROR;
 }
 
-struct leaving {
-	struct buf raw, sent; /* sent is empty where it equals raw */
+struct outgoing_mail {
+	const struct eas_call *call;
+	struct mime_limits limits;
+	struct buf raw, sent; /* as it leaves; the sender's copy, empty where it equals raw */
+	size_t recipient_count;
+	struct submit_mail *mail;
+	bool repeated; /* set by the transaction */
 };
 
+void outgoing_mail_free(struct outgoing_mail **mail)
+{
+	struct outgoing_mail *m = *mail;
+
+	if (m == NULL)
+		return;
+	submit_mail_free(&m->mail);
+	buf_deinit(&m->raw);
+	buf_deinit(&m->sent);
+	mem_free(m);
+	*mail = NULL;
+}
+
 /* The message as it leaves, and the sender's copy where that one has Bcc. */
-static int complete(
-	const struct outgoing *o, const struct sender *sender, struct leaving *ret, struct err *err)
+static int complete(const struct outgoing *o, const struct sender *sender, struct outgoing_mail *m,
+	struct err *err)
 {
 	struct buf bcc = BUF_INIT;
 	int result = mime_prepare_send(o->message, o->len, sender->from,
-		o->call->settings->hostname, o->call->now_at, &ret->raw, &bcc, err);
+		o->call->settings->hostname, o->call->now_at, &m->raw, &bcc, err);
 
 	if (result == 0 && bcc.len > 0 && o->save_in_sent) {
-		buf_add(&ret->sent, bcc.data, bcc.len);
-		buf_add(&ret->sent, ret->raw.data, ret->raw.len);
-		if (ret->sent.failed)
+		buf_add(&m->sent, bcc.data, bcc.len);
+		buf_add(&m->sent, m->raw.data, m->raw.len);
+		if (m->sent.failed)
 			result = err_set(err, ERR_INTERNAL, "no memory for a copy in Sent");
 	}
 	buf_deinit(&bcc);
 	return result;
 }
 
-static int hand_over(const struct outgoing *o, const struct mime_envelope *envelope,
-	const struct sender *sender, const struct leaving *leaving, enum submit_result *ret,
+static int prepare_submit(const struct outgoing *o, const struct mime_envelope *envelope,
+	const struct sender *sender, struct outgoing_mail *m, enum submit_result *ret,
 	struct err *err)
 {
 	const struct eas_call *call = o->call;
-	const struct mime_limits limits = {
-		.parts = call->settings->mime_parts_max,
-		.depth = call->settings->mime_depth_max,
-		.header_bytes = (size_t)1024 * 1024,
-	};
 	const struct submit_request request = {
 		.sender = call->user,
 		.from = sender->envelope,
 		.device = call->device->id,
 		.client_key = o->key,
-		.raw = leaving->raw.data,
-		.len = leaving->raw.len,
-		.sent_raw = leaving->sent.data,
-		.sent_len = leaving->sent.len,
+		.raw = m->raw.data,
+		.len = m->raw.len,
+		.sent_raw = m->sent.data,
+		.sent_len = m->sent.len,
 		.recipients = envelope->to,
 		.recipient_count = envelope->to_count,
 		.save_in_sent = o->save_in_sent,
 		.source = o->source,
 		.now_at = call->now_at,
 		.sent_memory_h = (uint32_t)call->settings->mail_sent_memory_h,
-		.limits = &limits,
+		.limits = &m->limits,
 		.settings = call->settings,
 		.queue = call->server->queue,
 	};
 
-	return submit_send(call->server->store, &request, ret, err);
+	return submit_prepare(call->server->store, &request, &m->mail, ret, err);
 }
 
-static int submit(const struct outgoing *o, const struct mime_envelope *envelope,
-	const struct sender *sender, unsigned *ret_status, struct err *err)
+static void log_refusal(const struct eas_call *call, unsigned status, const struct err *err)
 {
-	struct leaving leaving = {BUF_INIT, BUF_INIT};
-	enum submit_result outcome = 0;
-	int result = complete(o, sender, &leaving, err);
+	log_info(&call->reply->log, "mail_refused", F_UINT("status", status), F_ERR(err));
+}
 
-	if (result == 0)
-		result = hand_over(o, envelope, sender, &leaving, &outcome, err);
-	buf_deinit(&leaving.raw);
-	buf_deinit(&leaving.sent);
-	if (result < 0)
+static int prepare(const struct outgoing *o, const struct mime_envelope *envelope,
+	const struct sender *sender, struct outgoing_mail **ret_mail, unsigned *ret_status,
+	struct err *err)
+{
+	const struct settings *settings = o->call->settings;
+	CLEANUP(outgoing_mail_free) struct outgoing_mail *m = x_new(struct outgoing_mail);
+	enum submit_result refusal = 0;
+
+	*m = (struct outgoing_mail){.call = o->call,
+		.limits = {.parts = settings->mime_parts_max,
+			.depth = settings->mime_depth_max,
+			.header_bytes = (size_t)1024 * 1024},
+		.recipient_count = envelope->to_count};
+	if (complete(o, sender, m, err) < 0 ||
+		prepare_submit(o, envelope, sender, m, &refusal, err) < 0)
 		return -1;
-	*ret_status = status_of(outcome, o->call->version);
-	if (outcome == SUBMIT_SENT)
-		log_info(&o->call->reply->log, "mail_sent",
-			F_UINT("recipients", envelope->to_count));
+	*ret_status = refusal != 0 ? status_of(refusal, o->call->version) : 0;
+	if (refusal != 0)
+		log_refusal(o->call, *ret_status, err);
 	else
-		log_info(&o->call->reply->log, "mail_refused", F_UINT("status", *ret_status),
-			F_ERR(err));
+		*ret_mail = TAKE(m);
 	return 0;
 }
 
-int outgoing_submit(const struct outgoing *o, unsigned *ret_status, struct err *err)
+/* 0: good. Else why it cannot be sent. */
+static unsigned check_envelope(
+	const struct eas_call *call, const struct mime_envelope *envelope, struct err *err)
+{
+	if (envelope->bad_recipient != NULL) {
+		(void)err_set(err, ERR_BAD_INPUT, "a recipient is no address");
+		return EAS_STATUS_RECIPIENT_UNRESOLVED;
+	}
+	if (envelope->to_count == 0) {
+		(void)err_set(err, ERR_BAD_INPUT, "there is no recipient");
+		return EAS_STATUS_NO_RECIPIENT;
+	}
+	if (envelope->to_count > call->settings->mail_recipients_max) {
+		(void)err_set(err, ERR_QUOTA, "%zu recipients", envelope->to_count);
+		return EAS_STATUS_SEND_QUOTA;
+	}
+	if (envelope->received_count > call->settings->relay_hops_max) {
+		(void)err_set(err, ERR_BAD_INPUT, "%zu Received fields: it goes in circles",
+			envelope->received_count);
+		return EAS_STATUS_SUBMISSION_FAILED;
+	}
+	return 0;
+}
+
+int outgoing_prepare(const struct outgoing *o, struct outgoing_mail **ret_mail,
+	unsigned *ret_status, struct err *err)
 {
 	struct eas_call *call = o->call;
 	struct mime_envelope *envelope;
 	struct sender sender;
 	int own;
 
+	*ret_mail = NULL;
 	if (mime_envelope_read(call->arena, o->message, o->len, &envelope, err) < 0) {
 		if (err->code != ERR_BAD_INPUT)
 			return -1;
 		*ret_status = EAS_STATUS_INVALID_MIME;
-	} else if (envelope->bad_recipient != NULL) {
-		(void)err_set(err, ERR_BAD_INPUT, "a recipient is no address");
-		*ret_status = EAS_STATUS_RECIPIENT_UNRESOLVED;
-	} else if (envelope->to_count == 0) {
-		(void)err_set(err, ERR_BAD_INPUT, "there is no recipient");
-		*ret_status = EAS_STATUS_NO_RECIPIENT;
-	} else if (envelope->to_count > call->settings->mail_recipients_max) {
-		(void)err_set(err, ERR_QUOTA, "%zu recipients", envelope->to_count);
-		*ret_status = EAS_STATUS_SEND_QUOTA;
-	} else if (envelope->received_count > call->settings->relay_hops_max) {
-		(void)err_set(err, ERR_BAD_INPUT, "%zu Received fields: it goes in circles",
-			envelope->received_count);
-		*ret_status = EAS_STATUS_SUBMISSION_FAILED;
-	} else {
+	} else if ((*ret_status = check_envelope(call, envelope, err)) == 0) {
 		own = check_sender(call, envelope, &sender, err);
 		if (own != 0)
-			return own < 0 ? -1 : submit(o, envelope, &sender, ret_status, err);
+			return own < 0 ? -1
+				       : prepare(o, envelope, &sender, ret_mail, ret_status, err);
 		(void)err_set(err, ERR_DENIED, "From or Sender is an address of somebody else");
 		*ret_status = EAS_STATUS_SUBMISSION_FAILED;
 	}
-	log_info(&call->reply->log, "mail_refused", F_UINT("status", *ret_status), F_ERR(err));
+	log_refusal(call, *ret_status, err);
+	return 0;
+}
+
+int outgoing_apply(
+	struct store_tx *tx, struct outgoing_mail *mail, unsigned *ret_status, struct err *err)
+{
+	enum submit_result outcome;
+	int result = submit_apply(tx, mail->mail, &outcome, err);
+
+	mail->repeated = result == 0 && outcome == SUBMIT_REPEATED;
+	*ret_status = result == 0 || outcome != 0 ? status_of(outcome, mail->call->version) : 0;
+	return result;
+}
+
+void outgoing_finish(struct outgoing_mail *mail)
+{
+	submit_kick(mail->mail);
+	if (mail->repeated)
+		return;
+	log_info(&mail->call->reply->log, "mail_sent", F_UINT("recipients", mail->recipient_count));
+}
+
+struct handing {
+	struct outgoing_mail *mail;
+	unsigned status;
+};
+
+static int hand_over_tx(struct store_tx *tx, void *owner, struct err *err)
+{
+	struct handing *h = owner;
+
+	return outgoing_apply(tx, h->mail, &h->status, err);
+}
+
+int outgoing_submit(const struct outgoing *o, unsigned *ret_status, struct err *err)
+{
+	CLEANUP(outgoing_mail_free) struct outgoing_mail *mail = NULL;
+	struct handing h = {0};
+
+	if (outgoing_prepare(o, &mail, ret_status, err) < 0)
+		return -1;
+	if (mail == NULL)
+		return 0;
+	h.mail = mail;
+	if (store_transact(o->call->server->store, hand_over_tx, &h, err) < 0 && h.status == 0) {
+		/* Also a disk that was full when it came to the commit. */
+		if (err->code != ERR_QUOTA)
+			return -1;
+		h.status = EAS_STATUS_MAILBOX_FULL;
+	}
+	*ret_status = h.status;
+	if (h.status == 0)
+		outgoing_finish(mail);
+	else
+		log_refusal(o->call, h.status, err);
 	return 0;
 }
 

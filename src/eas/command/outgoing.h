@@ -27,6 +27,24 @@ bool outgoing_read(struct eas_call *call, struct outgoing *ret);
  */
 NODISCARD int outgoing_submit(const struct outgoing *o, unsigned *ret_status, struct err *err);
 
+/*
+ * The same in steps, for what has more to do in the transaction. prepare: *ret_mail, or NULL and
+ * the common Status that says why not. apply, inside the transaction, which may run again: -1 when
+ * it must be given up, *ret_status is the refusal or 0 for trouble; 0 when it goes,
+ * EAS_STATUS_PREVIOUSLY_SENT when it went before. finish: after the commit of one that goes. o->key
+ * NULL: repeats are known otherwise. The message and the call must outlive the mail.
+ */
+struct outgoing_mail;
+NODISCARD int outgoing_prepare(const struct outgoing *o, struct outgoing_mail **ret_mail,
+	unsigned *ret_status, struct err *err);
+NODISCARD int outgoing_apply(
+	struct store_tx *tx, struct outgoing_mail *mail, unsigned *ret_status, struct err *err);
+void outgoing_finish(struct outgoing_mail *mail);
+void outgoing_mail_free(struct outgoing_mail **mail);
+
+/* The From of a message that this user writes. */
+NODISCARD int outgoing_own_from(const struct eas_call *call, const char **ret, struct err *err);
+
 /* Was a message with this key sent before? *ret_known. Remembers nothing. */
 NODISCARD int outgoing_is_repeated(const struct outgoing *o, bool *ret_known, struct err *err);
 
