@@ -67,6 +67,7 @@ int email_load(struct store_read *rd, struct owner_id owner, struct folder_id fo
 		email_release(&email);
 		return -1;
 	}
+	email_draft_open(&email, arena);
 	CRASH_TEST_FAULT(
 		email.summary->subject, strlen(email.summary->subject), "bellhop-crash-loader");
 	*ret = email;
@@ -83,12 +84,36 @@ void email_release(struct email *email)
 
 void email_file_reference(const struct email *email, uint32_t part, char *text, size_t text_size)
 {
+	const struct mime_draft_numbers *numbers = email->numbers;
+	uint32_t number = part;
+
+	for (size_t i = 0; numbers != NULL && i < numbers->count; i++) {
+		if (numbers->v[i].part == part)
+			number = numbers->v[i].number;
+	}
 	(void)snprintf(text, text_size, "%" PRIu64 ":%" PRIu64 ":%" PRIu32, email->folder.v,
-		email->item->row.id.v, part);
+		email->item->row.id.v, number);
+}
+
+int email_find_part(const struct email *email, uint32_t number, uint32_t *ret_part, struct err *err)
+{
+	const struct mime_draft_numbers *numbers = email->numbers;
+
+	/* A placeholder has no attachments, whatever the true message has. */
+	for (size_t i = 0; !email->set_aside && numbers != NULL && i < numbers->count; i++) {
+		if (numbers->v[i].number == number) {
+			*ret_part = numbers->v[i].part;
+			return 0;
+		}
+	}
+	if (email->set_aside || numbers != NULL || number >= email->summary->part_count)
+		return err_set(err, ERR_NOT_FOUND, "the message has no such part");
+	*ret_part = number;
+	return 0;
 }
 
 int email_file_reference_parse(const char *text, struct folder_id *ret_folder,
-	struct item_id *ret_item, uint32_t *ret_part, struct err *err)
+	struct item_id *ret_item, uint32_t *ret_number, struct err *err)
 {
 	static const uint64_t limits[3] = {INT64_MAX, INT64_MAX, UINT32_MAX};
 	uint64_t numbers[3];
@@ -112,7 +137,7 @@ int email_file_reference_parse(const char *text, struct folder_id *ret_folder,
 	}
 	ret_folder->v = numbers[0];
 	ret_item->v = numbers[1];
-	*ret_part = (uint32_t)numbers[2];
+	*ret_number = (uint32_t)numbers[2];
 	return 0;
 }
 

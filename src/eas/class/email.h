@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "mime/mime.h"
+#include "mime/mime_draft.h"
 #include "store/store.h"
 #include "sync/state.h"
 #include "wbxml/wbxml.h"
@@ -39,6 +40,7 @@ struct email {
 	struct store_body body;
 	bool has_body;
 	bool set_aside; /* everything but item is that of a placeholder */
+	const struct mime_draft_numbers *numbers; /* a draft's, of its attachments; NULL: none */
 };
 
 /* ERR_NOT_FOUND: gone. ERR_BAD_INPUT: its summary cannot be read. Loads the raw message only when
@@ -56,10 +58,14 @@ NODISCARD int email_encode(struct wbxml_writer *w, const struct email *email,
 void email_encode_groups(struct wbxml_writer *w, const struct email *email,
 	const struct email_view *view, unsigned groups);
 
-/* FileReference: "<folder>:<item>:<part>", no slash (clients.md 19). */
+/* FileReference: "<folder>:<item>:<number>", no slash (clients.md 19). The number is that of the
+ * part; a draft's attachments have lasting ones (mime_draft.h). */
 void email_file_reference(const struct email *email, uint32_t part, char *text, size_t text_size);
 NODISCARD int email_file_reference_parse(const char *text, struct folder_id *ret_folder,
-	struct item_id *ret_item, uint32_t *ret_part, struct err *err);
+	struct item_id *ret_item, uint32_t *ret_number, struct err *err);
+/* The part that a number means; the message was loaded with its body. ERR_NOT_FOUND. */
+NODISCARD int email_find_part(
+	const struct email *email, uint32_t number, uint32_t *ret_part, struct err *err);
 
 /*
  * The Flag of a message as a client sent it: its status and its other properties as a blob for the

@@ -26,5 +26,8 @@ void email_encode_preview(struct wbxml_writer *w, const struct email *email, uns
 /* Fills in what is shown instead of an item that was set aside; email->item is loaded. */
 NODISCARD int email_placeholder(
 	struct store_read *rd, struct email *email, struct arena *arena, struct err *err);
+/* What a draft shows of its own: what its writer put where addresses belong, and the numbers of its
+ * attachments. Nothing for other messages, and without a body. */
+void email_draft_open(struct email *email, struct arena *arena);
 
 #endif

@@ -20,17 +20,17 @@ int attachment_open(struct store_read *rd, struct owner_id owner, const char *re
 	const struct mime_part *part;
 	struct folder *folder;
 	struct item_id item;
+	uint32_t number;
 
-	if (email_file_reference_parse(reference, &folder_id, &item, &a.part, err) < 0)
+	if (email_file_reference_parse(reference, &folder_id, &item, &number, err) < 0)
 		return err_set(err, ERR_NOT_FOUND, "a reference that was not made here");
 	if (store_folder_load(rd, owner, folder_id, arena, &folder, err) < 0 ||
 		email_load(rd, owner, folder_id, folder->type, item, true, arena, &a.email, err) <
 			0)
 		return -1;
-	/* A placeholder has no attachments, whatever the true message has. */
-	if (a.part >= a.email.summary->part_count || a.email.set_aside) {
+	if (email_find_part(&a.email, number, &a.part, err) < 0) {
 		email_release(&a.email);
-		return err_set(err, ERR_NOT_FOUND, "the message has no such part");
+		return -1;
 	}
 	part = &a.email.summary->parts[a.part];
 	a.total = part->decoded_bytes;

@@ -13,6 +13,9 @@
 #include "eas/command/sync_internal.h"
 #include "eas/request.h"
 
+/* Each one more is a draft that somebody else has written meanwhile, or a Send that was refused. */
+enum { ATTEMPTS_MAX = 50 };
+
 struct apply {
 	struct sync_run *run;
 	struct sync_job *job;
@@ -155,6 +158,7 @@ static int apply_again(
 	replay(a->job, c, before);
 	if (c->node->tag != TAG_AirSync_Change || before->status != SYNC_STATUS_OK)
 		return 0;
+	c->done_seq = (before->own_groups & SYNC_CONTENT) != 0 ? before->own_seq : 0;
 	if (sync_change_apply(&a->to, a->job, c, true, &answer, err) < 0) {
 		if (err->code != ERR_NOT_FOUND)
 			return -1;
@@ -190,6 +194,10 @@ static int apply_new(
 		return 0;
 	}
 	answer->item = c->item.v;
+	if (c->refused != 0) {
+		answer->status = c->refused;
+		return 0;
+	}
 	return c->node->tag == TAG_AirSync_Delete
 		       ? apply_delete(a, c, answer, err)
 		       : sync_change_apply(&a->to, a->job, c, false, answer, err);
@@ -227,6 +235,7 @@ static int apply_tx(struct store_tx *tx, void *owner, struct err *err)
 	sync_state_copy(&job->next, job->base);
 	job->next.key = key;
 	sync_state_set_scope(&job->next, &scope, a->run->call->now_at);
+	sync_draft_reset(job);
 	for (size_t i = 0; i < job->command_count; i++) {
 		job->commands[i].status = 0;
 		job->commands[i].item.v = 0;
@@ -257,6 +266,26 @@ static int find_deleted_items(struct apply *a, struct err *err)
 	return result;
 }
 
+/* What takes time is done before the transaction, which finds out whether it still fits. */
+static int prepare_and_apply(struct apply *a, struct err *err)
+{
+	struct sync_job *job = a->job;
+	int result = sync_add_prepare(a->run, job, err);
+
+	job->retry = false;
+	if (result == 0)
+		result = sync_draft_prepare(a->run, job, err);
+	if (result == 0)
+		result = store_transact(a->run->call->server->store, apply_tx, a, err);
+	if (result == 0) {
+		sync_add_finish(job);
+		sync_draft_finish(job);
+	}
+	sync_draft_release(job);
+	sync_add_release(job);
+	return result;
+}
+
 int sync_apply_commands(struct sync_run *run, struct sync_job *job, struct err *err)
 {
 	struct apply a = {
@@ -265,7 +294,7 @@ int sync_apply_commands(struct sync_run *run, struct sync_job *job, struct err *
 		.to = {NULL, account_ops_of(run->call->user->id)},
 		.final_delete = !job->deletes_as_moves || job->folder->type == FOLDER_DELETED,
 	};
-	int result;
+	int result, attempt = 0;
 
 	job->next.key = sync_key_new();
 	if (replay_all(job)) {
@@ -274,10 +303,10 @@ int sync_apply_commands(struct sync_run *run, struct sync_job *job, struct err *
 	}
 	if (!a.final_delete && find_deleted_items(&a, err) < 0)
 		return -1;
-	result = sync_add_prepare(run, job, err);
-	if (result == 0)
-		result = store_transact(run->call->server->store, apply_tx, &a, err);
-	sync_add_release(job);
+	do {
+		*err = (struct err)ERR_INIT;
+		result = prepare_and_apply(&a, err);
+	} while (result < 0 && job->retry && ++attempt < ATTEMPTS_MAX);
 	if (result < 0)
 		return -1;
 	job->new_key = job->saved = job->status == SYNC_STATUS_OK;

@@ -8,6 +8,7 @@
 #include "account/account.h"
 #include "base/mem.h"
 #include "eas/class/email.h"
+#include "eas/class/email_draft.h"
 #include "eas/command/sync_internal.h"
 #include "eas/request.h"
 
@@ -119,6 +120,14 @@ static const struct group groups[] = {
 	{SYNC_CATEGORIES, TAG_Email_Categories, categories_seq, categories_same, categories_set},
 };
 
+/* Of a draft: everything else that a phone writes (sync_draft.c). */
+static uint64_t content_seq(const struct item_row *row)
+{
+	return row->content_seq;
+}
+
+static const struct group content = {.group = SYNC_CONTENT, .seq = content_seq};
+
 uint8_t sync_change_groups(const struct wbxml_node *command)
 {
 	const struct wbxml_node *data = wbxml_find(command, TAG_AirSync_ApplicationData);
@@ -129,6 +138,8 @@ uint8_t sync_change_groups(const struct wbxml_node *command)
 		if (data != NULL && wbxml_find(data, groups[i].tag) != NULL)
 			found |= groups[i].group;
 	}
+	if (wbxml_find(command, TAG_Email2_Send) != NULL || email_draft_has_content(data))
+		found |= SYNC_CONTENT;
 	return found != 0 ? found : all;
 }
 
@@ -180,32 +191,81 @@ static int set_group(const struct change *c, const struct group *g, const struct
 	return 0;
 }
 
+/* The server wins, unless both want the same. */
+static bool is_refused(const struct change *c, const struct wbxml_node *data, bool foreign[])
+{
+	const struct sync_options *options = &c->job->next.scope.options;
+	bool refused = false;
+
+	for (size_t i = 0; i < ARRAY_LEN(groups); i++) {
+		const struct wbxml_node *value = wbxml_find(data, groups[i].tag);
+
+		foreign[i] = value != NULL && is_foreign(c, &groups[i]);
+		if (foreign[i] && !groups[i].same(c->item, value))
+			refused = true;
+	}
+	return refused && options->conflict != 0;
+}
+
+/* What is new in a draft, or that it goes. */
+static int apply_draft(
+	const struct change *c, struct sync_command *command, bool foreign, struct err *err)
+{
+	uint64_t seq;
+
+	if (sync_draft_sends(command))
+		return sync_draft_send_change(c->to, c->job, command, c->item, c->answer, err);
+	if (sync_draft_store(c->to, c->job, command, c->item, c->answer, &seq, err) < 0)
+		return -1;
+	/* Where somebody else has written, too, the phone does not have the whole of it. */
+	if (seq != 0 && !foreign) {
+		sync_state_add_own(&c->job->next, c->answer->item, SYNC_CONTENT, seq);
+		c->answer->own_seq = seq;
+		c->answer->own_groups |= SYNC_CONTENT;
+	}
+	if (command->send_refused != 0)
+		c->answer->status = command->send_refused;
+	return 0;
+}
+
+/* The draft is to be written in this run: not by a command that is known to be done. */
+static bool writes_draft(
+	const struct change *c, const struct sync_command *command, bool again, bool foreign)
+{
+	if (command->draft == NULL)
+		return false;
+	return !again || (!foreign && !sync_draft_sends(command) &&
+				 command->done_seq != c->item->row.content_seq);
+}
+
 int sync_change_apply(const struct sync_writer *to, struct sync_job *job,
-	const struct sync_command *command, bool again, struct sync_answer *answer, struct err *err)
+	struct sync_command *command, bool again, struct sync_answer *answer, struct err *err)
 {
 	CLEANUP(arena_free) struct arena *arena = arena_new(0);
 	const struct wbxml_node *data = wbxml_find(command->node, TAG_AirSync_ApplicationData);
 	struct change c = {to, job, NULL, answer};
-	bool foreign[ARRAY_LEN(groups)] = {false};
+	bool foreign[ARRAY_LEN(groups)] = {false}, foreign_content, refused;
 
 	if (!id_set_has(&job->next.inventory, command->item.v))
 		return err_set(err, ERR_NOT_FOUND, "the phone does not hold that item");
 	if (store_item_load(store_tx_read(to->tx), job->gens.owner, job->folder->id, command->item,
 		    arena, &c.item, err) < 0)
 		return -1;
-	for (size_t i = 0; i < ARRAY_LEN(groups); i++) {
-		const struct wbxml_node *value = wbxml_find(data, groups[i].tag);
-
-		foreign[i] = value != NULL && is_foreign(&c, &groups[i]);
-		/* The server wins, unless both want the same. */
-		if (foreign[i] && !again && job->next.scope.options.conflict != 0 &&
-			!groups[i].same(c.item, value)) {
-			answer->status = SYNC_STATUS_CONFLICT;
-			return 0;
-		}
+	/* Mail that is no draft cannot be written or sent: the phone must not believe that it was.
+	 */
+	if (command->writes_mail && command->draft == NULL && c.item->row.item_class == ITEM_MAIL) {
+		answer->status = SYNC_STATUS_BAD_ITEM;
+		return 0;
+	}
+	foreign_content = command->draft != NULL && is_foreign(&c, &content);
+	refused = is_refused(&c, data, foreign) ||
+		  (foreign_content && job->next.scope.options.conflict != 0);
+	if (refused && !again) {
+		answer->status = SYNC_STATUS_CONFLICT;
+		return 0;
 	}
 	note_seen(&c);
-	for (size_t i = 0; i < ARRAY_LEN(groups); i++) {
+	for (size_t i = 0; i < ARRAY_LEN(groups) && !sync_draft_sends(command); i++) {
 		const struct wbxml_node *value = wbxml_find(data, groups[i].tag);
 
 		/* Done before, and somebody has changed it since: that stands. */
@@ -214,5 +274,7 @@ int sync_change_apply(const struct sync_writer *to, struct sync_job *job,
 		if (set_group(&c, &groups[i], value, err) < 0)
 			return -1;
 	}
-	return 0;
+	return writes_draft(&c, command, again, foreign_content)
+		       ? apply_draft(&c, command, foreign_content, err)
+		       : 0;
 }

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "eas/class/email.h"
+#include "eas/class/email_draft.h"
 #include "eas/command/sync_internal.h"
 #include "eas/request.h"
 
@@ -228,6 +229,15 @@ int sync_collect_job(
 
 /* ---- the response ---- */
 
+/* Attachments that were added have got their names ([MS-ASAIRS] 2.2.2.24.1). */
+static bool adds_attachments(const struct sync_command *c)
+{
+	const struct wbxml_node *data = wbxml_find(c->node, TAG_AirSync_ApplicationData);
+	const struct wbxml_node *attachments = wbxml_find(data, TAG_AirSyncBase_Attachments);
+
+	return wbxml_find(attachments, TAG_AirSyncBase_Add) != NULL;
+}
+
 static bool needs_answer(const struct sync_command *c)
 {
 	switch (c->node->tag) {
@@ -235,7 +245,7 @@ static bool needs_answer(const struct sync_command *c)
 	case TAG_AirSync_Fetch:
 		return true;
 	default:
-		return c->status != SYNC_STATUS_OK;
+		return c->status != SYNC_STATUS_OK || adds_attachments(c);
 	}
 }
 
@@ -334,6 +344,31 @@ static int answer_is_sms(struct sync_run *run, struct sync_job *job, struct stor
 	return 0;
 }
 
+/* Nothing for a draft that is gone since. */
+static void encode_added(struct sync_run *run, struct sync_job *job, struct store_read *rd,
+	const struct sync_command *c)
+{
+	CLEANUP(arena_free) struct arena *arena = arena_new(0);
+	struct wbxml_writer *w = &run->call->writer;
+	struct wbxml_mark mark = wbxml_mark(w);
+	struct err ignored = ERR_INIT;
+	struct email email;
+	size_t begun;
+
+	if (email_load(rd, run->call->user->id, job->folder->id, job->folder->type, c->item, true,
+		    arena, &email, &ignored) < 0)
+		return;
+	wbxml_start(w, TAG_AirSync_ApplicationData);
+	begun = w->out->len;
+	email_draft_encode_added(
+		w, &email, wbxml_find(c->node, TAG_AirSync_ApplicationData), run->call->device->id);
+	if (w->out->len == begun)
+		wbxml_rewind(w, &mark);
+	else
+		wbxml_end(w);
+	email_release(&email);
+}
+
 static void encode_answer(struct sync_run *run, struct sync_job *job, struct store_read *rd,
 	const struct sync_command *c, bool is_sms)
 {
@@ -347,7 +382,8 @@ static void encode_answer(struct sync_run *run, struct sync_job *job, struct sto
 	if (c->node->tag == TAG_AirSync_Add) {
 		wbxml_add_text(
 			w, TAG_AirSync_ClientId, eas_get_text(c->node, TAG_AirSync_ClientId, ""));
-		if (c->status == SYNC_STATUS_OK) {
+		/* One that was sent is no item here. */
+		if (c->status == SYNC_STATUS_OK && c->item.v != 0) {
 			eas_server_id_print(job->folder->id, c->item, id);
 			wbxml_add_text(w, TAG_AirSync_ServerId, id);
 		}
@@ -358,6 +394,8 @@ static void encode_answer(struct sync_run *run, struct sync_job *job, struct sto
 		encode_fetch(run, job, rd, server_id != NULL ? server_id : "");
 	else
 		wbxml_add_uint(w, TAG_AirSync_Status, c->status);
+	if (c->status == SYNC_STATUS_OK && c->item.v != 0 && adds_attachments(c))
+		encode_added(run, job, rd, c);
 	wbxml_end(w);
 }
 

@@ -3,6 +3,7 @@
 
 #include "account/account.h"
 #include "eas/command.h"
+#include "eas/command/outgoing.h"
 #include "sync/collect.h"
 
 /*
@@ -34,7 +35,12 @@ struct sync_command {
 	unsigned status;       /* 0: not done yet */
 	struct item_id item;
 	struct sync_new_item *new_item; /* Add: what it becomes (sync_add.c); NULL: nothing */
-	unsigned refused; /* Add: the Status of one that can become nothing; 0: good */
+	struct sync_draft *draft; /* Change of a draft (sync_draft.c); NULL: of something else */
+	bool writes_mail;         /* Change: it says what only a draft's may */
+	unsigned refused;         /* the Status of one that cannot be done; 0: good */
+	unsigned send_refused;    /* the Status of a Send that was tried and refused; 0: none */
+	uint64_t
+		done_seq; /* the content that it made in a request whose answer got lost; 0: none */
 };
 
 /* An item that this phone will not get, and why. */
@@ -70,6 +76,7 @@ struct sync_job {
 	struct sync_state next;  /* what the phone will know after this answer */
 	bool new_key;            /* the answer carries a key of its own */
 	bool saved;              /* next is stored already (with the commands) */
+	bool retry; /* the transaction was given up: what it was prepared from has moved on */
 	bool more;
 	struct buf items;   /* encoded children of Commands */
 	uint8_t items_page; /* code page that the bytes of items end on */
@@ -118,17 +125,46 @@ bool sync_filter_allowed(uint8_t filter, enum folder_type type);
 /* The remembered request of a device, for a held Sync that is woken. False: none. */
 bool sync_request_restore(struct sync_run *run);
 
-/* ---- sync_change.c ---- */
+/* ---- sync_draft.c ---- */
 /* What a command is done with. */
 struct sync_writer {
 	struct store_tx *tx;
 	const struct account_ops *ops;
 };
+/* Is it mail that a phone writes: an Add to Drafts, from 16.0 on? */
+bool sync_draft_is_add(
+	const struct sync_run *run, const struct sync_job *job, const struct sync_command *c);
+/* The message of such an Add into raw, or c->refused. With Send, *ret_mail is what will leave
+ * (raw stays empty). Blocks; no transaction. */
+NODISCARD int sync_draft_read_add(struct sync_run *run, struct sync_job *job,
+	struct sync_command *c, struct buf *raw, struct outgoing_mail **ret_mail, struct err *err);
+/* Makes drafts of the job's Changes, before the transaction, or c->refused. Blocks. */
+NODISCARD int sync_draft_prepare(struct sync_run *run, struct sync_job *job, struct err *err);
+/* Begins anew in a transaction that may have run before. */
+void sync_draft_reset(struct sync_job *job);
+/* Does the command send, and may it? */
+bool sync_draft_sends(const struct sync_command *c);
+/* Sends, inside the transaction. -1 with job->retry: refused, c->send_refused says why. */
+NODISCARD int sync_draft_send(struct store_tx *tx, struct sync_job *job, struct sync_command *c,
+	struct outgoing_mail *mail, struct err *err);
+/* The same for a Change of item: the draft goes. */
+NODISCARD int sync_draft_send_change(const struct sync_writer *to, struct sync_job *job,
+	struct sync_command *c, const struct item *item, struct sync_answer *answer,
+	struct err *err);
+/* Puts the new content in the place of item's; *ret_seq: of it, 0 when there was none to put. -1
+ * with job->retry: somebody was faster. */
+NODISCARD int sync_draft_store(const struct sync_writer *to, struct sync_job *job,
+	struct sync_command *c, const struct item *item, struct sync_answer *answer,
+	uint64_t *ret_seq, struct err *err);
+/* After the commit; before the release. */
+void sync_draft_finish(struct sync_job *job);
+void sync_draft_release(struct sync_job *job);
+
+/* ---- sync_change.c ---- */
 /* A Change of a message, inside the transaction. again: it was done before, in a request whose
  * answer got lost. ERR_NOT_FOUND. */
 NODISCARD int sync_change_apply(const struct sync_writer *to, struct sync_job *job,
-	const struct sync_command *command, bool again, struct sync_answer *answer,
-	struct err *err);
+	struct sync_command *command, bool again, struct sync_answer *answer, struct err *err);
 /* Which groups the phone has changed in its own copy, so that a refusal must put them right. */
 uint8_t sync_change_groups(const struct wbxml_node *command);
 
@@ -140,6 +176,8 @@ NODISCARD int sync_apply_commands(struct sync_run *run, struct sync_job *job, st
 bool sync_add_is_sms(const struct sync_command *c);
 /* Makes messages of the job's Adds, before the transaction. Blocks. */
 NODISCARD int sync_add_prepare(struct sync_run *run, struct sync_job *job, struct err *err);
+/* After the commit; before the release. */
+void sync_add_finish(struct sync_job *job);
 void sync_add_release(struct sync_job *job);
 /* One Add, inside the transaction. */
 NODISCARD int sync_add_apply(struct store_tx *tx, const struct account_ops *ops,
