@@ -87,7 +87,7 @@ struct mime_body {
 
 /*
  * Renders the body of a message as type 1, 2 or 4, at most max_bytes of UTF-8 (UINT64_MAX: all), never
- * cutting a character. Text from HTML by libxml2 (links, lists, tables readable; scripts and styles left out); HTML from
+ * cutting a character, nor a tag or an entity of HTML. Text from HTML by libxml2 (links, lists, tables readable; scripts and styles left out); HTML from
  * text by escaping. Line ends are CRLF. Charset: as declared, else detected (UTF-8 valid, else windows-1252).
  * Type 4 is the raw message; when it holds bytes that are not clean UTF-8, its 8-bit parts are made quoted-printable or
  * base64 and its headers UTF-8 (classes.md 2.1), and what is still not clean is replaced by U+FFFD.

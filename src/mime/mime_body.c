@@ -162,6 +162,8 @@ static void render_part(const struct mime_part *p, bool is_html, const char *raw
 	if (!f.own.failed)
 		(void)buf_reserve(o->buf, (size_t)MIN(o->max, (uint64_t)f.len + f.len / 16));
 	mime_text_add_lines(o, f.p, f.len);
+	if (o->cut && type == MIME_BODY_HTML && o->buf->len > 0)
+		o->buf->len = mime_html_floor((const char *)o->buf->data, o->buf->len);
 	buf_deinit(&f.own);
 	ret->estimated_bytes = o->total;
 	ret->truncated = o->cut;

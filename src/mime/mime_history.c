@@ -444,6 +444,8 @@ int mime_body_render_new(const struct mime_summary *s, const void *raw, size_t l
 	mime_text_add_lines(&o, mime_bytes(made.data, made.len), made.len);
 	body.estimated_bytes = o.total;
 	body.truncated = o.cut;
+	if (o.cut && body.data.len > 0)
+		body.data.len = mime_html_floor((const char *)body.data.data, body.data.len);
 	if (text.failed || made.failed)
 		body.data.failed = true;
 	buf_deinit(&text);

@@ -14,6 +14,9 @@
 /* A charset named behind this many bytes is not looked for by clients either. */
 #define HEAD_BYTES ((size_t)16 * 1024)
 
+/* The longest name of an entity in HTML has 33 bytes. */
+#define ENTITY_BYTES 34
+
 typedef uint8_t bytes16 __attribute__((vector_size(16)));
 
 /* Sixteen bytes from p; 0xff in each place that mime_html_from_text() has to look at: markup,
@@ -136,6 +139,35 @@ void mime_html_from_text(struct buf *out, const char *text, size_t len)
 			p += add_special(out, p, end);
 	}
 	buf_add_str(out, "</body></html>\r\n");
+}
+
+static bool begins_tag(const char *p, const char *end)
+{
+	return end - p > 1 && (p[1] == '/' || p[1] == '!' || (unsigned)((p[1] | 0x20) - 'a') < 26u);
+}
+
+/* Is there anything that no name of an entity has? */
+static bool ends_entity(const char *p, const char *end)
+{
+	while (p < end &&
+		(*p == '#' || (*p >= '0' && *p <= '9') || (unsigned)((*p | 0x20) - 'a') < 26u))
+		p++;
+	return p < end;
+}
+
+size_t mime_html_floor(const char *html, size_t len)
+{
+	const char *open = memrchr(html, '<', len), *close = memrchr(html, '>', len), *entity;
+
+	/* A '<' alone may be half a tag, too. */
+	if (open != NULL && (close == NULL || open > close) &&
+		(open + 1 == html + len || begins_tag(open, html + len)))
+		len = (size_t)(open - html);
+	entity = memrchr(html, '&', len);
+	if (entity != NULL && html + len - entity < ENTITY_BYTES &&
+		!ends_entity(entity + 1, html + len))
+		len = (size_t)(entity - html);
+	return len;
 }
 
 /* The value of charset= inside a tag; its length, 0 when there is none. */

@@ -200,6 +200,8 @@ void mime_html_from_text(struct buf *out, const char *text, size_t len);
 void mime_html_add_as_utf8(struct buf *out, const char *html, size_t len);
 /* The charset that the head of the HTML names, or "". */
 void mime_html_charset(const char *html, size_t len, char *ret, size_t ret_size);
+/* The length without half a tag and half an entity at the end, where HTML was cut off. */
+size_t mime_html_floor(const char *html, size_t len);
 /* The next cid: link at or behind p, percent-decoded and cut to ret_size - 1; where to go on, or
  * NULL. p must stand at least three bytes behind the start of the HTML. */
 const char *mime_html_next_cid(const char *p, const char *end, char *ret, size_t ret_size);

@@ -345,7 +345,7 @@ static void test_html_charset(void)
 	check_body(LATIN "<meta charset=>", MIME_BODY_HTML, "<meta charset=>");
 }
 
-/* Every size: a prefix of the whole, no cut character, the same estimate. */
+/* Every size: a prefix of the whole, no cut character, the same estimate. HTML may end earlier. */
 static void test_truncation(void)
 {
 	static const char *const raws[] = {
@@ -363,7 +363,9 @@ static void test_truncation(void)
 				struct mime_body cut;
 				struct buf got = render_bytes(raws[i], len, types[t], max, &cut);
 
-				CHECK(got.len <= max && got.len + 3 >= MIN(max, all.len));
+				CHECK(got.len <= max);
+				CHECK(types[t] == MIME_BODY_HTML ||
+					got.len + 3 >= MIN(max, all.len));
 				CHECK(got.len == 0 || memcmp(got.data, all.data, got.len) == 0);
 				CHECK_INT(cut.estimated_bytes, all.len);
 				CHECK(cut.truncated == (got.len < all.len));
@@ -414,6 +416,44 @@ static void test_long_utf8(void)
 	}
 }
 
+struct cut {
+	const char *html;
+	uint64_t max;
+	const char *want;
+};
+
+/* HTML ends in front of a tag or an entity that does not fit. */
+static void test_html_cut(void)
+{
+	static const struct cut cuts[] = {
+		{"a<b>c</b>", 9, "a<b>c</b>"},
+		{"a<b>c</b>", 8, "a<b>c"},
+		{"a<b>c</b>", 5, "a<b>c"},
+		{"a<b>c</b>", 3, "a"},
+		{"a<b>c</b>", 2, "a"},
+		{"<b>", 2, ""},
+		{"a < b, c", 6, "a < b,"},
+		{"a &amp; b", 6, "a "},
+		{"a &amp; b", 7, "a &amp;"},
+		{"a & bcd", 5, "a & b"},
+		{"a &#x20ac", 5, "a "},
+		{"<a title='x>y'>z", 12, "<a title='x>"},
+		{"x<!-- y --> z", 5, "x"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cuts); i++) {
+		struct mime_body body;
+		struct buf raw = BUF_INIT;
+
+		buf_addf(&raw, "Content-Type: text/html\n\n%s", cuts[i].html);
+		render_bytes(buf_cstr(&raw), raw.len, MIME_BODY_HTML, cuts[i].max, &body);
+		CHECK_STR(buf_cstr(&body.data), cuts[i].want);
+		CHECK_INT(body.estimated_bytes, strlen(cuts[i].html));
+		buf_deinit(&body.data);
+		buf_deinit(&raw);
+	}
+}
+
 static void test_mime_of_8bit(void)
 {
 #define HEAD "Subject: \xfc\nContent-Type: multipart/mixed; boundary=b\n\n--b\n"
@@ -437,4 +477,4 @@ static void test_mime_of_8bit(void)
 TEST_MAIN(TEST(test_lines), TEST(test_transfer), TEST(test_untrue_transfer), TEST(test_part_ranges),
 	TEST(test_charsets), TEST(test_flowed), TEST(test_html_to_text), TEST(test_html_bombs),
 	TEST(test_text_to_html), TEST(test_html_charset), TEST(test_truncation), TEST(test_long),
-	TEST(test_long_utf8), TEST(test_mime_of_8bit))
+	TEST(test_long_utf8), TEST(test_html_cut), TEST(test_mime_of_8bit))
