@@ -264,20 +264,35 @@ static int save_tx(struct store_tx *tx, void *owner, struct err *err)
 	return sync_collection_save(tx, &fc->gens, &fc->next, err);
 }
 
+/* What the deletion took from the phone the first time. The generation it made says so: the log may
+ * have forgotten it by now. */
+static void forget_again(struct folder_change *fc, const struct sync_answer *answer)
+{
+	const struct id_set *before = &fc->base.inventory;
+
+	for (size_t g = 0; g < SYNC_GENERATIONS; g++) {
+		const struct sync_state *made = &fc->gens.states[g];
+
+		if (!fc->gens.present[g] ||
+			sync_state_find_answer(made, answer->command_hash) != answer)
+			continue;
+		for (size_t r = 0; r < before->count; r++) {
+			for (uint64_t id = before->runs[r].first; id <= before->runs[r].last;
+				id++) {
+				if (!id_set_has(&made->inventory, id))
+					(void)id_set_remove(&fc->next.inventory, id);
+			}
+		}
+	}
+}
+
 static int replay(struct folder_change *fc, const struct sync_answer *answer, struct err *err)
 {
-	struct store *store = fc->call->server->store;
-	struct store_read *rd;
-	int result = 0;
-
 	fc->status = answer->status;
 	fc->id.v = answer->item;
 	sync_state_copy(&fc->next, &fc->base);
 	if (answer->removed) {
-		if (store_read_begin(store, &rd, err) < 0)
-			return -1;
-		result = forget_deleted(fc, rd, answer->own_seq, err);
-		store_read_end(&rd);
+		forget_again(fc, answer);
 	} else {
 		if (answer->added)
 			(void)id_set_add(&fc->next.inventory, answer->item);
@@ -286,7 +301,7 @@ static int replay(struct folder_change *fc, const struct sync_answer *answer, st
 	sync_state_add_answer(&fc->next, answer);
 	if (!sync_collection_same_again(&fc->gens, &fc->next))
 		fc->next.key = fc->next_key;
-	return result < 0 ? -1 : store_transact(store, save_tx, fc, err);
+	return store_transact(fc->call->server->store, save_tx, fc, err);
 }
 
 /* ---- the request ---- */
