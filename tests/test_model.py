@@ -19,6 +19,7 @@ from eas.http import Closed
 from eas.wbxml import E
 from lib import mail
 from lib.lmtp import LmtpError
+from lib.script_commands import PhoneCommands
 from lib.server import BUILD, Server, eventually
 
 FIRST, _, LAST = os.environ.get("BELLHOP_SEED", "1-10").partition("-")
@@ -73,6 +74,8 @@ class ScriptPhone:
         self.late = []  # documents that are still under way, and what they name
         self.backup = None
         self.history = []
+        self.commands = PhoneCommands(device)
+        device.hierarchy_key, device.may_restart_folders = "0", False
 
     def visible(self):
         names = ["read"]
@@ -223,10 +226,11 @@ class Player:
     def __init__(self, case, server, seed):
         self.case, self.server = case, server
         self.first, self.actions = read_script(seed)
-        self.user = server.add_user()
+        self.user, self.bob = server.add_user(), server.add_user()
         self.ages = {}  # subject -> days when it came
         self.numbers = 0
         self.kills = 0
+        self.sent = []  # subjects of what phones have sent, or tried to
         self.phones = [self.new_phone(p["version"], p["filter"], p["conflict"]) for p in self.first["phones"]]
         self.client = self.new_phone("16.1", 0, 0)
         rng = random.Random(seed)
@@ -333,9 +337,17 @@ class Player:
         phone.device.version = versions[a["pick"][0] % len(versions)]
         phone.device.form = "plain"
         phone.may_restart.update(range(len(FOLDERS)))
-        # Pending changes that the new version cannot say.
+        self.change_lives(phone)
+        # What the new version cannot say, the phone forgets with its folder.
         for folder in phone.folders:
-            folder.pending = {i: w for i, w in folder.pending.items() if w is None}
+            if folder.pending:
+                folder.begin()
+
+    @staticmethod
+    def change_lives(phone):
+        """What it had not heard of it forgets; its folders may be refused to it."""
+        phone.commands.pending = {}
+        phone.device.may_restart_folders = True
 
     def do_backup(self, a):
         phone = self.phones[a["phone"]]
@@ -348,6 +360,7 @@ class Player:
         if phone.backup is None:
             return
         phone.device.version, folders = phone.backup
+        self.change_lives(phone)
         phone.device.form = "plain"
         for folder, (key, items, pending, filter_type, conflict) in zip(phone.folders, folders):
             folder.key, folder.filter, folder.conflict, folder.options_known = key, filter_type, conflict, False
@@ -356,6 +369,32 @@ class Player:
                 folder.items[server_id] = Copy(subject)
                 folder.items[server_id].values = dict(values)
         phone.may_restart.update(range(len(FOLDERS)))
+
+    def do_command(self, a, begin):
+        phone, kind = self.phones[a["phone"]], a["do"]
+        commands = phone.commands
+        if kind not in commands.pending:
+            commands.pending[kind] = begin(phone, commands)
+        if commands.pending[kind] is None:
+            del commands.pending[kind]
+            return
+        phone.history.append((kind, a["fate"], repr(commands.pending[kind])[:300]))
+        commands.say(kind, a["fate"])
+
+    def do_move(self, a):
+        self.do_command(a, lambda phone, commands: commands.new_move(phone, a["pick"]))
+
+    def do_send(self, a):
+        def begin(_, commands):
+            subject = f"m{len(self.ages)}"
+            self.ages[subject] = 0
+            self.sent.append(subject)
+            return commands.new_send(self.bob.address, subject)
+        self.do_command(a, begin)
+
+    def do_folder(self, a):
+        self.numbers += 1
+        self.do_command(a, lambda _, commands: commands.new_folder(a["pick"], f"n{self.numbers}"))
 
     def do_clock(self, a):
         """Time cannot be moved here."""
@@ -386,6 +425,10 @@ class Player:
         for phone in self.phones:
             while phone.late:
                 self.do_late({"phone": self.phones.index(phone), "pick": [0]})
+        for phone in self.phones:
+            for kind in list(phone.commands.pending):
+                eventually(lambda phone=phone, kind=kind: phone.commands.say(kind, "answered") or kind not in phone.commands.pending,
+                           what="an answer")
         for _ in range(2):
             for phone in [*self.phones, self.client]:
                 phone.sync_until(range(len(FOLDERS)))
@@ -396,8 +439,35 @@ class Player:
         subjects = [c.subject for f in fresh.folders for c in f.items.values()]
         if self.kills == 0:  # else a mail server may have had to deliver twice
             self.case.assertEqual(len(subjects), len(set(subjects)), "doubled")
+        self.check_sent(subjects)
+        self.check_folders()
         for phone in [*self.phones, self.client, fresh]:
             phone.device.close()
+
+    def check_sent(self, subjects):
+        """Bob has each mail once, and what is in Sent he has."""
+        bob = self.bob.device("16.1").ready()
+        received = [data.get("Email:Subject") for data in bob.prime().values()]
+        bob.close()
+        heard = set().union(*(phone.commands.heard for phone in self.phones))
+        self.case.assertEqual(len(received), len(set(received)), "sent twice")
+        self.case.assertLessEqual(heard, set(received), "sent, and lost")
+        kept = [s for s in subjects if s in self.sent]
+        self.case.assertEqual(len(kept), len(set(kept)), "kept twice")
+        self.case.assertLessEqual(set(kept), set(received))
+
+    def check_folders(self):
+        """All phones come to know the same ones."""
+        for phone in self.phones:
+            phone.commands.pending["folder"] = phone.commands.new_folder([0], "")
+            eventually(lambda phone=phone: phone.commands.say("folder", "answered") or "folder" not in phone.commands.pending,
+                       what="an answer")
+            if phone.commands.folders is None:
+                phone.commands.pending["folder"] = phone.commands.new_folder([0], "")
+                phone.commands.say("folder", "answered")
+        first, *others = [phone.commands.folders for phone in self.phones]
+        for folders in others:
+            self.case.assertEqual(folders, first)
 
     def compare(self, phone, fresh):
         for number, folder in enumerate(phone.folders):

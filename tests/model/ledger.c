@@ -185,6 +185,8 @@ struct publication {
 void ledger_publish(const struct change_event *events, size_t count, struct world *w)
 {
 	for (size_t i = 0; i < count; i++) {
+		if (events[i].owner.v != w->anna.v)
+			continue;
 		if (w->published_count == w->published_cap) {
 			w->published_cap = MAX(w->published_cap * 2, 64);
 			w->published =
@@ -225,8 +227,8 @@ static void check_once(struct world *w, uint32_t uid)
 		for (size_t i = 0; i < ITEMS_MAX; i++) {
 			const struct truth *t = &w->truth[f][i];
 
-			if (t->exists && t->uid == uid && !sms_is_forgotten(w, t))
-				model_fail(w, -1, "text message m%u is added twice", uid);
+			if (t->exists && t->uid == uid && !(t->sms && sms_is_forgotten(w, t)))
+				model_fail(w, -1, "m%u is brought twice", uid);
 		}
 	}
 }
@@ -244,7 +246,7 @@ static void learn_add(struct world *w, const struct publication *p, const struct
 				       : 0;
 	struct truth *t;
 
-	if (moved == NULL && added != NULL)
+	if (moved == NULL && uid != 0)
 		check_once(w, uid);
 	t = add_item(w, ledger_folder(w, p->event.folder), p->event.item.v, uid, p->event.date_at);
 	if (t == NULL)
@@ -252,6 +254,8 @@ static void learn_add(struct world *w, const struct publication *p, const struct
 	t->sms = sms;
 	if (moved != NULL)
 		move_values(t, moved);
+	else if (is_new)
+		t->groups[GROUP_READ].values[0] = writer->read;
 }
 
 void ledger_flush(struct world *w)
@@ -377,8 +381,10 @@ static bool doubt_explains_new(
 			struct truth *t =
 				add_item(w, folder, item->row.id.v, uid, item->row.date_at);
 
-			if (t != NULL)
+			if (t != NULL) {
 				t->sms = item->row.item_class == ITEM_SMS;
+				t->groups[GROUP_READ].values[0] = writer->read;
+			}
 			return true;
 		}
 		for (size_t i = 0; i < writer->effect_count; i++) {

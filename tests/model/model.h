@@ -21,9 +21,11 @@
  *   phone.c    what a phone was told, and what it wants
  *   world.c    the server, which can be killed and started again
  *   request.c  what a phone says, and who takes the answer
+ *   commands.c what it says beside Sync: moves.c, sends.c, hierarchy.c
  *   run.c      the rounds of a script, and the checks at its end
  */
-enum { FOLDERS = 3, PHONES_MAX = 5, ITEMS_MAX = 768, ACTIONS_MAX = 160, TRACE_LINES = 200 };
+enum { FOLDERS = 3, PHONES_MAX = 5, ITEMS_MAX = 768, ACTIONS_MAX = 200, TRACE_LINES = 200 };
+enum { FOLDERS_KNOWN_MAX = 128, MAILS_MAX = 128 };
 enum group { GROUP_READ, GROUP_FLAG, GROUP_CATEGORY, GROUPS };
 
 #define START_AT ((int64_t)1790000000)
@@ -65,6 +67,7 @@ struct writer {
 	size_t effect_count;
 	uint32_t uids[16]; /* of new items, in their order */
 	size_t uid_count, uid_next;
+	bool read; /* they are from the beginning */
 };
 
 /* ---- phones ---- */
@@ -122,6 +125,39 @@ struct request {
 	struct writer writer;
 };
 
+/* A request beside Sync, which its phone repeats until it has heard of it. */
+struct command {
+	const char *name, *version, *params, *content_type;
+	struct buf body;
+	struct writer writer;
+	uint32_t mail;        /* of sending: its uid */
+	int64_t begun_at;     /* of sending */
+	uint64_t folder;      /* of changing one */
+	char folder_name[16]; /* its new one */
+};
+
+/* Its folders, as a phone was told of them. */
+struct known_folder {
+	uint64_t id;
+	char name[32];
+	bool own; /* phones may change it */
+};
+
+struct hierarchy {
+	char key[20];
+	bool restart;        /* Status 9 is right for the next request */
+	bool due;            /* a held Sync was told that folders have changed */
+	const char *version; /* in which it was told */
+	struct known_folder folders[FOLDERS_KNOWN_MAX];
+	size_t count;
+};
+
+/* What a phone has sent. */
+struct mail {
+	uint32_t uid;
+	bool heard, refused; /* what the phone was told */
+};
+
 enum { VERSIONS = 7 };
 extern const char *const model_versions[VERSIONS];
 
@@ -143,7 +179,10 @@ struct phone {
 	size_t late_count;
 	struct watch_id watch; /* of a held Sync; 0: none */
 	struct request *held;
-	bool marked; /* the watch wants to be looked at */
+	bool marked;                          /* the watch wants to be looked at */
+	struct command *move, *send, *change; /* not heard of yet; NULL: none */
+	struct command *late_command;         /* a copy that is still under way */
+	struct hierarchy hierarchy;
 };
 
 /* ---- what happens ---- */
@@ -159,6 +198,9 @@ enum action_kind {
 	ACT_VERSION,
 	ACT_BACKUP,
 	ACT_RESTORE,
+	ACT_MOVE,
+	ACT_SEND,
+	ACT_FOLDER,
 	ACT_KINDS
 };
 
@@ -233,7 +275,7 @@ struct world {
 	struct store *store;
 	struct watches *watches;
 	struct eas_server server;
-	struct owner_id anna;
+	struct owner_id anna, bob; /* Bob gets what phones send */
 	struct folder_id folders[FOLDERS];
 	bool down; /* the store could not be opened */
 
@@ -248,6 +290,8 @@ struct world {
 	size_t published_count, published_cap;
 	struct phone phones[PHONES_MAX];
 	unsigned phone_count;
+	struct mail mails[MAILS_MAX];
+	size_t mail_count;
 	unsigned long requests;
 	unsigned troubles; /* what failed: requests, deliveries, transactions */
 
@@ -267,7 +311,11 @@ void world_close(struct world *w);
 void world_reboot(struct world *w);
 /* The database's pages are moved when it is time, by a thread; it has finished afterwards. */
 void world_drain(struct world *w);
-/* One HTTP request of a phone. The reply's body is the caller's. */
+/* One HTTP request of a phone. The reply's body is the caller's. params: behind the query. */
+void world_post(struct world *w, struct phone *p, const char *version, const char *command,
+	const char *params, const char *content_type, const struct buf *body, struct arena *arena,
+	struct eas_reply *reply);
+/* The same with WBXML and no parameters. */
 void world_request(struct world *w, struct phone *p, const char *version, const char *command,
 	const struct buf *body, struct arena *arena, struct eas_reply *reply);
 bool world_decode(struct world *w, struct arena *arena, const struct eas_reply *reply,
@@ -334,6 +382,8 @@ void phone_trace(struct world *w, struct phone *p, const struct wbxml_node *root
 /* Compares what it holds with the ledger through its filter. */
 void phone_compare(struct world *w, struct phone *p);
 size_t phone_held(const struct phone *p, unsigned folder);
+/* One that it holds; 0: none. */
+uint64_t phone_pick(const struct phone *p, unsigned folder, uint32_t pick);
 
 /* ---- sms.c ---- */
 
@@ -369,6 +419,39 @@ void request_poll(struct world *w, struct phone *p, struct answer *ret);
 /* The phone gets it (r not NULL), or nobody does. After ledger_flush(). True: it did. */
 bool answer_take(struct world *w, struct phone *p, const struct request *r, struct answer *answer);
 void request_give_up(struct world *w, struct phone *p);
+
+/* ---- commands.c ---- */
+
+struct command *command_new(struct phone *p, const char *name);
+void command_free(struct command **c);
+struct command *command_copy(const struct command *c);
+struct command *command_begin(struct world *w, struct phone *p, const struct action *a);
+/* On a fiber. */
+void command_send(struct world *w, struct phone *p, struct command *c, struct answer *ret);
+/* The phone hears the answer, or nobody does (c NULL). After ledger_flush(). */
+void command_take(struct world *w, struct phone *p, const struct command *c, struct answer *a);
+/* Without trouble; for main. Takes c. */
+void command_settle(struct world *w, struct phone *p, struct command *c);
+/* Everything that the phone has not heard of; then its folders are compared. */
+void commands_settle(struct world *w, struct phone *p);
+void commands_free(struct phone *p);
+
+/* moves.c, sends.c, hierarchy.c. _begin: NULL: there is nothing to do it with. _take: true: the
+ * phone knows what became of it. */
+struct command *moves_begin(struct world *w, struct phone *p, const struct action *a);
+void moves_take(struct world *w, struct phone *p, const struct wbxml_node *root);
+struct command *sends_begin(struct world *w, struct phone *p, const struct action *a);
+bool sends_take(
+	struct world *w, struct phone *p, const struct command *c, const struct wbxml_node *root);
+/* The server may have forgotten it by now. */
+bool sends_given_up(const struct command *c);
+void sends_check(struct world *w);
+void hierarchy_begin(struct phone *p);
+struct command *hierarchy_ask(struct world *w, struct phone *p);
+struct command *hierarchy_change(struct world *w, struct phone *p, const struct action *a);
+bool hierarchy_take(
+	struct world *w, struct phone *p, const struct command *c, const struct wbxml_node *root);
+void hierarchy_settle(struct world *w, struct phone *p);
 
 /* ---- client.c ---- */
 

@@ -42,6 +42,7 @@ void phone_init(
 		p->collections[f].conflict = conflict;
 		phone_begin(p, f);
 	}
+	hierarchy_begin(p);
 	w->phone_count = MAX(w->phone_count, number + 1);
 }
 
@@ -51,6 +52,7 @@ void phone_deinit(struct phone *p)
 	mem_free(p->backup);
 	request_free(&p->last);
 	request_free(&p->held);
+	commands_free(p);
 	while (p->late_count > 0)
 		request_free(&p->late[--p->late_count]);
 	*p = (struct phone){.number = p->number};
@@ -121,6 +123,11 @@ static uint64_t pick_held(const struct collection *c, uint32_t pick)
 			held[count++] = i;
 	}
 	return count == 0 ? 0 : held[pick % count];
+}
+
+uint64_t phone_pick(const struct phone *p, unsigned folder, uint32_t pick)
+{
+	return pick_held(&p->collections[folder], pick);
 }
 
 static void want(
@@ -480,6 +487,13 @@ void phone_take(
 		if (r->is_short && status != NULL && strcmp(status, "13") == 0) {
 			model_trace(w, (int)p->number, "  is asked for a whole request");
 			p->last_answered = false;
+			return;
+		}
+		if (p->held != NULL && r == p->held && status != NULL &&
+			strcmp(status, "12") == 0) {
+			model_trace(w, (int)p->number, "  is to look at the folders");
+			p->last_answered = false;
+			p->hierarchy.due = true;
 			return;
 		}
 		model_fail(w, (int)p->number, "phone %u: Status %s", p->number,

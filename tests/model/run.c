@@ -19,9 +19,10 @@ enum { SETTLE_ROUNDS = 60, COPIES_MAX = 3 };
 struct act {
 	struct world *w;
 	const struct action *action;
-	struct request *request; /* NULL: of a held one */
-	struct phone *phone;     /* who waits for the answer; NULL: nobody does */
-	bool taken, copy;        /* copy: of an old request */
+	struct request *request; /* NULL: of a held one, or a command */
+	struct command *command;
+	struct phone *phone; /* who waits for the answer; NULL: nobody does */
+	bool taken, copy;    /* copy: of an old request */
 	struct answer answer;
 	struct writer writer;
 };
@@ -144,7 +145,9 @@ static struct request *compose(struct world *w, struct phone *p, const struct ac
 		r->is_short = true;
 		model_trace(w, (int)p->number, "sends an empty Sync");
 	} else {
-		compose_full(w, p, r, a, a->form == FORM_HELD && phone_version(p) >= 121 ? 120 : 0,
+		compose_full(w, p, r, a,
+			a->form == FORM_HELD && phone_version(p) >= 121 && !p->hierarchy.due ? 120
+											     : 0,
 			a->form == FORM_PARTIAL && remembers);
 		p->copied = false;
 	}
@@ -181,6 +184,13 @@ static void run_request(void *arg)
 	request_send(act->w, act->phone, act->request, act->taken, &act->answer);
 }
 
+static void run_command(void *arg)
+{
+	struct act *act = arg;
+
+	command_send(act->w, act->phone, act->command, &act->answer);
+}
+
 static void run_poll(void *arg)
 {
 	struct act *act = arg;
@@ -195,6 +205,11 @@ static void end_act(struct act *act)
 
 	if (p == NULL)
 		return;
+	if (act->command != NULL) {
+		command_take(act->w, p, act->taken ? act->command : NULL, &act->answer);
+		command_free(&act->command);
+		return;
+	}
 	(void)answer_take(act->w, p, act->taken ? r : NULL, &act->answer);
 	if (act->request != NULL && !act->taken)
 		note_copy(act->w, p, act->request);
@@ -292,6 +307,8 @@ static void restore(struct world *w, struct phone *p)
 	memcpy(p->collections, p->backup, FOLDERS * sizeof(*p->backup));
 	p->version = p->backup_version;
 	phone_drop_adds(p);
+	commands_free(p);
+	p->hierarchy.restart = true;
 	for (unsigned f = 0; f < FOLDERS; f++) {
 		p->collections[f].options_known = false;
 		p->collections[f].line = ++p->lines;
@@ -307,6 +324,8 @@ static void switch_version(struct world *w, struct phone *p, uint32_t pick)
 		if (p->collections[f].pending_count > 0)
 			phone_begin(p, f);
 	}
+	commands_free(p);
+	p->hierarchy.restart = true;
 	p->version = pick % VERSIONS;
 	model_trace(w, (int)p->number, "speaks %s from now on", model_versions[p->version]);
 	for (unsigned f = 0; f < FOLDERS; f++)
@@ -386,6 +405,55 @@ static void start_sync(struct world *w, const struct action *a, struct act **nex
 	start(act, run_request);
 }
 
+static void start_one_command(
+	struct world *w, const struct action *a, struct command *c, bool taken, struct act **next)
+{
+	struct act *act = (*next)++;
+
+	*act = (struct act){
+		.w = w, .action = a, .phone = &w->phones[a->phone], .command = c, .taken = taken};
+	start(act, run_command);
+}
+
+/* The copy that was on its way for long. */
+static void start_late_command(struct world *w, const struct action *a, struct act **next)
+{
+	struct phone *p = &w->phones[a->phone];
+	struct command *c = TAKE(p->late_command);
+
+	if (c == NULL)
+		return;
+	if (sends_given_up(c)) {
+		command_free(&c);
+		return;
+	}
+	model_trace(w, (int)p->number, "an old %s arrives", c->name);
+	p->hierarchy.restart = true;
+	start_one_command(w, a, c, false, next);
+}
+
+static void start_command(struct world *w, const struct action *a, struct act **next)
+{
+	struct phone *p = &w->phones[a->phone];
+	struct command *c;
+
+	start_late_command(w, a, next);
+	c = command_begin(w, p, a);
+	if (c == NULL)
+		return;
+	if (a->fate == FATE_COPIED && p->late_command == NULL)
+		p->late_command = command_copy(c);
+	if (a->fate == FATE_REQUEST_LOST) {
+		model_trace(w, (int)p->number, "which is lost");
+		command_free(&c);
+		return;
+	}
+	if (a->fate == FATE_TWICE)
+		start_one_command(w, a, command_copy(c), a->pick[5] % 2 == 0, next);
+	start_one_command(w, a, c,
+		a->fate == FATE_TWICE ? a->pick[5] % 2 != 0 : a->fate != FATE_ANSWER_LOST, next);
+}
+
 static void start_late(struct world *w, const struct action *a, struct act **next)
 {
 	struct phone *p = &w->phones[a->phone];
@@ -413,6 +481,11 @@ static void start_action(struct world *w, const struct action *a, struct act **n
 		return;
 	case ACT_LATE:
 		start_late(w, a, next);
+		return;
+	case ACT_MOVE:
+	case ACT_SEND:
+	case ACT_FOLDER:
+		start_command(w, a, next);
 		return;
 	case ACT_DELIVER:
 		fn = run_delivery;
@@ -571,6 +644,11 @@ void run_settle(struct world *w)
 			request_free(&r);
 		}
 	}
+	for (size_t i = 0; i < w->phone_count && !w->failed; i++)
+		commands_settle(w, &w->phones[i]);
+	/* Those who settled first have not heard of the others' folders. */
+	for (size_t i = 0; i < w->phone_count && !w->failed; i++)
+		hierarchy_settle(w, &w->phones[i]);
 	/* What one phone still wants is news for the others: twice. */
 	for (size_t pass = 0; pass < 2; pass++) {
 		for (size_t i = 0; i < w->phone_count && !w->failed; i++)
@@ -583,6 +661,8 @@ void run_settle(struct world *w)
 	}
 	if (!w->failed)
 		ledger_compare(w, false);
+	if (!w->failed)
+		sends_check(w);
 }
 
 static void deliver_one(struct world *w, int64_t date_at)

@@ -54,5 +54,7 @@ void scenario_faults(struct world *w);
 void scenario_cuts(struct world *w);
 /* scenario_sends.c: each step of a reply fails */
 void scenario_sends(struct world *w);
+/* scenario_commands.c: answers lost at a bad moment */
+void scenario_folder_forgotten(struct world *w);
 
 #endif

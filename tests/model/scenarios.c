@@ -141,6 +141,7 @@ const struct scenario scenarios[] = {
 	{"each step of a transaction fails", scenario_faults},
 	{"the process is cut at each write", scenario_cuts},
 	{"each step of a reply fails", scenario_sends},
+	{"a folder's deletion that the log forgot", scenario_folder_forgotten},
 	{"100,000 soft deletes over many windows", scenario_many_soft_deletes},
 };
 const size_t scenario_count = sizeof(scenarios) / sizeof(scenarios[0]);

@@ -10,10 +10,13 @@
 #include "base/mem.h"
 #include "model.h"
 
+/* Of those before add_commands(). */
+#define ACTIONS_SYNC_MAX 160
+
 static const char *const kind_names[ACT_KINDS] = {"sync", "deliver", "client", "late", "clock",
-	"sweep", "restart", "version", "backup", "restore"};
+	"sweep", "restart", "version", "backup", "restore", "move", "send", "folder"};
 /* Out of a hundred. */
-static const uint8_t kind_weights[ACT_KINDS] = {54, 11, 13, 6, 5, 3, 2, 1, 2, 3};
+static const uint8_t kind_weights[] = {54, 11, 13, 6, 5, 3, 2, 1, 2, 3};
 static const char *const fate_names[FATES] = {
 	"answered", "answer lost", "request lost", "twice", "copied"};
 static const uint8_t fate_weights[FATES] = {72, 12, 5, 5, 6};
@@ -66,7 +69,7 @@ static uint32_t some_time(struct rng *rng)
 
 static void make_action(struct rng *rng, const struct script *s, struct action *a)
 {
-	a->kind = choose(rng, kind_weights, ACT_KINDS);
+	a->kind = choose(rng, kind_weights, ARRAY_LEN(kind_weights));
 	a->phone = (uint8_t)rng_below(rng, s->phones);
 	a->filter = a->conflict = -1;
 	for (size_t i = 0; i < ARRAY_LEN(a->pick); i++)
@@ -137,6 +140,44 @@ static void make_fault(struct rng *rng, struct script *s, unsigned round)
 	}
 }
 
+/* Has the phone something else to do in that round? */
+static bool is_busy(const struct script *s, unsigned round, uint8_t phone)
+{
+	for (size_t i = 0; i < s->count; i++) {
+		const struct action *a = &s->actions[i];
+
+		if (a->round == round && a->phone == phone && is_of_phone(a) && a->kind != ACT_LATE)
+			return true;
+	}
+	return false;
+}
+
+/* The commands beside Sync, between what there is: with numbers of their own, so that the rest of
+ * a seed's script stays what it was. */
+static void add_commands(struct script *s)
+{
+	struct rng rng;
+	size_t at = 0;
+
+	rng_seed(&rng, s->seed ^ 0xc0ffee);
+	for (unsigned round = 0; round < s->rounds && s->count < ACTIONS_MAX; round++) {
+		struct action a = {.round = (uint8_t)round, .filter = -1, .conflict = -1};
+
+		a.kind = (uint8_t)(ACT_MOVE + rng_below(&rng, 3));
+		a.phone = (uint8_t)rng_below(&rng, s->phones);
+		a.fate = choose(&rng, fate_weights, FATES);
+		for (size_t i = 0; i < ARRAY_LEN(a.pick); i++)
+			a.pick[i] = (uint32_t)(rng_next(&rng) >> 40);
+		while (at < s->count && s->actions[at].round <= round)
+			at++;
+		if (!rng_percent(&rng, 60) || is_busy(s, round, a.phone))
+			continue;
+		memmove(&s->actions[at + 1], &s->actions[at],
+			(s->count++ - at) * sizeof(s->actions[0]));
+		s->actions[at++] = a;
+	}
+}
+
 void script_make(struct script *s, uint64_t seed)
 {
 	struct rng rng;
@@ -155,7 +196,7 @@ void script_make(struct script *s, uint64_t seed)
 		unsigned count = 1 + rng_below(&rng, 4);
 
 		make_fault(&rng, s, round);
-		for (unsigned i = 0; i < count && s->count < ACTIONS_MAX; i++) {
+		for (unsigned i = 0; i < count && s->count < ACTIONS_SYNC_MAX; i++) {
 			struct action *a = &s->actions[s->count];
 
 			*a = (struct action){.round = (uint8_t)round};
@@ -163,6 +204,7 @@ void script_make(struct script *s, uint64_t seed)
 			s->count += is_free(s, a);
 		}
 	}
+	add_commands(s);
 }
 
 void script_print(const struct script *s)

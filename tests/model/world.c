@@ -20,7 +20,7 @@
 #include "mime/mime.h"
 #include "model.h"
 
-#define CONFIG "[policy]\nrequired = no\n"
+#define CONFIG "[policy]\nrequired = no\n[relay]\nhost = relay.example\n"
 
 /* ---- what went wrong ---- */
 
@@ -175,7 +175,9 @@ static int set_up(struct store_tx *tx, void *owner, struct err *err)
 
 	if (store_domain_add(tx, "example.org", err) < 0)
 		return -1;
-	return store_user_add(tx, "anna", "example.org", "Anna", "x", START_AT, &w->anna, err);
+	if (store_user_add(tx, "anna", "example.org", "Anna", "x", START_AT, &w->anna, err) < 0)
+		return -1;
+	return store_user_add(tx, "bob", "example.org", "Bob", "x", START_AT, &w->bob, err);
 }
 
 static void find_folders(struct world *w)
@@ -256,6 +258,7 @@ void world_reset(struct world *w, uint64_t seed)
 	rng_seed(&w->rng, seed ^ 0x5eed);
 	w->seed = seed;
 	w->step = w->next_uid = w->next_value = w->troubles = 0;
+	w->mail_count = 0;
 	w->trouble = false;
 	w->failed = false;
 	w->trace_count = 0;
@@ -299,6 +302,13 @@ bool world_decode(struct world *w, struct arena *arena, const struct eas_reply *
 void world_request(struct world *w, struct phone *p, const char *version, const char *command,
 	const struct buf *body, struct arena *arena, struct eas_reply *reply)
 {
+	world_post(w, p, version, command, "", "application/vnd.ms-sync.wbxml", body, arena, reply);
+}
+
+void world_post(struct world *w, struct phone *p, const char *version, const char *command,
+	const char *params, const char *content_type, const struct buf *body, struct arena *arena,
+	struct eas_reply *reply)
+{
 	struct ipc_request *http = arena_x_new(arena, struct ipc_request);
 	struct eas_request request = {.arena = arena, .http = http};
 	struct err err = ERR_INIT;
@@ -311,10 +321,10 @@ void world_request(struct world *w, struct phone *p, const char *version, const 
 	http->method = "POST";
 	http->address = "127.0.0.1";
 	http->target = arena_x_printf(arena,
-		"/Microsoft-Server-ActiveSync?Cmd=%s&User=anna&DeviceId=%s&DeviceType=model",
-		command, p->device_id);
+		"/Microsoft-Server-ActiveSync?Cmd=%s&User=anna&DeviceId=%s&DeviceType=model%s",
+		command, p->device_id, params);
 	http->headers[0] = (struct ipc_header){"ms-asprotocolversion", version};
-	http->headers[1] = (struct ipc_header){"content-type", "application/vnd.ms-sync.wbxml"};
+	http->headers[1] = (struct ipc_header){"content-type", content_type};
 	http->header_count = 2;
 	if (store_read_begin(w->store, &rd, &err) < 0)
 		return;
