@@ -111,10 +111,17 @@ class Connection:
         return line
 
     def _exactly(self, count):
-        while len(self.pending) < count:
-            self._fill()
-        octets, self.pending = self.pending[:count], self.pending[count:]
-        return octets
+        octets, self.pending = bytearray(self.pending[:count]), self.pending[count:]
+        try:
+            while len(octets) < count:
+                piece = self.socket.recv(min(count - len(octets), 1 << 20))
+                if not piece:
+                    raise Closed("closed by the server")
+                octets += piece
+        except TimeoutError:
+            self.pending = bytes(octets)
+            raise
+        return bytes(octets)
 
     def response(self, timeout=None, method="POST"):
         """Reads one answer (100 Continue counts as one)."""
