@@ -35,8 +35,8 @@ struct fds {
 
 struct role {
 	const char *role, *config, *source;
-	uint64_t number, fronts;
-	int control_fd, ticket_fd, shared_fd, notes_fd;
+	uint64_t number, fronts, life;
+	int control_fd, ticket_fd, shared_fd, notes_fd, takeover_fd;
 	struct fds https, http, lmtp;
 	const struct settings *settings; /* running; owned */
 };
@@ -98,6 +98,10 @@ static int parse_argument(struct role *r, const char *argument, struct err *err)
 		return str_parse_u64(value, 1u << 16, &r->number, err);
 	else if ((value = value_of(argument, "fronts")) != NULL)
 		return str_parse_u64(value, 1u << 16, &r->fronts, err);
+	else if ((value = value_of(argument, "life")) != NULL)
+		return str_parse_u64(value, UINT32_MAX, &r->life, err);
+	else if ((value = value_of(argument, "takeover-fd")) != NULL)
+		return parse_fd(value, &r->takeover_fd, err);
 	else if ((value = value_of(argument, "control-fd")) != NULL)
 		return parse_fd(value, &r->control_fd, err);
 	else if ((value = value_of(argument, "ticket-fd")) != NULL)
@@ -185,6 +189,7 @@ static int run_front(struct role *r, struct err *err)
 	uint8_t keys[NET_TICKET_KEYS_BYTES];
 	char *engine_path = x_printf("%s/engine.sock", r->settings->server_runtime_dir);
 	struct front_options options = {.number = (uint32_t)r->number,
+		.life = (uint32_t)r->life,
 		.settings = r->settings,
 		.config_path = r->config,
 		.listeners = listeners,
@@ -192,6 +197,7 @@ static int run_front(struct role *r, struct err *err)
 		.fronts = (uint32_t)r->fronts,
 		.connections_max = connections_max(r->settings),
 		.shared_fd = r->shared_fd,
+		.takeover_fd = r->takeover_fd,
 		.control_fd = r->control_fd};
 	struct front *front = NULL;
 	int status = 0;
@@ -254,7 +260,11 @@ static int run(struct role *r, int argc, char **argv, struct err *err)
 
 int role_main(int argc, char **argv)
 {
-	struct role r = {.control_fd = -1, .ticket_fd = -1, .shared_fd = -1, .notes_fd = -1};
+	struct role r = {.control_fd = -1,
+		.ticket_fd = -1,
+		.shared_fd = -1,
+		.notes_fd = -1,
+		.takeover_fd = -1};
 	struct err err = ERR_INIT;
 	int status = run(&r, argc, argv, &err);
 

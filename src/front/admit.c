@@ -96,7 +96,7 @@ bool admit_address(struct front *f, uint32_t slot, const struct net_address *a)
 
 enum admit_result admit_connection(struct front *f, const struct net_address *a, uint32_t slot)
 {
-	if (slab_count(f->conns) - f->refusing > f->connections_max)
+	if (slab_count(f->conns) - f->refusing + f->adopt.coming > f->connections_max)
 		return ADMIT_FULL;
 	if (!shared_connect(f->shared, f->part, f->settings->server_max_connections))
 		return ADMIT_FULL;
@@ -106,8 +106,27 @@ enum admit_result admit_connection(struct front *f, const struct net_address *a,
 	return ADMIT_ADDRESS;
 }
 
+uint64_t admit_proof(const struct front *f)
+{
+	return shared_hash(f->shared, "handover", 8);
+}
+
+void admit_adopted(struct front *f, const struct conn *c, uint32_t old_slot)
+{
+	uint8_t key[8];
+	size_t len = address_key(&c->address, key);
+
+	if (f->adopt.part >= 0 && shared_move(f->shared, f->adopt.part, old_slot, f->part, c->slot))
+		return;
+	(void)shared_connect(f->shared, f->part, 0);
+	if (!shared_enter(f->shared, f->part, c->slot, SHARED_ADDRESS, key, len, 0))
+		log_debug(&f->lc, "connection_uncounted");
+}
+
 void admit_leave(struct front *f, const struct conn *c)
 {
+	if (c->uncounted)
+		return;
 	if (c->refused) {
 		f->refusing--;
 		return;

@@ -27,7 +27,9 @@ static struct request *answer_begin(
 {
 	struct request *r = c->request;
 
-	r->keep_alive = r->keep_alive && !close && r->body_done && !c->half_closed && !f->stopping;
+	/* A process that ends keeps nobody but those whom it hands on. */
+	r->keep_alive = r->keep_alive && !close && r->body_done && !c->half_closed &&
+			!f->stopping && (!f->pass.begun || pass_can(f, c));
 	list_remove(&r->queued);
 	conn_enter(f, c, CONN_ANSWER);
 	r->answered = true;

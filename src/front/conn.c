@@ -19,7 +19,9 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/fd.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "front/front_internal.h"
 
 #define LINGER_IDLE_MS 5000   /* of silence */
@@ -34,15 +36,16 @@ static const struct {
 } states[] = {
 	[CONN_HANDSHAKE] = {"handshake", TO(CONN_IDLE) | TO(CONN_LINGER)},
 	[CONN_PROXY] = {"proxy", TO(CONN_IDLE) | TO(CONN_LINGER)},
-	[CONN_IDLE] = {"idle", TO(CONN_HEAD) | TO(CONN_LINGER)},
+	[CONN_IDLE] = {"idle", TO(CONN_HEAD) | TO(CONN_PASSED) | TO(CONN_LINGER)},
 	[CONN_HEAD] = {"head", TO(CONN_IDLE) | TO(CONN_BODY) | TO(CONN_UPLOAD) | TO(CONN_ENGINE) |
 				       TO(CONN_PARKED) | TO(CONN_ANSWER) | TO(CONN_LINGER)},
 	[CONN_BODY] = {"body", TO(CONN_UPLOAD) | TO(CONN_ENGINE) | TO(CONN_PARKED) |
 				       TO(CONN_ANSWER) | TO(CONN_LINGER)},
 	[CONN_UPLOAD] = {"upload", TO(CONN_ENGINE) | TO(CONN_ANSWER) | TO(CONN_LINGER)},
 	[CONN_ENGINE] = {"engine", TO(CONN_PARKED) | TO(CONN_ANSWER) | TO(CONN_LINGER)},
-	[CONN_PARKED] = {"parked", TO(CONN_ANSWER) | TO(CONN_LINGER)},
+	[CONN_PARKED] = {"parked", TO(CONN_ANSWER) | TO(CONN_PASSED) | TO(CONN_LINGER)},
 	[CONN_ANSWER] = {"answer", TO(CONN_IDLE) | TO(CONN_LINGER)},
+	[CONN_PASSED] = {"passed", 0},
 	[CONN_LINGER] = {"linger", 0},
 };
 
@@ -86,14 +89,19 @@ void conn_enter(struct front *f, struct conn *c, enum conn_state state)
 	count_state(f, c->state, -1);
 	count_state(f, state, 1);
 	c->state = (uint8_t)state;
+	if (state == CONN_IDLE || state == CONN_PARKED)
+		pass_on_rest(f);
 }
 
 void conn_set_deadline(struct front *f, struct conn *c, int64_t from_now_ms)
 {
-	int64_t now_ms = clock_now_ms();
+	conn_set_deadline_at(f, c, clock_now_ms() + from_now_ms);
+}
 
-	c->deadline_ms = now_ms + from_now_ms;
-	wheel_set(f->wheel, c->slot, now_ms, c->deadline_ms);
+void conn_set_deadline_at(struct front *f, struct conn *c, int64_t deadline_ms)
+{
+	c->deadline_ms = deadline_ms;
+	wheel_set(f->wheel, c->slot, clock_now_ms(), deadline_ms);
 	front_tick_set(f);
 }
 
@@ -193,6 +201,50 @@ static struct conn *new_conn(struct front *f, int fd, const struct net_address *
 	slab_put(f->conns, handle.slot);
 	log_warn(&f->lc, "connection_failed", F_ERR(&err));
 	return NULL;
+}
+
+/* Plain, or with the state of its TLS. */
+static int open_passed(
+	struct front *f, struct conn *c, int fd, const struct handover_conn *d, struct err *err)
+{
+	struct record_state state;
+	int status;
+
+	c->stream = (struct net_stream){.fd = fd};
+	if (d->tls_len == 0)
+		return 0;
+	if (f->detach == NULL || d->tls_len != sizeof(state))
+		return err_set(err, ERR_BAD_INPUT, "detached TLS that cannot go on here");
+	memcpy(&state, d->tls, sizeof(state));
+	status = net_stream_import(&c->stream, fd, f->detach, &state, err);
+	secret_wipe(&state, sizeof(state));
+	return status;
+}
+
+struct conn *conn_adopt(struct front *f, int fd, const struct handover_conn *d)
+{
+	struct err err = ERR_INIT;
+	struct slab_handle handle;
+	struct conn *c = slab_take(f->conns, &handle);
+
+	if (c == NULL) {
+		fd_close(&fd);
+		return NULL;
+	}
+	c->slot = handle.slot;
+	c->generation = handle.generation;
+	memcpy(c->address.bytes, d->address, sizeof(c->address.bytes));
+	if (open_passed(f, c, fd, d, &err) < 0 ||
+		loop_many_add(f->loop, f->conn_kind, fd, c->slot, c->generation, &err) < 0) {
+		net_stream_close(&c->stream);
+		slab_put(f->conns, handle.slot);
+		log_warn(&f->lc, "connection_failed", F_ERR(&err));
+		return NULL;
+	}
+	admit_adopted(f, c, d->handle.slot);
+	c->state = d->parked ? CONN_PARKED : CONN_IDLE;
+	count_state(f, c->state, 1);
+	return c;
 }
 
 /* How long the first thing that is due may take. */
@@ -340,6 +392,8 @@ void conn_on_event(void *owner, uint32_t slot, uint32_t tag, unsigned events)
 	case CONN_LINGER:
 		conn_drain(f, c);
 		return;
+	case CONN_PASSED:
+		return;
 	}
 }
 
@@ -370,6 +424,7 @@ void conn_look_again(struct front *f, struct conn *c)
 	case CONN_ENGINE:
 	case CONN_PARKED:
 	case CONN_ANSWER:
+	case CONN_PASSED:
 		return;
 	}
 }
@@ -453,6 +508,8 @@ void conn_on_deadline(void *owner, uint32_t slot)
 	case CONN_LINGER:
 		conn_close(f, c);
 		return;
+	case CONN_PASSED:
+		return;
 	}
 }
 
@@ -493,4 +550,5 @@ void conn_close(struct front *f, struct conn *c)
 	slab_put(f->conns, c->slot);
 	if (f->stopping && slab_count(f->conns) == 0)
 		loop_stop(f->loop);
+	pass_end_if_empty(f);
 }

@@ -21,11 +21,21 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "front/front_internal.h"
+#include "net/fds.h"
 
 #define ACCEPT_ROUND     64
 #define ACCEPT_PAUSE_MS  100
 #define STATS_EVERY_MS   5000
 #define STOP_PATIENCE_MS 5000
+
+uint32_t front_next_number(struct front *f)
+{
+	uint32_t number = f->request_next++;
+
+	if (f->request_next == 0)
+		f->request_next = 1;
+	return number;
+}
 
 bool front_short_of_memory(const struct front *f, size_t n)
 {
@@ -189,18 +199,37 @@ static void on_accept_again(void *owner)
 {
 	struct front *f = owner;
 
+	for (size_t i = 0; i < f->listener_count; i++) {
+		if (f->listeners[i].watch != NULL)
+			on_listener(&f->listeners[i], LOOP_READ);
+	}
+}
+
+int front_listen(struct front *f, struct err *err)
+{
+	for (size_t i = 0; i < f->listener_count; i++) {
+		struct listener *l = &f->listeners[i];
+
+		if (l->watch == NULL &&
+			loop_fd_new(f->loop, l->fd, "listener", on_listener, l, &l->watch, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+void front_deafen(struct front *f)
+{
 	for (size_t i = 0; i < f->listener_count; i++)
-		on_listener(&f->listeners[i], LOOP_READ);
+		loop_fd_free(&f->listeners[i].watch);
+	loop_timer_clear(&f->accept_again);
 }
 
 static void close_listeners(struct front *f)
 {
-	for (size_t i = 0; i < f->listener_count; i++) {
-		loop_fd_free(&f->listeners[i].watch);
+	front_deafen(f);
+	for (size_t i = 0; i < f->listener_count; i++)
 		fd_close(&f->listeners[i].fd);
-	}
 	f->listener_count = 0;
-	loop_timer_clear(&f->accept_again);
 }
 
 /* ---- reload and stop ---- */
@@ -251,6 +280,8 @@ void front_stop(struct front *f)
 	if (f->stopping)
 		return;
 	f->stopping = true;
+	pass_stop(f);
+	adopt_stop(f);
 	close_listeners(f);
 	log_info(&f->lc, "front_stopping", F_UINT("connections", slab_count(f->conns)));
 	for (uint32_t i = 0; i < slab_slots(f->conns); i++) {
@@ -269,19 +300,33 @@ void front_stop(struct front *f)
 static void on_control_event(void *owner, unsigned events)
 {
 	struct front *f = owner;
+	int fds[NET_FDS_MAX];
 	char orders[16];
-	ssize_t n;
+	size_t count;
+	int64_t n;
 
-	while ((n = read(f->control_fd, orders, sizeof(orders))) > 0) {
+	while ((n = net_fds_receive(f->control_fd, orders, sizeof(orders), fds, &count)) > 0) {
 		if (memchr(orders, 'R', (size_t)n) != NULL) {
 			front_reload(f);
 			(void)send(f->control_fd, "d", 1, MSG_NOSIGNAL);
 		}
+		if (memchr(orders, 'H', (size_t)n) != NULL && count == 1 && !f->stopping) {
+			pass_to(f, fds[0]);
+			count = 0;
+		}
+		for (size_t i = 0; i < count; i++)
+			fd_close(&fds[i]);
 	}
-	if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
+	if (n != NET_AGAIN) {
 		loop_fd_free(&f->control);
 		front_stop(f);
 	}
+}
+
+void front_taken_over(struct front *f)
+{
+	if (f->control_fd >= 0)
+		(void)send(f->control_fd, "t", 1, MSG_NOSIGNAL);
 }
 
 /* ---- making it ---- */
@@ -289,15 +334,15 @@ static void on_control_event(void *owner, unsigned events)
 static int open_listeners(struct front *f, struct err *err)
 {
 	for (size_t i = 0; i < f->listener_count; i++) {
-		struct listener *l = &f->listeners[i];
+		const struct listener *l = &f->listeners[i];
 
-		if (net_listen_tune(l->fd, err) < 0 ||
-			loop_fd_new(f->loop, l->fd, "listener", on_listener, l, &l->watch, err) < 0)
+		if (net_listen_tune(l->fd, err) < 0)
 			return -1;
 		if (l->tls && secure_start(f, err) < 0)
 			return -1;
 	}
-	return 0;
+	/* Who takes another one's place waits until that one has stopped. */
+	return f->adopt.fd >= 0 ? 0 : front_listen(f, err);
 }
 
 static char *copy_or_null(const char *s)
@@ -308,6 +353,8 @@ static char *copy_or_null(const char *s)
 static void take_options(struct front *f, const struct front_options *o)
 {
 	f->options = *o;
+	f->options.number = front_number(o->number, o->life);
+	f->pass.fd = f->adopt.fd = -1;
 	f->settings = settings_ref(o->settings);
 	f->config_path = copy_or_null(o->config_path);
 	f->tls_certificate = copy_or_null(o->tls_certificate);
@@ -348,6 +395,7 @@ static void make_parts(struct front *f)
 	loop_timer_init(&f->stop_timer, f->loop, "stop", on_stop_timer, f);
 	loop_set_round_end(f->loop, "engine flush", on_round_end, f);
 	loop_timer_set(&f->stats, now_ms + STATS_EVERY_MS);
+	pass_init(f);
 	link_start(f);
 }
 
@@ -359,7 +407,7 @@ int front_new(const struct front_options *options, struct front **ret, struct er
 	if (loop_new(&f->loop, err) < 0 || admit_start(f, options->shared_fd, err) < 0)
 		return -1;
 	make_parts(f);
-	if (open_listeners(f, err) < 0)
+	if (adopt_start(f, options->takeover_fd, err) < 0 || open_listeners(f, err) < 0)
 		return -1;
 	if (f->control_fd >= 0 && (fcntl(f->control_fd, F_SETFL, O_NONBLOCK) < 0 ||
 					  fcntl(f->control_fd, F_SETFD, FD_CLOEXEC) < 0))
@@ -384,6 +432,8 @@ void front_free(struct front **fp)
 	if (f == NULL)
 		return;
 	f->stopping = false; /* the loop has ended already */
+	pass_stop(f);
+	adopt_stop(f);
 	for (uint32_t i = 0; f->conns != NULL && i < slab_slots(f->conns); i++) {
 		struct conn *c = slab_get(f->conns, i);
 

@@ -24,7 +24,8 @@ struct front_listener {
 };
 
 struct front_options {
-	uint32_t number;                 /* of this front, from 0; in every handle */
+	uint32_t number;                 /* of this front, from 0 */
+	uint32_t life;                   /* processes of that number before; both in every handle */
 	const struct settings *settings; /* the front takes a reference of its own */
 	/* Read again at a reload, when the supervisor has found it good. NULL: only the
 	 * certificates are read again. */
@@ -39,17 +40,32 @@ struct front_options {
 	size_t listener_count;
 	const char *engine_path; /* the engine's socket */
 	/*
-	 * From the supervisor: a byte 'R' means reload settings and certificates, end of file means
-	 * stop. Taken by the front. -1: none. On stop no more connections are taken, idle and
+	 * From the supervisor: a byte 'R' means reload settings and certificates; 'H', with a
+	 * socket, hand everything over to the process at its other end; end of file means stop.
+	 * Taken by the front. -1: none. On stop no more connections are taken, idle and
 	 * waiting ones are closed, requests in flight have five seconds to end.
 	 */
 	int control_fd;
-	uint32_t fronts;          /* how many there are; 0: this one */
+	uint32_t fronts; /* how many there are; 0: this one */
+	/*
+	 * The other end of a socket that the front's old process got with the order 'H'
+	 * (front/handover.h): listeners stay closed until that one has stopped taking connections,
+	 * and its connections are taken over. 't' goes up control_fd when all that could come at
+	 * once are here. Taken by the front. -1: there is none.
+	 */
+	int takeover_fd;
 	uint32_t connections_max; /* of this front; 0: as many as all may have together */
 	/* What all fronts know together (shared/shared.h); the caller's, needed by front_new()
 	 * only. -1: this front is alone. */
 	int shared_fd;
 };
+
+/* What the engine calls a front's process: a number with all its lives. */
+#define FRONT_NUMBERS 65536u
+static inline uint32_t front_number(uint32_t number, uint32_t life)
+{
+	return life % FRONT_NUMBERS * FRONT_NUMBERS + number;
+}
 
 /* Runs until it is told to stop. 0, or -1 when it could not start (logged). net_setup() has been
  * called. */

@@ -10,6 +10,7 @@
 #include "base/slab.h"
 #include "base/wheel.h"
 #include "front/front.h"
+#include "front/handover.h"
 #include "http/http.h"
 #include "ipc/ipc.h"
 #include "loop/loop.h"
@@ -24,10 +25,11 @@
  * is all that a parked phone has; struct request exists only while a request is being read, worked
  * on or answered.
  *
- * conn.c moves bytes and ends connections, admit.c says who may come, proxied.c takes the PROXY
- * header, request.c reads requests and hands them over, answer.c writes responses, park.c waits,
- * link.c talks to the engine, front.c holds it together. A function that may end the connection
- * returns false then, and its caller must not touch the connection any more.
+ * pass.c and adopt.c move connections from one process to the next. conn.c moves bytes and ends
+ * connections, admit.c says who may come, proxied.c takes the PROXY header, request.c reads
+ * requests and hands them over, answer.c writes responses, park.c waits, link.c talks to the
+ * engine, front.c holds it together. A function that may end the connection returns false then, and
+ * its caller must not touch the connection any more.
  */
 
 enum conn_state {
@@ -40,6 +42,7 @@ enum conn_state {
 	CONN_ENGINE,    /* the request is with the engine, or held until there is one */
 	CONN_PARKED,    /* the phone waits; no request object */
 	CONN_ANSWER,    /* a response is being written */
+	CONN_PASSED,    /* another process has it; the slot waits for the acknowledgement */
 	CONN_LINGER, /* our half is shut; what still comes is thrown away, so that the answer is not
 			lost to a reset */
 };
@@ -71,6 +74,7 @@ struct conn {
 	bool half_closed : 1;  /* the peer has finished sending */
 	bool input_seen : 1;   /* bytes may wait that no event will tell of again */
 	bool again : 1;        /* is in front.again */
+	bool uncounted : 1;    /* another process counts it by now */
 	bool refused : 1;      /* it is here to be told 503, and counts for nothing */
 	uint8_t cookie_len;
 	uint8_t cookie[IPC_COOKIE_MAX];
@@ -132,6 +136,29 @@ struct engine_link {
 	uint32_t register_next; /* slot at which REGISTER goes on */
 };
 
+/* To the process that takes this one's place (pass.c). */
+struct pass {
+	int fd; /* -1: none */
+	struct loop_fd *watch;
+	bool begun;                         /* it takes the connections now */
+	bool swept;                         /* all have been looked at once */
+	bool takes_tls;                     /* detached connections can go on there */
+	uint32_t next;                      /* slot */
+	uint32_t batch[HANDOVER_BATCH_MAX]; /* slots under way */
+	size_t batch_count;
+	struct loop_timer sweep, drain;
+};
+
+/* From the process whose place is taken (adopt.c). */
+struct adopt {
+	int fd; /* -1: none */
+	struct loop_fd *watch;
+	bool greeted, begun, swept;
+	int part;         /* of the old process in the shared memory; -1: not the same memory */
+	uint32_t coming;  /* connections, at most */
+	uint8_t *message; /* HANDOVER_BYTES_MAX */
+};
+
 struct listener {
 	struct front *front;
 	struct loop_fd *watch;
@@ -175,6 +202,8 @@ struct front {
 	struct loop_fd *control;
 	int control_fd;
 	uint32_t connections_max;
+	struct pass pass;
+	struct adopt adopt;
 	struct engine_link link;
 	uint16_t engine_epoch; /* counts engines, from 1 */
 	uint32_t request_next;
@@ -194,6 +223,13 @@ struct front {
  */
 void front_again(struct front *f, struct conn *c);
 void front_reload(struct front *f);
+/* Takes connections from now on; or no more, and leaves them to who else has the sockets. */
+NODISCARD int front_listen(struct front *f, struct err *err);
+void front_deafen(struct front *f);
+/* What the old process had is here: the supervisor is told. */
+void front_taken_over(struct front *f);
+/* The next number for a request; never 0. */
+uint32_t front_next_number(struct front *f);
 void front_stop(struct front *f);
 /* The wheel must run at the next full second. */
 void front_tick_set(struct front *f);
@@ -210,6 +246,9 @@ void conn_enter(struct front *f, struct conn *c, enum conn_state state);
 /* With the deadline that fits: the next request, or the renewal of the watch. */
 void conn_enter_idle(struct front *f, struct conn *c);
 void conn_set_deadline(struct front *f, struct conn *c, int64_t from_now_ms);
+void conn_set_deadline_at(struct front *f, struct conn *c, int64_t deadline_ms);
+/* A connection from another process. Takes fd. NULL: there is no room, or it cannot go on here. */
+struct conn *conn_adopt(struct front *f, int fd, const struct handover_conn *d);
 /* Reads while the state wants input. */
 bool conn_read(struct front *f, struct conn *c);
 /* Tells the engine, gives everything back. */
@@ -239,6 +278,10 @@ void admit_stop(struct front *f);
 enum admit_result admit_connection(struct front *f, const struct net_address *a, uint32_t slot);
 /* It counts for this address from now on. False: that has too many, and it counts for none. */
 bool admit_address(struct front *f, uint32_t slot, const struct net_address *a);
+/* One that another process had let in, with this slot there. */
+void admit_adopted(struct front *f, const struct conn *c, uint32_t old_slot);
+/* Who says the same number maps the same memory. */
+uint64_t admit_proof(const struct front *f);
 /* Whatever it counted for is given back. */
 void admit_leave(struct front *f, const struct conn *c);
 /* Counts and logs a connection that was refused; why: a setting's name, or "memory". */
@@ -343,12 +386,32 @@ bool forwarded_is_trusted(const struct settings *s, const struct net_address *a)
 void forwarded_client(const struct settings *s, const struct http_request *http,
 	const struct net_address *peer, struct net_address *ret);
 
+/* ---- pass.c ---- */
+void pass_init(struct front *f);
+/* Hands over to the process at the other end; takes fd. */
+void pass_to(struct front *f, int fd);
+/* Can a connection like this be handed over at all? */
+bool pass_can(const struct front *f, const struct conn *c);
+/* A connection came to rest. */
+void pass_on_rest(struct front *f);
+/* The last connection may be gone: then so is the process. */
+void pass_end_if_empty(struct front *f);
+void pass_stop(struct front *f);
+
+/* ---- adopt.c ---- */
+NODISCARD int adopt_start(struct front *f, int fd, struct err *err);
+/* The engine is there: the old process may begin. */
+void adopt_on_engine(struct front *f);
+void adopt_stop(struct front *f);
+
 /* ---- link.c ---- */
 void link_start(struct front *f);
 void link_stop(struct front *f);
 void link_flush(struct front *f);
 void link_send(struct front *f, const struct ipc_frame *frame);
 void link_send_handle(struct front *f, enum ipc_type type, const struct conn *c, uint32_t number);
+/* The watch of an adopted connection goes by another handle from now on. */
+void link_send_moved(struct front *f, struct conn *c, const struct ipc_handle *before);
 /* Is the engine there and taking requests? */
 bool link_ready(const struct front *f);
 /* May more bulk bytes be queued? */

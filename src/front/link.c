@@ -427,6 +427,7 @@ static void link_found(struct front *f)
 	log_info(&f->lc, "engine_connected", F_UINT("parked", f->counters[COUNT_parked]),
 		F_INT("away_ms", f->engine_epoch > 1 ? now_ms - l->lost_ms : 0));
 	loop_timer_set(&l->pace, now_ms);
+	adopt_on_engine(f);
 }
 
 static void on_retry(void *owner)
@@ -453,7 +454,8 @@ static void on_retry(void *owner)
 
 /* ---- telling a new engine who waits ---- */
 
-static void send_register(struct front *f, struct conn *c)
+/* before: the handle under which the living engine may know the watch; NULL: it cannot. */
+static void send_register(struct front *f, struct conn *c, const struct ipc_handle *before)
 {
 	struct ipc_frame frame = {.type = IPC_REGISTER};
 	struct ipc_register *g = &frame.reg;
@@ -466,9 +468,19 @@ static void send_register(struct front *f, struct conn *c)
 	g->cookie_len = c->cookie_len;
 	memcpy(g->cookie, c->cookie, c->cookie_len);
 	g->stale = c->stale;
+	if (before != NULL) {
+		g->moved = true;
+		g->before = *before;
+	}
 	link_send(f, &frame);
 	c->watch_engine = f->engine_epoch;
 	front_count(f, registered);
+}
+
+void link_send_moved(struct front *f, struct conn *c, const struct ipc_handle *before)
+{
+	if (f->link.up)
+		send_register(f, c, before);
 }
 
 static void on_pace(void *owner)
@@ -482,7 +494,7 @@ static void on_pace(void *owner)
 
 		if (c == NULL || c->watch == 0 || c->watch_engine == f->engine_epoch)
 			continue;
-		send_register(f, c);
+		send_register(f, c, NULL);
 		sent++;
 	}
 	if (l->register_next < slots)

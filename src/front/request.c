@@ -466,9 +466,7 @@ static bool head_complete(struct front *f, struct conn *c)
 	int status = 400;
 
 	front_count(f, requests);
-	r->number = f->request_next++;
-	if (f->request_next == 0)
-		f->request_next = 1;
+	r->number = front_next_number(f);
 	r->head_print = print_of(f, r->in.data, r->in.len);
 	if (http_head_parse(r->in.data, r->in.len, &r->http, &status, &err) < 0) {
 		struct log_context lc = conn_log(f, c, address);
@@ -546,6 +544,7 @@ bool request_wants_input(const struct front *f, const struct conn *c)
 	case CONN_ENGINE:
 	case CONN_PARKED:
 	case CONN_ANSWER:
+	case CONN_PASSED:
 	case CONN_LINGER:
 		break;
 	}
@@ -596,6 +595,7 @@ bool request_input(struct front *f, struct conn *c, const uint8_t *bytes, size_t
 		case CONN_ENGINE:
 		case CONN_PARKED:
 		case CONN_ANSWER:
+		case CONN_PASSED:
 		case CONN_LINGER:
 			return keep_rest(f, c, bytes, len);
 		}

@@ -14,14 +14,18 @@
 #include "base/test.h"
 #include "loop/loop.h"
 #include "net/listen.h"
+#include "shared/shared.h"
 
 #define PATIENCE_ROUNDS 5000
 #define START_WALL_MS   1600000000000
 
 void rig_spin(struct rig *r)
 {
-	for (int i = 0; i < 6; i++)
+	for (int i = 0; i < 6; i++) {
+		if (r->other.front != NULL)
+			(void)loop_run_once(front_loop(r->other.front), 0);
 		(void)loop_run_once(front_loop(r->front), i < 5 ? 0 : 1);
+	}
 }
 
 /* Reads what the front wrote, so that its socket never fills by our idleness. */
@@ -38,9 +42,13 @@ static void pull(int fd, struct buf *in)
 
 static void one_round(struct rig *r)
 {
+	if (r->other.front != NULL)
+		(void)loop_run_once(front_loop(r->other.front), 0);
 	(void)loop_run_once(front_loop(r->front), 1);
 	pull(r->control, &r->control_in);
 	pull(r->bulk, &r->bulk_in);
+	pull(r->other.control, &r->other.control_in);
+	pull(r->other.bulk, &r->other.bulk_in);
 }
 
 void rig_pass(struct rig *r, int64_t ms)
@@ -87,41 +95,6 @@ static void make_folder(struct rig *r, const char *conf)
 	(void)fclose(file);
 }
 
-void rig_start(struct rig *r, const char *conf, bool tls)
-{
-	struct err err = ERR_INIT;
-	const struct settings *settings = NULL;
-	struct front_listener listener = {-1, tls};
-	struct front_options o = {
-		.number = 3, .listeners = &listener, .listener_count = 1, .shared_fd = -1};
-	int fds[2], pair[2];
-	unsigned count;
-
-	*r = (struct rig){.control = -1, .bulk = -1};
-	net_setup();
-	clock_fake_set(START_WALL_MS, 1000000);
-	make_folder(r, conf);
-	REQUIRE_OK(settings_parse(conf, strlen(conf), r->conf_path, &settings, NULL, &err), &err);
-	REQUIRE_OK(net_listen_tcp("127.0.0.1", 0, false, fds, &count, &err), &err);
-	listener.fd = fds[0];
-	r->port = net_local_port(fds[0]);
-	engine_listen(r);
-	REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
-	if (tls) {
-		REQUIRE_OK(net_tls_self_signed(r->cert, r->key, "localhost", &err), &err);
-		o.tls_certificate = r->cert;
-		o.tls_key = r->key;
-		REQUIRE_OK(net_tls_client_new(&r->client_tls, &err), &err);
-	}
-	o.settings = settings;
-	o.config_path = r->conf_path;
-	o.engine_path = r->engine_path;
-	o.control_fd = pair[0];
-	r->supervisor = pair[1];
-	REQUIRE_OK(front_new(&o, &r->front, &err), &err);
-	settings_unref(&settings);
-}
-
 static void shut(int *fd)
 {
 	if (*fd >= 0)
@@ -129,9 +102,101 @@ static void shut(int *fd)
 	*fd = -1;
 }
 
+/* With a copy of the listener, as every child has one. */
+static void make_front(struct rig *r, uint32_t life, int takeover_fd)
+{
+	struct front_listener listener = {fcntl(r->listener, F_DUPFD_CLOEXEC, 0), r->tls};
+	struct front_options o = {.number = 3,
+		.life = life,
+		.config_path = r->conf_path,
+		.tls_certificate = r->tls ? r->cert : NULL,
+		.tls_key = r->tls ? r->key : NULL,
+		.listeners = &listener,
+		.listener_count = 1,
+		.engine_path = r->engine_path,
+		.takeover_fd = takeover_fd,
+		.shared_fd = r->shared_fd};
+	const struct settings *settings = NULL;
+	struct err err = ERR_INIT;
+	int pair[2];
+
+	REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
+	REQUIRE_OK(settings_parse_file(r->conf_path, &settings, NULL, &err), &err);
+	o.settings = settings;
+	o.control_fd = pair[0];
+	r->supervisor = pair[1];
+	r->number = front_number(3, life);
+	REQUIRE_OK(front_new(&o, &r->front, &err), &err);
+	settings_unref(&settings);
+}
+
+void rig_start(struct rig *r, const char *conf, bool tls)
+{
+	const struct shared_sizes sizes = {
+		.parts = 2, .part_slots = 25000, .counts = 50000, .rates = 16384};
+	struct err err = ERR_INIT;
+	int fds[2];
+	unsigned count;
+
+	*r = (struct rig){
+		.control = -1, .bulk = -1, .other = {.control = -1, .bulk = -1, .supervisor = -1}};
+	net_setup();
+	clock_fake_set(START_WALL_MS, 1000000);
+	make_folder(r, conf);
+	REQUIRE_OK(net_listen_tcp("127.0.0.1", 0, false, fds, &count, &err), &err);
+	r->listener = fds[0];
+	REQUIRE_OK(shared_create(&sizes, &r->shared_fd, &err), &err);
+	r->tls = tls;
+	r->port = net_local_port(fds[0]);
+	engine_listen(r);
+	if (tls) {
+		REQUIRE_OK(net_tls_self_signed(r->cert, r->key, "localhost", &err), &err);
+		REQUIRE_OK(net_tls_client_new(&r->client_tls, &err), &err);
+	}
+	make_front(r, 0, -1);
+}
+
+void rig_swap(struct rig *r)
+{
+	struct rig_side side = {r->front, r->control, r->bulk, r->control_in, r->bulk_in,
+		r->control_used, r->bulk_used, r->supervisor, r->number};
+
+	r->front = r->other.front;
+	r->control = r->other.control;
+	r->bulk = r->other.bulk;
+	r->control_in = r->other.control_in;
+	r->bulk_in = r->other.bulk_in;
+	r->control_used = r->other.control_used;
+	r->bulk_used = r->other.bulk_used;
+	r->supervisor = r->other.supervisor;
+	r->number = r->other.number;
+	r->other = side;
+}
+
+void rig_succeed(struct rig *r, int takeover_fd)
+{
+	REQUIRE(r->other.front == NULL);
+	rig_swap(r);
+	make_front(r, 1, takeover_fd);
+}
+
+void rig_end_other(struct rig *r)
+{
+	front_free(&r->other.front);
+	shut(&r->other.control);
+	shut(&r->other.bulk);
+	shut(&r->other.supervisor);
+	buf_deinit(&r->other.control_in);
+	buf_deinit(&r->other.bulk_in);
+	r->other.control_used = r->other.bulk_used = 0;
+}
+
 void rig_stop(struct rig *r)
 {
+	rig_end_other(r);
 	front_free(&r->front);
+	shut(&r->listener);
+	shut(&r->shared_fd);
 	net_tls_free(&r->client_tls);
 	shut(&r->control);
 	shut(&r->bulk);
@@ -224,7 +289,7 @@ void engine_up_as(struct rig *r, uint32_t version)
 	r->bulk = accept_one(r);
 	f = engine_next(r, IPC_HELLO);
 	CHECK_INT(f->hello.version, version);
-	CHECK_INT(f->hello.front, 3);
+	CHECK_INT(f->hello.front, r->number);
 	CHECK_INT(f->hello.channel, IPC_CHANNEL_CONTROL);
 	if (version > 1)
 		engine_greet(r->control, IPC_CHANNEL_CONTROL);

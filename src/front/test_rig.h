@@ -14,6 +14,15 @@
  * plays. The front's loop runs only inside these functions; whoever waits for something runs it
  * until that is there, and fails the test after some seconds.
  */
+struct rig_side {
+	struct front *front;
+	int control, bulk; /* the engine's ends; -1: not connected */
+	struct buf control_in, bulk_in;
+	size_t control_used, bulk_used;
+	int supervisor;  /* our end of the control descriptor */
+	uint32_t number; /* in its handles */
+};
+
 struct rig {
 	struct front *front;
 	char folder[64], engine_path[96], conf_path[96], cert[96], key[96];
@@ -24,6 +33,12 @@ struct rig {
 	struct buf control_in, bulk_in;
 	size_t control_used, bulk_used;
 	int supervisor; /* our end of the control descriptor */
+	uint32_t number;
+	/* Another process of the same front, when there is one: its loop runs along. */
+	struct rig_side other;
+	int listener; /* of the phones */
+	int shared_fd;
+	bool tls;
 };
 
 struct phone {
@@ -35,6 +50,12 @@ struct phone {
 /* conf: text of a configuration file, "" for the defaults. */
 void rig_start(struct rig *r, const char *conf, bool tls);
 void rig_stop(struct rig *r);
+/* A second process, which takes over through this socket; the rig is with the new one then. */
+void rig_succeed(struct rig *r, int takeover_fd);
+/* The rig is with the other process from now on. */
+void rig_swap(struct rig *r);
+/* Ends the other process. */
+void rig_end_other(struct rig *r);
 /* Runs the loop until nothing happens any more. */
 void rig_spin(struct rig *r);
 /* Moves the clock, runs what became due. */

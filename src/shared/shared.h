@@ -61,6 +61,9 @@ void shared_tend(struct shared *s);
 bool shared_connect(struct shared *s, int part, uint64_t limit);
 void shared_disconnect(struct shared *s, int part);
 uint64_t shared_connections(const struct shared *s);
+/* An upgrade: the connection that `from` counted in this slot, its keys too, is counted by `to` in
+ * that one. The slot of `from` rests meanwhile. False: there is no such part or slot. */
+bool shared_move(struct shared *s, int from, uint32_t from_slot, int to, uint32_t to_slot);
 
 enum shared_kind { SHARED_ADDRESS = 0, SHARED_USER = 1, SHARED_KINDS };
 

@@ -174,6 +174,27 @@ void shared_leave(struct shared *s, int part, uint32_t slot, enum shared_kind ki
 		give_back(s, noted, place - 1);
 }
 
+bool shared_move(struct shared *s, int from, uint32_t from_slot, int to, uint32_t to_slot)
+{
+	struct shared_slot *source, *target;
+
+	if (from < 0 || (uint32_t)from >= s->page->sizes.parts ||
+		from_slot >= s->page->sizes.part_slots || to_slot >= s->page->sizes.part_slots)
+		return false;
+	source = shared_slot_of(s, from, from_slot);
+	target = shared_slot_of(s, to, to_slot);
+	if (atomic_load(&s->parts[to].used) <= to_slot)
+		atomic_store(&s->parts[to].used, to_slot + 1);
+	/* Noted twice for an instant: a death in it counts one too few, not one for ever. */
+	for (int kind = 0; kind < SHARED_KINDS; kind++) {
+		atomic_store(&target->place[kind], atomic_load(&source->place[kind]));
+		atomic_store(&source->place[kind], 0);
+	}
+	(void)atomic_fetch_add(&s->parts[to].connections, 1);
+	(void)atomic_fetch_sub(&s->parts[from].connections, 1);
+	return true;
+}
+
 uint32_t shared_count(struct shared *s, enum shared_kind kind, const void *key, size_t len)
 {
 	struct spot spot = spot_of(s, kind, key, len);

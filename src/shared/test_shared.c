@@ -66,6 +66,32 @@ static void test_counts(void)
 	fd_close(&fd);
 }
 
+static void test_move(void)
+{
+	struct shared *s = NULL;
+	int fd = make(&sizes, &s), a = shared_part_take(s, 11), b = shared_part_take(s, 12);
+
+	CHECK(shared_connect(s, a, 0));
+	CHECK(enter(s, a, 5, "one", 1));
+	CHECK(shared_enter(s, a, 5, SHARED_USER, "anna", 4, 1));
+	REQUIRE(shared_move(s, a, 5, b, 900));
+	CHECK_INT(count(s, "one"), 1);
+	CHECK(!enter(s, a, 6, "one", 1));
+	/* The old one's end takes nothing away, the new one's does. */
+	shared_bury(s, 11);
+	CHECK_INT(count(s, "one"), 1);
+	CHECK_INT(shared_connections(s), 1);
+	shared_bury(s, 12);
+	CHECK_INT(count(s, "one"), 0);
+	CHECK_INT(shared_count(s, SHARED_USER, "anna", 4), 0);
+	CHECK_INT(shared_connections(s), 0);
+	CHECK(!shared_move(s, 64, 0, b, 0));
+	CHECK(!shared_move(s, -1, 0, b, 0));
+	CHECK(!shared_move(s, a, 2000, b, 0));
+	shared_close(&s);
+	fd_close(&fd);
+}
+
 static void test_connections(void)
 {
 	struct shared *s = NULL;
@@ -309,6 +335,6 @@ static void test_rate_room(void)
 	fd_close(&fd);
 }
 
-TEST_MAIN(TEST(test_counts), TEST(test_connections), TEST(test_parts_end), TEST(test_full),
-	TEST(test_other_layout), TEST(test_exact), TEST(test_killed), TEST(test_pending),
-	TEST(test_rate), TEST(test_rate_room))
+TEST_MAIN(TEST(test_counts), TEST(test_move), TEST(test_connections), TEST(test_parts_end),
+	TEST(test_full), TEST(test_other_layout), TEST(test_exact), TEST(test_killed),
+	TEST(test_pending), TEST(test_rate), TEST(test_rate_room))
