@@ -6,7 +6,6 @@
 
 #include <arpa/inet.h>
 #include <crypt.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -30,6 +29,7 @@
 #include "base/fd.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "fleet/procs.h"
 #include "phone/durable.h"
 
 #define READY_MS   30000
@@ -129,8 +129,21 @@ void bench_init(struct bench *b, const char *name, int argc, char **argv)
 	if (mkdtemp(b->folder) == NULL)
 		bench_die("%s: %s", b->folder, strerror(errno));
 	b->http_port = free_port();
+	b->https_port = free_port();
 	b->lmtp_port = free_port();
 	open_store(b);
+}
+
+uint64_t bench_number(int argc, char **argv, const char *option, uint64_t otherwise)
+{
+	struct err err = ERR_INIT;
+
+	for (int i = 1; i + 1 < argc; i++) {
+		if (strcmp(argv[i], option) == 0 &&
+			str_parse_u64(argv[i + 1], UINT32_MAX, &otherwise, &err) < 0)
+			bench_die("%s: %s", option, err.text);
+	}
+	return otherwise;
 }
 
 const char *bench_only(int argc, char **argv)
@@ -153,13 +166,19 @@ static void write_config(const struct bench *b)
 	CLEANUP(mem_freep) char *path = x_printf("%s/bellhop.conf", b->folder);
 	struct err err = ERR_INIT;
 
+	buf_addf(&text, "[server]\ndata_dir = %s/data\nruntime_dir = %s/run\n", b->folder,
+		b->folder);
+	if (b->phones > 0)
+		buf_addf(&text,
+			"fronts = 0\nmax_connections = %u\n[listen]\nhttps = 127.0.0.1:%u\n",
+			b->phones + b->phones / 10 + 2000, b->https_port);
+	else
+		buf_add_str(&text, "fronts = 2\n[listen]\nhttps =\n");
 	buf_addf(&text,
-		"[server]\ndata_dir = %s/data\nruntime_dir = %s/run\nfronts = 2\n"
-		"[listen]\nhttps =\nhttp = 127.0.0.1:%u\nlmtp = 127.0.0.1:%u\n"
+		"http = 127.0.0.1:%u\nlmtp = 127.0.0.1:%u\n"
 		"[http]\nconnections_per_address = 100000\nrequests_per_device = 0\n"
 		"[auth]\ndefault_domain = bench.example\nfail_limit_address = 100000\n%s",
-		b->folder, b->folder, b->http_port, b->lmtp_port,
-		b->settings != NULL ? b->settings : "");
+		b->http_port, b->lmtp_port, b->settings != NULL ? b->settings : "");
 	BENCH_OK(durable_write(b->folder, path, text.data, text.len, &err), &err);
 }
 
@@ -291,93 +310,88 @@ double bench_percentile(double *values, size_t count, double p)
 	return values[MIN(count - 1, (size_t)(p * (double)count))];
 }
 
-/* ---- CPU of the process tree ---- */
-
-/* The whole of a small /proc file; "" when it is gone. */
-static void read_proc(const char *path, char *text, size_t size)
-{
-	FILE *f = fopen(path, "re");
-	size_t n = 0;
-
-	if (f != NULL) {
-		n = fread(text, 1, size - 1, f);
-		(void)fclose(f);
-	}
-	text[n] = 0;
-}
-
-/* With its threads, also those that have ended (a sum over /proc/PID/task would lose them). */
-static double own_cpu_us(pid_t pid)
-{
-	struct timespec ts;
-	clockid_t clock;
-
-	if (clock_getcpuclockid(pid, &clock) != 0 || clock_gettime(clock, &ts) < 0)
-		return 0;
-	return (double)ts.tv_sec * 1e6 + (double)ts.tv_nsec / 1e3;
-}
-
-static double process_cpu_us(pid_t pid)
-{
-	char path[600], text[4096];
-	double sum_us = own_cpu_us(pid);
-	struct dirent *task;
-	DIR *tasks;
-
-	(void)snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
-	tasks = opendir(path);
-	while (tasks != NULL && (task = readdir(tasks)) != NULL) {
-		if (task->d_name[0] == '.')
-			continue;
-		(void)snprintf(
-			path, sizeof(path), "/proc/%d/task/%s/children", (int)pid, task->d_name);
-		read_proc(path, text, sizeof(text));
-		for (char *p = text, *end; *p != 0; p = end) {
-			long child = strtol(p, &end, 10);
-
-			if (end == p)
-				break;
-			sum_us += process_cpu_us((pid_t)child);
-		}
-	}
-	if (tasks != NULL)
-		(void)closedir(tasks);
-	return sum_us;
-}
+/* ---- processes ---- */
 
 pid_t bench_engine_pid(const struct bench *b)
 {
-	char path[64], children[4096], name[64];
+	pid_t pids[512];
+	size_t count = procs_tree(b->pid, pids, ARRAY_LEN(pids));
 
-	(void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)b->pid, (int)b->pid);
-	read_proc(path, children, sizeof(children));
-	for (char *p = children, *end; *p != 0; p = end) {
-		long child = strtol(p, &end, 10);
+	for (size_t i = 0; i < count; i++) {
+		char name[64];
 
-		if (end == p)
-			break;
-		(void)snprintf(path, sizeof(path), "/proc/%ld/comm", child);
-		read_proc(path, name, sizeof(name));
-		if (strcmp(name, "engine\n") == 0)
-			return (pid_t)child;
+		procs_name(pids[i], name, sizeof(name));
+		if (strcmp(name, "engine") == 0)
+			return pids[i];
 	}
-	bench_die("bellhopd has no engine");
+	return 0;
+}
+
+double bench_server_cpu_now_us(const struct bench *b)
+{
+	return procs_cpu_us_of_tree(b->pid);
 }
 
 double bench_server_cpu_us(const struct bench *b)
 {
-	double before_us = process_cpu_us(b->pid), now_us = before_us;
+	double before_us = procs_cpu_us_of_tree(b->pid), now_us = before_us;
 
 	/* What is still under way belongs to what was asked before: wait until the server is quiet.
 	 * A thread is counted when it goes to sleep. */
 	for (int tries = 0; tries < QUIET_TRIES; tries++) {
 		(void)poll(NULL, 0, QUIET_MS);
-		now_us = process_cpu_us(b->pid);
+		now_us = procs_cpu_us_of_tree(b->pid);
 		if (now_us - before_us < QUIET_US)
 			break;
 		before_us = now_us;
 	}
 	return now_us;
+}
+
+/* What `bellhop stats --json` says. */
+static void ask_stats(const struct bench *b, struct buf *out)
+{
+	CLEANUP(mem_freep) char *config = x_printf("%s/bellhop.conf", b->folder);
+	CLEANUP(mem_freep) char *program = x_strdup(b->bellhopd);
+	int pipe_fds[2];
+	pid_t pid;
+	ssize_t n;
+
+	/* .../src/daemon/bellhopd and .../src/ctl/bellhop */
+	program[strlen(program) - strlen("daemon/bellhopd")] = 0;
+	if (pipe2(pipe_fds, O_CLOEXEC) < 0 || (pid = fork()) < 0)
+		bench_die("bellhop stats: %s", strerror(errno));
+	if (pid == 0) {
+		CLEANUP(mem_freep) char *ctl = x_printf("%sctl/bellhop", program);
+
+		(void)dup2(pipe_fds[1], 1);
+		(void)dup2(open("/dev/null", O_WRONLY | O_CLOEXEC), 2);
+		(void)execl(ctl, ctl, "-c", config, "stats", "--json", (char *)NULL);
+		_exit(127);
+	}
+	fd_close(&pipe_fds[1]);
+	do {
+		if (!buf_reserve(out, 65536))
+			bench_die("memory");
+		n = read(pipe_fds[0], out->data + out->len, 65536);
+		if (n > 0)
+			out->len += (size_t)n;
+	} while (n > 0 || (n < 0 && errno == EINTR));
+	fd_close(&pipe_fds[0]);
+	(void)waitpid(pid, NULL, 0);
+}
+
+uint64_t bench_counter(const struct bench *b, const char *name)
+{
+	CLEANUP(buf_deinit) struct buf text = BUF_INIT;
+	CLEANUP(mem_freep) char *quoted = x_printf("\"%s\": ", name);
+	unsigned long long value;
+	const char *at;
+
+	ask_stats(b, &text);
+	at = strstr(buf_cstr(&text), quoted);
+	/* While an engine is away nobody knows. */
+	return at != NULL && sscanf(at + strlen(quoted), "%llu", &value) == 1 ? value : 0;
 }
 
 /* ---- users and mail ---- */

@@ -26,10 +26,11 @@ struct bench {
 	const char *only; /* NULL: all parts */
 	char folder[256];
 	char bellhopd[4096];
-	uint16_t http_port, lmtp_port;
+	uint16_t http_port, https_port, lmtp_port;
 	pid_t pid; /* supervisor; 0: not running */
 	int notify_fd;
 	struct store *store;  /* open only before the server runs */
+	unsigned phones;      /* 0: two fronts; else as many as so many phones want */
 	const char *settings; /* further lines for the configuration, "[push]\nheartbeat_min_s =
 				 1\n"; or NULL */
 };
@@ -45,6 +46,8 @@ _Noreturn void bench_die(const char *fmt, ...) __attribute__((format(printf, 1, 
 void bench_init(struct bench *b, const char *name, int argc, char **argv);
 /* What --only names, or NULL. */
 const char *bench_only(int argc, char **argv);
+/* The number behind an option; `otherwise` when it is not given. */
+uint64_t bench_number(int argc, char **argv, const char *option, uint64_t otherwise);
 /* False: --only names another part (for profiling one). */
 bool bench_wants(const struct bench *b, const char *part);
 /* Closes the store, writes the configuration, starts bellhopd, waits until it is ready. */
@@ -61,7 +64,11 @@ void bench_figure(const struct bench *b, const char *figure, double value, const
 int64_t bench_now_us(void); /* monotonic */
 /* CPU microseconds that all processes of the server have used. */
 double bench_server_cpu_us(const struct bench *b);
-/* The engine, a child of the supervisor. */
+/* The same without waiting: for a server that is never quiet. */
+double bench_server_cpu_now_us(const struct bench *b);
+/* A counter of `bellhop stats`. */
+uint64_t bench_counter(const struct bench *b, const char *name);
+/* The engine, a child of the supervisor; 0 while there is none. */
 pid_t bench_engine_pid(const struct bench *b);
 /* Resident memory of a process, in MiB: now, and the largest since bench_memory() was called. */
 double bench_memory(pid_t pid);

@@ -1,0 +1,348 @@
+/*
+ * park: what waiting costs. Phones with real authenticated Pings are parked, as many as --phones
+ * and --tls-phones say; measured are how many stay, the memory of all processes of the server for
+ * each (Private_Dirty growth from the first tenth of them to all, so that what a server has anyway
+ * is not counted; fresh, and after churn), the kernel's, the CPU of a server that only waits, of a
+ * renewal, and of Pings on new connections.
+ *
+ *     bench-park --build-dir build [--only PART] [--phones N] [--tls-phones N] [--users N]
+ *         [--folders N] [--heartbeat-s N] [--idle-s N] [--churn-s N] [--small N]
+ *         [--renew-s N]
+ *
+ * Parts: plain tls held renewal repings rate, or a figure of these. Idle CPU is measured for
+ * --idle-s seconds; only a whole heartbeat's time shows every renewal once. --small: phones of the
+ * parts that measure CPU per event.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "crowd.h"
+#include "fleet/procs.h"
+
+#define PHONES      20000u
+#define SMALL       4000u
+#define FOLDERS     20u
+#define CHURN_S     20u
+#define CHURN_PARTS 20u /* so many parts of the fleet come and go in turn */
+#define RENEW_S     8u
+#define SPREAD_MS   2000u
+#define MANY        100000u
+#define SETTINGS    "[push]\nheartbeat_min_s = 1\n[policy]\nrequired = no\n[store]\ncache_kib = 2048\n"
+
+struct park {
+	int argc;
+	char **argv;
+	unsigned phones, tls_phones, users, folders, heartbeat_s, idle_s, churn_s, small, renew_s;
+};
+
+static void begin(
+	const struct park *k, struct bench *b, struct crowd *c, const struct crowd_options *options)
+{
+	bench_init(b, "park", k->argc, k->argv);
+	b->settings = SETTINGS;
+	crowd_make(c, b, options);
+	bench_start(b);
+}
+
+/* ---- many ---- */
+
+struct memory {
+	double server, kernel;
+	unsigned phones;
+};
+
+static struct memory memory_now(struct crowd *c, unsigned phones)
+{
+	return (struct memory){crowd_memory(c), (double)procs_kernel().total, phones};
+}
+
+static double growth(const struct memory *from, const struct memory *to)
+{
+	return (to->server - from->server) / (double)(to->phones - from->phones);
+}
+
+/* Parts of the fleet go and come back, one after the other, for so long. */
+static void churn(struct crowd *c, struct fleet *fleet, unsigned phones, double s)
+{
+	int64_t end_us = bench_now_us() + (int64_t)(s * 1e6);
+	unsigned part = MAX(phones / CHURN_PARTS, 1u);
+
+	for (unsigned i = 0; bench_now_us() < end_us; i++) {
+		struct fleet_command command = {
+			.order = i % 2 == 0 ? FLEET_CUT : FLEET_CLOSE,
+			.first = i % CHURN_PARTS * part,
+			.count = part,
+			.on_news = FLEET_STAY_OUT,
+			.spread_ms = 1000,
+		};
+
+		fleet_give(fleet, &command);
+		command.order = FLEET_RETURN;
+		fleet_give(fleet, &command);
+		(void)crowd_wait_parked(c, fleet, phones, "churn");
+	}
+}
+
+static void idle(const struct park *k, struct crowd *c, struct fleet *fleet, unsigned phones)
+{
+	static struct tally t;
+	char conditions[200];
+	double before_us, used_us, begin_s;
+	uint64_t expired;
+
+	if (k->idle_s == 0)
+		return;
+	fleet_read(fleet, &t);
+	expired = t.expired;
+	before_us = bench_server_cpu_now_us(c->bench);
+	begin_s = (double)bench_now_us() / 1e6;
+	crowd_pause(c, fleet, k->idle_s, "idle");
+	used_us = bench_server_cpu_now_us(c->bench) - before_us;
+	fleet_read(fleet, &t);
+	begin_s = (double)bench_now_us() / 1e6 - begin_s;
+	(void)snprintf(conditions, sizeof(conditions),
+		"%u phones parked, heartbeat %u s, %u s long: %.0f renewals a second; all "
+		"processes",
+		phones, c->options.heartbeat_s, k->idle_s, (double)(t.expired - expired) / begin_s);
+	bench_figure(c->bench, "idle_cpu", used_us / (begin_s * 1e4), "% of a core",
+		"under 3 with 1000000 at 900 s", conditions);
+}
+
+struct names {
+	const char *parked, *fresh, *churned, *kernel, *aim_parked, *aim_bytes;
+};
+
+static void park_many(
+	const struct park *k, const struct names *n, unsigned phones, bool tls, bool held)
+{
+	struct crowd_options options = {.phones = phones,
+		.users = k->users,
+		.folders = k->folders,
+		.heartbeat_s = k->heartbeat_s,
+		.held_sync = held};
+	struct fleet_command how = {.on_news = FLEET_STAY_OUT};
+	struct memory base, full, churned;
+	unsigned tenth = MAX(phones / 10, 1u);
+	char conditions[240];
+	struct fleet *fleet;
+	struct bench b;
+	static struct crowd c;
+	double fill_s;
+
+	begin(k, &b, &c, &options);
+	fleet = crowd_fleet(&c, tls, false);
+	(void)crowd_fill(&c, fleet, &how, 0, tenth, 0, CROWD_CHUNK);
+	base = memory_now(&c, tenth);
+	fill_s = crowd_fill(&c, fleet, &how, tenth, phones - tenth, tenth, CROWD_CHUNK);
+	full = memory_now(&c, phones);
+	(void)snprintf(conditions, sizeof(conditions),
+		"%u phones of %u users, %u folders each, %s, 14.1, %s; fleet on the same machine; "
+		"filled at %.0f/s",
+		phones, c.options.users, k->folders, held ? "held Sync" : "Ping",
+		tls ? "TLS 1.3, AES-256-GCM" : "plain HTTP", (phones - tenth) / MAX(fill_s, 0.001));
+	bench_figure(&b, n->parked, (double)bench_counter(&b, "parked"), "phones", n->aim_parked,
+		conditions);
+	bench_figure(&b, n->fresh, growth(&base, &full), "bytes", NULL, conditions);
+	if (full.kernel > 0)
+		bench_figure(&b, n->kernel, (full.kernel - base.kernel) / (double)(phones - tenth),
+			"bytes", NULL,
+			"the kernel's slab caches (TCP, sock_inode_cache, dentry, filp, "
+			"eventpoll_epi) for each phone: both ends of the connection");
+	churn(&c, fleet, phones, k->churn_s);
+	churned = memory_now(&c, phones);
+	(void)snprintf(conditions, sizeof(conditions),
+		"the same after %u s of churn: a twentieth at a time cut, or closed, and back",
+		k->churn_s);
+	bench_figure(&b, n->churned, growth(&base, &churned), "bytes", n->aim_bytes, conditions);
+	if (!tls && !held)
+		idle(k, &c, fleet, phones);
+	if (k->heartbeat_s > 60)
+		crowd_check(&c, fleet, "at the end");
+	fleet_close(&fleet);
+	bench_finish(&b);
+}
+
+/* ---- per event ---- */
+
+static void renewal(const struct park *k, const char *figure, const char *aim, bool tls, bool held)
+{
+	struct crowd_options options = {
+		.phones = k->small, .folders = k->folders, .heartbeat_s = 1, .held_sync = held};
+	struct fleet_command how = {.on_news = FLEET_STAY_OUT};
+	static struct tally before, after;
+	double front_us, all_us, renewals;
+	char conditions[240];
+	struct fleet *fleet;
+	struct bench b;
+	static struct crowd c;
+
+	begin(k, &b, &c, &options);
+	fleet = crowd_fleet(&c, tls, false);
+	how.order = FLEET_START;
+	how.rate = 2000;
+	fleet_give(fleet, &how);
+	crowd_pause(&c, fleet, (double)k->small / 2000 + 3, "warming");
+	front_us = crowd_fronts_cpu_us(&c);
+	all_us = bench_server_cpu_now_us(&b);
+	fleet_read(fleet, &before);
+	crowd_pause(&c, fleet, k->renew_s, "renewals");
+	fleet_read(fleet, &after);
+	front_us = crowd_fronts_cpu_us(&c) - front_us;
+	all_us = bench_server_cpu_now_us(&b) - all_us;
+	renewals = (double)(after.expired - before.expired);
+	if (renewals < k->small / 2)
+		bench_die("%s: only %.0f renewals", figure, renewals);
+	(void)snprintf(conditions, sizeof(conditions),
+		"%u phones, heartbeat 1 s, %s, %s: %.0f renewals; CPU of the fronts; with the "
+		"engine's "
+		"%.1f",
+		k->small, held ? "held Sync" : "Ping", tls ? "TLS 1.3, AES-256-GCM" : "plain HTTP",
+		renewals, all_us / renewals);
+	bench_figure(&b, figure, front_us / renewals, "us", aim, conditions);
+	fleet_close(&fleet);
+	bench_finish(&b);
+}
+
+/* All close, the server gets quiet, all come back on new connections. */
+static void repings(const struct park *k, const char *figure, const char *aim, bool tls, bool held)
+{
+	struct crowd_options options = {
+		.phones = k->small, .folders = k->folders, .heartbeat_s = 3540, .held_sync = held};
+	struct fleet_command how = {.on_news = FLEET_STAY_OUT};
+	static struct tally before, after;
+	double open_us, close_us;
+	char conditions[300];
+	struct fleet *fleet;
+	struct bench b;
+	static struct crowd c;
+
+	begin(k, &b, &c, &options);
+	fleet = crowd_fleet(&c, tls, false);
+	(void)crowd_fill(&c, fleet, &how, 0, k->small, 0, CROWD_CHUNK);
+	fleet_read(fleet, &before);
+	close_us = bench_server_cpu_us(&b);
+	how.order = FLEET_CLOSE;
+	fleet_give(fleet, &how);
+	while (bench_counter(&b, "parked") > 0)
+		crowd_pause(&c, fleet, 0.2, "closing");
+	open_us = bench_server_cpu_us(&b);
+	close_us = open_us - close_us;
+	how.order = FLEET_RETURN;
+	how.spread_ms = SPREAD_MS;
+	fleet_give(fleet, &how);
+	crowd_pause(&c, fleet, SPREAD_MS / 1000.0 + 1, "coming back");
+	(void)crowd_wait_parked(&c, fleet, k->small, "coming back");
+	open_us = bench_server_cpu_us(&b) - open_us;
+	fleet_read(fleet, &after);
+	(void)snprintf(conditions, sizeof(conditions),
+		"%u phones with %u folders come back within %u ms, %s, each on a new connection%s; "
+		"CPU of "
+		"all processes from accept to parked; closing the old one: %.1f; %llu sessions "
+		"resumed",
+		k->small, k->folders, SPREAD_MS, held ? "held Sync" : "Ping",
+		tls ? " (TLS 1.3)" : "", close_us / k->small,
+		(unsigned long long)(after.resumed - before.resumed));
+	bench_figure(&b, figure, open_us / k->small, "us", aim, conditions);
+	crowd_check(&c, fleet, figure);
+	fleet_close(&fleet);
+	bench_finish(&b);
+}
+
+/* Phones that the server meets for the first time, of users whose password it knows. */
+static void rate(const struct park *k)
+{
+	unsigned users = MAX(k->small / 20, 1u);
+	struct crowd_options options = {.phones = k->small + users,
+		.users = users,
+		.folders = k->folders,
+		.heartbeat_s = 3540};
+	struct fleet_command how = {.on_news = FLEET_STAY_OUT};
+	double cpu_us, took_s;
+	char conditions[200];
+	struct fleet *fleet;
+	struct bench b;
+	static struct crowd c;
+
+	begin(k, &b, &c, &options);
+	fleet = crowd_fleet(&c, true, false);
+	(void)crowd_fill(&c, fleet, &how, 0, users, 0, CROWD_CHUNK);
+	cpu_us = bench_server_cpu_us(&b);
+	took_s = crowd_fill(&c, fleet, &how, users, k->small, users, CROWD_CHUNK);
+	cpu_us = bench_server_cpu_us(&b) - cpu_us;
+	(void)snprintf(conditions, sizeof(conditions),
+		"%u phones with %u folders, full handshakes (TLS 1.3, P-256), password cached, "
+		"from connect "
+		"to parked: %.0f us of the server's CPU each; with the fleet on the same cores "
+		"%.0f/s",
+		k->small, k->folders, cpu_us / k->small, k->small / took_s);
+	bench_figure(&b, "new_tls_rate", k->small * 1e6 / cpu_us, "phones/s and core", "over 2000",
+		conditions);
+	fleet_close(&fleet);
+	bench_finish(&b);
+}
+
+/* --only names a part, or one figure of it. */
+static bool wants(const struct park *k, const char *part, const char *figure)
+{
+	const char *only = bench_only(k->argc, k->argv);
+
+	return only == NULL || strcmp(only, part) == 0 || strcmp(only, figure) == 0;
+}
+
+static void all_renewals(const struct park *k)
+{
+	static const char part[] = "renewal";
+
+	if (wants(k, part, "renewal_plain_cpu"))
+		renewal(k, "renewal_plain_cpu", "under 8", false, false);
+	if (wants(k, part, "renewal_tls_cpu"))
+		renewal(k, "renewal_tls_cpu", "under 12", true, false);
+	if (wants(k, part, "renewal_held_cpu"))
+		renewal(k, "renewal_held_cpu", NULL, false, true);
+}
+
+static void all_repings(const struct park *k)
+{
+	static const char part[] = "repings";
+
+	if (wants(k, part, "repings_new_conn_cpu"))
+		repings(k, "repings_new_conn_cpu", "under 60", false, false);
+	if (wants(k, part, "repings_new_tls_cpu"))
+		repings(k, "repings_new_tls_cpu", "under 450", true, false);
+	if (wants(k, part, "resyncs_new_conn_cpu"))
+		repings(k, "resyncs_new_conn_cpu", NULL, false, true);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct names plain = {"plain_parked", "plain_bytes_fresh", "plain_bytes",
+		"plain_kernel_bytes", "1000000 in the long form", "640"};
+	static const struct names tls = {"tls_parked", "tls_bytes_fresh", "tls_bytes",
+		"tls_kernel_bytes", "300000 in the long form", "720"};
+	static const struct names held = {
+		"held_parked", "held_bytes_fresh", "held_bytes", "held_kernel_bytes", NULL, NULL};
+	struct park k = {
+		argc, argv, .phones = (unsigned)bench_number(argc, argv, "--phones", PHONES)};
+
+	k.tls_phones = (unsigned)bench_number(argc, argv, "--tls-phones", k.phones);
+	k.users = (unsigned)bench_number(argc, argv, "--users", 0);
+	k.folders = (unsigned)bench_number(argc, argv, "--folders", FOLDERS);
+	k.heartbeat_s =
+		(unsigned)bench_number(argc, argv, "--heartbeat-s", k.phones >= MANY ? 900 : 60);
+	k.idle_s = (unsigned)bench_number(argc, argv, "--idle-s", MIN(k.heartbeat_s, 60u));
+	k.churn_s = (unsigned)bench_number(argc, argv, "--churn-s", CHURN_S);
+	k.small = (unsigned)bench_number(argc, argv, "--small", SMALL);
+	k.renew_s = (unsigned)bench_number(argc, argv, "--renew-s", RENEW_S);
+	if (wants(&k, "plain", "plain_bytes"))
+		park_many(&k, &plain, k.phones, false, false);
+	if (wants(&k, "tls", "tls_bytes"))
+		park_many(&k, &tls, k.tls_phones, true, false);
+	if (wants(&k, "held", "held_bytes"))
+		park_many(&k, &held, MIN(k.phones, PHONES), false, true);
+	all_renewals(&k);
+	all_repings(&k);
+	if (wants(&k, "rate", "new_tls_rate"))
+		rate(&k);
+	return 0;
+}

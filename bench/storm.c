@@ -1,0 +1,85 @@
+/*
+ * storm: everything is cut at once, and all phones come back. --phones phones over TLS (--plain 1:
+ * plain HTTP) are parked, every connection is reset, and within --spread-ms each phone connects
+ * again, resumes its session and pings. A phone that is answered 503 comes back when it was told
+ * to. Measured: until the server has all parked again, and its CPU for each phone, from the cut on.
+ *
+ *     bench-storm --build-dir build [--phones N] [--users N] [--folders N] [--spread-ms N] [--plain
+ * 1]
+ */
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "crowd.h"
+
+#define PHONES    10000u
+#define FOLDERS   20u
+#define SPREAD_MS 5000u
+#define SETTINGS  "[push]\nheartbeat_min_s = 1\n[policy]\nrequired = no\n[store]\ncache_kib = 2048\n"
+
+static void cut(struct crowd *c, struct fleet *fleet)
+{
+	struct fleet_command command = {.order = FLEET_CUT, .on_news = FLEET_STAY_OUT};
+
+	fleet_give(fleet, &command);
+	while (bench_counter(c->bench, "parked") > 0)
+		crowd_pause(c, fleet, 0.2, "cut");
+}
+
+static void storm(struct crowd *c, struct fleet *fleet, unsigned spread_ms, bool tls)
+{
+	struct bench *b = c->bench;
+	struct fleet_command command = {
+		.order = FLEET_RETURN, .spread_ms = spread_ms, .on_news = FLEET_STAY_OUT};
+	static struct tally before, after;
+	unsigned phones = c->options.phones;
+	double cpu_us = bench_server_cpu_us(b), took_s;
+	char conditions[300];
+	int64_t start_us;
+
+	fleet_read(fleet, &before);
+	cut(c, fleet);
+	start_us = bench_now_us();
+	fleet_give(fleet, &command);
+	(void)crowd_wait_parked(c, fleet, phones, "coming back");
+	took_s = (double)(bench_now_us() - start_us) / 1e6;
+	cpu_us = bench_server_cpu_us(b) - cpu_us;
+	fleet_read(fleet, &after);
+	(void)snprintf(conditions, sizeof(conditions),
+		"%u phones with %u folders, %s, all cut (reset), all coming back within %u ms; "
+		"fleet on "
+		"the same cores; %llu answers 503, %llu connections that failed, %llu sessions "
+		"resumed",
+		phones, c->options.folders, tls ? "TLS 1.3, AES-256-GCM" : "plain HTTP", spread_ms,
+		(unsigned long long)(after.refused - before.refused),
+		(unsigned long long)(after.connect_failed - before.connect_failed),
+		(unsigned long long)(after.resumed - before.resumed));
+	bench_figure(b, "storm_seconds", took_s, "s", "180 with 100000", conditions);
+	bench_figure(b, "storm_cpu", cpu_us / phones, "us", "650", conditions);
+	bench_figure(b, "refused_twice", (double)(after.refused_again - before.refused_again),
+		"phones", "0", conditions);
+}
+
+int main(int argc, char **argv)
+{
+	struct crowd_options options = {.heartbeat_s = 3540};
+	struct fleet_command how = {.on_news = FLEET_STAY_OUT};
+	bool tls = bench_number(argc, argv, "--plain", 0) == 0;
+	struct fleet *fleet;
+	struct bench b;
+	static struct crowd c;
+
+	options.phones = (unsigned)bench_number(argc, argv, "--phones", PHONES);
+	options.users = (unsigned)bench_number(argc, argv, "--users", 0);
+	options.folders = (unsigned)bench_number(argc, argv, "--folders", FOLDERS);
+	bench_init(&b, "storm", argc, argv);
+	b.settings = SETTINGS;
+	crowd_make(&c, &b, &options);
+	bench_start(&b);
+	fleet = crowd_fleet(&c, tls, false);
+	(void)crowd_fill(&c, fleet, &how, 0, options.phones, 0, CROWD_CHUNK);
+	storm(&c, fleet, (unsigned)bench_number(argc, argv, "--spread-ms", SPREAD_MS), tls);
+	fleet_close(&fleet);
+	bench_finish(&b);
+	return 0;
+}
