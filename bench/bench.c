@@ -176,7 +176,8 @@ static void write_config(const struct bench *b)
 		buf_add_str(&text, "fronts = 2\n[listen]\nhttps =\n");
 	buf_addf(&text,
 		"http = 127.0.0.1:%u\nlmtp = 127.0.0.1:%u\n"
-		"[http]\nconnections_per_address = 100000\nrequests_per_device = 0\n"
+		"[http]\nconnections_per_address = 100000\nrequests_per_device = "
+		"0\nconnections_per_user = 0\n"
 		"[auth]\ndefault_domain = bench.example\nfail_limit_address = 100000\n%s",
 		b->http_port, b->lmtp_port, b->settings != NULL ? b->settings : "");
 	BENCH_OK(durable_write(b->folder, path, text.data, text.len, &err), &err);
