@@ -5,8 +5,8 @@
  * In HTML the quotes of mail programs are known by their marks: an element that goes away whole, or
  * one behind which all is history. The markup that stays is not touched. In plain text they are
  * lines with '>', the line that introduces them, and all behind "----- Original Message -----".
- * Only a reply has history: what a forward carries is what it is about. When nothing would be left,
- * everything is.
+ * Only a reply has history: what a forward carries, or a report, is what it is about. When nothing
+ * would be left, everything is.
  *
  * Limits: MIME_HTML_WORK_BYTES of a body; a larger one is refused. One pass, any thread; pure.
  */
@@ -288,7 +288,7 @@ static struct mime_slice trimmed(const char *p, const char *end)
 	return (struct mime_slice){p, (size_t)(end - p)};
 }
 
-/* "-----Original Message-----", in any language; or a rule of '_' over "From: ...". */
+/* "-----Original Message-----", in any language, or a rule of '_', each over "From: ...". */
 static bool begins_history(struct mime_slice line, const char *next, const char *end)
 {
 	struct mime_slice head;
@@ -298,9 +298,9 @@ static bool begins_history(struct mime_slice line, const char *next, const char 
 		n++;
 	if (line.len < 12 || n < 5)
 		return false;
-	if (line.p[0] == '-')
-		return n < line.len && memcmp(line.p + line.len - 5, "-----", 5) == 0;
-	if (line.p[0] != '_' || n < line.len)
+	if (line.p[0] == '-' && (n == line.len || memcmp(line.p + line.len - 5, "-----", 5) != 0))
+		return false;
+	if (line.p[0] != '-' && (line.p[0] != '_' || n < line.len))
 		return false;
 	head = trimmed(next, find(next, end, "\n"));
 	return memchr(head.p, ':', MIN(head.len, (size_t)20)) != NULL;
@@ -370,7 +370,8 @@ static bool has_history(const struct mime_summary *s)
 	bool replies = strcmp(s->root_id, s->message_id) != 0 || s->conversation_index_len > 5 ||
 		       strcmp(s->subject, mime_thread_topic(s->subject)) != 0;
 
-	return replies && !mime_thread_is_forward(s->subject);
+	return replies && !mime_thread_is_forward(s->subject) &&
+	       !str_starts(s->message_class, "REPORT.");
 }
 
 static void write_preview(

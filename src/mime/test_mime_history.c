@@ -108,6 +108,8 @@ static void test_text(void)
 	check(REPLY TEXT "new\n-----Original Message-----\nFrom: x\n", HEAD "new<br>\r\n" TAIL);
 	check(REPLY TEXT "new\n________________________________\nVon: x\nold\n",
 		HEAD "new<br>\r\n" TAIL);
+	check(REPLY TEXT "new\n----- these were refused -----\n<a@x>\n",
+		HEAD "new<br>\r\n----- these were refused -----<br>\r\n&lt;a@x&gt;<br>\r\n" TAIL);
 	check(REPLY TEXT "a list:\n\nof four\n\nlong\n\nlines\n-- \nme\n",
 		HEAD "a list:<br>\r\n<br>\r\nof four<br>\r\n<br>\r\nlong<br>\r\n<br>\r\nlines"
 		     "<br>\r\n-- <br>\r\nme<br>\r\n" TAIL);
