@@ -62,6 +62,8 @@ int admin_user_list(struct admin_call *call, struct err *err);
 int admin_user_show(struct admin_call *call, struct err *err);
 int admin_user_disable(struct admin_call *call, struct err *err);
 int admin_user_enable(struct admin_call *call, struct err *err);
+int admin_user_quota(struct admin_call *call, struct err *err);
+int admin_user_expiry(struct admin_call *call, struct err *err);
 int admin_user_del(struct admin_call *call, struct err *err);
 int admin_alias_add(struct admin_call *call, struct err *err);
 int admin_alias_del(struct admin_call *call, struct err *err);

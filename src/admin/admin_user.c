@@ -1,8 +1,33 @@
 /* Verbs about users, aliases and domains. Threads and transactions: see admin.c. */
+#include <stdio.h>
 #include <string.h>
 
 #include "admin/admin_internal.h"
+#include "base/mem.h"
 #include "base/str.h"
+
+static void put_use(json_t *object, const struct user *user)
+{
+	admin_put_number(object, "used_bytes", user->used_bytes);
+	if (user->quota_bytes > 0)
+		admin_put_number(object, "quota_bytes", user->quota_bytes);
+	else
+		admin_put(object, "quota_bytes", "none");
+}
+
+static void put_one_days(json_t *object, const char *key, int64_t days)
+{
+	if (days > 0)
+		admin_put_number(object, key, (uint64_t)days);
+	else
+		admin_put(object, key, days == 0 ? "never" : "default");
+}
+
+static void put_days(json_t *object, int64_t junk_days, int64_t deleted_days)
+{
+	put_one_days(object, "junk_days", junk_days);
+	put_one_days(object, "deleted_days", deleted_days);
+}
 
 static json_t *user_to_json(struct admin_call *call, const struct user *user)
 {
@@ -11,7 +36,7 @@ static json_t *user_to_json(struct admin_call *call, const struct user *user)
 	admin_put(object, "address", admin_user_address(call, user));
 	admin_put(object, "name", user->display_name);
 	admin_put_bool(object, "enabled", !user->disabled);
-	admin_put_number(object, "used_bytes", user->used_bytes);
+	put_use(object, user);
 	admin_put_number(object, "created_at", (uint64_t)user->created_at);
 	return object;
 }
@@ -87,7 +112,7 @@ int admin_user_show(struct admin_call *call, struct err *err)
 	json_decref(call->result);
 	call->result = user_to_json(call, user);
 	(void)json_object_set_new(call->result, "aliases", list);
-	admin_put_number(call->result, "quota_bytes", user->quota_bytes);
+	put_days(call->result, user->junk_days, user->deleted_days);
 	if (store_device_list(call->rd, user->id, call->arena, &devices, &count, err) < 0)
 		return -1;
 	(void)json_object_set_new(call->result, "devices", list = json_array());
@@ -115,6 +140,87 @@ int admin_user_disable(struct admin_call *call, struct err *err)
 int admin_user_enable(struct admin_call *call, struct err *err)
 {
 	return set_disabled(call, false, err);
+}
+
+/* "500M", "none". */
+static int parse_size(const char *text, uint64_t *ret, struct err *err)
+{
+	static const char units[] = "KMGT";
+	struct err ignored = ERR_INIT;
+	size_t len = strlen(text);
+	char digits[24];
+	const char *unit;
+	unsigned shift = 0;
+	uint64_t number;
+
+	if (str_eq_nocase(text, "none")) {
+		*ret = 0;
+		return 0;
+	}
+	unit = len > 1 ? strchr(units, text[len - 1] & ~0x20) : NULL;
+	if (unit != NULL && *unit != 0) {
+		shift = 10 * ((unsigned)(unit - units) + 1);
+		len--;
+	}
+	(void)snprintf(digits, sizeof(digits), "%.*s", (int)MIN(len, sizeof(digits) - 1), text);
+	if (len == 0 || len >= sizeof(digits) ||
+		str_parse_u64(digits, INT64_MAX >> shift, &number, &ignored) < 0 || number == 0)
+		return err_set(err, ERR_BAD_INPUT,
+			"\"%.40s\" is no size: bytes, or a number with K, M, G or T, or none",
+			text);
+	*ret = number << shift;
+	return 0;
+}
+
+int admin_user_quota(struct admin_call *call, struct err *err)
+{
+	struct user *user;
+	uint64_t quota_bytes;
+
+	if (admin_user(call, &user, err) < 0 ||
+		parse_size(admin_text(call, "size"), &quota_bytes, err) < 0)
+		return -1;
+	user->quota_bytes = quota_bytes;
+	admin_put(call->result, "address", admin_user_address(call, user));
+	put_use(call->result, user);
+	return store_user_set_quota(call->tx, user->id, quota_bytes, err);
+}
+
+/* NULL: it stays. */
+static int parse_days(const char *text, int64_t *days, struct err *err)
+{
+	struct err ignored = ERR_INIT;
+	uint64_t number;
+
+	if (text == NULL)
+		return 0;
+	if (str_eq_nocase(text, "default")) {
+		*days = STORE_DAYS_DEFAULT;
+	} else if (str_eq_nocase(text, "never")) {
+		*days = 0;
+	} else {
+		if (str_parse_u64(text, STORE_DAYS_MAX, &number, &ignored) < 0)
+			return err_set(err, ERR_BAD_INPUT,
+				"\"%.40s\": a number of days up to %d, never, or default", text,
+				STORE_DAYS_MAX);
+		*days = (int64_t)number;
+	}
+	return 0;
+}
+
+int admin_user_expiry(struct admin_call *call, struct err *err)
+{
+	struct user *user;
+
+	if (admin_user(call, &user, err) < 0 ||
+		parse_days(admin_text(call, "junk"), &user->junk_days, err) < 0 ||
+		parse_days(admin_text(call, "deleted"), &user->deleted_days, err) < 0)
+		return -1;
+	if (admin_text(call, "junk") == NULL && admin_text(call, "deleted") == NULL)
+		return err_set(err, ERR_BAD_INPUT, "user expiry needs --junk, --deleted or both");
+	admin_put(call->result, "address", admin_user_address(call, user));
+	put_days(call->result, user->junk_days, user->deleted_days);
+	return store_user_set_expiry(call->tx, user->id, user->junk_days, user->deleted_days, err);
 }
 
 int admin_user_del(struct admin_call *call, struct err *err)

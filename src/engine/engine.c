@@ -10,8 +10,10 @@
 #include "engine/engine.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -32,10 +34,11 @@
 #include "net/listen.h"
 #include "submit/queue.h"
 
-#define SWEEP_EVERY_MS 60000 /* when there was nothing left */
-#define SWEEP_AGAIN_MS 200   /* between two batches */
-#define SWEEP_BATCH    1000
-#define DAY_S          86400
+#define SWEEP_EVERY_MS  60000 /* when there was nothing left */
+#define SWEEP_AGAIN_MS  200   /* between two batches */
+#define SWEEP_BATCH     1000
+#define DAY_S           86400
+#define EXPIRY_EVERY_MS 3600000
 
 #define RELOAD_PATIENCE_S 20
 
@@ -66,6 +69,12 @@ struct process {
 	int listen_fd;
 	struct loop_fd *listen_watch, *control_watch;
 	struct loop_timer sweep_timer;
+	bool sweeping;              /* a job is on its way */
+	bool expiring;              /* a pass over old items goes on, in steps */
+	struct store_expiry expiry; /* where it is */
+	bool expiry_again;          /* another one follows: the settings changed */
+	int64_t expiry_due_ms;      /* the next pass */
+	_Atomic uint64_t expired;   /* items, since the start */
 };
 
 /* ---- settings ---- */
@@ -122,6 +131,12 @@ static void take_settings(struct process *p)
 	set_log_level(next);
 	p->settings = next;
 	settings_unref(&old);
+	store_set_quota_warning(p->store, next->mail_quota_warn_percent);
+	/* Other days take effect at once. */
+	p->expiry_due_ms = 0;
+	p->expiry_again = true;
+	if (!p->sweeping)
+		loop_timer_set(&p->sweep_timer, clock_now_ms() + SWEEP_AGAIN_MS);
 	log_info(NULL, "reload_finished", F_STR("result", "ok"));
 }
 
@@ -131,9 +146,46 @@ struct sweep {
 	struct job job;
 	struct process *process;
 	int64_t before_at, forget_before_at, imported_before_at;
-	int rc;
+	bool expires;
+	struct store_expiry expiry;
+	int rc, expiry_rc;
 	struct err err;
 };
+
+static int log_expiry(struct store_tx *tx, void *owner, struct err *err)
+{
+	const struct store_expiry *e = owner;
+	char result[80];
+	struct log_row row = {.at = e->now_at,
+		.actor = "server",
+		.user = "",
+		.address = "",
+		.device_id = "",
+		.device_type = "",
+		.action = "old items deleted",
+		.result = result};
+
+	(void)snprintf(result, sizeof(result), "%" PRIu64 " in %" PRIu64 " %s", e->removed,
+		e->mailboxes, e->mailboxes == 1 ? "mailbox" : "mailboxes");
+	return store_log_add(tx, &row, err);
+}
+
+/* A step of the pass; one event for the whole of it. */
+static void run_expiry(struct sweep *sweep)
+{
+	struct store *store = sweep->process->store;
+	struct store_expiry *e = &sweep->expiry;
+
+	sweep->expiry_rc = store_expire_step(store, e, SWEEP_BATCH, &sweep->err);
+	if (sweep->expiry_rc == 0 && e->removed > 0) {
+		log_info(NULL, "expiry_finished", F_UINT("items", e->removed),
+			F_UINT("mailboxes", e->mailboxes));
+		if (store_transact(store, log_expiry, e, &sweep->err) < 0)
+			sweep->rc = -1;
+	}
+	if (sweep->expiry_rc != 0)
+		sweep->rc = sweep->expiry_rc;
+}
 
 static void run_sweep(struct job *job, void *thread_state)
 {
@@ -147,6 +199,21 @@ static void run_sweep(struct job *job, void *thread_state)
 	if (sweep->rc == 0)
 		sweep->rc = store_import_sweep(
 			sweep->process->store, sweep->imported_before_at, SWEEP_BATCH, &sweep->err);
+	if (sweep->rc >= 0 && sweep->expires)
+		run_expiry(sweep);
+}
+
+/* The next pass begins in an hour; a step that failed is tried again with the next sweep. */
+static void note_expiry(struct process *p, const struct sweep *sweep)
+{
+	if (!sweep->expires)
+		return;
+	atomic_fetch_add(&p->expired, sweep->expiry.removed - p->expiry.removed);
+	p->expiry = sweep->expiry;
+	if (sweep->expiry_rc == 0) {
+		p->expiring = false;
+		p->expiry_due_ms = p->expiry_again ? 0 : clock_now_ms() + EXPIRY_EVERY_MS;
+	}
 }
 
 static void on_sweep_done(struct job *job, bool cancelled)
@@ -154,7 +221,9 @@ static void on_sweep_done(struct job *job, bool cancelled)
 	struct sweep *sweep = LIST_ENTRY(job, struct sweep, job);
 	struct process *p = sweep->process;
 
+	p->sweeping = false;
 	if (!cancelled) {
+		note_expiry(p, sweep);
 		if (sweep->rc < 0)
 			log_error(NULL, "sweep_finished",
 				F_STR("result", err_code_to_str(sweep->err.code)),
@@ -165,11 +234,33 @@ static void on_sweep_done(struct job *job, bool cancelled)
 	mem_free(sweep);
 }
 
+/* A pass begins when it is due; settings that changed count from its next step on. */
+static void begin_expiry(struct process *p)
+{
+	if (!p->expiring && clock_now_ms() < p->expiry_due_ms)
+		return;
+	if (!p->expiring) {
+		p->expiry = (struct store_expiry){.now_at = clock_now_at()};
+		p->expiry_again = false;
+	}
+	p->expiring = true;
+	p->expiry.junk_days = p->settings->mail_junk_days;
+	p->expiry.deleted_days = p->settings->mail_deleted_days;
+}
+
 static void on_sweep_timer(void *owner)
 {
 	struct process *p = owner;
-	struct sweep *sweep = x_new(struct sweep);
+	struct sweep *sweep;
 
+	/* The one that is on its way sets the timer again. */
+	if (p->sweeping)
+		return;
+	p->sweeping = true;
+	sweep = x_new(struct sweep);
+	begin_expiry(p);
+	sweep->expires = p->expiring;
+	sweep->expiry = p->expiry;
 	sweep->job = (struct job){.name = "sweep", .run = run_sweep, .done = on_sweep_done};
 	sweep->process = p;
 	sweep->before_at = clock_now_at() - (int64_t)p->settings->store_tombstone_days * DAY_S;
@@ -316,6 +407,7 @@ static size_t counters(void *owner, struct admin_counter *out, size_t max)
 	n = add_counter(out, n, max, "watches", watches_count(e->watches));
 	n = add_counter(out, n, max, "watches_remembered", watches_remembered_count(e->watches));
 	n = add_counter(out, n, max, "pings_known", e->pings_known);
+	n = add_counter(out, n, max, "items_expired", atomic_load(&p->expired));
 	n = add_counter(out, n, max, "lmtp_connections", lmtp_server_connections(p->lmtp));
 	submit_queue_read_counters(p->queue, &queue);
 	n = add_counter(out, n, max, "relay_sent", queue.sent);
@@ -342,6 +434,7 @@ static int open_store(struct process *p, struct err *err)
 		return -1;
 	/* Nothing commits before engine_init() is done. */
 	store_set_publisher(p->store, push_publish, &p->engine);
+	store_set_quota_warning(p->store, s->mail_quota_warn_percent);
 	return 0;
 }
 

@@ -38,7 +38,8 @@ enum lmtp_outcome lmtp_delivery_resolve(const struct lmtp_delivery *d, const cha
 	if (rc < 0)
 		return err->code == ERR_NOT_FOUND ? LMTP_NO_USER : LMTP_FAILED;
 	/* A disabled user cannot log in, but mail is kept for them. */
-	if (user->quota_bytes > 0 && user->used_bytes + size >= user->quota_bytes) {
+	if (user->quota_bytes > 0 && (user->used_bytes >= user->quota_bytes ||
+					     size > user->quota_bytes - user->used_bytes)) {
 		(void)err_set(err, ERR_QUOTA, "mailbox full");
 		return LMTP_FULL;
 	}

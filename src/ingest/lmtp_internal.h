@@ -82,6 +82,7 @@ struct lmtp_io {
 struct lmtp_limits {
 	uint64_t message_max_bytes;
 	uint32_t recipients_max, timeout_s;
+	bool reject_full; /* a full mailbox is a reason for good: 552, not 452 */
 };
 
 struct lmtp_recipient {

@@ -127,6 +127,7 @@ static void conn_limits(void *owner, struct lmtp_limits *ret)
 	ret->message_max_bytes = c->settings->lmtp_message_max_bytes;
 	ret->recipients_max = (uint32_t)c->settings->lmtp_recipients_max;
 	ret->timeout_s = (uint32_t)c->settings->lmtp_timeout_s;
+	ret->reject_full = strcmp(c->settings->lmtp_full_mailbox, "reject") == 0;
 }
 
 static struct lmtp_delivery delivery_of(const struct connection *c)

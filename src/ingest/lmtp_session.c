@@ -198,13 +198,14 @@ static void do_mail(struct session *s, const struct lmtp_command *c)
 	reply(s, "250 2.1.0 Sender taken");
 }
 
-static const char *outcome_to_reply(enum lmtp_outcome outcome, bool after_data)
+static const char *outcome_to_reply(
+	const struct session *s, enum lmtp_outcome outcome, bool after_data)
 {
 	switch (outcome) {
 	case LMTP_DELIVERED:
 		return after_data ? "250 2.0.0 Delivered" : "250 2.1.5 Recipient taken";
 	case LMTP_FULL:
-		return "452 4.2.2 Mailbox full";
+		return s->limits.reject_full ? "552 5.2.2 Mailbox full" : "452 4.2.2 Mailbox full";
 	case LMTP_NO_SPACE:
 		return "452 4.3.1 Insufficient storage";
 	case LMTP_NO_USER:
@@ -257,7 +258,7 @@ static void do_rcpt(struct session *s, const struct lmtp_command *c)
 		log_info(&s->lc, "recipient_refused", F_STR("to", c->argument),
 			F_STR("from", s->sender), F_STR("result", err_code_to_str(err.code)),
 			F_ERR(&err));
-	reply(s, outcome_to_reply(outcome, false));
+	reply(s, outcome_to_reply(s, outcome, false));
 }
 
 /* ---- the message ---- */
@@ -372,7 +373,7 @@ static void deliver(struct session *s, const struct spool *sp)
 	s->o->backend->deliver(s->o->backend->owner, &message, outcomes, &err);
 	for (size_t i = 0; i < s->recipient_count; i++) {
 		good += outcomes[i] == LMTP_DELIVERED;
-		reply(s, outcome_to_reply(outcomes[i], true));
+		reply(s, outcome_to_reply(s, outcomes[i], true));
 	}
 	if (good == s->recipient_count)
 		log_info(&s->lc, "message_finished", F_STR("result", "delivered"),
