@@ -69,16 +69,48 @@ static void take_field(struct arena *arena, struct header *h, const struct mime_
 	}
 }
 
-static void read_header(
-	struct arena *arena, const char *raw, size_t len, size_t header_bytes, struct header *h)
+/* Bytes of no declared charset which are not UTF-8 are most likely in that of the text. */
+static struct mime_slice in_charset(
+	struct arena *arena, struct mime_slice value, const char *charset)
+{
+	static const char replaced[] = "\xef\xbf\xbd";
+	struct buf out = BUF_INIT;
+
+	if (*charset == 0 || mime_charset_is_utf8("", value.p, value.len))
+		return value;
+	mime_charset_add(&out, charset, value.p, value.len);
+	if (!out.failed && out.len > 0 && memmem(out.data, out.len, replaced, 3) == NULL)
+		value = (struct mime_slice){
+			arena_x_strndup(arena, (const char *)out.data, out.len), out.len};
+	buf_deinit(&out);
+	return value;
+}
+
+static void read_header(struct arena *arena, const char *raw, size_t len, size_t header_bytes,
+	const char *charset, struct header *h)
 {
 	struct mime_header_reader r = {raw, raw + len};
 	struct mime_field f;
 
 	while (mime_header_next(&r, &f) == 1) {
-		if ((size_t)(r.p - raw) <= header_bytes)
-			take_field(arena, h, &f);
+		if ((size_t)(r.p - raw) > header_bytes)
+			continue;
+		if (f.value.len <= MIME_VALUE_MAX)
+			f.value = in_charset(arena, f.value, charset);
+		take_field(arena, h, &f);
 	}
+}
+
+/* What the first text of the message says that it is in, or "". */
+static const char *text_charset(const struct mime_tree *tree)
+{
+	for (size_t i = 0; i < tree->count; i++) {
+		const struct mime_node *n = &tree->nodes[i];
+
+		if (n->kind == MIME_NODE_LEAF && str_starts(n->type.type, "text/"))
+			return n->type.charset;
+	}
+	return "";
 }
 
 static uint8_t importance(struct arena *arena, const struct header *h)
@@ -189,7 +221,7 @@ int mime_summarize(struct arena *arena, const void *bytes, size_t len,
 	mime_scan(scratch, raw, len, &bounds, &tree);
 	if (tree.count == 0)
 		return err_set(err, ERR_INTERNAL, "no memory for the parts of a message");
-	read_header(scratch, raw, len, bounds.header_bytes, &h);
+	read_header(scratch, raw, len, bounds.header_bytes, text_charset(&tree), &h);
 	fill_addresses(scratch, &h, &s);
 	fill_ids(scratch, &h, &s);
 	s.importance = importance(scratch, &h);

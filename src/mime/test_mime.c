@@ -79,6 +79,16 @@ static void test_subject(void)
 		if (cases[i].want != NULL)
 			CHECK_STR(subject, cases[i].want);
 	}
+	/* Bytes that nobody declared: of the charset of the text, where they can be. */
+	CHECK_STR(summarize("Subject: \xf0\xd2\xc9\nContent-Type: text/plain; charset=koi8-r\n\nx")
+			  ->subject,
+		"\xd0\x9f\xd1\x80\xd0\xb8");
+	CHECK_STR(summarize("Subject: \xc3\xbc\nContent-Type: text/plain; charset=koi8-r\n\nx")
+			  ->subject,
+		"\xc3\xbc");
+	CHECK_STR(
+		summarize("Subject: \xfc\nContent-Type: text/plain; charset=gb2312\n\nx")->subject,
+		"\xc3\xbc");
 }
 
 static void test_addresses(void)
