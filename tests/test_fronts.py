@@ -167,3 +167,23 @@ class Auto(ServerCase):
             server.stop()
             server.start()
 
+
+
+class Heartbeats(Many):
+    settings = {**Many.settings, "push.short_window": "20", "push.short_threshold_s": "540"}
+
+    def test_short(self):
+        """Many short heartbeats: a warning in the log, the event log and the status, which says what to do."""
+        server = self.server
+        device = self.user().device("14.1").ready()
+        self.assertNotIn("warning", server.bellhop("status").stdout)
+        mark = server.log_mark()
+        for heartbeat in range(100, 120):
+            connection = device.ping_send(heartbeat=heartbeat)
+            eventually(lambda: server.stats()["parked"] == 1, what="parked")
+            connection.close()
+            eventually(lambda: server.stats()["parked"] == 0, what="gone")
+        server.wait_log("heartbeats_short", since=mark)
+        eventually(lambda: "idle TCP connections" in server.bellhop("status").stdout, what="the status says it")
+        eventually(lambda: "heartbeats short" in server.bellhop("log", "list").stdout, what="the event log has it")
+        self.assertEqual(server.stats()["waits_to_120"], 20)

@@ -1,5 +1,6 @@
 /* Verbs about the server itself. Threads and transactions: see admin.c. */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -63,10 +64,47 @@ int admin_stats(struct admin_call *call, struct err *err)
 	return 0;
 }
 
+static uint64_t value_of(const struct admin_counter *counters, size_t count, const char *name)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (str_eq(counters[i].name, name))
+			return counters[i].value;
+	}
+	return 0;
+}
+
+/* What should be looked at, and how it is put right. */
+static void add_warnings(
+	struct admin_call *call, const struct admin_counter *counters, size_t count)
+{
+	char text[320];
+
+	if (value_of(counters, count, "all_heartbeats_short") != 0) {
+		(void)snprintf(text, sizeof(text),
+			"phones wait only %" PRIu64
+			" s on average (all_heartbeat_average_s): something "
+			"on the way cuts idle connections and empties their batteries. Let "
+			"firewall, "
+			"NAT, load balancer and proxy keep idle TCP connections for an hour "
+			"(docs/PROXIES.md)",
+			value_of(counters, count, "all_heartbeat_average_s"));
+		admin_put(call->result, "warning_heartbeats", text);
+	}
+	if (value_of(counters, count, "refused_all") != 0)
+		admin_put(call->result, "warning_connections",
+			"phones were refused because server.max_connections are connected, or a "
+			"front "
+			"had no descriptors left; bellhop doctor says what this system allows");
+	if (value_of(counters, count, "refused_address") != 0)
+		admin_put(call->result, "warning_addresses",
+			"connections were refused by http.connections_per_address; when they were "
+			"phones behind one address, put it into http.address_exceptions");
+}
+
 int admin_status(struct admin_call *call, struct err *err)
 {
-	static const char *const shown[] = {
-		"parked", "connections", "fronts", "engine_pid", "workers_busy"};
+	static const char *const shown[] = {"parked", "connections", "fronts", "engine_pid",
+		"workers_busy", "all_heartbeat_average_s", "all_paths_limited", "refused"};
 	struct owner_id everybody = {0};
 	struct admin_counter *counters;
 	struct queue_counts queue;
@@ -99,6 +137,7 @@ int admin_status(struct admin_call *call, struct err *err)
 				admin_put_number(call->result, shown[k], counters[i].value);
 		}
 	}
+	add_warnings(call, counters, count);
 	return 0;
 }
 

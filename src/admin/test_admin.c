@@ -14,16 +14,22 @@ static struct admin *admin;
 static char folder[64];
 static int line[2];
 
+static uint64_t heartbeats_short;
+
 static size_t counters(void *owner, struct admin_counter *out, size_t max)
 {
 	(void)owner;
-	if (max < 2)
+	if (max < 4)
 		return 0;
 	(void)snprintf(out[0].name, sizeof(out[0].name), "parked");
 	out[0].value = 42;
 	(void)snprintf(out[1].name, sizeof(out[1].name), "front_1_wakes");
 	out[1].value = 7;
-	return 2;
+	(void)snprintf(out[2].name, sizeof(out[2].name), "all_heartbeats_short");
+	out[2].value = heartbeats_short;
+	(void)snprintf(out[3].name, sizeof(out[3].name), "all_heartbeat_average_s");
+	out[3].value = 312;
+	return 4;
 }
 
 static char config_path[128];
@@ -414,6 +420,10 @@ static void test_server(void)
 	set_up();
 	CHECK_HAS(ask("{\"verb\":\"status\"}"), "\"parked\":42");
 	CHECK(strstr(ask("{\"verb\":\"status\"}"), "front_1_wakes") == NULL);
+	CHECK(strstr(ask("{\"verb\":\"status\"}"), "warning") == NULL);
+	heartbeats_short = 1;
+	CHECK_HAS(ask("{\"verb\":\"status\"}"), "\"warning_heartbeats\":\"phones wait only 312 s");
+	heartbeats_short = 0;
 	CHECK_HAS(ask("{\"verb\":\"stats\"}"), "\"front_1_wakes\":7");
 	CHECK_STR(ask("{\"verb\":\"reload\"}"), "{\"warnings\":\"\"}");
 	CHECK_INT(line_byte(), 'R');

@@ -494,7 +494,8 @@ static int make_shared(struct supervisor *s, struct err *err)
 	uint64_t connections = s->options->settings->server_max_connections;
 	struct shared_sizes sizes = {.parts = 2 * s->options->listeners->fronts + 2,
 		.counts = (uint32_t)(2 * connections),
-		.rates = SHARED_RATES};
+		.rates = SHARED_RATES,
+		.paths = (uint32_t)s->options->settings->push_paths_max};
 
 	(void)getrlimit(RLIMIT_NOFILE, &limit);
 	sizes.part_slots = (uint32_t)MIN(connections + SLOTS_TO_SPARE, (uint64_t)limit.rlim_cur);

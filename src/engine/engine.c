@@ -543,6 +543,7 @@ static int start(struct process *p, struct err *err)
 		start_queue(p, err) < 0 || start_lmtp(p, err) < 0 || start_admin(p, err) < 0 ||
 		listen_for_fronts(p, err) < 0)
 		return -1;
+	p->engine.on_stats = alert_on_stats;
 	loop_timer_init(&p->sweep_timer, p->loop, "sweep", on_sweep_timer, p);
 	loop_timer_set(&p->sweep_timer, clock_now_ms() + SWEEP_EVERY_MS);
 	return 0;

@@ -7,6 +7,7 @@
 #include "auth/auth.h"
 #include "base/list.h"
 #include "base/map.h"
+#include "base/spread.h"
 #include "conf/settings.h"
 #include "eas/eas.h"
 #include "engine/lane.h"
@@ -107,6 +108,9 @@ struct engine {
 	struct lanes *lanes;
 	struct push *push;
 	struct stats *stats;
+	struct spread sent_away; /* phones that were told to come back later */
+	bool heartbeats_short;   /* as the fronts say */
+	void (*on_stats)(struct engine *e, const struct ipc_stats *frame); /* may be NULL */
 	uint8_t print_keys[2][16]; /* known.c */
 	struct buf print_scratch;
 	_Atomic uint64_t pings_known;
@@ -169,6 +173,10 @@ void known_init(struct engine *e);
 bool known_print(struct engine *e, const struct ipc_request *frame, struct watch_print *ret);
 /* True: it is, and parked. */
 bool known_park(struct engine *e, const struct watch_print *print, const struct ipc_handle *handle);
+
+/* ---- alert.c ---- */
+/* What the fronts tell goes into the event log when it changes. */
+void alert_on_stats(struct engine *e, const struct ipc_stats *frame);
 
 /* ---- the rest ---- */
 

@@ -20,11 +20,11 @@
 #include "base/str.h"
 #include "engine/engine_internal.h"
 
-#define EAS_PATH      "/Microsoft-Server-ActiveSync"
-#define UPLOADS_MAX   256
-#define WAITING_MAX   1000
-#define RETRY_AFTER_S "30"
-#define BULK_OUT_MAX  ((size_t)256 * 1024) /* waiting in the link; more only when it has drained */
+#define EAS_PATH     "/Microsoft-Server-ActiveSync"
+#define UPLOADS_MAX  256
+#define WAITING_MAX  1000
+#define BACK_PER_S   1000 /* phones that were sent away may come back at this rate */
+#define BULK_OUT_MAX ((size_t)256 * 1024) /* waiting in the link; more only when it has drained */
 
 static void run_command(struct job *job, void *thread_state);
 static void on_command_done(struct job *job, bool cancelled);
@@ -128,7 +128,11 @@ void errand_refuse(
 
 static void refuse_busy(struct errand **rp)
 {
-	errand_refuse(rp, 503, "Retry-After", RETRY_AFTER_S);
+	struct errand *r = *rp;
+
+	errand_refuse(rp, 503, "Retry-After",
+		arena_x_printf(r->arena, "%u",
+			spread_next_s(&r->engine->sent_away, BACK_PER_S, clock_now_ms())));
 }
 
 /* An engine that stops has not begun it. A front of version 2 keeps small requests for the next one

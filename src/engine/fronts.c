@@ -214,6 +214,8 @@ static void on_frame(struct link *link, const struct ipc_frame *frame)
 		return;
 	case IPC_STATS:
 		stats_on_frame(e->stats, link->front, &frame->stats);
+		if (e->on_stats != NULL)
+			e->on_stats(e, &frame->stats);
 		return;
 	case IPC_UNKNOWN: /* of a later version */
 		return;

@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "base/mem.h"
+#include "base/str.h"
 #include "engine/engine_internal.h"
 
 #define WAIT_S 1
@@ -71,14 +72,18 @@ size_t stats_read(struct stats *s, struct stats_counter *out, size_t max)
 	return count;
 }
 
-/* With the lock. */
+/* With the lock. What begins with all_ every front says of all: the newest is not known, the
+ * largest is good enough. */
 static void add(struct stats *s, const struct stats_counter *counter)
 {
 	for (size_t i = 0; i < s->sum_count; i++) {
-		if (strcmp(s->sums[i].name, counter->name) == 0) {
+		if (strcmp(s->sums[i].name, counter->name) != 0)
+			continue;
+		if (str_starts(counter->name, "all_"))
+			s->sums[i].value = MAX(s->sums[i].value, counter->value);
+		else
 			s->sums[i].value += counter->value;
-			return;
-		}
+		return;
 	}
 	if (s->sum_count < ARRAY_LEN(s->sums))
 		s->sums[s->sum_count++] = *counter;

@@ -80,7 +80,7 @@ static void test_refusals(void)
 		{EAS "?Len", NULL, 401, "WWW-Authenticate", "Basic realm=\"Bellhop\"", 0},
 		{EAS "?Len", "Basic bad", 401, "WWW-Authenticate", "Basic realm=\"Bellhop\"", 1},
 		{EAS "?Len", "Basic flood", 503, "Retry-After", "300", 1},
-		{EAS "?Len", "Basic trouble", 503, "Retry-After", "30", 1},
+		{EAS "?Len", "Basic trouble", 503, "Retry-After", NULL, 1},
 	};
 
 	world_open();
@@ -94,6 +94,9 @@ static void test_refusals(void)
 		CHECK_INT(f->response.status, t[i].status);
 		CHECK_INT(atomic_load(&world.auths), t[i].auths);
 		if (t[i].header != NULL)
+			CHECK(ipc_header_find(f->response.headers, f->response.header_count,
+				      t[i].header) != NULL);
+		if (t[i].value != NULL)
 			CHECK_STR(ipc_header_find(f->response.headers, f->response.header_count,
 					  t[i].header),
 				t[i].value);

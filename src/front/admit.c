@@ -30,7 +30,8 @@ static int share_with_nobody(struct front *f, struct err *err)
 	const struct shared_sizes sizes = {.parts = 1,
 		.part_slots = f->connections_max + ADMIT_REFUSALS_MAX,
 		.counts = 2 * f->connections_max,
-		.rates = RATES};
+		.rates = RATES,
+		.paths = (uint32_t)f->settings->push_paths_max};
 	int fd = -1, status;
 
 	if (shared_create(&sizes, &fd, err) < 0)
@@ -96,6 +97,7 @@ bool admit_address(struct front *f, uint32_t slot, const struct net_address *a)
 
 enum admit_result admit_connection(struct front *f, const struct net_address *a, uint32_t slot)
 {
+	shared_slot_forget(f->shared, f->part, slot);
 	if (slab_count(f->conns) - f->refusing + f->adopt.coming > f->connections_max)
 		return ADMIT_FULL;
 	if (!shared_connect(f->shared, f->part, f->settings->server_max_connections))
@@ -116,6 +118,7 @@ void admit_adopted(struct front *f, const struct conn *c, uint32_t old_slot)
 	uint8_t key[8];
 	size_t len = address_key(&c->address, key);
 
+	shared_slot_forget(f->shared, f->part, c->slot);
 	if (f->adopt.part >= 0 && shared_move(f->shared, f->adopt.part, old_slot, f->part, c->slot))
 		return;
 	(void)shared_connect(f->shared, f->part, 0);
@@ -164,6 +167,7 @@ const char *admit_request(struct front *f, struct conn *c, uint32_t *ret_wait_s)
 	*ret_wait_s = 0;
 	if (!device_keys(f, &c->request->http, &keys))
 		return NULL;
+	path_seen(f, c, keys.device);
 	if (!shared_rate_try(f->shared, keys.device, (uint32_t)s->http_requests_per_device,
 		    (uint32_t)s->http_requests_burst, clock_now_ms(), ret_wait_s)) {
 		front_count(f, refused_rate);

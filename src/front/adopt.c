@@ -67,7 +67,7 @@ static void take_watch(struct front *f, struct conn *c, const struct handover_co
 	c->watch = front_next_number(f);
 	c->renew_until_ms = d->renew_until_ms;
 	c->print = (struct print){d->print[0], d->print[1]};
-	c->heartbeat_s = d->heartbeat_s;
+	c->heartbeat_s = (uint16_t)MIN(d->heartbeat_s, UINT16_MAX);
 	c->expiry = (uint8_t)d->expiry;
 	c->stale = d->stale;
 	c->keep_alive = d->keep_alive;

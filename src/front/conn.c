@@ -241,6 +241,8 @@ struct conn *conn_adopt(struct front *f, int fd, const struct handover_conn *d)
 		log_warn(&f->lc, "connection_failed", F_ERR(&err));
 		return NULL;
 	}
+	c->wait_s = d->wait_s;
+	c->port = d->port;
 	admit_adopted(f, c, d->handle.slot);
 	c->state = d->parked ? CONN_PARKED : CONN_IDLE;
 	count_state(f, c->state, 1);
@@ -286,9 +288,11 @@ static bool admit(struct front *f, struct conn *c)
 	return false;
 }
 
-void conn_accepted(struct front *f, int fd, const struct net_address *address, bool tls)
+void conn_accepted(struct listener *l, int fd, const struct net_address *address)
 {
+	struct front *f = l->front;
 	enum conn_state first = CONN_HANDSHAKE;
+	bool tls = l->tls;
 	struct conn *c;
 
 	front_count(f, accepted);
@@ -301,6 +305,7 @@ void conn_accepted(struct front *f, int fd, const struct net_address *address, b
 		refuse(f, fd, address, "memory");
 		return;
 	}
+	c->port = l->port;
 	c->state = (uint8_t)first;
 	if (first == CONN_HANDSHAKE)
 		pace_begin(f);
@@ -320,9 +325,14 @@ bool conn_read(struct front *f, struct conn *c)
 			return true;
 		}
 		if (n <= 0) {
+			if (n == NET_EOF)
+				path_heard(f, c);
+			else
+				path_broken(f, c);
 			conn_linger(f, c);
 			return false;
 		}
+		path_heard(f, c);
 		c->input_seen = c->stream.more;
 		f->counters[COUNT_bytes_in] += (uint64_t)n;
 		if (c->state == CONN_PROXY ? !proxied_input(f, c, f->scratch, (size_t)n)
@@ -355,6 +365,7 @@ void conn_on_event(void *owner, uint32_t slot, uint32_t tag, unsigned events)
 	if (c == NULL || (c->generation & LOOP_TAG_MASK) != tag)
 		return;
 	if ((events & LOOP_ERROR) != 0) {
+		path_broken(f, c);
 		conn_close(f, c);
 		return;
 	}
@@ -482,6 +493,7 @@ void conn_on_deadline(void *owner, uint32_t slot)
 		return;
 	case CONN_IDLE:
 		front_count(f, timeouts);
+		path_unheard(f, c);
 		conn_linger(f, c);
 		return;
 	case CONN_HEAD:

@@ -23,10 +23,11 @@
 #include "front/front_internal.h"
 #include "net/fds.h"
 
-#define ACCEPT_ROUND     64
-#define ACCEPT_PAUSE_MS  100
-#define STATS_EVERY_MS   5000
-#define STOP_PATIENCE_MS 5000
+#define ACCEPT_ROUND      64
+#define ACCEPT_PAUSE_MS   100
+#define KEEPALIVE_AFTER_S 60 /* the longest heartbeat */
+#define STATS_EVERY_MS    5000
+#define STOP_PATIENCE_MS  5000
 
 uint32_t front_next_number(struct front *f)
 {
@@ -115,6 +116,11 @@ static void refresh_levels(struct front *f)
 	f->counters[COUNT_connections] = slab_count(f->conns);
 	f->counters[COUNT_buffered_bytes] = f->buffered;
 	f->counters[COUNT_handshakes] = f->handshakes;
+	f->counters[COUNT_all_connections] = shared_connections(f->shared);
+	f->counters[COUNT_all_uncounted] = shared_overflows(f->shared);
+	f->counters[COUNT_all_paths_limited] = shared_paths_limited(f->shared);
+	f->counters[COUNT_all_heartbeat_average_s] = path_heartbeat_average_s(f);
+	f->counters[COUNT_all_heartbeats_short] = shared_heartbeats_of(f->shared).are_short;
 }
 
 static const char *const counter_names[COUNT_MAX] = {
@@ -156,6 +162,7 @@ static void on_stats(void *owner)
 {
 	struct front *f = owner;
 
+	shared_tend(f->shared);
 	front_send_stats(f);
 	secure_check_lock(f);
 	loop_timer_set(&f->stats, clock_now_ms() + STATS_EVERY_MS);
@@ -179,7 +186,7 @@ static void on_listener(void *owner, unsigned events)
 			return;
 		fd = net_accept(l->fd, &address);
 		if (fd >= 0) {
-			conn_accepted(f, fd, &address, l->tls);
+			conn_accepted(l, fd, &address);
 			continue;
 		}
 		if (errno != EAGAIN && errno != EWOULDBLOCK) {
@@ -232,6 +239,17 @@ static void close_listeners(struct front *f)
 	f->listener_count = 0;
 }
 
+/* Never to a phone that waits more often than its heartbeat: a probe wakes its radio. */
+static int tune(const struct front *f, const struct listener *l, struct err *err)
+{
+	const struct settings *s = f->settings;
+	uint64_t idle_s = s->push_tcp_keepalive_s;
+
+	if (idle_s == 0)
+		idle_s = s->push_heartbeat_max_s + KEEPALIVE_AFTER_S;
+	return net_listen_patience(l->fd, (unsigned)idle_s, (unsigned)s->push_tcp_timeout_s, err);
+}
+
 /* ---- reload and stop ---- */
 
 static int reload(struct front *f, struct err *err)
@@ -253,6 +271,10 @@ static int reload(struct front *f, struct err *err)
 		return -1;
 	settings_unref(&f->settings);
 	f->settings = TAKE(next);
+	for (size_t i = 0; i < f->listener_count; i++) {
+		if (tune(f, &f->listeners[i], err) < 0)
+			return -1;
+	}
 	if (log_level_parse(f->settings->server_log_level) >= 0)
 		log_set_level((enum log_level)log_level_parse(f->settings->server_log_level));
 	return 0;
@@ -334,9 +356,10 @@ void front_taken_over(struct front *f)
 static int open_listeners(struct front *f, struct err *err)
 {
 	for (size_t i = 0; i < f->listener_count; i++) {
-		const struct listener *l = &f->listeners[i];
+		struct listener *l = &f->listeners[i];
 
-		if (net_listen_tune(l->fd, err) < 0)
+		l->port = net_local_port(l->fd);
+		if (net_listen_tune(l->fd, err) < 0 || tune(f, l, err) < 0)
 			return -1;
 		if (l->tls && secure_start(f, err) < 0)
 			return -1;
@@ -370,8 +393,8 @@ static void take_options(struct front *f, const struct front_options *o)
 	f->listener_count = o->listener_count;
 	f->listeners = x_calloc(o->listener_count, sizeof(*f->listeners));
 	for (size_t i = 0; i < o->listener_count; i++)
-		f->listeners[i] =
-			(struct listener){f, NULL, o->listeners[i].fd, o->listeners[i].tls};
+		f->listeners[i] = (struct listener){
+			.front = f, .fd = o->listeners[i].fd, .tls = o->listeners[i].tls};
 	(void)snprintf(f->process_name, sizeof(f->process_name), "front %u", o->number);
 	f->lc.process = f->process_name;
 }

@@ -19,6 +19,7 @@
 #include "net/record.h"
 #include "net/stream.h"
 #include "shared/shared.h"
+#include "shared/shared_path.h"
 
 /*
  * The front's own structs. Two objects per phone: struct conn lives as long as the connection and
@@ -64,8 +65,10 @@ struct conn {
 	struct net_address address;
 	struct wheel_link link;
 	uint32_t slot, generation;
-	uint32_t watch; /* number of the request that parked; 0: no watch */
-	uint32_t heartbeat_s;
+	uint32_t watch;        /* number of the request that parked; 0: no watch */
+	uint16_t heartbeat_s;  /* as the phone asked for */
+	uint16_t wait_s;       /* how long it waits, or has waited (path.c) */
+	uint16_t port;         /* of the listener */
 	uint16_t watch_engine; /* the engine (front.engine_epoch) that knows the watch */
 	uint8_t state;         /* enum conn_state; conn_enter() is the only writer */
 	uint8_t expiry;        /* enum ipc_expiry */
@@ -163,6 +166,7 @@ struct listener {
 	struct front *front;
 	struct loop_fd *watch;
 	int fd;
+	uint16_t port;
 	bool tls;
 };
 
@@ -238,7 +242,7 @@ void front_send_stats(struct front *f);
 bool front_short_of_memory(const struct front *f, size_t n);
 
 /* ---- conn.c ---- */
-void conn_accepted(struct front *f, int fd, const struct net_address *address, bool tls);
+void conn_accepted(struct listener *l, int fd, const struct net_address *address);
 void conn_on_event(void *owner, uint32_t slot, uint32_t tag, unsigned events);
 void conn_on_deadline(void *owner, uint32_t slot);
 void conn_look_again(struct front *f, struct conn *c);
@@ -360,6 +364,23 @@ void park_forget(struct front *f, struct conn *c);
 /* Something came from a phone that waits. */
 bool park_on_input(struct front *f, struct conn *c);
 bool park_on_expiry(struct front *f, struct conn *c);
+
+/* ---- path.c ---- */
+/* How long the connection, which is about to be parked, waits. */
+uint32_t path_wait_s(struct front *f, const struct conn *c);
+/* How long it has, of a parked one. */
+uint32_t path_waited_s(const struct conn *c);
+/* The phone is heard after a wait. */
+void path_heard(struct front *f, struct conn *c);
+/* The connection is found broken. */
+void path_broken(struct front *f, struct conn *c);
+/* Its device has begun another watch, on another connection. */
+void path_replaced(struct front *f, struct conn *c);
+/* Nothing came after the answer to a wait. */
+void path_unheard(struct front *f, struct conn *c);
+/* A request of a device came here. */
+void path_seen(struct front *f, const struct conn *c, uint64_t device);
+uint64_t path_heartbeat_average_s(const struct front *f);
 
 /* ---- proxied.c ---- */
 /* The state in which a plain connection from there begins: IDLE or PROXY. False: it is refused. */

@@ -61,6 +61,8 @@ void handover_add_conn(struct buf *out, const struct handover_conn *c)
 	buf_add(out, c->address, sizeof(c->address));
 	put_blob(out, c->cookie, c->cookie_len);
 	put_blob(out, c->tls, c->tls_len);
+	buf_add_u16(out, c->wait_s);
+	buf_add_u16(out, c->port);
 	if (out->failed)
 		return;
 	len = out->len - start - CONN_LENGTH_BYTES;
@@ -155,6 +157,10 @@ bool handover_next_conn(struct handover_message *m, struct handover_conn *ret)
 	get_bytes(&r, c.address, sizeof(c.address));
 	get_blob(&r, c.cookie, sizeof(c.cookie), &c.cookie_len);
 	get_blob(&r, c.tls, sizeof(c.tls), &c.tls_len);
+	if (rd_left(&r) > 0) {
+		c.wait_s = rd_u16(&r);
+		c.port = rd_u16(&r);
+	}
 	if (r.failed || !is_sound(&c))
 		return false;
 	*ret = c;

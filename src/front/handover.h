@@ -54,6 +54,7 @@ struct handover_conn {
 	int64_t deadline_ms, renew_until_ms; /* CLOCK_MONOTONIC, the same in both processes */
 	uint64_t print[2];                   /* of the request that parked */
 	uint8_t address[16];
+	uint16_t wait_s, port; /* how long it waits, or waited; of the listener. 0: not known */
 	uint8_t cookie_len, tls_len; /* tls_len 0: plain */
 	uint8_t cookie[IPC_COOKIE_MAX];
 	uint8_t tls[HANDOVER_TLS_MAX];

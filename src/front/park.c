@@ -12,6 +12,7 @@
  * engine: STALE marks, WAKE ends the watch.
  */
 #include "base/clock.h"
+#include "base/mem.h"
 #include "front/front_internal.h"
 
 void park_forget(struct front *f, struct conn *c)
@@ -31,6 +32,8 @@ bool park_on_input(struct front *f, struct conn *c)
 		c->input_seen = false;
 		return true;
 	}
+	if (n == NET_FAILED)
+		path_broken(f, c);
 	/* It talks, or it is gone; a TLS peer is told goodbye, or what it did wrong. */
 	if (n > 0)
 		conn_close(f, c);
@@ -45,7 +48,8 @@ static bool enter_parked(struct front *f, struct conn *c)
 	c->request->answered = true;
 	request_free(f, c);
 	conn_enter(f, c, CONN_PARKED);
-	conn_set_deadline(f, c, (int64_t)c->heartbeat_s * 1000);
+	c->wait_s = (uint16_t)path_wait_s(f, c);
+	conn_set_deadline(f, c, (int64_t)c->wait_s * 1000);
 	/* What came while the request was with the engine ends the wait. */
 	return c->input_seen || c->half_closed ? park_on_input(f, c) : true;
 }
@@ -81,7 +85,7 @@ void park_on_park(struct front *f, const struct ipc_park *park)
 		front_count(f, parks);
 		take_terms(f, c, park);
 		c->watch = park->handle.request;
-		c->heartbeat_s = park->heartbeat_s > 0 ? park->heartbeat_s : 1;
+		c->heartbeat_s = (uint16_t)MIN(MAX(park->heartbeat_s, 1), UINT16_MAX);
 		c->print = c->request->print;
 		c->keep_alive = c->request->keep_alive;
 		c->stale = false;
@@ -100,7 +104,10 @@ void park_on_wake(struct front *f, const struct ipc_response *wake)
 	if (c == NULL || c->watch != wake->handle.request)
 		return;
 	front_count(f, wakes);
+	if (wake->close) /* it waits elsewhere now */
+		path_replaced(f, c);
 	if (c->state == CONN_PARKED) {
+		c->wait_s = c->wait_s > 0 ? (uint16_t)path_waited_s(c) : 0;
 		(void)answer_engine(f, c, wake);
 		return;
 	}

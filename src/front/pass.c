@@ -111,6 +111,8 @@ static void describe(const struct front *f, const struct conn *c, struct handove
 		.keep_alive = c->keep_alive,
 		.expiry = (enum ipc_expiry)c->expiry,
 		.heartbeat_s = c->heartbeat_s,
+		.wait_s = c->wait_s,
+		.port = c->port,
 		.deadline_ms = c->deadline_ms,
 		.renew_until_ms = c->watch != 0 ? c->renew_until_ms : 0,
 		.print = {c->print.a, c->print.b},

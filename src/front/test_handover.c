@@ -12,6 +12,8 @@ static const struct handover_conn example = {
 	.keep_alive = true,
 	.expiry = IPC_EXPIRY_SYNC,
 	.heartbeat_s = 900,
+	.wait_s = 900,
+	.port = 443,
 	.deadline_ms = 0x123456789abcdef,
 	.renew_until_ms = -1,
 	.print = {1, 0xfedcba9876543210u},
@@ -116,6 +118,14 @@ static void test_versions(void)
 	REQUIRE_OK(handover_decode(bytes.data, bytes.len, &m, &err), &err);
 	REQUIRE(handover_next_conn(&m, &got));
 	check_example(&got);
+	CHECK_INT(got.wait_s, 0);
+	/* Since then it says how long the connection waits, and where it came in. */
+	buf_add(&bytes, "\x84\x03\xbb\x01", 4);
+	bytes.data[5] = (uint8_t)(bytes.data[5] + 4);
+	REQUIRE_OK(handover_decode(bytes.data, bytes.len, &m, &err), &err);
+	REQUIRE(handover_next_conn(&m, &got));
+	CHECK_INT(got.wait_s, 900);
+	CHECK_INT(got.port, 443);
 	handover_begin_conns(&ours, 1);
 	handover_add_conn(&ours, &example);
 	CHECK_MEM(ours.data, ours.len, bytes.data, bytes.len);

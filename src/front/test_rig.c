@@ -16,6 +16,7 @@
 #include "net/listen.h"
 #include "shared/shared.h"
 
+#define JITTER_DEFAULT  5
 #define PATIENCE_ROUNDS 5000
 #define START_WALL_MS   1600000000000
 
@@ -122,6 +123,14 @@ static void make_front(struct rig *r, uint32_t life, int takeover_fd)
 
 	REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
 	REQUIRE_OK(settings_parse_file(r->conf_path, &settings, NULL, &err), &err);
+	/* A scenario says to the second when a wait ends, unless it is about this. */
+	if (settings->push_jitter_percent == JITTER_DEFAULT) {
+		const struct settings *parsed = settings;
+
+		REQUIRE_OK(
+			settings_with(parsed, "push.jitter_percent", "0", &settings, &err), &err);
+		settings_unref(&parsed);
+	}
 	o.settings = settings;
 	o.control_fd = pair[0];
 	r->supervisor = pair[1];

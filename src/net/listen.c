@@ -2,10 +2,10 @@
  * Listeners. What a phone's socket needs is set on the listener and inherited: a million setsockopt
  * calls less.
  *
- * The times: probes begin after ten minutes of silence and come every 75 s. A phone on a mobile
- * network pays for each with battery, and a waiting phone costs us little; data that is not
- * acknowledged for ten minutes ends a connection, because a phone may be in a tunnel for some of
- * them.
+ * The times: a phone on a mobile network pays for each probe with battery, and a waiting phone
+ * costs us little, so they begin when no phone waits for so long any more, and come every 75 s.
+ * Data that is not acknowledged ends a connection after some minutes, because a phone may be in a
+ * tunnel for them.
  */
 #include "net/listen.h"
 
@@ -25,7 +25,7 @@
 #include "base/str.h"
 
 #define BACKLOG           4096
-#define KEEPALIVE_IDLE_S  600
+#define KEEPALIVE_IDLE_S  3600
 #define KEEPALIVE_PROBE_S 75
 #define KEEPALIVE_PROBES  8
 #define USER_TIMEOUT_MS   600000
@@ -187,6 +187,21 @@ int net_listen_tune(int fd, struct err *err)
 		set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_PROBE_S) < 0 ||
 		set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES) < 0 ||
 		set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, USER_TIMEOUT_MS) < 0)
+		return err_set_errno(err, errno, "preparing listener %d", fd);
+	return 0;
+}
+
+int net_listen_patience(int fd, unsigned keepalive_idle_s, unsigned timeout_s, struct err *err)
+{
+	union any_address a;
+	socklen_t len = sizeof(a);
+
+	if (getsockname(fd, &a.any, &len) < 0)
+		return err_set_errno(err, errno, "listener %d", fd);
+	if (a.any.sa_family != AF_INET && a.any.sa_family != AF_INET6)
+		return 0;
+	if (set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, (int)keepalive_idle_s) < 0 ||
+		set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, (int)timeout_s * 1000) < 0)
 		return err_set_errno(err, errno, "preparing listener %d", fd);
 	return 0;
 }

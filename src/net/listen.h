@@ -36,6 +36,11 @@ NODISCARD int net_listen_unix(const char *path, unsigned mode, int *ret_fd, stru
  */
 NODISCARD int net_listen_tune(int fd, struct err *err);
 
+/* When a silent connection of the listener is probed first, and when one ends whose data nobody
+ * acknowledges. Does nothing to Unix sockets. */
+NODISCARD int net_listen_patience(
+	int fd, unsigned keepalive_idle_s, unsigned timeout_s, struct err *err);
+
 /* A new connection, non-blocking and CLOEXEC. -1 with errno: EAGAIN when there is none; errors of
  * single connections are skipped. */
 int net_accept(int listen_fd, struct net_address *ret_address);

@@ -24,7 +24,7 @@
 #include "shared/shared_internal.h"
 
 #define MAGIC      0x62656c6c73686172u
-#define LAYOUT     1
+#define LAYOUT     2
 #define PAGE_BYTES ((uint64_t)4096)
 #define COUNTS_MAX (1u << 26)
 
@@ -55,18 +55,25 @@ static void lay_out(struct shared_page *p)
 		&at, (uint64_t)p->sizes.parts * p->sizes.part_slots * sizeof(struct shared_slot));
 	p->counts_at = place_table(&at, (uint64_t)p->sizes.counts * sizeof(uint64_t));
 	p->rates_at = place_table(&at, (uint64_t)p->sizes.rates * sizeof(uint64_t));
+	p->devices_at = place_table(&at, (uint64_t)p->sizes.rates * sizeof(uint64_t));
+	p->paths_at = place_table(&at, (uint64_t)p->sizes.paths * sizeof(struct shared_path));
 	p->bytes = at;
 }
 
 int shared_create(const struct shared_sizes *sizes, int *ret_fd, struct err *err)
 {
-	struct shared_page page = {.magic = MAGIC, .layout = LAYOUT, .sizes = *sizes};
+	static const struct shared_page empty;
+	struct shared_page page = empty;
 	int fd = memfd_create("shared", MFD_CLOEXEC);
 
 	if (fd < 0)
 		return err_set_errno(err, errno, "memfd_create");
+	page.magic = MAGIC;
+	page.layout = LAYOUT;
+	page.sizes = *sizes;
 	page.sizes.counts = power_of_two(sizes->counts);
 	page.sizes.rates = power_of_two(sizes->rates);
+	page.sizes.paths = power_of_two(sizes->paths);
 	random_bytes(page.key, sizeof(page.key));
 	lay_out(&page);
 	if (ftruncate(fd, (off_t)page.bytes) < 0 ||
@@ -86,11 +93,12 @@ static bool fits(const struct shared_page *p, uint64_t bytes)
 	struct shared_page expected = *p;
 
 	if (p->magic != MAGIC || p->layout != LAYOUT || p->sizes.counts > COUNTS_MAX ||
-		p->sizes.rates > COUNTS_MAX)
+		p->sizes.rates > COUNTS_MAX || p->sizes.paths > COUNTS_MAX)
 		return false;
 	lay_out(&expected);
 	return expected.bytes == p->bytes && expected.slots_at == p->slots_at &&
 	       expected.counts_at == p->counts_at && expected.rates_at == p->rates_at &&
+	       expected.devices_at == p->devices_at && expected.paths_at == p->paths_at &&
 	       p->bytes <= bytes;
 }
 
@@ -116,6 +124,8 @@ int shared_open(int fd, struct shared **ret, struct err *err)
 	s->slots = (struct shared_slot *)(void *)(map + page.slots_at);
 	s->counts = (atomic_uint_least64_t *)(void *)(map + page.counts_at);
 	s->rates = (atomic_uint_least64_t *)(void *)(map + page.rates_at);
+	s->devices = (atomic_uint_least64_t *)(void *)(map + page.devices_at);
+	s->paths = (struct shared_path *)(void *)(map + page.paths_at);
 	*ret = s;
 	return 0;
 }

@@ -28,6 +28,7 @@ struct shared_sizes {
 	uint32_t part_slots; /* connections of each */
 	uint32_t counts;     /* addresses and users counted at once; rounded up */
 	uint32_t rates;      /* devices measured at once; rounded up */
+	uint32_t paths;      /* networks and listeners of which something is known; rounded up */
 };
 
 /* ---- making and mapping ---- */

@@ -190,6 +190,7 @@ bool shared_move(struct shared *s, int from, uint32_t from_slot, int to, uint32_
 		atomic_store(&target->place[kind], atomic_load(&source->place[kind]));
 		atomic_store(&source->place[kind], 0);
 	}
+	atomic_store(&target->device, atomic_load(&source->device));
 	(void)atomic_fetch_add(&s->parts[to].connections, 1);
 	(void)atomic_fetch_sub(&s->parts[from].connections, 1);
 	return true;

@@ -5,6 +5,7 @@
 
 #include "base/spread.h"
 #include "shared/shared.h"
+#include "shared/shared_path.h"
 
 /* The memory itself: this header, then the tables, each beginning on a page. */
 
@@ -14,6 +15,8 @@
 /* What a part counts for one connection: the place of the word in the table of counts, from 1. */
 struct shared_slot {
 	atomic_uint place[SHARED_KINDS];
+	atomic_uint path;   /* from 1; 0: none */
+	atomic_uint device; /* a piece of its hash */
 };
 
 /* The word at this place is being changed: whether it was, is not known to others. */
@@ -25,16 +28,30 @@ struct shared_part {
 	atomic_uint used; /* slots that were ever used */
 } __attribute__((aligned(64)));
 
+/* Silences are counted by length: the ranges are in shared_path.c. */
+#define SHARED_SILENCES 24
+
+struct shared_path {
+	atomic_uint_least64_t key;              /* 0: nobody's */
+	atomic_uint used_at, halved_at, cut_at; /* seconds, monotonic */
+	atomic_uint limit_s;                    /* 0: none */
+	atomic_ushort lived[SHARED_SILENCES], cut[SHARED_SILENCES], shortest_s[SHARED_SILENCES];
+} __attribute__((aligned(64)));
+
 struct shared_page {
 	uint64_t magic;
 	uint32_t layout;
 	struct shared_sizes sizes; /* the counts and rates are powers of two */
 	uint8_t key[16];
 	/* Offsets of the tables. */
-	uint64_t parts_at, slots_at, counts_at, rates_at, bytes;
+	uint64_t parts_at, slots_at, counts_at, rates_at, devices_at, paths_at, bytes;
 	__attribute__((aligned(64))) atomic_uint_least64_t connections;
 	atomic_uint_least64_t overflows;
 	struct spread sent_away;
+	atomic_uint paths_limited;
+	atomic_uint heartbeat_window, heartbeats_short;
+	atomic_uint_least64_t heartbeat_next, heartbeat_sum;
+	atomic_ushort heartbeats[SHARED_WINDOW_MAX];
 	atomic_uint doubts[SHARED_DOUBTS]; /* places of words to be counted anew, from 1; 0: none */
 };
 
@@ -42,7 +59,8 @@ struct shared {
 	struct shared_page *page;
 	struct shared_part *parts;
 	struct shared_slot *slots;
-	atomic_uint_least64_t *counts, *rates;
+	atomic_uint_least64_t *counts, *rates, *devices;
+	struct shared_path *paths;
 };
 
 static inline struct shared_slot *shared_slot_of(const struct shared *s, int part, uint32_t slot)

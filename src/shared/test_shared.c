@@ -11,7 +11,7 @@
 #include "base/test.h"
 #include "shared/shared_internal.h"
 
-static const struct shared_sizes sizes = {64, 2000, 4096, 256};
+static const struct shared_sizes sizes = {64, 2000, 4096, 256, 16};
 
 static int make(const struct shared_sizes *of, struct shared **ret)
 {
@@ -114,7 +114,7 @@ static void test_connections(void)
 
 static void test_parts_end(void)
 {
-	const struct shared_sizes two = {2, 16, 64, 16};
+	const struct shared_sizes two = {2, 16, 64, 16, 16};
 	struct shared *s = NULL;
 	int fd = make(&two, &s);
 
@@ -130,7 +130,7 @@ static void test_parts_end(void)
 /* A full table lets everybody in, and says so. */
 static void test_full(void)
 {
-	const struct shared_sizes small = {1, 1000, 16, 16};
+	const struct shared_sizes small = {1, 1000, 16, 16, 16};
 	struct shared *s = NULL;
 	int fd = make(&small, &s), part = shared_part_take(s, 1);
 	uint32_t counted = 0;
@@ -154,7 +154,7 @@ static void test_full(void)
 
 static void test_other_layout(void)
 {
-	const struct shared_sizes small = {1, 10, 16, 16};
+	const struct shared_sizes small = {1, 10, 16, 16, 16};
 	struct shared *s = NULL, *again = NULL;
 	struct err err = ERR_INIT;
 	int fd = make(&small, &s);
@@ -289,7 +289,7 @@ static void test_pending(void)
 
 static void test_rate(void)
 {
-	const struct shared_sizes small = {1, 1, 16, 16};
+	const struct shared_sizes small = {1, 1, 16, 16, 16};
 	struct shared *s = NULL;
 	int fd = make(&small, &s);
 	int64_t now_ms = ((int64_t)1 << 32) / 16 - 1000; /* the times wrap meanwhile */
@@ -319,7 +319,7 @@ static void test_rate(void)
 /* Many keys share a small table; what has run empty makes room. */
 static void test_rate_room(void)
 {
-	const struct shared_sizes small = {1, 1, 16, 16};
+	const struct shared_sizes small = {1, 1, 16, 16, 16};
 	struct shared *s = NULL;
 	int fd = make(&small, &s);
 	uint32_t wait_s = 0;

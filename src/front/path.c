@@ -1,0 +1,223 @@
+/*
+ * How long a phone may wait in silence: its heartbeat, less when something on the way would cut the
+ * connection before, and a little less for each, so that a thousand which came together do not come
+ * together again.
+ *
+ * What is known of paths lies in the shared memory, per network prefix and listener, and per
+ * listener alone: that is where a proxy or firewall in front of this server shows. Evidence of a
+ * cut is a reset or time-out in mid-wait, a device which asks again from the same network while its
+ * old request still waits, or an answer at the wait's end that nobody acknowledged. A phone that
+ * closes its connection is none: it means to.
+ *
+ * conn.wait_s is how long the wait is to be, while it lasts; then how long it was, until the phone
+ * is heard again; else 0. Limits: those of the settings push_path_*.
+ */
+#include <linux/sockios.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "front/front_internal.h"
+
+#define MARGIN_MIN_S     5   /* before the expected cut; more of long silences: */
+#define MARGIN_PART      32  /* the silence divided by this */
+#define JITTER_MIN_S     300 /* shorter waits are not shortened: little would be spread */
+#define LISTENER_OUTVOTE 4
+#define HOUR_S           3600u
+
+static struct shared_path_terms terms_of_net(const struct front *f)
+{
+	const struct settings *s = f->settings;
+
+	return (struct shared_path_terms){.evidence = (uint32_t)s->push_path_evidence,
+		.outvote = 1,
+		.min_s = (uint32_t)s->push_path_min_s,
+		.memory_s = (uint32_t)s->push_path_memory_h * HOUR_S};
+}
+
+/* What shortens the waits of everybody has to be true of nearly everybody. */
+static struct shared_path_terms terms_of_listener(const struct front *f)
+{
+	struct shared_path_terms terms = terms_of_net(f);
+
+	terms.evidence *= LISTENER_OUTVOTE;
+	terms.outvote = LISTENER_OUTVOTE;
+	return terms;
+}
+
+/* ---- names ---- */
+
+/* The first bits of the address, and where it came to. */
+static uint64_t net_of(const struct front *f, const struct conn *c)
+{
+	bool v4 = net_address_is_ipv4(&c->address);
+	unsigned bits = v4 ? 96 + (unsigned)f->settings->push_path_prefix_v4
+			   : (unsigned)f->settings->push_path_prefix_v6;
+	uint8_t key[18] = {0};
+
+	memcpy(key, c->address.bytes, (bits + 7) / 8);
+	if (bits % 8 != 0)
+		key[bits / 8] &= (uint8_t)(0xff << (8 - bits % 8));
+	memcpy(key + 16, &c->port, sizeof(c->port));
+	return shared_hash(f->shared, key, sizeof(key));
+}
+
+static uint32_t listener_path(struct front *f, uint16_t port, int64_t now_ms)
+{
+	uint8_t key[3] = {'L', (uint8_t)port, (uint8_t)(port >> 8)};
+
+	return shared_path_find(f->shared, shared_hash(f->shared, key, sizeof(key)), now_ms);
+}
+
+static uint32_t net_path(struct front *f, const struct conn *c, int64_t now_ms)
+{
+	uint32_t path = shared_slot_path(f->shared, f->part, c->slot);
+
+	if (path == SHARED_NO_PATH) {
+		path = shared_path_find(f->shared, net_of(f, c), now_ms);
+		shared_slot_set_path(f->shared, f->part, c->slot, path);
+	}
+	return path;
+}
+
+/* ---- waits ---- */
+
+static uint32_t path_limit(struct front *f, const struct conn *c, int64_t now_ms)
+{
+	struct shared_path_terms terms = terms_of_net(f);
+	uint32_t limit_s = shared_path_limit(f->shared, net_path(f, c, now_ms), &terms, now_ms);
+
+	if (limit_s != 0)
+		return limit_s;
+	terms = terms_of_listener(f);
+	return shared_path_limit(f->shared, listener_path(f, c->port, now_ms), &terms, now_ms);
+}
+
+static void count_heartbeat(struct front *f, uint32_t heartbeat_s)
+{
+	static const struct {
+		uint32_t up_to_s;
+		enum front_counter_id counter;
+	} ranges[] = {{120, COUNT_waits_to_120}, {300, COUNT_waits_to_300},
+		{540, COUNT_waits_to_540}, {900, COUNT_waits_to_900}, {1800, COUNT_waits_to_1800},
+		{2700, COUNT_waits_to_2700}, {UINT32_MAX, COUNT_waits_longer}};
+	const struct settings *s = f->settings;
+	size_t i = 0;
+
+	while (heartbeat_s > ranges[i].up_to_s)
+		i++;
+	f->counters[ranges[i].counter]++;
+	switch (shared_heartbeat_note(f->shared, heartbeat_s, (uint32_t)s->push_short_window,
+		(uint32_t)s->push_short_threshold_s)) {
+	case SHARED_HEARTBEAT_SAME:
+		return;
+	case SHARED_HEARTBEAT_SHORT:
+		log_warn(&f->lc, "heartbeats_short",
+			F_UINT("average_s", path_heartbeat_average_s(f)),
+			F_UINT("threshold_s", s->push_short_threshold_s),
+			F_STR("advice",
+				"phones ask for short waits because something on the way cuts "
+				"idle connections: let firewall, NAT and proxy keep them for an "
+				"hour"));
+		return;
+	case SHARED_HEARTBEAT_WELL:
+		log_info(&f->lc, "heartbeats_well",
+			F_UINT("average_s", path_heartbeat_average_s(f)));
+		return;
+	}
+}
+
+uint64_t path_heartbeat_average_s(const struct front *f)
+{
+	struct shared_heartbeats h = shared_heartbeats_of(f->shared);
+
+	return h.count > 0 ? h.sum_s / h.count : 0;
+}
+
+uint32_t path_wait_s(struct front *f, const struct conn *c)
+{
+	const struct settings *s = f->settings;
+	uint32_t wait_s = c->heartbeat_s, limit_s = 0;
+	int64_t now_ms = clock_now_ms();
+
+	count_heartbeat(f, wait_s);
+	if (s->push_path_learning)
+		limit_s = path_limit(f, c, now_ms);
+	if (limit_s != 0)
+		limit_s -= MIN(limit_s - 1, MAX(MARGIN_MIN_S, limit_s / MARGIN_PART));
+	if (limit_s != 0 && limit_s < wait_s) {
+		wait_s = limit_s;
+		front_count(f, waits_shortened);
+	}
+	/* The hash of the request: another one for each device, the same for each of its waits, so
+	 * that those who began together drift apart more and more. */
+	if (wait_s >= JITTER_MIN_S)
+		wait_s -= (uint32_t)(c->print.a % (wait_s * s->push_jitter_percent / 100 + 1));
+	return MAX(wait_s, 1);
+}
+
+uint32_t path_waited_s(const struct conn *c)
+{
+	int64_t left_ms = c->deadline_ms - clock_now_ms();
+
+	return left_ms <= 0 ? c->wait_s : c->wait_s - (uint32_t)MIN(left_ms / 1000, c->wait_s);
+}
+
+/* ---- evidence ---- */
+
+static void note(
+	struct front *f, const struct conn *c, enum shared_silence what, uint32_t silence_s)
+{
+	struct shared_path_terms net = terms_of_net(f), listener = terms_of_listener(f);
+	int64_t now_ms = clock_now_ms();
+
+	if (!f->settings->push_path_learning || silence_s < net.min_s)
+		return;
+	shared_path_note(f->shared, net_path(f, c, now_ms), what, silence_s, &net, now_ms);
+	shared_path_note(
+		f->shared, listener_path(f, c->port, now_ms), what, silence_s, &listener, now_ms);
+	if (what != SHARED_LIVED)
+		front_count(f, path_cuts);
+}
+
+void path_heard(struct front *f, struct conn *c)
+{
+	if (c->wait_s == 0)
+		return;
+	note(f, c, SHARED_LIVED, c->wait_s);
+	c->wait_s = 0;
+}
+
+void path_broken(struct front *f, struct conn *c)
+{
+	if (c->wait_s == 0)
+		return;
+	if (c->state == CONN_PARKED)
+		note(f, c, SHARED_CUT, path_waited_s(c));
+	else
+		note(f, c, SHARED_FOUND, c->wait_s);
+	c->wait_s = 0;
+}
+
+void path_replaced(struct front *f, struct conn *c)
+{
+	if (c->wait_s > 0 && shared_device_is_in(f->shared, f->part, c->slot, net_of(f, c)))
+		path_broken(f, c);
+}
+
+void path_unheard(struct front *f, struct conn *c)
+{
+	int unacknowledged = 0;
+
+	if (c->wait_s == 0)
+		return;
+	if (ioctl(c->stream.fd, SIOCOUTQ, &unacknowledged) == 0 && unacknowledged > 0)
+		path_broken(f, c);
+	c->wait_s = 0;
+}
+
+void path_seen(struct front *f, const struct conn *c, uint64_t device)
+{
+	shared_device_seen(f->shared, f->part, c->slot, device, net_of(f, c));
+}
