@@ -175,6 +175,36 @@ class Sending(QuotaCase):
         self.assertEqual((answer.code, answer.document), (200, None), answer)
         self.assertGreater(self.used(other), 0)
 
+    @every_form
+    def test_recipient_is_full(self, version, form):
+        """The others get it, the sender a report; the phone is not told that the mailbox of its own is full."""
+        phone = self.phone(version, form)
+        owner, full, other = self.owner, self.user(), self.user()
+        self.quota(full, 100)
+        phone.prime()
+        message = mail.message("to both", sender=owner.address, to=f"{full.address}, {other.address}")
+        answer = self.send(phone, message)
+        self.assertEqual((answer.code, answer.document), (200, None), answer)
+        self.assertEqual((self.used(full), self.used(other) > 0), (0, True))
+        connection = phone.ping_send()
+        self.assert_ping(phone.receive(connection), "2", [phone.inbox])
+        connection.close()
+        answer = phone.sync(options=phone.options(body=[("1",)]))
+        self.assertEqual(answer.subjects(), ["Undelivered mail returned to sender"])
+        (data,) = answer.added.values()
+        text = data.get("AirSyncBase:Body/Data") or data.get("Email:Body")
+        self.assertIn(full.address, text)
+        self.assertIn("5.2.2 Mailbox full", text)
+        self.assertNotIn(other.address, text)
+        self.assertNotIn(full.address, self.server.bellhop("queue", "list").stdout)
+
+    @forms("14.1")
+    def test_to_oneself_is_full(self, version, form):
+        phone = self.phone(version, form)
+        self.quota(self.owner, 100)
+        message = mail.message("to me", sender=self.owner.address, to=self.owner.address)
+        self.assert_full(self.send(phone, message, save=False), phone)
+
     @forms("2.5", "12.1", "14.1", ("16.1", "base64"))
     def test_forward(self, version, form):
         """The forwarded one is in the copy: too large for what is left."""

@@ -80,20 +80,24 @@ static int add_body(
 	return store_run(st, err);
 }
 
+/* answer: why it has failed; NULL: it waits. */
 static int add_recipient(struct store_tx *tx, uint64_t id, uint64_t position, const char *address,
-	int64_t now_at, struct err *err)
+	const char *answer, int64_t now_at, struct err *err)
 {
 	CLEANUP(db_done) struct db_stmt *st = NULL;
 
 	if (store_prepare_tx(tx,
 		    "INSERT INTO queue_recipients (mail, position, address, state, attempts,"
-		    " next_at, last_at, answer) VALUES ($1, $2, $3, 0, 0, $4, 0, '')",
+		    " next_at, last_at, answer) VALUES ($1, $2, $3, $5, 0, $4, $6, $7)",
 		    &st, err) < 0)
 		return -1;
 	db_bind_u64(st, 1, id);
 	db_bind_u64(st, 2, position);
 	db_bind_text(st, 3, address);
 	db_bind_i64(st, 4, now_at);
+	db_bind_u64(st, 5, answer != NULL ? QUEUE_FAILED : QUEUE_WAITING);
+	db_bind_i64(st, 6, answer != NULL ? now_at : 0);
+	db_bind_text(st, 7, store_text(answer));
 	return store_run(st, err);
 }
 
@@ -118,7 +122,12 @@ int store_queue_add(
 	if (store_run(st, err) < 0)
 		return -1;
 	for (size_t i = 0; i < mail->recipient_count; i++) {
-		if (add_recipient(tx, id, i + 1, mail->recipients[i], mail->now_at, err) < 0)
+		if (add_recipient(tx, id, i + 1, mail->recipients[i], NULL, mail->now_at, err) < 0)
+			return -1;
+	}
+	for (size_t i = 0; i < mail->failed_count; i++) {
+		if (add_recipient(tx, id, mail->recipient_count + i + 1, mail->failed[i],
+			    mail->failed_answer, mail->now_at, err) < 0)
 			return -1;
 	}
 	ret->v = id;

@@ -26,6 +26,10 @@ struct queue_new {
 	const char *sender;    /* in the envelope; "" for reports */
 	const char *const *recipients;
 	size_t recipient_count;
+	/* Of whom it is known already that they do not get it: the queue tells the sender. */
+	const char *const *failed;
+	size_t failed_count;
+	const char *failed_answer;
 	const struct store_new_body *body;
 	int64_t now_at;
 	/* 0: no bound. */

@@ -20,21 +20,25 @@ struct submit_mail {
 	struct account_mail mail, own_copy;
 	const struct account_mail *sent_mail; /* one of them */
 	bool mail_prepared, copy_prepared;
-	const struct user **users; /* each once */
+	const struct user **users;   /* each once */
+	const char **user_addresses; /* as the sender wrote them */
 	size_t user_count;
 	const char **remote; /* for the relay */
 	size_t remote_count;
 	/* Set by the transaction: */
+	const char **full; /* addresses of users who have no room for it */
+	size_t full_count;
 	bool repeated;
 	enum submit_result refusal; /* 0: none of ours */
 };
 
-static void add_user(struct submit_mail *d, const struct user *user)
+static void add_user(struct submit_mail *d, const struct user *user, const char *address)
 {
 	for (size_t i = 0; i < d->user_count; i++) {
 		if (d->users[i]->id.v == user->id.v)
 			return;
 	}
+	d->user_addresses[d->user_count] = address;
 	d->users[d->user_count++] = user;
 }
 
@@ -53,7 +57,7 @@ static int resolve_one(struct store_read *rd, struct arena *arena, struct submit
 	bool local = true;
 
 	if (store_user_find_address(rd, address, arena, &user, err) == 0) {
-		add_user(d, user);
+		add_user(d, user, address);
 		return 0;
 	}
 	if (err->code != ERR_NOT_FOUND || at == NULL || !has_relay(&d->req))
@@ -84,6 +88,8 @@ static int resolve(struct store *store, struct arena *arena, struct submit_mail 
 	if (store_read_begin(store, &rd, err) < 0)
 		return -1;
 	d->users = arena_x_alloc(arena, req->recipient_count * sizeof(struct user *));
+	d->user_addresses = arena_x_alloc(arena, req->recipient_count * sizeof(char *));
+	d->full = arena_x_alloc(arena, req->recipient_count * sizeof(char *));
 	d->remote = arena_x_alloc(arena, req->recipient_count * sizeof(*d->remote));
 	for (size_t i = 0; i < req->recipient_count && rc == 0; i++) {
 		rc = resolve_one(rd, arena, d, req->recipients[i], err);
@@ -135,11 +141,14 @@ static int enqueue(struct store_tx *tx, struct submit_mail *d, struct err *err)
 		.sender = d->req.from,
 		.recipients = d->remote,
 		.recipient_count = d->remote_count,
+		.failed = d->full,
+		.failed_count = d->full_count,
+		.failed_answer = "552 5.2.2 Mailbox full",
 		.body = &d->mail.body,
 		.now_at = d->req.now_at};
 	struct queue_id id;
 
-	if (d->remote_count == 0)
+	if (d->remote_count == 0 && d->full_count == 0)
 		return 0;
 	mail.mails_max = s->relay_queue_max;
 	mail.bytes_max = s->relay_queue_max_bytes;
@@ -151,6 +160,26 @@ static int enqueue(struct store_tx *tx, struct submit_mail *d, struct err *err)
 	else if (err->code == ERR_BUSY)
 		d->refusal = SUBMIT_BUSY;
 	return -1;
+}
+
+/* A colleague's full mailbox is no reason to keep the message in the sender's outbox for ever: the
+ * queue reports it, as it does what other servers refuse. (When it is the disk that is full, the
+ * transaction fails all the same.) */
+static int deliver_local(struct store_tx *tx, struct submit_mail *d, struct err *err)
+{
+	const struct submit_request *req = &d->req;
+
+	d->full_count = 0;
+	for (size_t i = 0; i < d->user_count; i++) {
+		if (add_copy(tx, d, &d->mail, d->users[i], FOLDER_INBOX, false, err) == 0)
+			continue;
+		if (err->code != ERR_QUOTA || req->queue == NULL ||
+			d->users[i]->id.v == req->sender->id.v)
+			return -1;
+		d->full[d->full_count++] = d->user_addresses[i];
+		*err = (struct err)ERR_INIT;
+	}
+	return 0;
 }
 
 static int deliver_tx(struct store_tx *tx, void *owner, struct err *err)
@@ -170,11 +199,7 @@ static int deliver_tx(struct store_tx *tx, void *owner, struct err *err)
 	}
 	if (set_verb(tx, d, err) < 0)
 		return -1;
-	for (size_t i = 0; i < d->user_count; i++) {
-		if (add_copy(tx, d, &d->mail, d->users[i], FOLDER_INBOX, false, err) < 0)
-			return -1;
-	}
-	if (enqueue(tx, d, err) < 0)
+	if (deliver_local(tx, d, err) < 0 || enqueue(tx, d, err) < 0)
 		return -1;
 	if (!req->save_in_sent)
 		return 0;
@@ -268,7 +293,7 @@ int submit_apply(
 
 void submit_kick(struct submit_mail *mail)
 {
-	if (!mail->repeated && mail->remote_count > 0 && mail->req.queue != NULL)
+	if (!mail->repeated && mail->remote_count + mail->full_count > 0 && mail->req.queue != NULL)
 		submit_queue_kick(mail->req.queue);
 }
 
