@@ -60,6 +60,7 @@ static const admin_verb_fn verb_functions[ADMIN_VERB_COUNT] = {
 	[ADMIN_STATS] = admin_stats,
 	[ADMIN_RELOAD] = admin_reload,
 	[ADMIN_RESTART] = admin_restart,
+	[ADMIN_UPGRADE] = admin_upgrade,
 	[ADMIN_IMPORT_BEGIN] = admin_import_begin,
 	[ADMIN_IMPORT_BATCH] = admin_import_batch,
 };

@@ -51,6 +51,8 @@ struct admin_options {
 	 * NULL: it is only asked.
 	 */
 	int (*reload)(void *owner, struct err *err);
+	/* The same for an upgrade: 0 when it begins, which ends this engine. NULL: refused. */
+	int (*upgrade)(void *owner, struct err *err);
 	/* Makes the next Sync of a phone compare a whole folder (eas/repair.h). NULL: refused. */
 	int (*repair)(void *owner, struct device_id device, struct owner_id folder_owner,
 		struct folder_id folder, struct err *err);

@@ -91,6 +91,7 @@ int admin_status(struct admin_call *call, struct err *err);
 int admin_stats(struct admin_call *call, struct err *err);
 int admin_reload(struct admin_call *call, struct err *err);
 int admin_restart(struct admin_call *call, struct err *err);
+int admin_upgrade(struct admin_call *call, struct err *err);
 int admin_import_begin(struct admin_call *call, struct err *err);
 int admin_import_batch(struct admin_call *call, struct err *err);
 

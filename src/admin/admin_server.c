@@ -176,6 +176,15 @@ int admin_reload(struct admin_call *call, struct err *err)
 	return ask_supervisor(call, 'R', err);
 }
 
+int admin_upgrade(struct admin_call *call, struct err *err)
+{
+	const struct admin_options *o = &call->admin->options;
+
+	if (o->control_fd < 0 || o->upgrade == NULL)
+		return err_set(err, ERR_BUSY, "this engine has no supervisor");
+	return o->upgrade(o->owner, err);
+}
+
 int admin_restart(struct admin_call *call, struct err *err)
 {
 	const char *part = admin_text(call, "part");

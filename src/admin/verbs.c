@@ -116,6 +116,8 @@ const struct admin_verb admin_verbs[ADMIN_VERB_COUNT] = {
 		true, true, ADMIN_CONFIRM_NONE, {{NULL}}, ""},
 	[ADMIN_RESTART] = {"restart", "Restart a part of the server. Waiting phones stay connected.",
 		true, true, ADMIN_CONFIRM_NONE, {{"part", ADMIN_ARG_TEXT, true, true, "engine"}}, ""},
+	[ADMIN_UPGRADE] = {"upgrade", "Replace all processes by the program that is installed now. Waiting phones stay connected.",
+		true, true, ADMIN_CONFIRM_NONE, {{NULL}}, ""},
 	[ADMIN_IMPORT_BEGIN] = {"import begin", "Begin an import.",
 		true, true, ADMIN_CONFIRM_NONE, {ADDRESS("whose")}, "", true},
 	[ADMIN_IMPORT_BATCH] = {"import batch", "Take in some messages; their bytes follow the request.",

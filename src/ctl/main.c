@@ -20,6 +20,7 @@
 
 #define RESTART_POLL_MS     50
 #define RESTART_PATIENCE_MS 45000
+#define UPGRADE_PATIENCE_MS 600000
 
 static void print(FILE *to, struct buf *text)
 {
@@ -202,14 +203,50 @@ static int await_restart(const char *path, json_int_t old_pid, struct err *err)
 	return err_set(err, ERR_BUSY, "the restart was ordered; no new engine has come up yet");
 }
 
+/* One counter of the server; -1: it does not answer just now. */
+static json_int_t counter(const char *path, const char *name)
+{
+	json_t *args = json_object(), *result = NULL;
+	json_int_t value = -1;
+	struct err err = ERR_INIT;
+
+	if (ctl_client_ask(path, "stats", args, &result, &err) == 0)
+		value = json_integer_value(json_object_get(result, name));
+	json_decref(result);
+	json_decref(args);
+	return value;
+}
+
+/* Until the fronts, too, are those of the new program. */
+static int await_upgrade(const char *path, json_int_t old_pid, struct err *err)
+{
+	const struct timespec pause = {.tv_nsec = RESTART_POLL_MS * 1000000L};
+
+	if (await_restart(path, old_pid, err) < 0)
+		return -1;
+	for (int tries = 0; tries < UPGRADE_PATIENCE_MS / RESTART_POLL_MS; tries++) {
+		if (counter(path, "upgrading") == 0)
+			return counter(path, "upgrade_failed") == 0
+				       ? 0
+				       : err_set(err, ERR_BUSY,
+						 "the engine is the new one, but not every front; "
+						 "the log says why");
+		(void)nanosleep(&pause, NULL);
+	}
+	return err_set(err, ERR_BUSY, "the fronts are still being replaced");
+}
+
 static int ask_and_wait(const char *path, const struct admin_verb *verb, json_t *args,
 	json_t **ret_result, struct err *err)
 {
-	bool is_restart = verb == &admin_verbs[ADMIN_RESTART];
+	bool is_upgrade = verb == &admin_verbs[ADMIN_UPGRADE];
+	bool is_restart = verb == &admin_verbs[ADMIN_RESTART] || is_upgrade;
 	json_int_t old_pid = is_restart ? engine_pid(path) : 0;
 
 	if (ctl_client_ask(path, verb->name, args, ret_result, err) < 0)
 		return -1;
+	if (is_upgrade)
+		return await_upgrade(path, old_pid, err);
 	return is_restart ? await_restart(path, old_pid, err) : 0;
 }
 

@@ -17,7 +17,7 @@
 #include "base/fd.h"
 #include "base/mem.h"
 
-#define ARGS_MAX 15
+#define ARGS_MAX 18
 
 const char *child_role_to_str(enum child_role role)
 {
@@ -60,6 +60,12 @@ static char **make_arguments(const struct child_spec *spec, int control_fd)
 		args[n++] = x_printf("--ticket-fd=%d", spec->ticket_fd);
 	if (spec->role == CHILD_FRONT)
 		args[n++] = x_printf("--fronts=%u", spec->fronts);
+	if (spec->role == CHILD_FRONT && spec->life > 0)
+		args[n++] = x_printf("--life=%u", spec->life);
+	if (spec->role == CHILD_FRONT && spec->takeover_fd >= 0)
+		args[n++] = x_printf("--takeover-fd=%d", spec->takeover_fd);
+	if (spec->role == CHILD_ENGINE && spec->upgrading)
+		args[n++] = x_strdup("--upgrading=1");
 	if (spec->shared_fd >= 0)
 		args[n++] = x_printf("--shared-fd=%d", spec->shared_fd);
 	if (spec->notes_fd >= 0)
@@ -81,6 +87,8 @@ static _Noreturn void become(const struct child_spec *spec, char **args, int con
 	inherit(spec->http);
 	inherit(spec->lmtp);
 	(void)fcntl(control_fd, F_SETFD, 0);
+	if (spec->takeover_fd >= 0)
+		(void)fcntl(spec->takeover_fd, F_SETFD, 0);
 	if (spec->ticket_fd >= 0)
 		(void)fcntl(spec->ticket_fd, F_SETFD, 0);
 	if (spec->shared_fd >= 0)

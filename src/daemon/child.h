@@ -13,8 +13,10 @@
  * so that a restart after an upgrade runs the new code and no child inherits memory. Its line to
  * the supervisor is a stream socket: 'R' down: reload; closed: stop in order; 'r' up: serving; 'd'
  * up: the reload is done. Of the engine only: 'R' and 'E' up, the administrator wants a reload, or
- * the engine restarted; '+' down, every child has taken the reload that he wanted over; '-' with a
- * text and a newline, it was refused.
+ * the engine restarted; 'U' up, he wants an upgrade; '+' down, every child has taken the reload
+ * that he wanted over, or the upgrade begins; '-' with a text and a newline, it was refused; 'F'
+ * and 'X' down, the upgrade is over, well or not. Of a front only: 'H' down with a socket, hand
+ * everything over to the process at its other end; 't' up, everything was taken over.
  */
 enum child_role {
 	CHILD_ENGINE,
@@ -31,9 +33,12 @@ struct child_spec {
 	unsigned number;                           /* of a front, from 0 */
 	unsigned fronts;                           /* how many there are */
 	const struct fd_list *https, *http, *lmtp; /* NULL: none */
-	int ticket_fd; /* key material that all fronts share; -1: none */
-	int shared_fd; /* what all fronts know together (shared/shared.h); -1: none */
-	int notes_fd;  /* what the engine's threads are at work on (base/notes.h); -1: none */
+	int ticket_fd;   /* key material that all fronts share; -1: none */
+	uint32_t life;   /* of a front: processes of its number before */
+	int takeover_fd; /* of a front: to the process whose place it takes; -1: none */
+	bool upgrading;  /* of the engine: it starts in the middle of an upgrade */
+	int shared_fd;   /* what all fronts know together (shared/shared.h); -1: none */
+	int notes_fd;    /* what the engine's threads are at work on (base/notes.h); -1: none */
 };
 
 /* Starts it; *ret_control_fd is our end of the line (non-blocking). */

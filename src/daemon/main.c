@@ -117,6 +117,7 @@ static int serve(const char *source_path, const struct settings *settings, struc
 		settings, privileges_front_count(settings, descriptors), &options.listeners, err);
 	if (status == 0)
 		status = privileges_drop(settings, err);
+	options.lock_fd = lock_fd;
 	if (status == 0)
 		status = supervisor_run(&options, err);
 	if (options.listeners != NULL)
@@ -124,6 +125,35 @@ static int serve(const char *source_path, const struct settings *settings, struc
 	listeners_free(&options.listeners);
 	fd_close(&lock_fd);
 	return status;
+}
+
+/* The new program in the place of the old one (daemon/upgrade.c): its command line is our own. */
+static int resume(int argc, char **argv)
+{
+	static const char name[] = "--state-fd=";
+	struct supervisor_options options = {.lock_fd = -1};
+	struct err err = ERR_INIT;
+	uint64_t state_fd = 0;
+	int status, fd;
+
+	log_setup("bellhopd", LOG_LEVEL_INFO);
+	net_setup();
+	if (argc < 3 || !str_starts(argv[2], name) ||
+		str_parse_u64(argv[2] + strlen(name), INT32_MAX, &state_fd, &err) < 0)
+		return 2;
+	fd = (int)state_fd;
+	status = supervisor_resume(fd, argc > 3 && str_eq(argv[3], "--dry"), &options, &err);
+	if (status < 0)
+		log_error(NULL, "server_failed", F_ERR(&err));
+	else if (argc == 3)
+		log_info(NULL, "server_stopped");
+	if (argc == 3 && options.settings != NULL)
+		remove_sockets(options.settings);
+	listeners_free(&options.listeners);
+	settings_unref(&options.settings);
+	fd_close(&options.lock_fd);
+	fd_close(&fd);
+	return status < 0 ? 1 : 0;
 }
 
 int main(int argc, char **argv)
@@ -134,6 +164,8 @@ int main(int argc, char **argv)
 	char source_path[PATH_MAX];
 	int status;
 
+	if (argc > 1 && str_eq(argv[1], "--role=supervisor"))
+		return resume(argc, argv);
 	if (argc > 1 && str_starts(argv[1], "--role="))
 		return role_main(argc, argv);
 	status = parse_command_line(argc, argv, &config);

@@ -44,6 +44,17 @@ void notify_open(void)
 	}
 }
 
+int notify_descriptor(void)
+{
+	return notify_fd;
+}
+
+void notify_adopt(int fd)
+{
+	fd_close(&notify_fd);
+	notify_fd = fd;
+}
+
 void notify_systemd(bool important, const char *fmt, ...)
 {
 	int flags = MSG_NOSIGNAL | (important ? 0 : MSG_DONTWAIT);

@@ -14,6 +14,9 @@
 /* Connects to NOTIFY_SOCKET; before privileges are dropped, because it may belong to another user.
  */
 void notify_open(void);
+/* The connection, for the program that takes this one's place in the same process; -1: none. */
+int notify_descriptor(void);
+void notify_adopt(int fd);
 void notify_systemd(bool important, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

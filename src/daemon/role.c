@@ -35,7 +35,7 @@ struct fds {
 
 struct role {
 	const char *role, *config, *source;
-	uint64_t number, fronts, life;
+	uint64_t number, fronts, life, upgrading;
 	int control_fd, ticket_fd, shared_fd, notes_fd, takeover_fd;
 	struct fds https, http, lmtp;
 	const struct settings *settings; /* running; owned */
@@ -98,6 +98,8 @@ static int parse_argument(struct role *r, const char *argument, struct err *err)
 		return str_parse_u64(value, 1u << 16, &r->number, err);
 	else if ((value = value_of(argument, "fronts")) != NULL)
 		return str_parse_u64(value, 1u << 16, &r->fronts, err);
+	else if ((value = value_of(argument, "upgrading")) != NULL)
+		return str_parse_u64(value, 1, &r->upgrading, err);
 	else if ((value = value_of(argument, "life")) != NULL)
 		return str_parse_u64(value, UINT32_MAX, &r->life, err);
 	else if ((value = value_of(argument, "takeover-fd")) != NULL)
@@ -149,7 +151,8 @@ static int run_engine(struct role *r, struct err *err)
 		.lmtp_fds = r->lmtp.fd,
 		.lmtp_fd_count = r->lmtp.count,
 		.control_fd = r->control_fd,
-		.notes_fd = r->notes_fd};
+		.notes_fd = r->notes_fd,
+		.upgrading = r->upgrading != 0};
 	int status = engine_run(&options, err);
 
 	settings_unref(&first);

@@ -13,7 +13,7 @@
  *
  * One thread. Limits: one engine, at most 256 fronts.
  */
-#include "daemon/supervisor.h"
+#include "daemon/supervisor_internal.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -35,78 +35,29 @@
 #include "base/notes.h"
 #include "base/str.h"
 #include "conf/settings.h"
-#include "daemon/child.h"
 #include "daemon/config.h"
 #include "daemon/listeners.h"
 #include "daemon/notify.h"
-#include "loop/loop.h"
 #include "shared/shared.h"
 
 #define QUICK_MS         5000 /* a child that lived shorter died quickly */
 #define PAUSE_FIRST_MS   100
 #define PAUSE_MAX_MS     10000
 #define PAUSE_COUNTED_MS 200   /* after a crash that is counted: it comes to an end by itself */
-#define GRACE_FRONT_MS   10000 /* for an orderly stop, then SIGKILL */
-#define GRACE_ENGINE_MS  20000
 #define SLOTS_TO_SPARE   64    /* for connections that a front refuses (front/admit.c) */
 #define SHARED_RATES     16384 /* devices that are busy at the same moment */
 #define TICKET_KEY_BYTES 80    /* net_tls_server_new() */
 
-enum phase {
-	PHASE_STARTING, /* not all children have served yet */
-	PHASE_SERVING,
-	PHASE_STOPPING_FRONTS, /* the engine still answers them */
-	PHASE_STOPPING_ENGINE,
-};
-
-struct child {
-	struct supervisor *supervisor;
-	enum child_role role;
-	unsigned number;
-	char name[24];  /* "engine", "front 2" */
-	pid_t pid;      /* 0: not running */
-	int control_fd; /* -1: it was told to stop, or is not running */
-	struct loop_fd *watch;
-	bool serving;   /* it said 'r' */
-	bool reloading; /* it was told 'R' and has not said 'd' */
-	bool asked_to_stop;
-	bool hung; /* it did not stop when it was asked to, and got SIGKILL */
-	int64_t started_ms;
-	unsigned quick_deaths;
-	struct loop_timer restart_timer, kill_timer;
-};
-
-struct supervisor {
-	const struct supervisor_options *options;
-	const struct settings *settings; /* what the children run with; owned reference */
-	char *config_path;               /* active.conf; owned */
-	struct loop *loop;
-	enum phase phase;
-	struct child *children; /* [0]: the engine */
-	size_t child_count;
-	int ticket_fd;
-	int shared_fd;         /* what all fronts know together */
-	struct shared *shared; /* the same, mapped */
-	int notes_fd;          /* what the engine is at work on: outlives it, for the next one */
-	bool reload_asked;     /* the engine waits for the result of a reload */
-	struct loop_timer watchdog_timer;
-	uint64_t watchdog_ms; /* 0: systemd does not watch */
-	bool failed;
-	struct err failure;
-};
-
-static void start_child(struct child *c);
-
 /* ---- systemd ---- */
 
-static void tell_status(struct supervisor *s)
+void supervisor_tell_status(struct supervisor *s)
 {
 	size_t serving = 0;
 
 	for (size_t i = 1; i < s->child_count; i++)
-		serving += s->children[i].serving;
+		serving += s->children[i]->serving;
 	notify_systemd(false, "STATUS=engine %s, %zu of %zu fronts serving",
-		s->children[0].serving ? "serving" : "starting", serving, s->child_count - 1);
+		s->children[0]->serving ? "serving" : "starting", serving, s->child_count - 1);
 }
 
 static void on_watchdog(void *owner)
@@ -129,7 +80,7 @@ static const char *phase_to_str(enum phase phase)
 	return names[phase];
 }
 
-static void stop_child(struct child *c, int64_t grace_ms)
+void supervisor_stop_child(struct child *c, int64_t grace_ms)
 {
 	loop_timer_clear(&c->restart_timer);
 	if (c->pid == 0 || c->asked_to_stop)
@@ -151,16 +102,19 @@ static void enter_phase(struct supervisor *s, enum phase phase)
 		break;
 	case PHASE_SERVING:
 		log_info(NULL, "server_ready", F_UINT("fronts", s->child_count - 1),
-			F_INT("engine_pid", s->children[0].pid));
+			F_INT("engine_pid", s->children[0]->pid));
 		notify_systemd(true, "READY=1");
 		break;
 	case PHASE_STOPPING_FRONTS:
 		notify_systemd(true, "STOPPING=1");
 		for (size_t i = 1; i < s->child_count; i++)
-			stop_child(&s->children[i], GRACE_FRONT_MS);
+			supervisor_stop_child(s->children[i], GRACE_FRONT_MS);
+		LIST_FOREACH(node, &s->extras)
+			supervisor_stop_child(
+				LIST_ENTRY(node, struct child, extra), GRACE_FRONT_MS);
 		break;
 	case PHASE_STOPPING_ENGINE:
-		stop_child(&s->children[0], GRACE_ENGINE_MS);
+		supervisor_stop_child(s->children[0], GRACE_ENGINE_MS);
 		break;
 	}
 }
@@ -168,22 +122,22 @@ static void enter_phase(struct supervisor *s, enum phase phase)
 /* Goes on to the next phase when this one has reached its end. */
 static void advance(struct supervisor *s)
 {
-	size_t fronts_running = 0, serving = 0;
+	size_t fronts_running = !list_empty(&s->extras), serving = 0;
 
 	for (size_t i = 0; i < s->child_count; i++) {
-		fronts_running += i > 0 && s->children[i].pid != 0;
-		serving += s->children[i].serving;
+		fronts_running += i > 0 && s->children[i]->pid != 0;
+		serving += s->children[i]->serving;
 	}
 	/* A front that is up before the engine would answer the first phones with 503. */
 	for (size_t i = 1; s->phase == PHASE_STARTING && serving == 1 && i < s->child_count; i++) {
-		if (s->children[i].pid == 0)
-			start_child(&s->children[i]);
+		if (s->children[i]->pid == 0)
+			supervisor_start_child(s->children[i]);
 	}
 	if (s->phase == PHASE_STARTING && serving == s->child_count)
 		enter_phase(s, PHASE_SERVING);
 	if (s->phase == PHASE_STOPPING_FRONTS && fronts_running == 0)
 		enter_phase(s, PHASE_STOPPING_ENGINE);
-	if (s->phase == PHASE_STOPPING_ENGINE && s->children[0].pid == 0)
+	if (s->phase == PHASE_STOPPING_ENGINE && s->children[0]->pid == 0)
 		loop_stop(s->loop);
 }
 
@@ -213,23 +167,28 @@ static void take_settings(struct supervisor *s, const struct settings *settings)
 	s->settings = settings;
 	log_set_level((enum log_level)log_level_parse(settings->server_log_level));
 	for (size_t i = 0; i < s->child_count; i++) {
-		struct child *c = &s->children[i];
+		struct child *c = s->children[i];
 
 		/* A child that died reads the new file when it starts; a full socket holds an 'R'
 		 * already. */
 		if (c->control_fd >= 0)
 			c->reloading = send(c->control_fd, "R", 1, MSG_NOSIGNAL) == 1 && c->serving;
 	}
+	LIST_FOREACH(node, &s->extras) {
+		const struct child *c = LIST_ENTRY(node, const struct child, extra);
+
+		if (c->control_fd >= 0)
+			(void)send(c->control_fd, "R", 1, MSG_NOSIGNAL);
+	}
 }
 
-/* Tells the engine, when it asked, how the reload ended; refusal NULL: well, as soon as every child
- * has taken it over. */
-static void answer_reload(struct supervisor *s, const char *refusal)
+/* refusal NULL: well, as soon as every child has taken a reload over. */
+void supervisor_answer(struct supervisor *s, const char *refusal)
 {
 	char line[sizeof(((struct err *)0)->text) + 2] = "+";
 
 	for (size_t i = 0; refusal == NULL && i < s->child_count; i++) {
-		if (s->children[i].reloading)
+		if (s->children[i]->reloading)
 			return;
 	}
 	if (!s->reload_asked)
@@ -237,8 +196,8 @@ static void answer_reload(struct supervisor *s, const char *refusal)
 	s->reload_asked = false;
 	if (refusal != NULL)
 		(void)snprintf(line, sizeof(line), "-%.*s\n", (int)strcspn(refusal, "\n"), refusal);
-	if (s->children[0].control_fd >= 0)
-		(void)send(s->children[0].control_fd, line, strlen(line), MSG_NOSIGNAL);
+	if (s->children[0]->control_fd >= 0)
+		(void)send(s->children[0]->control_fd, line, strlen(line), MSG_NOSIGNAL);
 }
 
 static int load_next(struct supervisor *s, const struct settings **ret, struct err *err)
@@ -277,7 +236,7 @@ static void reload(struct supervisor *s)
 	struct timespec now;
 
 	if (s->phase > PHASE_SERVING) {
-		answer_reload(s, "the server is stopping");
+		supervisor_answer(s, "the server is stopping");
 		return;
 	}
 	(void)clock_gettime(CLOCK_MONOTONIC, &now);
@@ -286,11 +245,11 @@ static void reload(struct supervisor *s)
 	if (load_next(s, &next, &err) < 0) {
 		log_error(NULL, "reload_finished", F_STR("result", "failed"), F_ERR(&err),
 			F_STR("consequence", "the running configuration stays"));
-		answer_reload(s, err.text);
+		supervisor_answer(s, err.text);
 	} else {
 		take_settings(s, next);
 		log_info(NULL, "reload_finished", F_STR("result", "ok"));
-		answer_reload(s, NULL);
+		supervisor_answer(s, NULL);
 	}
 	if (s->phase == PHASE_SERVING)
 		notify_systemd(true, "READY=1");
@@ -298,42 +257,72 @@ static void reload(struct supervisor *s)
 
 /* ---- the line of a child ---- */
 
+/* What one read of a line said. */
+struct wishes {
+	bool reload, restart, upgrade, serves, taken;
+};
+
+static struct wishes read_wishes(struct child *c, const char *bytes, size_t len)
+{
+	struct wishes w = {.reload = memchr(bytes, 'R', len) != NULL,
+		.restart = memchr(bytes, 'E', len) != NULL,
+		.upgrade = memchr(bytes, 'U', len) != NULL,
+		.serves = memchr(bytes, 'r', len) != NULL,
+		.taken = memchr(bytes, 't', len) != NULL};
+
+	c->serving = c->serving || w.serves;
+	c->reloading = c->reloading && memchr(bytes, 'd', len) == NULL;
+	return w;
+}
+
+static void do_wishes(struct child *c, const struct wishes *w)
+{
+	struct supervisor *s = c->supervisor;
+
+	s->reload_asked = s->reload_asked || w->reload || w->upgrade;
+	if (w->reload)
+		reload(s);
+	else if (w->upgrade)
+		upgrade_asked(s);
+	else
+		supervisor_answer(s, NULL);
+	if (w->restart && s->phase == PHASE_SERVING) {
+		log_info(NULL, "restart_begun", F_STR("child", "engine"));
+		supervisor_stop_child(s->children[0], GRACE_ENGINE_MS);
+	}
+	if (w->serves && c->role == CHILD_ENGINE)
+		upgrade_on_engine(s);
+	if (w->taken)
+		upgrade_on_taken(c);
+	supervisor_tell_status(s);
+	advance(s);
+}
+
 static void on_line(void *owner, unsigned events)
 {
 	struct child *c = owner;
-	struct supervisor *s = c->supervisor;
 	char bytes[64];
 	ssize_t n;
 
 	(void)events; /* end of file needs no answer: SIGCHLD follows */
 	while (c->control_fd >= 0 && (n = read(c->control_fd, bytes, sizeof(bytes))) > 0) {
-		bool wants_reload = false, wants_restart = false;
+		struct wishes w = read_wishes(c, bytes, (size_t)n);
 
-		for (ssize_t i = 0; i < n; i++) {
-			c->serving = c->serving || bytes[i] == 'r';
-			c->reloading = c->reloading && bytes[i] != 'd';
-			wants_reload = wants_reload || bytes[i] == 'R';
-			wants_restart = wants_restart || bytes[i] == 'E';
-		}
-		s->reload_asked = s->reload_asked || wants_reload;
-		if (wants_reload)
-			reload(s);
-		else
-			answer_reload(s, NULL);
-		if (wants_restart && s->phase == PHASE_SERVING) {
-			log_info(NULL, "restart_begun", F_STR("child", "engine"));
-			stop_child(&s->children[0], GRACE_ENGINE_MS);
-		}
-		tell_status(s);
-		advance(s);
+		do_wishes(c, &w);
 	}
+}
+
+int child_watch(struct child *c, struct err *err)
+{
+	return loop_fd_new(
+		c->supervisor->loop, c->control_fd, "child_line", on_line, c, &c->watch, err);
 }
 
 /* ---- births and deaths ---- */
 
 static void on_restart(void *owner)
 {
-	start_child(owner);
+	supervisor_start_child(owner);
 }
 
 static void on_kill(void *owner)
@@ -363,7 +352,7 @@ static void schedule_restart(struct child *c, bool was_asked, bool counted)
 	loop_timer_set(&c->restart_timer, now_ms + pause_ms);
 }
 
-static void start_child(struct child *c)
+void supervisor_start_child(struct child *c)
 {
 	struct supervisor *s = c->supervisor;
 	struct listeners *l = s->options->listeners;
@@ -373,6 +362,9 @@ static void start_child(struct child *c)
 		.source_path = s->options->source_path,
 		.role = c->role,
 		.number = c->number,
+		.life = c->life,
+		.takeover_fd = c->takeover_fd,
+		.upgrading = s->upgrade.step != UPGRADE_NONE,
 		.fronts = l->fronts,
 		.ticket_fd = -1,
 		.shared_fd = -1,
@@ -389,16 +381,14 @@ static void start_child(struct child *c)
 	}
 	c->started_ms = clock_now_ms();
 	c->serving = c->asked_to_stop = c->hung = false;
-	if (child_start(&spec, &c->pid, &c->control_fd, &err) < 0 ||
-		loop_fd_new(s->loop, c->control_fd, "child_line", on_line, c, &c->watch, &err) <
-			0) {
+	if (child_start(&spec, &c->pid, &c->control_fd, &err) < 0 || child_watch(c, &err) < 0) {
 		log_error(NULL, "child_start_failed", F_STR("child", c->name), F_ERR(&err));
 		if (c->pid !=
 			0) /* it runs, but we cannot hear it: its line closes, it ends, SIGCHLD */
 			fd_close(&c->control_fd);
 		else if (s->phase == PHASE_STARTING)
 			fail(s, "%s: %s", c->name, err.text);
-		else
+		else if (list_empty(&c->extra))
 			schedule_restart(c, false, false);
 		return;
 	}
@@ -412,7 +402,7 @@ static void bury(struct child *c, int wait_status)
 	char text[64];
 
 	(void)child_status_text(wait_status, text);
-	if (was_asked && wait_status == 0)
+	if ((was_asked || c->retiring) && wait_status == 0)
 		log_info(NULL, "child_ended", F_STR("child", c->name), F_INT("pid", c->pid));
 	else
 		log_error(NULL, "child_ended", F_STR("child", c->name), F_INT("pid", c->pid),
@@ -425,17 +415,36 @@ static void bury(struct child *c, int wait_status)
 		(void)notes_blame_oldest(s->notes_fd, GRACE_ENGINE_MS);
 	c->serving = c->asked_to_stop = c->reloading = false;
 	s->reload_asked = s->reload_asked && c->role != CHILD_ENGINE;
-	answer_reload(s, NULL);
+	supervisor_answer(s, NULL);
 	loop_timer_clear(&c->kill_timer);
 	loop_fd_free(&c->watch);
 	fd_close(&c->control_fd);
 	if (s->phase == PHASE_STARTING)
 		fail(s, "%s ended before it served: %s", c->name, text);
+	else if (upgrade_on_death(c, text))
+		; /* another process has its place */
 	else if (s->phase == PHASE_SERVING)
 		schedule_restart(
 			c, was_asked, c->role == CHILD_ENGINE && notes_marked(s->notes_fd));
-	tell_status(s);
+	supervisor_tell_status(s);
 	advance(s);
+}
+
+static void bury_if_dead(struct child *c)
+{
+	int wait_status;
+
+	if (c->pid != 0 && waitpid(c->pid, &wait_status, WNOHANG) == c->pid)
+		bury(c, wait_status);
+}
+
+/* One SIGCHLD may stand for many. */
+void supervisor_bury(struct supervisor *s)
+{
+	for (size_t i = 0; i < s->child_count; i++)
+		bury_if_dead(s->children[i]);
+	LIST_FOREACH_SAFE(node, &s->extras)
+		bury_if_dead(LIST_ENTRY(node, struct child, extra));
 }
 
 /* ---- signals ---- */
@@ -456,14 +465,7 @@ static void on_signal(void *owner, int signo)
 		advance(s);
 		return;
 	}
-	/* One SIGCHLD may stand for many. */
-	for (size_t i = 0; i < s->child_count; i++) {
-		int wait_status;
-
-		if (s->children[i].pid != 0 &&
-			waitpid(s->children[i].pid, &wait_status, WNOHANG) == s->children[i].pid)
-			bury(&s->children[i], wait_status);
-	}
+	supervisor_bury(s);
 }
 
 /* ---- the whole ---- */
@@ -504,46 +506,104 @@ static int make_shared(struct supervisor *s, struct err *err)
 	return shared_open(s->shared_fd, &s->shared, err);
 }
 
+struct child *child_new(struct supervisor *s, enum child_role role, unsigned number, uint32_t life)
+{
+	struct child *c = x_new(struct child);
+
+	c->supervisor = s;
+	c->role = role;
+	c->number = number;
+	c->life = life;
+	c->control_fd = c->takeover_fd = -1;
+	list_init(&c->extra);
+	(void)snprintf(
+		c->name, sizeof(c->name), role == CHILD_ENGINE ? "engine" : "front %u", number);
+	loop_timer_init(&c->restart_timer, s->loop, "child_restart", on_restart, c);
+	loop_timer_init(&c->kill_timer, s->loop, "child_kill", on_kill, c);
+	return c;
+}
+
+void child_free(struct child *c)
+{
+	loop_timer_clear(&c->restart_timer);
+	loop_timer_clear(&c->kill_timer);
+	loop_fd_free(&c->watch);
+	fd_close(&c->control_fd);
+	list_remove(&c->extra);
+	mem_free(c);
+}
+
 static void make_children(struct supervisor *s)
 {
 	s->child_count = 1 + s->options->listeners->fronts;
-	s->children = x_calloc(s->child_count, sizeof(*s->children));
-	for (size_t i = 0; i < s->child_count; i++) {
-		struct child *c = &s->children[i];
-
-		c->supervisor = s;
-		c->role = i == 0 ? CHILD_ENGINE : CHILD_FRONT;
-		c->number = i == 0 ? 0 : (unsigned)(i - 1);
-		c->control_fd = -1;
-		(void)snprintf(c->name, sizeof(c->name), i == 0 ? "engine" : "front %u", c->number);
-		loop_timer_init(&c->restart_timer, s->loop, "child_restart", on_restart, c);
-		loop_timer_init(&c->kill_timer, s->loop, "child_kill", on_kill, c);
-	}
+	s->children = x_calloc(s->child_count, sizeof(struct child *));
+	s->children[0] = child_new(s, CHILD_ENGINE, 0, 0);
+	for (size_t i = 1; i < s->child_count; i++)
+		s->children[i] = child_new(s, CHILD_FRONT, (unsigned)(i - 1), 0);
 }
 
-static int set_up(struct supervisor *s, struct err *err)
+/* Loop, signals, timers: what begins anew with each program. */
+static int set_up_loop(struct supervisor *s, struct err *err)
 {
 	static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGCHLD};
-	uint64_t watchdog_us = 0;
 
-	if (config_ensure_certificate(s->options->settings,
-		    listeners_have_https(s->options->listeners), &s->settings, err) < 0 ||
-		config_activate(s->settings, &s->config_path, err) < 0 ||
-		make_ticket_keys(&s->ticket_fd, err) < 0 || make_shared(s, err) < 0 ||
-		notes_create(&s->notes_fd, err) < 0 || loop_new(&s->loop, err) < 0)
+	list_init(&s->extras);
+	if (loop_new(&s->loop, err) < 0)
 		return -1;
 	for (size_t i = 0; i < ARRAY_LEN(signals); i++) {
 		if (loop_signal_add(s->loop, signals[i], "supervisor_signal", on_signal, s, err) <
 			0)
 			return -1;
 	}
-	make_children(s);
 	loop_timer_init(&s->watchdog_timer, s->loop, "watchdog", on_watchdog, s);
+	upgrade_init(s);
+	return 0;
+}
+
+static void begin_watchdog(struct supervisor *s)
+{
+	uint64_t watchdog_us = 0;
+
 	if (sd_watchdog_enabled(0, &watchdog_us) > 0) {
 		s->watchdog_ms = watchdog_us / 1000;
 		on_watchdog(s);
 	}
+}
+
+static int set_up(struct supervisor *s, struct err *err)
+{
+	if (config_ensure_certificate(s->options->settings,
+		    listeners_have_https(s->options->listeners), &s->settings, err) < 0 ||
+		config_activate(s->settings, &s->config_path, err) < 0 ||
+		make_ticket_keys(&s->ticket_fd, err) < 0 || make_shared(s, err) < 0 ||
+		notes_create(&s->notes_fd, err) < 0 || set_up_loop(s, err) < 0)
+		return -1;
+	make_children(s);
 	return 0;
+}
+
+static int run_and_end(struct supervisor *s, struct err *err)
+{
+	begin_watchdog(s);
+	loop_run(s->loop);
+	if (!s->failed)
+		return 0;
+	*err = s->failure;
+	return -1;
+}
+
+static void tear_down(struct supervisor *s)
+{
+	for (size_t i = 0; i < s->child_count; i++)
+		child_free(s->children[i]);
+	mem_free(s->children);
+	loop_free(&s->loop);
+	fd_close(&s->ticket_fd);
+	shared_close(&s->shared);
+	fd_close(&s->shared_fd);
+	fd_close(&s->notes_fd);
+	mem_free(s->config_path);
+	settings_unref(&s->settings);
 }
 
 int supervisor_run(const struct supervisor_options *options, struct err *err)
@@ -553,20 +613,32 @@ int supervisor_run(const struct supervisor_options *options, struct err *err)
 	int status = set_up(&s, err);
 
 	if (status == 0) {
-		start_child(&s.children[0]);
-		loop_run(s.loop);
-		if (s.failed) {
-			*err = s.failure;
-			status = -1;
-		}
+		supervisor_start_child(s.children[0]);
+		status = run_and_end(&s, err);
 	}
-	mem_free(s.children);
-	loop_free(&s.loop);
-	fd_close(&s.ticket_fd);
-	shared_close(&s.shared);
-	fd_close(&s.shared_fd);
-	fd_close(&s.notes_fd);
-	mem_free(s.config_path);
-	settings_unref(&s.settings);
+	tear_down(&s);
+	return status;
+}
+
+int supervisor_resume(int state_fd, bool dry, struct supervisor_options *options, struct err *err)
+{
+	struct supervisor s = {
+		.options = options, .ticket_fd = -1, .shared_fd = -1, .notes_fd = -1};
+	int status = set_up_loop(&s, err);
+
+	if (status == 0)
+		status = state_load(state_fd, &s, options, err);
+	if (status == 0 && !dry)
+		status = shared_open(s.shared_fd, &s.shared, err);
+	for (size_t i = 0; status == 0 && !dry && i < s.child_count; i++) {
+		if (s.children[i]->control_fd >= 0)
+			status = child_watch(s.children[i], err);
+	}
+	if (status == 0 && !dry) {
+		s.phase = PHASE_SERVING;
+		upgrade_resume(&s);
+		status = run_and_end(&s, err);
+	}
+	tear_down(&s);
 	return status;
 }

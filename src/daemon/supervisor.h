@@ -12,6 +12,7 @@ struct supervisor_options {
 	const struct settings
 		*settings;           /* as loaded, before certificates are filled in; borrowed */
 	struct listeners *listeners; /* must outlive the run */
+	int lock_fd;                 /* kept open over an upgrade; -1: none */
 };
 
 /*
@@ -22,5 +23,14 @@ struct supervisor_options {
  * RELOADING, STOPPING, STATUS, WATCHDOG. One thread; blocks for files at a start and a reload only.
  */
 NODISCARD int supervisor_run(const struct supervisor_options *options, struct err *err);
+
+/*
+ * The same process with the new program: `bellhop upgrade` had the old one write down what it
+ * had into state_fd, and execute this. Children, their lines and all sockets are those of before.
+ * *options is filled; settings (a reference) and listeners are the caller's then. dry: only whether
+ * the state can be read and the configuration is good.
+ */
+NODISCARD int supervisor_resume(
+	int state_fd, bool dry, struct supervisor_options *options, struct err *err);
 
 #endif

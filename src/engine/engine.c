@@ -42,7 +42,7 @@
 
 #define RELOAD_PATIENCE_S 20
 
-/* A reload that the administrator asked for. Under the lock but what is marked. */
+/* A reload or an upgrade that the administrator asked for. Under the lock but what is marked. */
 struct reload {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
@@ -63,6 +63,7 @@ struct process {
 	struct admin *admin;
 	struct admin_link *admin_link;
 	struct reload reload;
+	atomic_bool upgrading, upgrade_failed; /* the last upgrade, as the supervisor says */
 	struct lmtp_server *lmtp;
 	struct submit_queue *queue;
 	struct engine engine;
@@ -272,11 +273,9 @@ static void on_sweep_timer(void *owner)
 
 /* ---- the supervisor and signals ---- */
 
-/* The administrator's reload, on one of his threads: asks the supervisor, waits for what it says.
- */
-static int ask_reload(void *owner, struct err *err)
+/* On one of the administrator's threads: asks the supervisor, waits for what it says. */
+static int ask_and_wait(struct process *p, char what, struct err *err)
 {
-	struct process *p = owner;
 	struct reload *r = &p->reload;
 	struct timespec until;
 	int status = 0;
@@ -288,7 +287,7 @@ static int ask_reload(void *owner, struct err *err)
 		(void)pthread_cond_wait(&r->changed, &r->lock);
 	r->asked = true;
 	r->answered = false;
-	if (send(p->options->control_fd, "R", 1, MSG_NOSIGNAL) != 1)
+	if (send(p->options->control_fd, &what, 1, MSG_NOSIGNAL) != 1)
 		status = err_set_errno(err, errno, "asking the supervisor");
 	while (status == 0 && !r->answered && !r->over) {
 		if (pthread_cond_clockwait(&r->changed, &r->lock, CLOCK_MONOTONIC, &until) != 0)
@@ -304,12 +303,22 @@ static int ask_reload(void *owner, struct err *err)
 	return status;
 }
 
+static int ask_reload(void *owner, struct err *err)
+{
+	return ask_and_wait(owner, 'R', err);
+}
+
+static int ask_upgrade(void *owner, struct err *err)
+{
+	return ask_and_wait(owner, 'U', err);
+}
+
 static void end_reload(struct process *p, bool over)
 {
 	struct reload *r = &p->reload;
 
 	(void)pthread_mutex_lock(&r->lock);
-	r->answered = !over;
+	r->answered = r->answered || !over;
 	r->over = over;
 	(void)pthread_cond_broadcast(&r->changed);
 	(void)pthread_mutex_unlock(&r->lock);
@@ -329,6 +338,10 @@ static void on_control_byte(struct process *p, char byte)
 	if (byte == 'R') {
 		take_settings(p);
 		(void)send(p->options->control_fd, "d", 1, MSG_NOSIGNAL);
+	}
+	if (byte == 'F' || byte == 'X') {
+		atomic_store(&p->upgrade_failed, byte == 'X');
+		atomic_store(&p->upgrading, false);
 	}
 	if (byte == '+' || byte == '-')
 		r->refusal_len = 0;
@@ -404,6 +417,8 @@ static size_t counters(void *owner, struct admin_counter *out, size_t max)
 	n = add_counter(out, n, max, "engine_pid", (uint64_t)getpid());
 	n = add_counter(out, n, max, "workers_busy", workers_running(e->workers));
 	n = add_counter(out, n, max, "workers_waiting", workers_waiting(e->workers));
+	n = add_counter(out, n, max, "upgrading", atomic_load(&p->upgrading));
+	n = add_counter(out, n, max, "upgrade_failed", atomic_load(&p->upgrade_failed));
 	n = add_counter(out, n, max, "watches", watches_count(e->watches));
 	n = add_counter(out, n, max, "watches_remembered", watches_remembered_count(e->watches));
 	n = add_counter(out, n, max, "pings_known", e->pings_known);
@@ -493,6 +508,7 @@ static int start_admin(struct process *p, struct err *err)
 		.config_path = p->options->config_path,
 		.control_fd = p->options->control_fd,
 		.reload = ask_reload,
+		.upgrade = ask_upgrade,
 		.repair = repair,
 		.release = release,
 		.retry_queue = retry_queue,
@@ -577,6 +593,7 @@ int engine_run(const struct engine_options *options, struct err *err)
 	int rc;
 
 	p->options = options;
+	atomic_init(&p->upgrading, options->upgrading);
 	p->settings = settings_ref(options->settings);
 	p->listen_fd = -1;
 	(void)pthread_mutex_init(&p->reload.lock, NULL);

@@ -1,6 +1,7 @@
 #ifndef BELLHOP_ENGINE_ENGINE_H
 #define BELLHOP_ENGINE_ENGINE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/err.h"
@@ -27,12 +28,13 @@ struct engine_options {
 	size_t lmtp_fd_count;
 	/*
 	 * The supervisor's line, a stream socket. From the supervisor: 'R' reload; end of file: an
-	 * orderly stop. To it: 'r' once, when the engine listens; 'd' after each reload; 'R' and
-	 * 'E' when the administrator asks for a reload or a restart of the engine. His reload is
-	 * answered '+', or '-', why not, and a newline. -1: none, then the engine runs until
-	 * SIGTERM.
+	 * orderly stop. To it: 'r' once, when the engine listens; 'd' after each reload; 'R',
+	 * 'E' and 'U' when the administrator asks for a reload, a restart of the engine, or an
+	 * upgrade. His reload and his upgrade are answered '+', or '-', why not, and a newline. -1:
+	 * none, then the engine runs until SIGTERM.
 	 */
 	int control_fd;
+	bool upgrading; /* the fronts are still to be replaced: 'F' or 'X' says when that is over */
 	/* The page of notes (base/notes.h), which tells what the engine before this one died of;
 	 * the caller's. -1: none. */
 	int notes_fd;

@@ -1,0 +1,258 @@
+/*
+ * What the supervisor must not forget when it becomes the new program: a JSON document in an
+ * anonymous file, and descriptors that stay open. Written by one release and read by the next, so
+ * names are only added; what is missing is a supervisor that cannot go on, and is said before
+ * anything happens (--dry).
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "conf/settings.h"
+#include "daemon/listeners.h"
+#include "daemon/notify.h"
+#include "daemon/supervisor_internal.h"
+
+#define STATE_MAX     ((size_t)4 * 1024 * 1024)
+#define STATE_VERSION 1
+
+/* ---- writing ---- */
+
+static json_t *fds_to_json(const struct fd_list *list)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < list->count; i++)
+		(void)json_array_append_new(array, json_integer(list->fds[i]));
+	return array;
+}
+
+static json_t *listeners_to_json(const struct listeners *l)
+{
+	json_t *https = json_array(), *http = json_array();
+
+	for (unsigned i = 0; i < l->fronts; i++) {
+		(void)json_array_append_new(https, fds_to_json(&l->https[i]));
+		(void)json_array_append_new(http, fds_to_json(&l->http[i]));
+	}
+	return json_pack("{s:o, s:o, s:b, s:b, s:o}", "https", https, "http", http, "https_shared",
+		l->https_shared, "http_shared", l->http_shared, "lmtp", fds_to_json(&l->lmtp));
+}
+
+static json_t *child_to_json(const struct child *c)
+{
+	return json_pack("{s:b, s:i, s:I, s:i, s:i, s:b, s:b, s:I}", "engine",
+		c->role == CHILD_ENGINE, "number", (int)c->number, "life", (json_int_t)c->life,
+		"pid", (int)c->pid, "control_fd", c->control_fd, "serving", c->serving, "retiring",
+		c->retiring, "started_ms", (json_int_t)c->started_ms);
+}
+
+static json_t *to_json(const struct supervisor *s)
+{
+	json_t *children = json_array();
+
+	for (size_t i = 0; i < s->child_count; i++)
+		(void)json_array_append_new(children, child_to_json(s->children[i]));
+	LIST_FOREACH(node, &s->extras)
+		(void)json_array_append_new(
+			children, child_to_json(LIST_ENTRY(node, const struct child, extra)));
+	return json_pack("{s:i, s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:o, s:o}", "version",
+		STATE_VERSION, "program", s->options->program, "source", s->options->source_path,
+		"config", s->config_path, "ticket_fd", s->ticket_fd, "shared_fd", s->shared_fd,
+		"notes_fd", s->notes_fd, "lock_fd", s->options->lock_fd, "notify_fd",
+		notify_descriptor(), "listeners", listeners_to_json(s->options->listeners),
+		"children", children);
+}
+
+int state_save(const struct supervisor *s, int *ret_fd, struct err *err)
+{
+	json_t *json = to_json(s);
+	char *text = json != NULL ? json_dumps(json, JSON_COMPACT) : NULL;
+	/* Inherited: not CLOEXEC. */
+	int fd = memfd_create("bellhop-upgrade", 0);
+	size_t len = text != NULL ? strlen(text) : 0;
+
+	json_decref(json);
+	if (fd < 0 || text == NULL || write(fd, text, len) != (ssize_t)len) {
+		mem_free(text);
+		fd_close(&fd);
+		return err_set(err, ERR_INTERNAL, "writing down what must not be forgotten");
+	}
+	mem_free(text);
+	*ret_fd = fd;
+	return 0;
+}
+
+/* ---- descriptors ---- */
+
+static void inherit(int fd, bool inherited)
+{
+	if (fd >= 0)
+		(void)fcntl(fd, F_SETFD, inherited ? 0 : FD_CLOEXEC);
+}
+
+static void inherit_list(const struct fd_list *list, bool inherited)
+{
+	for (size_t i = 0; i < list->count; i++)
+		inherit(list->fds[i], inherited);
+}
+
+void state_inherit(const struct supervisor *s, bool inherited)
+{
+	const struct listeners *l = s->options->listeners;
+
+	for (unsigned i = 0; i < l->fronts; i++) {
+		inherit_list(&l->https[i], inherited);
+		inherit_list(&l->http[i], inherited);
+	}
+	inherit_list(&l->lmtp, inherited);
+	inherit(s->ticket_fd, inherited);
+	inherit(s->shared_fd, inherited);
+	inherit(s->notes_fd, inherited);
+	inherit(s->options->lock_fd, inherited);
+	inherit(notify_descriptor(), inherited);
+	for (size_t i = 0; i < s->child_count; i++)
+		inherit(s->children[i]->control_fd, inherited);
+	LIST_FOREACH(node, &s->extras)
+		inherit(LIST_ENTRY(node, const struct child, extra)->control_fd, inherited);
+}
+
+/* ---- reading ---- */
+
+static void fds_from_json(const json_t *array, struct fd_list *ret)
+{
+	ret->count = json_array_size(array);
+	ret->fds = x_calloc(MAX(ret->count, (size_t)1), sizeof(*ret->fds));
+	for (size_t i = 0; i < ret->count; i++)
+		ret->fds[i] = (int)json_integer_value(json_array_get(array, i));
+}
+
+static struct listeners *listeners_from_json(const json_t *json)
+{
+	const json_t *https = json_object_get(json, "https"), *http = json_object_get(json, "http");
+	struct listeners *l = x_new(struct listeners);
+
+	l->fronts = (unsigned)json_array_size(https);
+	l->https = x_calloc(MAX(l->fronts, 1u), sizeof(*l->https));
+	l->http = x_calloc(MAX(l->fronts, 1u), sizeof(*l->http));
+	for (unsigned i = 0; i < l->fronts; i++) {
+		fds_from_json(json_array_get(https, i), &l->https[i]);
+		fds_from_json(json_array_get(http, i), &l->http[i]);
+	}
+	l->https_shared = json_is_true(json_object_get(json, "https_shared"));
+	l->http_shared = json_is_true(json_object_get(json, "http_shared"));
+	fds_from_json(json_object_get(json, "lmtp"), &l->lmtp);
+	return l;
+}
+
+static int number_of(const json_t *json, const char *name)
+{
+	const json_t *value = json_object_get(json, name);
+
+	return value != NULL ? (int)json_integer_value(value) : -1;
+}
+
+static struct child *child_from_json(struct supervisor *s, const json_t *json)
+{
+	bool engine = json_is_true(json_object_get(json, "engine"));
+	struct child *c = child_new(s, engine ? CHILD_ENGINE : CHILD_FRONT,
+		(unsigned)MAX(number_of(json, "number"), 0),
+		(uint32_t)json_integer_value(json_object_get(json, "life")));
+
+	c->pid = (pid_t)MAX(number_of(json, "pid"), 0);
+	c->control_fd = number_of(json, "control_fd");
+	c->serving = json_is_true(json_object_get(json, "serving"));
+	c->retiring = json_is_true(json_object_get(json, "retiring"));
+	c->started_ms = json_integer_value(json_object_get(json, "started_ms"));
+	return c;
+}
+
+/* The engine, each front, then those that retire. */
+static int children_from_json(
+	struct supervisor *s, const json_t *array, unsigned fronts, struct err *err)
+{
+	size_t count = json_array_size(array);
+
+	if (count < fronts + 1 || fronts == 0)
+		return err_set(err, ERR_BAD_INPUT, "the state has %zu children for %u fronts",
+			count, fronts);
+	s->child_count = fronts + 1;
+	s->children = x_calloc(s->child_count, sizeof(struct child *));
+	for (size_t i = 0; i < count; i++) {
+		struct child *c = child_from_json(s, json_array_get(array, i));
+
+		if (i < s->child_count)
+			s->children[i] = c;
+		else
+			list_append(&s->extras, &c->extra);
+	}
+	return 0;
+}
+
+static int read_all(int fd, char **ret, struct err *err)
+{
+	struct stat st;
+	char *text;
+
+	if (fstat(fd, &st) < 0 || st.st_size <= 0 || (size_t)st.st_size > STATE_MAX)
+		return err_set(err, ERR_BAD_INPUT, "no state in descriptor %d", fd);
+	text = x_calloc(1, (size_t)st.st_size + 1);
+	if (pread(fd, text, (size_t)st.st_size, 0) != (ssize_t)st.st_size) {
+		mem_free(text);
+		return err_set_errno(err, errno, "reading the state");
+	}
+	*ret = text;
+	return 0;
+}
+
+static int from_json(const json_t *json, struct supervisor *s, struct supervisor_options *options,
+	struct err *err)
+{
+	const char *program = NULL, *source = NULL, *config = NULL;
+
+	if (json_unpack((json_t *)(uintptr_t)json, "{s:s, s:s, s:s}", "program", &program, "source",
+		    &source, "config", &config) < 0)
+		return err_set(err, ERR_BAD_INPUT, "the state of the old program is not complete");
+	s->config_path = x_strdup(config);
+	options->program = x_strdup(program);
+	options->source_path = x_strdup(source);
+	options->lock_fd = number_of(json, "lock_fd");
+	s->ticket_fd = number_of(json, "ticket_fd");
+	s->shared_fd = number_of(json, "shared_fd");
+	s->notes_fd = number_of(json, "notes_fd");
+	notify_adopt(number_of(json, "notify_fd"));
+	options->listeners = listeners_from_json(json_object_get(json, "listeners"));
+	if (settings_parse_file(config, &s->settings, NULL, err) < 0)
+		return -1;
+	options->settings = settings_ref(s->settings);
+	log_set_level((enum log_level)log_level_parse(s->settings->server_log_level));
+	return children_from_json(
+		s, json_object_get(json, "children"), options->listeners->fronts, err);
+}
+
+int state_load(int fd, struct supervisor *s, struct supervisor_options *options, struct err *err)
+{
+	json_error_t why;
+	json_t *json;
+	char *text = NULL;
+	int status;
+
+	if (read_all(fd, &text, err) < 0)
+		return -1;
+	json = json_loads(text, 0, &why);
+	mem_free(text);
+	if (json == NULL)
+		return err_set(err, ERR_BAD_INPUT, "the state: %s", why.text);
+	status = from_json(json, s, options, err);
+	json_decref(json);
+	if (status == 0)
+		state_inherit(s, false);
+	return status;
+}

@@ -1,0 +1,111 @@
+#ifndef BELLHOP_DAEMON_SUPERVISOR_INTERNAL_H
+#define BELLHOP_DAEMON_SUPERVISOR_INTERNAL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/list.h"
+#include "daemon/child.h"
+#include "daemon/supervisor.h"
+#include "loop/loop.h"
+
+/* What supervisor.c, upgrade.c and state.c share. */
+
+#define GRACE_FRONT_MS  10000 /* for an orderly stop, then SIGKILL */
+#define GRACE_ENGINE_MS 20000
+
+enum phase {
+	PHASE_STARTING, /* not all children have served yet */
+	PHASE_SERVING,
+	PHASE_STOPPING_FRONTS, /* the engine still answers them */
+	PHASE_STOPPING_ENGINE,
+};
+
+struct child {
+	struct supervisor *supervisor;
+	enum child_role role;
+	unsigned number;
+	uint32_t life;          /* processes of that front before */
+	int takeover_fd;        /* for the start of a successor; -1: none */
+	struct list_node extra; /* in supervisor.extras, or alone */
+	bool retiring;          /* another process has its place; it ends by itself */
+	char name[24];          /* "engine", "front 2" */
+	pid_t pid;              /* 0: not running */
+	int control_fd;         /* -1: it was told to stop, or is not running */
+	struct loop_fd *watch;
+	bool serving;   /* it said 'r' */
+	bool reloading; /* it was told 'R' and has not said 'd' */
+	bool asked_to_stop;
+	bool hung; /* it did not stop when it was asked to, and got SIGKILL */
+	int64_t started_ms;
+	unsigned quick_deaths;
+	struct loop_timer restart_timer, kill_timer;
+};
+
+/* upgrade.c */
+enum upgrade_step { UPGRADE_NONE, UPGRADE_ENGINE, UPGRADE_FRONTS };
+
+struct upgrade {
+	enum upgrade_step step;
+	size_t next;             /* front, as index of children */
+	struct child *successor; /* of it, in extras; NULL: none */
+	struct loop_timer patience;
+};
+
+struct supervisor {
+	const struct supervisor_options *options;
+	const struct settings *settings; /* what the children run with; owned reference */
+	char *config_path;               /* active.conf; owned */
+	struct loop *loop;
+	enum phase phase;
+	struct child **children; /* [0]: the engine; those that have their place */
+	size_t child_count;
+	struct list_node extras; /* successors and retiring fronts */
+	struct upgrade upgrade;
+	int ticket_fd;
+	int shared_fd;         /* what all fronts know together */
+	struct shared *shared; /* the same, mapped */
+	int notes_fd;          /* what the engine is at work on: outlives it, for the next one */
+	bool reload_asked;     /* the engine waits for the result of a reload */
+	struct loop_timer watchdog_timer;
+	uint64_t watchdog_ms; /* 0: systemd does not watch */
+	bool failed;
+	struct err failure;
+};
+
+/* ---- supervisor.c ---- */
+/* Not started yet. The engine's number is 0. */
+struct child *child_new(struct supervisor *s, enum child_role role, unsigned number, uint32_t life);
+void child_free(struct child *c);
+void supervisor_start_child(struct child *c);
+void supervisor_stop_child(struct child *c, int64_t grace_ms);
+/* One that runs already, with its line. */
+int child_watch(struct child *c, struct err *err);
+void supervisor_bury(struct supervisor *s);
+/* Tells the engine how what it asked for ended; NULL: well. */
+void supervisor_answer(struct supervisor *s, const char *refusal);
+void supervisor_tell_status(struct supervisor *s);
+
+/* ---- upgrade.c ---- */
+void upgrade_init(struct supervisor *s);
+/* The administrator wants one. Does not return when all is well: the new program goes on. */
+void upgrade_asked(struct supervisor *s);
+/* In the new program. */
+void upgrade_resume(struct supervisor *s);
+/* The engine serves. */
+void upgrade_on_engine(struct supervisor *s);
+/* A successor has all that its front had. */
+void upgrade_on_taken(struct child *c);
+/* A child is dead. True: nothing more is to be done about it, and it may be gone. */
+bool upgrade_on_death(struct child *c, const char *how);
+
+/* ---- state.c ---- */
+/* All that must outlive the program, in an anonymous file. */
+int state_save(const struct supervisor *s, int *ret_fd, struct err *err);
+/* In the new one: fills a fresh supervisor. */
+int state_load(int fd, struct supervisor *s, struct supervisor_options *options, struct err *err);
+/* Whether they are inherited by the program that is to come. */
+void state_inherit(const struct supervisor *s, bool inherited);
+
+#endif

@@ -1,0 +1,201 @@
+"""bellhop upgrade: engine, fronts and supervisor are replaced, and no phone notices; also when something dies in the middle."""
+
+import os
+import shutil
+import signal
+import threading
+
+from eas.http import Closed
+from eas.query import PATH
+from lib import mail
+from lib.case import FORMS, ServerCase, retry
+from lib.server import Server, ServerError, eventually, program, wait_exit
+
+
+class UpgradeCase(ServerCase):
+    https = True
+    settings = {**ServerCase.settings, "server.fronts": "2", "http.requests_per_device": "0"}
+
+    def fleet(self, heartbeat=600):
+        """Parked phones of several versions and forms, half of them over TLS; each of a user of its own."""
+        phones = []
+        for number, (version, form) in enumerate(FORMS[::3]):
+            phone = self.phone(version, form, tls=number % 2 == 1)
+            phone.owner = self.owner
+            phone.prime()
+            phone.waiting = phone.ping_send(heartbeat=heartbeat)
+            self.addCleanup(phone.waiting.close)
+            phones.append(phone)
+        for phone in phones:
+            self.assert_parked(phone.waiting, 0.05)
+        return phones
+
+    def assert_reached(self, phones, subject):
+        for phone in phones:
+            self.assert_parked(phone.waiting, 0.02)
+        for phone in phones:
+            self.server.deliver(phone.owner, mail.message(subject))
+        for phone in phones:
+            self.assert_ping(phone.receive(phone.waiting), "2", [phone.inbox])
+            phone.close()
+            self.assertEqual(retry(phone.sync).subjects(), [subject], (phone.version, phone.form))
+            phone.close()
+            phone.ping_send(phone.waiting, heartbeat=600)
+        for phone in phones:
+            self.assert_parked(phone.waiting, 0.02)
+
+    def settle(self, old):
+        """The old processes have nothing left and are gone."""
+        for pid in old:
+            self.assertTrue(wait_exit(pid, 15), f"process {pid} stays")
+
+
+class Upgrade(UpgradeCase):
+    def test_everything_is_replaced(self):
+        phones = self.fleet()
+        for number in range(2):
+            supervisor, engine, fronts = self.server.process.pid, self.server.engine_pid(), set(self.server.front_pids())
+            self.server.bellhop("upgrade", timeout=60)
+            self.settle([engine, *fronts])
+            self.assertEqual(self.server.process.pid, supervisor)
+            self.assertNotEqual(self.server.engine_pid(), engine)
+            self.assertEqual(len(self.server.front_pids()), 2)
+            self.assertFalse(fronts & set(self.server.front_pids()))
+            self.assertEqual(self.server.stats()["parked"], len(phones))
+            self.assert_reached(phones, f"after upgrade {number}")
+        self.assertIsNone(self.server.process.poll())
+        # What the new supervisor knows: reload, restart, and who its children are.
+        self.server.bellhop("reload")
+        self.server.bellhop("restart", "engine")
+        self.assert_reached(phones, "after all")
+        front = self.server.front_pids()[0]
+        os.kill(front, signal.SIGKILL)
+        self.assertTrue(wait_exit(front, 10))
+        eventually(lambda: len(self.server.front_pids()) == 2, what="the front is back")
+
+    def test_renewed_from_memory_afterwards(self):
+        """The lease goes along: a phone whose watch nothing touched is renewed without the engine's help."""
+        phone = self.phone()
+        phone.prime()
+        phone.waiting = phone.ping_send(heartbeat=60)
+        self.addCleanup(phone.waiting.close)
+        self.assert_parked(phone.waiting, 0.05)
+        old = self.server.front_pids()
+        self.server.bellhop("upgrade", timeout=60)
+        self.settle(old)
+        self.assertGreaterEqual(self.server.stats()["adopted"], 1)
+        self.assertEqual(self.server.stats()["adopt_lost"], 0)
+        self.assert_parked(phone.waiting, 0.05)
+
+    def test_nobody_is_refused(self):
+        """Phones connect and ask all the time while everything is replaced: each gets its answer, none a 503."""
+        phone = self.phone()
+        phone.prime()
+        over, wrong, served = threading.Event(), [], [0]
+
+        def connect_and_ask():
+            while not over.is_set():
+                try:
+                    connection = self.server.connect(timeout=20)
+                    connection.request("OPTIONS", PATH, {"Authorization": phone.authorization})
+                    status = connection.response().status
+                    connection.close()
+                    served[0] += 1
+                    if status != 200:
+                        wrong.append(status)
+                except (Closed, OSError, AssertionError) as error:
+                    wrong.append(repr(error))
+
+        threads = [threading.Thread(target=connect_and_ask) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        try:
+            self.server.bellhop("upgrade", timeout=60)
+            before = served[0]
+            eventually(lambda: served[0] > before + 20, what="connections to the new fronts")
+        finally:
+            over.set()
+            for thread in threads:
+                thread.join()
+        self.assertEqual(wrong, [])
+        self.assertGreater(served[0], 50)
+
+
+class Refused(UpgradeCase):
+    """A program that cannot take over is found out before anything happens."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.server = Server(settings=cls.settings, https=cls.https)
+        cls.copy = os.path.join(cls.server.folder, "bellhopd")
+        shutil.copy(program("bellhopd"), cls.copy)
+        try:
+            cls.server.start(executable=cls.copy)
+            cls.server.add_domain("example.org")
+        except BaseException:
+            cls.server.close()
+            raise
+
+    def replace(self, text):
+        os.rename(self.copy, self.copy + ".old")
+        with open(self.copy, "w", encoding="ascii") as file:
+            file.write(text)
+        os.chmod(self.copy, 0o755)
+
+    def test_broken_program(self):
+        phones = self.fleet()
+        pids = self.server.pids()
+        self.replace("#!/bin/sh\nexit 7\n")
+        with self.assertRaisesRegex(ServerError, "exit status 7"):
+            self.server.bellhop("upgrade", timeout=60)
+        self.assertEqual(self.server.pids(), pids)
+        self.assert_reached(phones, "nothing happened")
+        os.unlink(self.copy)
+        with self.assertRaisesRegex(ServerError, "exit status 127"):
+            self.server.bellhop("upgrade", timeout=60)
+        # The true one again.
+        os.rename(self.copy + ".old", self.copy)
+        self.server.bellhop("upgrade", timeout=60)
+        self.assert_reached(phones, "and now")
+
+
+class Deaths(UpgradeCase):
+    def test_engine_dies_meanwhile(self):
+        phones = self.fleet()
+        upgrade = threading.Thread(target=lambda: self.server.bellhop("upgrade", timeout=60, check=False))
+        mark = self.server.log_mark()
+        upgrade.start()
+        self.server.wait_log("upgrade_begun", since=mark)
+        eventually(lambda: self.server.engine_pid() is not None, what="an engine")
+        self.server.kill_engine()
+        upgrade.join()
+        eventually(lambda: self.server.engine_pid() is not None, what="an engine")
+        eventually(lambda: self.server.stats().get("upgrading") == 0, what="the end of the upgrade")
+        self.assert_reached(phones, "all the same")
+
+    def test_new_front_dies(self):
+        """kill -9 of the process that is to take over: the old front goes on, and the upgrade says so."""
+        phones = self.fleet()
+        old = set(self.server.front_pids())
+        stopped = []
+
+        def kill_successor():
+            def found():
+                for pid in self.server.front_pids():
+                    if pid not in old:
+                        os.kill(pid, signal.SIGKILL)
+                        stopped.append(pid)
+                        return True
+                return False
+            eventually(found, what="a successor")
+
+        killer = threading.Thread(target=kill_successor)
+        killer.start()
+        answer = self.server.bellhop("upgrade", timeout=60, check=False)
+        killer.join()
+        self.assertTrue(stopped)
+        # Killed before it took anything, it is a failure; after that, just another front that died.
+        self.assertIn(answer.returncode, (0, 1, 2, 4))
+        eventually(lambda: len(set(self.server.front_pids())) >= 2, what="fronts")
+        for phone in phones:
+            retry(phone.sync)
