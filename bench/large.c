@@ -241,7 +241,7 @@ int main(int argc, char **argv)
 		{"sync_text", sync_text, "under 16", "Sync of that message, body as text"},
 		{"sync_mime", sync_mime, "under 150", "Sync of the whole message as MIME, 72 MB"},
 		{"lmtp", deliver, "under 80", "LMTP delivery of that message"},
-		{"send_mail", send_mail, "under 150",
+		{"send_mail", send_mail, "under 80",
 			"SendMail of it to oneself, with a copy in Sent"},
 	};
 

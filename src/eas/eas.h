@@ -41,6 +41,10 @@ struct eas_request {
 	const struct ipc_request *http; /* method, target, headers; its body may be empty: */
 	const uint8_t *body;            /* the whole body, de-chunked, Content-Encoding untouched */
 	size_t body_len;
+	/* The body will not be read below upto for now, as far as upto points into it; its memory
+	 * may be given back, if it can be read again. May be NULL. */
+	void (*body_passed)(void *owner, const void *upto);
+	void *body_owner;
 };
 
 enum eas_reply_kind { EAS_REPLY_ANSWER, EAS_REPLY_WAIT };

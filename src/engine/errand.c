@@ -26,6 +26,13 @@
 #define BACK_PER_S   1000 /* phones that were sent away may come back at this rate */
 #define BULK_OUT_MAX ((size_t)256 * 1024) /* waiting in the link; more only when it has drained */
 
+static void on_body_passed(void *owner, const void *upto)
+{
+	struct errand *r = owner;
+
+	spool_passed(&r->spool, upto);
+}
+
 static void run_command(struct job *job, void *thread_state);
 static void on_command_done(struct job *job, bool cancelled);
 
@@ -233,7 +240,12 @@ static void run_command(struct job *job, void *thread_state)
 {
 	struct errand *r = LIST_ENTRY(job, struct errand, job);
 	struct eas_server server = engine_eas(r->engine, r->settings);
-	struct eas_request request = {.arena = r->arena, .http = &r->http};
+	struct eas_request request = {
+		.arena = r->arena,
+		.http = &r->http,
+		.body_passed = on_body_passed,
+		.body_owner = r,
+	};
 	struct user *user = NULL;
 
 	(void)thread_state;

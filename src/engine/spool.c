@@ -99,3 +99,12 @@ int spool_open(
 	*ret_len = s->mapped_len;
 	return 0;
 }
+
+void spool_passed(const struct spool *s, const void *upto)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	uintptr_t begin = (uintptr_t)s->mapped, end = (uintptr_t)upto;
+
+	if (s->mapped != NULL && end > begin && end - begin <= s->mapped_len)
+		(void)madvise(s->mapped, (size_t)(end - begin) / page * page, MADV_DONTNEED);
+}

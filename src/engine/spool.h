@@ -36,5 +36,8 @@ NODISCARD int spool_flush(struct spool *s, const char *dir, struct err *err);
 /* The whole body, borrowed until spool_deinit(). Blocks. */
 NODISCARD int spool_open(
 	struct spool *s, const char *dir, const uint8_t **ret, size_t *ret_len, struct err *err);
+/* What lies below upto is not needed for now: its memory is given back if the body lies in a file.
+ * It stays readable; a pointer to anything else does nothing. */
+void spool_passed(const struct spool *s, const void *upto);
 
 #endif

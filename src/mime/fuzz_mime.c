@@ -100,8 +100,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	render_new(stored, bytes, len);
 	decode_parts(stored, bytes, len);
 	if (mime_envelope_read(arena, bytes, len, &envelope, &err) == 0) {
-		must(mime_prepare_send(bytes, len, "\"A\" <a@example.org>", "example.org", 1, &out,
-			     &bcc, &err) == 0);
+		must(mime_prepare_send(bytes, len, "\"A\" <a@example.org>", "example.org", 1, NULL,
+			     &out, &bcc, &err) == 0);
 		/* What leaves has no recipient more, and with the blind ones it has all. */
 		must(mime_envelope_read(arena, out.data, out.len, &left, &err) == 0);
 		must(left->to_count <= envelope->to_count);

@@ -149,13 +149,18 @@ NODISCARD int mime_envelope_read(
 	struct arena *arena, const void *raw, size_t len, struct mime_envelope **ret, struct err *err);
 /* local@domain, without blanks, controls and angle brackets, within the lengths of RFC 5321. */
 bool mime_address_is_valid(const char *address);
+/* For an input whose memory can be given back meanwhile: it will not be looked at below `upto`. */
+struct mime_progress {
+	void (*passed)(void *owner, const void *upto);
+	void *owner;
+};
 /*
  * The message as it leaves: Bcc removed (its fields are appended to bcc, which may be NULL; put before the message they give the
  * sender's own copy), From (`"Name" <addr>` or addr), Date, Message-ID (under `domain`) and MIME-Version added when missing, further
- * From fields removed, bare LF made CRLF. Everything else byte for byte.
+ * From fields removed, bare LF made CRLF. Everything else byte for byte. progress may be NULL.
  */
 NODISCARD int mime_prepare_send(const void *raw, size_t len, const char *from, const char *domain,
-	int64_t now_at, struct buf *out, struct buf *bcc, struct err *err);
+	int64_t now_at, const struct mime_progress *progress, struct buf *out, struct buf *bcc, struct err *err);
 
 /* A reply or forward whose original the server adds (SmartReply, SmartForward). */
 struct mime_compose {

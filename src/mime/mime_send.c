@@ -14,6 +14,9 @@
 #include "base/mem.h"
 #include "base/str.h"
 
+/* Of the body, between two words on progress. */
+#define PIECE_BYTES ((size_t)2 * 1024 * 1024)
+
 /* --- the envelope --- */
 
 enum { LOCAL_MAX = 64, ADDRESS_MAX = 254 };
@@ -241,6 +244,24 @@ static void add_crlf(struct buf *out, const char *p, size_t len)
 	}
 }
 
+/* Piece by piece, of whole lines. */
+static void add_body(
+	struct buf *out, const char *p, const char *end, const struct mime_progress *progress)
+{
+	if (!buf_reserve(out, (size_t)(end - p) + (size_t)(end - p) / 32))
+		return;
+	while (p < end) {
+		const char *stop = (size_t)(end - p) > PIECE_BYTES ? p + PIECE_BYTES : end;
+		const char *nl = memchr(stop, '\n', (size_t)(end - stop));
+
+		stop = nl != NULL ? nl + 1 : end;
+		add_crlf(out, p, (size_t)(stop - p));
+		p = stop;
+		if (progress != NULL)
+			progress->passed(progress->owner, p);
+	}
+}
+
 static void add_from(struct buf *out, const char *from)
 {
 	InternetAddressList *list = internet_address_list_parse(mime_init_options(), from);
@@ -292,7 +313,8 @@ static void add_missing(struct buf *out, const char *from, const char *domain, i
 }
 
 int mime_prepare_send(const void *raw, size_t len, const char *from, const char *domain,
-	int64_t now_at, struct buf *out, struct buf *bcc, struct err *err)
+	int64_t now_at, const struct mime_progress *progress, struct buf *out, struct buf *bcc,
+	struct err *err)
 {
 	struct mime_header_reader r = {mime_bytes(raw, len), mime_bytes(raw, len) + len};
 	struct had had = {0};
@@ -307,7 +329,7 @@ int mime_prepare_send(const void *raw, size_t len, const char *from, const char 
 		return err_set(err, ERR_BAD_INPUT, "not a message: it has no header");
 	add_missing(out, from, domain, now_at, &had);
 	buf_add_str(out, "\r\n");
-	add_crlf(out, r.p, (size_t)(r.end - r.p));
+	add_body(out, r.p, r.end, progress);
 	return out->failed || (bcc != NULL && bcc->failed)
 		       ? err_set(err, ERR_INTERNAL, "no memory for a message to be sent")
 		       : 0;

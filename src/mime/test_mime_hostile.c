@@ -133,8 +133,8 @@ static void test_shapes(void)
 		CHECK(blob.len < 400000);
 		render(s, &raw, shapes[i].name);
 		if (mime_envelope_read(arena, raw.data, raw.len, &envelope, &err) == 0)
-			CHECK_INT(mime_prepare_send(
-					  raw.data, raw.len, "a@b.c", "b.c", 1, &sent, NULL, &err),
+			CHECK_INT(mime_prepare_send(raw.data, raw.len, "a@b.c", "b.c", 1, NULL,
+					  &sent, NULL, &err),
 				0);
 		CHECK(sent.len <= 2 * raw.len + 1000);
 		buf_deinit(&raw);

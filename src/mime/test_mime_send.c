@@ -12,8 +12,8 @@ static void check_send(const char *raw, const char *from, const char *want)
 	struct buf out = BUF_INIT;
 	struct err err = ERR_INIT;
 
-	REQUIRE_OK(mime_prepare_send(
-			   raw, strlen(raw), from, "example.org", 987809702, &out, NULL, &err),
+	REQUIRE_OK(mime_prepare_send(raw, strlen(raw), from, "example.org", 987809702, NULL, &out,
+			   NULL, &err),
 		&err);
 	CHECK_STR(buf_cstr(&out), want);
 	buf_deinit(&out);
@@ -43,8 +43,8 @@ static void test_missing(void)
 	struct err err = ERR_INIT;
 	const char *text, *id;
 
-	REQUIRE_OK(mime_prepare_send(
-			   "To: x@y\n\nz", 10, "a@b.c", "example.org", 987809702, &out, NULL, &err),
+	REQUIRE_OK(mime_prepare_send("To: x@y\n\nz", 10, "a@b.c", "example.org", 987809702, NULL,
+			   &out, NULL, &err),
 		&err);
 	text = buf_cstr(&out);
 	CHECK(str_starts(text, "To: x@y\r\nFrom: a@b.c\r\n"));
@@ -54,9 +54,9 @@ static void test_missing(void)
 	REQUIRE(id != NULL);
 	CHECK_INT(strcspn(id + 15, "@"), 32);
 	CHECK(str_starts(id + 15 + 32, "@example.org>\r\n"));
-	CHECK_INT(mime_prepare_send("", 0, "a@b.c", "x", 1, &out, NULL, &err), -1);
+	CHECK_INT(mime_prepare_send("", 0, "a@b.c", "x", 1, NULL, &out, NULL, &err), -1);
 	CHECK_INT(err.code, ERR_BAD_INPUT);
-	CHECK_INT(mime_prepare_send("hello\n", 6, "a@b.c", "x", 1, &out, NULL, &err), -1);
+	CHECK_INT(mime_prepare_send("hello\n", 6, "a@b.c", "x", 1, NULL, &out, NULL, &err), -1);
 	buf_deinit(&out);
 }
 
@@ -67,7 +67,8 @@ static void test_bcc(void)
 	struct buf out = BUF_INIT, bcc = BUF_INIT;
 	struct err err = ERR_INIT;
 
-	REQUIRE_OK(mime_prepare_send(raw, strlen(raw), "a@b.c", "x", 1, &out, &bcc, &err), &err);
+	REQUIRE_OK(
+		mime_prepare_send(raw, strlen(raw), "a@b.c", "x", 1, NULL, &out, &bcc, &err), &err);
 	CHECK_STR(buf_cstr(&out), "From: a@b.c\r\n" COMPLETE "To: t@u\r\n\r\ntext");
 	CHECK_STR(buf_cstr(&bcc), "Bcc: x@y,\r\n z@y\r\nBCC: w@y\r\n");
 	buf_deinit(&out);
@@ -155,5 +156,51 @@ static void test_envelope(void)
 	arena_free(&arena);
 }
 
-TEST_MAIN(TEST(test_prepare), TEST(test_missing), TEST(test_bcc), TEST(test_addresses),
-	TEST(test_bad_recipients), TEST(test_senders), TEST(test_envelope))
+struct told {
+	const char *upto;
+	unsigned times;
+};
+
+static void on_passed(void *owner, const void *upto)
+{
+	struct told *told = owner;
+
+	CHECK((const char *)upto > told->upto);
+	told->upto = upto;
+	told->times++;
+}
+
+/* A long message comes through piece by piece, whole, and its end is told. */
+static void test_progress(void)
+{
+	struct buf raw = BUF_INIT, out = BUF_INIT;
+	struct told told = {0};
+	const struct mime_progress progress = {on_passed, &told};
+	struct err err = ERR_INIT;
+	const char *body;
+
+	buf_add_str(&raw, "From: a@b.c\r\n\r\n");
+	for (unsigned i = 0; raw.len < 5000000; i++)
+		buf_addf(&raw, "line %u%s", i, i % 3 == 0 ? "\n" : "\r\n");
+	told.upto = (const char *)raw.data;
+	REQUIRE_OK(
+		mime_prepare_send(raw.data, raw.len, "a@b.c", "x", 1, &progress, &out, NULL, &err),
+		&err);
+	CHECK(told.times >= 3);
+	CHECK(told.upto == (const char *)raw.data + raw.len);
+	body = strstr(buf_cstr(&out), "\r\n\r\n");
+	REQUIRE(body != NULL);
+	body += 4;
+	for (unsigned i = 0; *body != 0; i++) {
+		char want[40];
+		size_t n = (size_t)snprintf(want, sizeof(want), "line %u\r\n", i);
+
+		REQUIRE(strncmp(body, want, n) == 0);
+		body += n;
+	}
+	buf_deinit(&raw);
+	buf_deinit(&out);
+}
+
+TEST_MAIN(TEST(test_progress), TEST(test_prepare), TEST(test_missing), TEST(test_bcc),
+	TEST(test_addresses), TEST(test_bad_recipients), TEST(test_senders), TEST(test_envelope))

@@ -211,8 +211,11 @@ static int complete(const struct outgoing *o, const struct sender *sender, struc
 	struct err *err)
 {
 	struct buf bcc = BUF_INIT;
+	const struct eas_request *request = o->call->request;
+	const struct mime_progress progress = {request->body_passed, request->body_owner};
 	int result = mime_prepare_send(o->message, o->len, sender->from,
-		o->call->settings->hostname, o->call->now_at, &m->raw, &bcc, err);
+		o->call->settings->hostname, o->call->now_at,
+		request->body_passed != NULL ? &progress : NULL, &m->raw, &bcc, err);
 
 	if (result == 0 && bcc.len > 0 && o->save_in_sent) {
 		buf_add(&m->sent, bcc.data, bcc.len);
