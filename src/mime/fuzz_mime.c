@@ -98,6 +98,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	must(mime_summary_decode(arena, blob.data, blob.len, &stored, &err) == 0);
 	render(stored, bytes, len);
 	render_new(stored, bytes, len);
+	(void)mime_was_distributed(bytes, len);
 	decode_parts(stored, bytes, len);
 	if (mime_envelope_read(arena, bytes, len, &envelope, &err) == 0) {
 		must(mime_prepare_send(bytes, len, "\"A\" <a@example.org>", "example.org", 1, NULL,

@@ -126,6 +126,8 @@ NODISCARD int mime_part_decode(const struct mime_summary *s, const void *raw, si
 
 /* When the site took the message in: the date of its topmost Received field; 0 when it has none that can be read. */
 int64_t mime_received_at(const void *raw, size_t len);
+/* Did it come over a mailing list, or was it sent on by somebody? Then its To does not say who got it. */
+bool mime_was_distributed(const void *raw, size_t len);
 
 /* The first field of that name (lower case) in the header, decoded; NULL when there is none. */
 char *mime_field_text(struct arena *arena, const void *raw, size_t len, const char *name);

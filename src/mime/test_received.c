@@ -23,4 +23,28 @@ static void test_topmost(void)
 		CHECK_INT(mime_received_at(cases[i].raw, strlen(cases[i].raw)), cases[i].want);
 }
 
-TEST_MAIN(TEST(test_topmost))
+static void test_distributed(void)
+{
+	static const struct {
+		const char *raw;
+		bool want;
+	} cases[] = {
+		{"Subject: x\nLIST-ID: <a.b>\n\n", true},
+		{"list-post: NO\r\n\r\n", true},
+		{"Mailing-List: x\n\n", true},
+		{"Resent-To: a@b\n\n", true},
+		{"Resent-From: a@b\n\n", true},
+		{"Precedence:  Bulk\n\n", true},
+		{"Precedence: list\n\n", true},
+		{"Precedence: normal\n\n", false},
+		{"Precedence:\n\n", false},
+		{"List-Unsubscribe: <x>\nReceived: y\nMIME-Version: 1.0\n\n", false},
+		{"Subject: x\n\nList-Id: <a.b>\n", false},
+		{"", false},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		CHECK(mime_was_distributed(cases[i].raw, strlen(cases[i].raw)) == cases[i].want);
+}
+
+TEST_MAIN(TEST(test_topmost), TEST(test_distributed))

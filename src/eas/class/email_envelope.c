@@ -130,22 +130,6 @@ static const char *field(const struct email *email, struct arena *arena, const c
 			       : NULL;
 }
 
-/* Mailing lists and who sends a message on name the user nowhere, and are no blind copies. */
-static bool was_distributed(const struct email *email)
-{
-	static const char *const names[] = {
-		"list-id", "list-post", "mailing-list", "resent-to", "resent-from"};
-	CLEANUP(arena_free) struct arena *arena = arena_new(0);
-	const char *precedence = field(email, arena, "precedence");
-
-	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		if (field(email, arena, names[i]) != NULL)
-			return true;
-	}
-	return precedence != NULL &&
-	       (str_eq_nocase(precedence, "list") || str_eq_nocase(precedence, "bulk"));
-}
-
 static bool received_as_bcc(const struct email *email, const struct email_view *view)
 {
 	const struct mime_summary *s = email->summary;
@@ -160,7 +144,8 @@ static bool received_as_bcc(const struct email *email, const struct email_view *
 	}
 	return view->address_count > 0 && strlen(s->to) < LIST_BYTES_WHOLE &&
 	       strlen(s->cc) < LIST_BYTES_WHOLE && !any_named(s->to, view) &&
-	       !any_named(s->cc, view) && !any_named(s->from, view) && !was_distributed(email);
+	       !any_named(s->cc, view) && !any_named(s->from, view) && email->has_body &&
+	       !mime_was_distributed(email->body.bytes, email->body.len);
 }
 
 /* ---- voice mail ---- */
