@@ -39,13 +39,13 @@ struct fleet *crowd_burst_fleet(struct crowd *c, bool tls);
 
 /* So many phones begin before the server is asked how many wait; those of one user queue up behind
  * each other, and beyond the bound of their queue are answered 503. */
-#define CROWD_CHUNK      8000u
-#define CROWD_CHUNK_USER 50u
+#define CROWD_CHUNK      500u
+#define CROWD_CHUNK_USER 20u
 
 /*
  * Phones first .. first + count begin, as fast as the server parks them; returns when it says that
- * all are parked besides the `already` that were. Ends the program when nothing moves for a minute.
- * Returns the seconds it took.
+ * all are parked besides the `already` that were. Ends the program when nothing moves for a long
+ * time. Returns the seconds it took.
  */
 double crowd_fill(struct crowd *c, struct fleet *fleet, const struct fleet_command *how,
 	unsigned first, unsigned count, unsigned already, unsigned chunk);

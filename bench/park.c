@@ -48,18 +48,25 @@ static void begin(
 /* ---- many ---- */
 
 struct memory {
-	double server, kernel;
+	double server, engine, kernel;
 	unsigned phones;
 };
 
 static struct memory memory_now(struct crowd *c, unsigned phones)
 {
-	return (struct memory){crowd_memory(c), (double)procs_kernel().total, phones};
+	return (struct memory){crowd_memory(c),
+		(double)procs_memory_of(bench_engine_pid(c->bench)).private_dirty,
+		(double)procs_kernel().total, phones};
 }
 
 static double growth(const struct memory *from, const struct memory *to)
 {
 	return (to->server - from->server) / (double)(to->phones - from->phones);
+}
+
+static double growth_engine(const struct memory *from, const struct memory *to)
+{
+	return (to->engine - from->engine) / (double)(to->phones - from->phones);
 }
 
 /* Parts of the fleet go and come back, one after the other, for so long. */
@@ -138,9 +145,10 @@ static void park_many(
 	full = memory_now(&c, phones);
 	(void)snprintf(conditions, sizeof(conditions),
 		"%u phones of %u users, %u folders each, %s, 14.1, %s; fleet on the same machine; "
-		"filled at %.0f/s",
+		"filled at %.0f/s; the engine's part: %.0f",
 		phones, c.options.users, k->folders, held ? "held Sync" : "Ping",
-		tls ? "TLS 1.3, AES-256-GCM" : "plain HTTP", (phones - tenth) / MAX(fill_s, 0.001));
+		tls ? "TLS 1.3, AES-256-GCM" : "plain HTTP", (phones - tenth) / MAX(fill_s, 0.001),
+		growth_engine(&base, &full));
 	bench_figure(&b, n->parked, (double)bench_counter(&b, "parked"), "phones", n->aim_parked,
 		conditions);
 	bench_figure(&b, n->fresh, growth(&base, &full), "bytes", NULL, conditions);
@@ -152,8 +160,10 @@ static void park_many(
 	churn(&c, fleet, phones, k->churn_s);
 	churned = memory_now(&c, phones);
 	(void)snprintf(conditions, sizeof(conditions),
-		"the same after %u s of churn: a twentieth at a time cut, or closed, and back",
-		k->churn_s);
+		"the same after %u s of churn: a twentieth at a time cut, or closed, and back; the "
+		"engine's "
+		"part: %.0f",
+		k->churn_s, growth_engine(&base, &churned));
 	bench_figure(&b, n->churned, growth(&base, &churned), "bytes", n->aim_bytes, conditions);
 	if (!tls && !held)
 		idle(k, &c, fleet, phones);

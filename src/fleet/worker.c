@@ -97,13 +97,15 @@ static void take_order(struct worker *w)
 	end = c.count == 0 || c.count > UINT32_MAX - c.first
 		      ? w->count
 		      : clamp(c.first + c.count, w->first, w->first + w->count) - w->first;
-	if (c.order == FLEET_START) {
-		w->next = first;
-		w->end = MAX(first, end);
+	if (c.order == FLEET_START && first < end) {
+		/* The next ones go behind those which have not begun yet. */
+		if (w->next >= w->end || first != w->end)
+			w->next = first;
+		w->end = end;
 		/* Its share of the rate, as of the phones. */
-		w->rate = (double)c.rate * (double)(w->end - w->next) /
+		w->rate = (double)c.rate * (double)(w->end - first) /
 			  (double)(c.count != 0 ? c.count : w->scenario->phones);
-	} else {
+	} else if (c.order != FLEET_START) {
 		for (uint32_t i = first; i < end; i++)
 			phone_order(w, &w->phones[i], &c);
 	}
