@@ -37,7 +37,10 @@ static struct request *answer_begin(
 	buf_deinit(&r->body);
 	r->moved = 0;
 	r->checked_ms = clock_now_ms();
-	http_response_begin(&r->out, status, reason, clock_now_at(), r->keep_alive);
+	http_response_begin(&r->out, status, reason, clock_now_at(),
+		!r->keep_alive ? HTTP_CLOSE
+		: r->old_http  ? HTTP_KEEP_OLD
+			       : HTTP_KEEP);
 	return r;
 }
 

@@ -110,6 +110,7 @@ struct request {
 	int64_t checked_ms;
 	size_t charged; /* what front.buffered counts for it */
 	bool keep_alive, is_head, body_follows;
+	bool old_http;     /* HTTP/1.0, which wants to be told that the connection stays */
 	bool body_done;    /* the whole body was read */
 	bool sent;         /* the engine knows of it */
 	bool continue_due; /* 100 Continue has to go out before the body comes */

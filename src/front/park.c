@@ -87,7 +87,8 @@ void park_on_park(struct front *f, const struct ipc_park *park)
 		c->watch = park->handle.request;
 		c->heartbeat_s = (uint16_t)MIN(MAX(park->heartbeat_s, 1), UINT16_MAX);
 		c->print = c->request->print;
-		c->keep_alive = c->request->keep_alive;
+		/* Nothing is kept that would say later that this was HTTP/1.0. */
+		c->keep_alive = c->request->keep_alive && !c->request->old_http;
 		c->stale = false;
 		(void)enter_parked(f, c);
 		return;

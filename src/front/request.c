@@ -439,6 +439,7 @@ static bool head_route(struct front *f, struct conn *c)
 	int64_t length = r->http.content_length;
 
 	r->keep_alive = r->http.keep_alive;
+	r->old_http = r->http.minor == 0;
 	r->is_head = str_eq(r->http.method, "HEAD");
 	r->continue_due = r->http.expect_continue;
 	r->body_done = length == 0;

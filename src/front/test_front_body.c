@@ -177,7 +177,7 @@ static void test_large_upload(void)
 		const char *text = phone_answer(&rig, &p, NULL);
 
 		CHECK(str_ends(text, "stored"));
-		CHECK(strstr(text, "keep-alive") != NULL);
+		CHECK(strstr(text, "Connection: close") == NULL);
 	}
 	mem_free(bytes);
 	phone_close(&p);

@@ -161,7 +161,7 @@ static void test_requests_in_flight(void)
 	CHECK_INT(old_count("connections"), 3);
 	rig_swap(&rig);
 	engine_answer(&rig, IPC_RESPONSE, &h, 200, "done");
-	CHECK(strstr(phone_answer(&rig, &asks, NULL), "Connection: keep-alive") != NULL);
+	CHECK(strstr(phone_answer(&rig, &asks, NULL), "Connection: close") == NULL);
 	engine_park(&rig, &h_waits, 900, 3600);
 	phone_send(&rig, &half, "ng&User=a HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n");
 	h = engine_next(&rig, IPC_REQUEST)->request.handle;

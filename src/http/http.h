@@ -100,9 +100,14 @@ const char *http_reason(int status);
 /* "Sun, 06 Nov 1994 08:49:37 GMT", appended. */
 void http_date_add(struct buf *out, int64_t at);
 
-/* Status line, Date, Connection. reason "" or NULL: the usual one. HTTP/1.1 always. */
+/* What becomes of the connection. That it stays goes without saying since HTTP/1.1 (RFC 9112 9.3):
+ * 24 bytes less of each heartbeat. */
+enum http_after { HTTP_CLOSE, HTTP_KEEP, HTTP_KEEP_OLD /* the client speaks HTTP/1.0 */ };
+
+/* Status line, Date, Connection where it is needed. reason "" or NULL: the usual one. HTTP/1.1
+ * always. */
 void http_response_begin(
-	struct buf *out, int status, const char *reason, int64_t now_at, bool keep_alive);
+	struct buf *out, int status, const char *reason, int64_t now_at, enum http_after after);
 /* Control characters in a value become blanks: no header can smuggle in another. */
 void http_response_header(struct buf *out, const char *name, const char *value);
 /* Content-Length and the blank line. */

@@ -72,14 +72,17 @@ static void add_clean(struct buf *out, const char *text)
 }
 
 void http_response_begin(
-	struct buf *out, int status, const char *reason, int64_t now_at, bool keep_alive)
+	struct buf *out, int status, const char *reason, int64_t now_at, enum http_after after)
 {
 	buf_addf(out, "HTTP/1.1 %03d ", status);
 	add_clean(out, reason != NULL && *reason != 0 ? reason : http_reason(status));
 	buf_add_str(out, "\r\nDate: ");
 	http_date_add(out, now_at);
-	buf_add_str(
-		out, keep_alive ? "\r\nConnection: keep-alive\r\n" : "\r\nConnection: close\r\n");
+	buf_add_str(out, "\r\n");
+	if (after == HTTP_CLOSE)
+		buf_add_str(out, "Connection: close\r\n");
+	else if (after == HTTP_KEEP_OLD)
+		buf_add_str(out, "Connection: keep-alive\r\n");
 }
 
 void http_response_header(struct buf *out, const char *name, const char *value)

@@ -295,7 +295,7 @@ static void test_response(void)
 {
 	struct buf out = BUF_INIT;
 
-	http_response_begin(&out, 449, "", 784111777, true);
+	http_response_begin(&out, 449, "", 784111777, HTTP_KEEP_OLD);
 	http_response_header(&out, "X-A", "b\r\nSet-Cookie: c");
 	http_response_end(&out, 12345678901);
 	CHECK_STR(buf_cstr(&out), "HTTP/1.1 449 Retry after sending a PROVISION command\r\n"
@@ -304,7 +304,7 @@ static void test_response(void)
 				  "X-A: b  Set-Cookie: c\r\n"
 				  "Content-Length: 12345678901\r\n\r\n");
 	buf_clear(&out);
-	http_response_begin(&out, 299, "Odd", 0, false);
+	http_response_begin(&out, 299, "Odd", 0, HTTP_CLOSE);
 	CHECK_STR(buf_cstr(&out), "HTTP/1.1 299 Odd\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n"
 				  "Connection: close\r\n");
 	CHECK_STR(http_reason(200), "OK");
