@@ -1,7 +1,7 @@
 /*
- * What phones do beside Sync: they move, send, and change folders (moves.c, sends.c, hierarchy.c).
- * A phone keeps a command until it has heard of it, and repeats the same bytes; a copy may arrive
- * late.
+ * What phones do beside Sync: they move, send, and change folders (moves.c, sends.c, hierarchy.c,
+ * drafts.c). A phone keeps a command until it has heard of it, and repeats the same bytes; a copy
+ * may arrive late.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -48,6 +48,9 @@ struct command *command_begin(struct world *w, struct phone *p, const struct act
 				   : a->kind == ACT_SEND ? &p->send
 							 : &p->change;
 
+	/* Its commands are in the phone, and are written anew under the same key. */
+	if (a->kind == ACT_DRAFT)
+		return drafts_write(w, p, a);
 	if (*pending != NULL && sends_given_up(*pending))
 		command_free(pending);
 	/* It asks what became of it instead. */
@@ -95,7 +98,9 @@ void command_take(struct world *w, struct phone *p, const struct command *c, str
 {
 	bool over = false;
 
-	if (a->good && c != NULL) {
+	if (a->good && c != NULL && strcmp(c->name, "Sync") == 0) {
+		drafts_take(w, p, c, a->root);
+	} else if (a->good && c != NULL) {
 		if (strcmp(c->name, "MoveItems") == 0) {
 			moves_take(w, p, a->root);
 			over = true;
@@ -140,8 +145,10 @@ void commands_settle(struct world *w, struct phone *p)
 		ledger_flush(w);
 		command_take(w, p, NULL, &answer);
 	}
-	if (!w->failed)
+	if (!w->failed) {
 		hierarchy_settle(w, p);
+		drafts_settle(w, p);
+	}
 }
 
 void commands_free(struct phone *p)

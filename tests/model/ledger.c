@@ -185,7 +185,8 @@ struct publication {
 void ledger_publish(const struct change_event *events, size_t count, struct world *w)
 {
 	for (size_t i = 0; i < count; i++) {
-		if (events[i].owner.v != w->anna.v)
+		/* Of Bob, of folders themselves, and of drafts it knows nothing. */
+		if (events[i].owner.v != w->anna.v || ledger_folder(w, events[i].folder) == FOLDERS)
 			continue;
 		if (w->published_count == w->published_cap) {
 			w->published_cap = MAX(w->published_cap * 2, 64);

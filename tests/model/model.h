@@ -21,10 +21,10 @@
  *   phone.c    what a phone was told, and what it wants
  *   world.c    the server, which can be killed and started again
  *   request.c  what a phone says, and who takes the answer
- *   commands.c what it says beside Sync: moves.c, sends.c, hierarchy.c
+ *   commands.c what it says beside that: moves.c, sends.c, hierarchy.c, drafts.c
  *   run.c      the rounds of a script, and the checks at its end
  */
-enum { FOLDERS = 3, PHONES_MAX = 5, ITEMS_MAX = 768, ACTIONS_MAX = 200, TRACE_LINES = 200 };
+enum { FOLDERS = 3, PHONES_MAX = 5, ITEMS_MAX = 768, ACTIONS_MAX = 240, TRACE_LINES = 200 };
 enum { FOLDERS_KNOWN_MAX = 128, MAILS_MAX = 128 };
 enum group { GROUP_READ, GROUP_FLAG, GROUP_CATEGORY, GROUPS };
 
@@ -125,15 +125,46 @@ struct request {
 	struct writer writer;
 };
 
-/* A request beside Sync, which its phone repeats until it has heard of it. */
+/* A draft as a phone knows it, and what a phone wants of one. */
+struct draft {
+	bool held;
+	uint32_t uid, rev;
+};
+
+enum draft_kind { DRAFT_NONE, DRAFT_ADD, DRAFT_CHANGE, DRAFT_DELETE };
+
+struct draft_op {
+	enum draft_kind kind;
+	bool sends;
+	uint64_t item;
+	uint32_t uid, rev; /* rev 0: nothing is written */
+};
+
+struct drafts {
+	char key[20];
+	bool restart; /* Status 3 is right for the next request */
+	struct draft items[ITEMS_MAX];
+	struct draft_op op; /* not heard of yet */
+};
+
+/* What phones have heard of a draft. */
+struct draft_fact {
+	uint32_t heard_rev;
+	uint8_t writers; /* phones */
+	bool unwanted;   /* somebody wants it sent, or gone */
+};
+
+/* A request beside Sync of the three folders, which its phone repeats until it has heard of it. */
 struct command {
 	const char *name, *version, *params, *content_type;
 	struct buf body;
 	struct writer writer;
-	uint32_t mail;        /* of sending: its uid */
-	int64_t begun_at;     /* of sending */
-	uint64_t folder;      /* of changing one */
-	char folder_name[16]; /* its new one */
+	uint32_t mail;         /* of sending: its uid */
+	int64_t begun_at;      /* of sending */
+	uint64_t folder;       /* of changing one */
+	char folder_name[16];  /* its new one */
+	struct draft_op draft; /* of a Sync of Drafts */
+	char draft_key[20];
 };
 
 /* Its folders, as a phone was told of them. */
@@ -158,7 +189,7 @@ struct mail {
 	bool heard, refused; /* what the phone was told */
 };
 
-enum { VERSIONS = 7 };
+enum { VERSIONS = 7, VERSION_16_0 = 5 };
 extern const char *const model_versions[VERSIONS];
 
 struct phone {
@@ -183,6 +214,7 @@ struct phone {
 	struct command *move, *send, *change; /* not heard of yet; NULL: none */
 	struct command *late_command;         /* a copy that is still under way */
 	struct hierarchy hierarchy;
+	struct drafts drafts;
 };
 
 /* ---- what happens ---- */
@@ -201,6 +233,7 @@ enum action_kind {
 	ACT_MOVE,
 	ACT_SEND,
 	ACT_FOLDER,
+	ACT_DRAFT,
 	ACT_KINDS
 };
 
@@ -276,7 +309,7 @@ struct world {
 	struct watches *watches;
 	struct eas_server server;
 	struct owner_id anna, bob; /* Bob gets what phones send */
-	struct folder_id folders[FOLDERS];
+	struct folder_id folders[FOLDERS], drafts;
 	bool down; /* the store could not be opened */
 
 	uint64_t seed;
@@ -292,6 +325,7 @@ struct world {
 	unsigned phone_count;
 	struct mail mails[MAILS_MAX];
 	size_t mail_count;
+	struct draft_fact draft_facts[ITEMS_MAX]; /* by uid */
 	unsigned long requests;
 	unsigned troubles; /* what failed: requests, deliveries, transactions */
 
@@ -445,7 +479,17 @@ bool sends_take(
 	struct world *w, struct phone *p, const struct command *c, const struct wbxml_node *root);
 /* The server may have forgotten it by now. */
 bool sends_given_up(const struct command *c);
+void sends_note(struct world *w, uint32_t uid, bool heard);
+bool sends_was_sent(struct world *w, uint32_t uid);
 void sends_check(struct world *w);
+bool drafts_can(const struct phone *p);
+void drafts_begin(struct phone *p);
+struct command *drafts_write(struct world *w, struct phone *p, const struct action *a);
+void drafts_take(
+	struct world *w, struct phone *p, const struct command *c, const struct wbxml_node *root);
+void drafts_settle(struct world *w, struct phone *p);
+/* Compares all phones with the store. */
+void drafts_check(struct world *w);
 void hierarchy_begin(struct phone *p);
 struct command *hierarchy_ask(struct world *w, struct phone *p);
 struct command *hierarchy_change(struct world *w, struct phone *p, const struct action *a);

@@ -43,6 +43,7 @@ void phone_init(
 		phone_begin(p, f);
 	}
 	hierarchy_begin(p);
+	drafts_begin(p);
 	w->phone_count = MAX(w->phone_count, number + 1);
 }
 

@@ -309,6 +309,7 @@ static void restore(struct world *w, struct phone *p)
 	phone_drop_adds(p);
 	commands_free(p);
 	p->hierarchy.restart = true;
+	drafts_begin(p);
 	for (unsigned f = 0; f < FOLDERS; f++) {
 		p->collections[f].options_known = false;
 		p->collections[f].line = ++p->lines;
@@ -326,6 +327,7 @@ static void switch_version(struct world *w, struct phone *p, uint32_t pick)
 	}
 	commands_free(p);
 	p->hierarchy.restart = true;
+	drafts_begin(p);
 	p->version = pick % VERSIONS;
 	model_trace(w, (int)p->number, "speaks %s from now on", model_versions[p->version]);
 	for (unsigned f = 0; f < FOLDERS; f++)
@@ -428,7 +430,8 @@ static void start_late_command(struct world *w, const struct action *a, struct a
 		return;
 	}
 	model_trace(w, (int)p->number, "an old %s arrives", c->name);
-	p->hierarchy.restart = true;
+	p->copied = true;
+	p->hierarchy.restart = p->drafts.restart = true;
 	start_one_command(w, a, c, false, next);
 }
 
@@ -438,6 +441,13 @@ static void start_command(struct world *w, const struct action *a, struct act **
 	struct command *c;
 
 	start_late_command(w, a, next);
+	/* Another Sync than the phone's last: that one can neither be meant by an empty one now,
+	 * nor be held. */
+	if (a->kind == ACT_DRAFT) {
+		request_give_up(w, p);
+		p->last_answered = false;
+		p->copied = true;
+	}
 	c = command_begin(w, p, a);
 	if (c == NULL)
 		return;
@@ -485,6 +495,7 @@ static void start_action(struct world *w, const struct action *a, struct act **n
 	case ACT_MOVE:
 	case ACT_SEND:
 	case ACT_FOLDER:
+	case ACT_DRAFT:
 		start_command(w, a, next);
 		return;
 	case ACT_DELIVER:
@@ -646,9 +657,13 @@ void run_settle(struct world *w)
 	}
 	for (size_t i = 0; i < w->phone_count && !w->failed; i++)
 		commands_settle(w, &w->phones[i]);
-	/* Those who settled first have not heard of the others' folders. */
-	for (size_t i = 0; i < w->phone_count && !w->failed; i++)
+	/* Those who settled first have not heard of the others' folders and drafts. */
+	for (size_t i = 0; i < w->phone_count && !w->failed; i++) {
 		hierarchy_settle(w, &w->phones[i]);
+		drafts_settle(w, &w->phones[i]);
+	}
+	if (!w->failed)
+		drafts_check(w);
 	/* What one phone still wants is news for the others: twice. */
 	for (size_t pass = 0; pass < 2; pass++) {
 		for (size_t i = 0; i < w->phone_count && !w->failed; i++)

@@ -14,7 +14,7 @@
 #define ACTIONS_SYNC_MAX 160
 
 static const char *const kind_names[ACT_KINDS] = {"sync", "deliver", "client", "late", "clock",
-	"sweep", "restart", "version", "backup", "restore", "move", "send", "folder"};
+	"sweep", "restart", "version", "backup", "restore", "move", "send", "folder", "draft"};
 /* Out of a hundred. */
 static const uint8_t kind_weights[] = {54, 11, 13, 6, 5, 3, 2, 1, 2, 3};
 static const char *const fate_names[FATES] = {
@@ -160,17 +160,20 @@ static void add_commands(struct script *s)
 	size_t at = 0;
 
 	rng_seed(&rng, s->seed ^ 0xc0ffee);
-	for (unsigned round = 0; round < s->rounds && s->count < ACTIONS_MAX; round++) {
-		struct action a = {.round = (uint8_t)round, .filter = -1, .conflict = -1};
+	for (unsigned i = 0; i < 2 * s->rounds && s->count < ACTIONS_MAX; i++) {
+		struct action a = {.round = (uint8_t)(i / 2), .filter = -1, .conflict = -1};
 
-		a.kind = (uint8_t)(ACT_MOVE + rng_below(&rng, 3));
 		a.phone = (uint8_t)rng_below(&rng, s->phones);
+		a.kind = (uint8_t)(ACT_MOVE + rng_below(&rng, 3));
+		/* Where drafts can be written they are, most often. */
+		if (s->versions[a.phone] >= VERSION_16_0 && rng_percent(&rng, 60))
+			a.kind = ACT_DRAFT;
 		a.fate = choose(&rng, fate_weights, FATES);
-		for (size_t i = 0; i < ARRAY_LEN(a.pick); i++)
-			a.pick[i] = (uint32_t)(rng_next(&rng) >> 40);
-		while (at < s->count && s->actions[at].round <= round)
+		for (size_t k = 0; k < ARRAY_LEN(a.pick); k++)
+			a.pick[k] = (uint32_t)(rng_next(&rng) >> 40);
+		while (at < s->count && s->actions[at].round <= a.round)
 			at++;
-		if (!rng_percent(&rng, 60) || is_busy(s, round, a.phone))
+		if (!rng_percent(&rng, 50) || is_busy(s, a.round, a.phone))
 			continue;
 		memmove(&s->actions[at + 1], &s->actions[at],
 			(s->count++ - at) * sizeof(s->actions[0]));

@@ -99,6 +99,11 @@ static struct mail *find_mail(struct world *w, uint32_t uid)
 	abort();
 }
 
+void sends_note(struct world *w, uint32_t uid, bool heard)
+{
+	find_mail(w, uid)->heard |= heard;
+}
+
 bool sends_take(
 	struct world *w, struct phone *p, const struct command *c, const struct wbxml_node *root)
 {
@@ -161,6 +166,15 @@ static bool was_kept(const struct world *w, uint32_t uid)
 			if (w->truth[f][i].exists && w->truth[f][i].uid == uid)
 				return true;
 		}
+	}
+	return false;
+}
+
+bool sends_was_sent(struct world *w, uint32_t uid)
+{
+	for (size_t i = 0; i < w->mail_count; i++) {
+		if (w->mails[i].uid == uid)
+			return was_kept(w, uid);
 	}
 	return false;
 }

@@ -196,6 +196,13 @@ static void find_folders(struct world *w)
 			abort();
 		w->folders[i] = folder->id;
 	}
+	{
+		struct folder *folder;
+
+		if (store_folder_by_type(rd, w->anna, FOLDER_DRAFTS, arena, &folder, &err) < 0)
+			abort();
+		w->drafts = folder->id;
+	}
 	store_read_end(&rd);
 }
 
@@ -259,6 +266,7 @@ void world_reset(struct world *w, uint64_t seed)
 	w->seed = seed;
 	w->step = w->next_uid = w->next_value = w->troubles = 0;
 	w->mail_count = 0;
+	memset(w->draft_facts, 0, sizeof(w->draft_facts));
 	w->trouble = false;
 	w->failed = false;
 	w->trace_count = 0;
