@@ -1,6 +1,8 @@
 #ifndef BELLHOP_DAEMON_SUPERVISOR_H
 #define BELLHOP_DAEMON_SUPERVISOR_H
 
+#include <stdbool.h>
+
 #include "base/err.h"
 
 struct listeners;
