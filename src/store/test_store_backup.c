@@ -164,6 +164,37 @@ static void test_ids_are_ahead_of_the_clock(void)
 	world_free(&w);
 }
 
+static int forget_arrivals(struct store_tx *tx, struct world *w, struct err *err)
+{
+	return store_run_id(tx, "UPDATE items SET arrived_at = 0 WHERE owner = $1", w->anna.v, err);
+}
+
+/* Among the counters is a time, since which arrivals are written down: it stays what it was. */
+static void test_expiry_after_a_restore(void)
+{
+	struct world *w = world_new();
+	CLEANUP(mem_freep) char *dir = x_printf("%s.backup", w->dir);
+	struct store_expiry e = {.now_at = 1000, .deleted_days = 1};
+	struct op move = {.kind = OP_MOVE, .id = add_item(w, "old", 10), .target = w->trash};
+	struct store_manifest m;
+	struct err err = ERR_INIT;
+
+	REQUIRE_OK(do_op(w, &move, &err), &err);
+	REQUIRE_OK(transact(w, forget_arrivals, &err), &err);
+	CHECK_INT(store_expire_step(w->store, &e, 10, &err), 0);
+	CHECK_INT(e.removed, 0);
+	REQUIRE_OK(back_up(w, dir, &m, &err), &err);
+	store_manifest_deinit(&m);
+	store_close(&w->store);
+	REQUIRE_OK(restore(w, dir, INT64_C(1795000000000), &err), &err);
+	world_open_store(w);
+	e = (struct store_expiry){.now_at = 1000 + 86401, .deleted_days = 1};
+	CHECK_INT(store_expire_step(w->store, &e, 10, &err), 0);
+	CHECK_INT(e.removed, 1);
+	store_files_remove(dir);
+	world_free(&w);
+}
+
 static bool ask_n_times(void *owner)
 {
 	int *left = owner;
@@ -356,6 +387,6 @@ static void test_ids_run_out(void)
 }
 
 TEST_MAIN(TEST(test_there_and_back), TEST(test_queued_mail_is_held),
-	TEST(test_ids_are_ahead_of_the_clock), TEST(test_ended_early),
-	TEST(test_sweep_is_held_back), TEST(test_lock), TEST(test_repair), TEST(test_orphans),
-	TEST(test_ids_run_out))
+	TEST(test_ids_are_ahead_of_the_clock), TEST(test_expiry_after_a_restore),
+	TEST(test_ended_early), TEST(test_sweep_is_held_back), TEST(test_lock), TEST(test_repair),
+	TEST(test_orphans), TEST(test_ids_run_out))
