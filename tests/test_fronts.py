@@ -1,13 +1,15 @@
 """Many fronts: limits that hold over all of them, whichever a connection comes to, and also when one is killed."""
 
+import json
 import os
 import resource
 import signal
+import subprocess
 
 from eas.http import Closed
 from eas.query import PATH
 from lib.case import ServerCase
-from lib.server import eventually, wait_exit
+from lib.server import eventually, program, wait_exit
 
 
 class Many(ServerCase):
@@ -167,6 +169,42 @@ class Auto(ServerCase):
             server.stop()
             server.start()
 
+
+
+class Doctor(Many):
+    settings = {**Many.settings, "server.max_connections": "3000"}
+
+    def test_running(self):
+        """What the limits of the running server allow."""
+        done = self.server.bellhop("doctor", "--json", check=False)
+        report = json.loads(done.stdout)
+        said = {row["check"]: row for row in report["checks"]}
+        self.assertEqual(report["max_connections"], 3000)
+        self.assertEqual(said["server"]["result"], "ok", report)
+        self.assertEqual(said["descriptors"]["result"], "ok", report)
+        self.assertGreaterEqual(report["phones"], 1)
+        self.assertEqual(done.returncode, 1 if report["findings"] else 0)
+        text = self.server.bellhop("doctor", check=False).stdout
+        self.assertIn("server.max_connections is 3000.", text)
+
+    def test_too_few(self):
+        """Two fronts with few descriptors: what is wrong, and what to change."""
+        server = self.server
+        server.stop()
+        server.write_config(server_fronts="2")
+        try:
+            done = subprocess.run(
+                ["prlimit", "--nofile=600:600", program("bellhop"), "-c", server.config, "doctor", "--json"],
+                capture_output=True, text=True, check=False)
+            said = {row["check"]: row for row in json.loads(done.stdout)["checks"]}
+            self.assertEqual(said["server"]["result"], "warning")
+            # Who may raise the limit is not short of descriptors.
+            if said["descriptors"]["result"] != "ok":
+                self.assertIn("server.fronts", said["descriptors"]["advice"])
+                self.assertEqual(done.returncode, 1)
+        finally:
+            server.write_config(server_fronts="6")
+            server.start()
 
 
 class Heartbeats(Many):

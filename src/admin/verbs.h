@@ -105,6 +105,7 @@ enum admin_local_id {
 	ADMIN_LOCAL_CHECK,
 	ADMIN_LOCAL_IMPORT,
 	ADMIN_LOCAL_EXPORT,
+	ADMIN_LOCAL_DOCTOR,
 	ADMIN_LOCAL_COUNT,
 };
 extern const struct admin_verb admin_local_verbs[ADMIN_LOCAL_COUNT];

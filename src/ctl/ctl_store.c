@@ -234,6 +234,7 @@ int ctl_store_run(enum admin_local_id verb, const json_t *args, const struct set
 		return run_check(args, settings, ret_result, err);
 	case ADMIN_LOCAL_IMPORT:
 	case ADMIN_LOCAL_EXPORT:
+	case ADMIN_LOCAL_DOCTOR:
 	case ADMIN_LOCAL_COUNT:
 		break;
 	}

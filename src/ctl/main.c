@@ -13,6 +13,7 @@
 #include "base/str.h"
 #include "conf/settings.h"
 #include "ctl/ctl_internal.h"
+#include "ctl/doctor.h"
 #include "net/stream.h"
 #include "net/tls.h"
 
@@ -373,6 +374,35 @@ static int run_export(
 	return status;
 }
 
+static int run_doctor(const struct ctl_command *c, const struct admin_verb *verb)
+{
+	const struct settings *settings = NULL;
+	struct buf text = BUF_INIT;
+	struct err err = ERR_INIT;
+	json_t *result = NULL;
+	char *path = socket_path(c);
+	int status;
+
+	if (path == NULL || load_config(c, &settings, &err) < 0) {
+		mem_free(path);
+		return CTL_CONFIG;
+	}
+	status = doctor_examine(settings, path, &result, &err);
+	settings_unref(&settings);
+	mem_free(path);
+	if (status < 0)
+		return complain(CTL_REFUSED, &err);
+	if (c->json) {
+		show(c, verb, result);
+	} else {
+		doctor_render(result, &text);
+		print(stdout, &text);
+	}
+	status = has_findings(result) ? CTL_REFUSED : CTL_DONE;
+	json_decref(result);
+	return status;
+}
+
 static bool is_local(const struct admin_verb *verb)
 {
 	for (int i = 0; i < ADMIN_LOCAL_COUNT; i++) {
@@ -400,6 +430,8 @@ static int run_verb(const struct ctl_command *c, const struct admin_verb *verb, 
 		status = complain(CTL_USAGE, &err);
 	else if (verb == &admin_local_verbs[ADMIN_LOCAL_IMPORT])
 		status = run_import(c, verb, args);
+	else if (verb == &admin_local_verbs[ADMIN_LOCAL_DOCTOR])
+		status = run_doctor(c, verb);
 	else if (verb == &admin_local_verbs[ADMIN_LOCAL_EXPORT])
 		status = run_export(c, verb, args);
 	else

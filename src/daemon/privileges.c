@@ -18,12 +18,10 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "conf/capacity.h"
 #include "conf/settings.h"
 
-/* Beside phones: logs, listeners, the engine's connections; connections that are refused. */
-#define DESCRIPTORS_OF_OUR_OWN 192
-#define HEAD_ROOM_PERCENT      5
-#define FRONTS_MAX             256
+#define DESCRIPTORS_OF_OUR_OWN 192 /* of a front, beside phones: conf/capacity.c */
 
 /* NULL: none configured. */
 static int find_user(const struct settings *settings, const struct passwd **ret, struct err *err)
@@ -109,29 +107,18 @@ unsigned long privileges_raise_descriptors(const struct settings *settings)
 	return (unsigned long)wanted.rlim_cur;
 }
 
-unsigned long privileges_front_room(unsigned long descriptors)
-{
-	return descriptors > 2 * DESCRIPTORS_OF_OUR_OWN ? descriptors - DESCRIPTORS_OF_OUR_OWN : 64;
-}
-
 unsigned privileges_front_count(const struct settings *settings, unsigned long descriptors)
 {
-	unsigned long room = privileges_front_room(descriptors);
-	/* The kernel spreads connections by chance: none of the fronts may be full before the
-	 * others are. */
-	unsigned long usable = room * (100 - HEAD_ROOM_PERCENT) / 100;
-	unsigned long needed = (settings->server_max_connections + usable - 1) / usable;
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
-	unsigned long fronts = settings->server_fronts;
+	uint64_t wanted = settings->server_max_connections;
+	uint64_t fronts = capacity_fronts(
+		settings->server_fronts, wanted, descriptors, cores > 0 ? (uint64_t)cores : 1);
+	uint64_t possible = fronts * capacity_front_room(descriptors);
 
-	if (fronts == 0)
-		fronts = MAX(needed, cores > 0 ? (unsigned long)cores : 1);
-	fronts = MIN(fronts, FRONTS_MAX);
-	if (fronts * room < settings->server_max_connections)
+	if (possible < wanted)
 		log_warn(NULL, "descriptors_short", F_UINT("limit", descriptors),
-			F_UINT("fronts", fronts),
-			F_UINT("max_connections", settings->server_max_connections),
-			F_UINT("possible", fronts * room));
+			F_UINT("fronts", fronts), F_UINT("max_connections", wanted),
+			F_UINT("possible", possible));
 	return (unsigned)fronts;
 }
 

@@ -16,8 +16,6 @@ NODISCARD int privileges_make_dirs(
 	const struct settings *settings, int *ret_lock_fd, struct err *err);
 /* Raises the limit of descriptors as far as it is allowed; returns what one process may have. */
 unsigned long privileges_raise_descriptors(const struct settings *settings);
-/* Phones that a front can take when it may have so many descriptors. */
-unsigned long privileges_front_room(unsigned long descriptors);
 /* Fronts to start: the configured number, or one per core and more where a process may not have
  * enough descriptors. */
 unsigned privileges_front_count(const struct settings *settings, unsigned long descriptors);

@@ -19,8 +19,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "conf/capacity.h"
 #include "conf/settings.h"
-#include "daemon/privileges.h"
 #include "engine/engine.h"
 #include "front/front.h"
 #include "loop/loop.h"
@@ -182,8 +182,7 @@ static uint32_t connections_max(const struct settings *settings)
 	struct rlimit limit = {.rlim_cur = 1024};
 
 	(void)getrlimit(RLIMIT_NOFILE, &limit);
-	return (uint32_t)MIN(
-		settings->server_max_connections, privileges_front_room(limit.rlim_cur));
+	return (uint32_t)MIN(settings->server_max_connections, capacity_front_room(limit.rlim_cur));
 }
 
 static int run_front(struct role *r, struct err *err)

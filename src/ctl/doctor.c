@@ -1,0 +1,156 @@
+/*
+ * The doctor: the table of checks, what they say, and the sum of it. New checks go into `checks`.
+ */
+#include "ctl/doctor.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "ctl/ctl_internal.h"
+
+/* In the order in which they are shown. */
+static void (*const checks[])(struct doctor *d) = {
+	doctor_check_server,
+	doctor_check_descriptors,
+	doctor_check_files,
+	doctor_check_memory,
+	doctor_check_tcp_memory,
+	doctor_check_backlog,
+	doctor_check_conntrack,
+};
+
+static const char *result_to_str(enum doctor_result result)
+{
+	static const char *const names[] = {
+		[DOCTOR_OK] = "ok", [DOCTOR_WARNING] = "warning", [DOCTOR_PROBLEM] = "problem"};
+
+	return names[result];
+}
+
+void doctor_say(struct doctor *d, const char *check, enum doctor_result result, const char *advice,
+	const char *fmt, ...)
+{
+	json_t *row = json_object();
+	char text[400];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	(void)json_object_set_new(row, "check", json_string(check));
+	(void)json_object_set_new(row, "result", json_string(result_to_str(result)));
+	(void)json_object_set_new(row, "text", json_string(text));
+	if (advice != NULL)
+		(void)json_object_set_new(row, "advice", json_string(advice));
+	(void)json_array_append_new(d->checks, row);
+}
+
+void doctor_phones(struct doctor *d, const char *check, uint64_t phones)
+{
+	if (d->phones_by != NULL && d->phones <= phones)
+		return;
+	d->phones = phones;
+	d->phones_by = check;
+}
+
+void doctor_check_server(struct doctor *d)
+{
+	const char *key;
+	const json_t *value;
+	bool well = true;
+
+	if (d->status == NULL) {
+		doctor_say(d, "server", DOCTOR_WARNING,
+			"start it, or name its configuration with -c; what follows is about this "
+			"shell's limits, not its",
+			"no server answers");
+		return;
+	}
+	for (void *at = json_object_iter(d->status); at != NULL;
+		at = json_object_iter_next(d->status, at)) {
+		key = json_object_iter_key(at);
+		value = json_object_iter_value(at);
+		if (!str_starts(key, "warning_") || !json_is_string(value))
+			continue;
+		well = false;
+		doctor_say(d, key + strlen("warning_"), DOCTOR_WARNING, NULL, "%s",
+			json_string_value(value));
+	}
+	if (well)
+		doctor_say(d, "server", DOCTOR_OK, NULL,
+			"it runs, with %" JSON_INTEGER_FORMAT " phones waiting",
+			json_integer_value(json_object_get(d->status, "parked")));
+}
+
+void doctor_run(struct doctor *d, json_t **ret_result)
+{
+	json_t *result = json_object(), *findings = json_array();
+
+	d->checks = json_array();
+	for (size_t i = 0; i < ARRAY_LEN(checks); i++)
+		checks[i](d);
+	for (size_t i = 0; i < json_array_size(d->checks); i++) {
+		const json_t *row = json_array_get(d->checks, i);
+
+		if (str_eq(json_string_value(json_object_get(row, "result")),
+			    result_to_str(DOCTOR_PROBLEM)))
+			(void)json_array_append(findings, json_object_get(row, "check"));
+	}
+	(void)json_object_set_new(result, "checks", d->checks);
+	(void)json_object_set_new(result, "max_connections",
+		json_integer((json_int_t)d->settings->server_max_connections));
+	if (d->phones_by != NULL) {
+		(void)json_object_set_new(result, "phones", json_integer((json_int_t)d->phones));
+		(void)json_object_set_new(result, "phones_limited_by", json_string(d->phones_by));
+	}
+	(void)json_object_set_new(result, "findings", findings);
+	*ret_result = result;
+}
+
+int doctor_examine(const struct settings *settings, const char *socket_path, json_t **ret_result,
+	struct err *err)
+{
+	struct doctor d = {.settings = settings};
+	json_t *args = json_object(), *status = NULL;
+	struct err away = ERR_INIT;
+
+	/* One that does not answer is a finding, not a failure. */
+	if (ctl_client_ask(socket_path, "status", args, &status, &away) == 0)
+		d.status = status;
+	json_decref(args);
+	if (d.status == NULL && away.code != ERR_TIMEOUT) {
+		json_decref(status);
+		return err_set(err, away.code, "%s", away.text);
+	}
+	doctor_system_read(
+		&d.system, (uint64_t)json_integer_value(json_object_get(d.status, "engine_pid")));
+	doctor_run(&d, ret_result);
+	json_decref(status);
+	return 0;
+}
+
+void doctor_render(const json_t *result, struct buf *out)
+{
+	const json_t *rows = json_object_get(result, "checks");
+
+	for (size_t i = 0; i < json_array_size(rows); i++) {
+		const json_t *row = json_array_get(rows, i);
+		const char *advice = json_string_value(json_object_get(row, "advice"));
+
+		buf_addf(out, "%-8s %-12s %s\n", json_string_value(json_object_get(row, "result")),
+			json_string_value(json_object_get(row, "check")),
+			json_string_value(json_object_get(row, "text")));
+		if (advice != NULL)
+			buf_addf(out, "%-21s -> %s\n", "", advice);
+	}
+	buf_addf(out,
+		"\nRoom for %" JSON_INTEGER_FORMAT " phones, by %s; server.max_connections is "
+		"%" JSON_INTEGER_FORMAT ".\n",
+		json_integer_value(json_object_get(result, "phones")),
+		json_string_value(json_object_get(result, "phones_limited_by")),
+		json_integer_value(json_object_get(result, "max_connections")));
+}

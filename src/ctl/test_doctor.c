@@ -1,0 +1,184 @@
+/* The doctor on made-up systems. */
+#include "ctl/doctor.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "base/test.h"
+
+/* Room for a million. */
+static const struct doctor_system large = {.running = true,
+	.open_soft = 20000,
+	.open_hard = 20000,
+	.nr_open = 1048576,
+	.file_max = 9223372036854775807,
+	.somaxconn = 4096,
+	.syn_backlog = 4096,
+	.tcp_mem_pages = 562500,
+	.page_bytes = 4096,
+	.memory_bytes = 24ull << 30,
+	.cores = 2};
+
+static struct doctor doctor;
+static json_t *result;
+
+static void examine(const char *conf, const struct doctor_system *system, const char *status)
+{
+	struct err err = ERR_INIT;
+	json_t *answer = status != NULL ? json_loads(status, 0, NULL) : NULL;
+
+	doctor = (struct doctor){.system = *system, .status = answer};
+	REQUIRE_OK(
+		settings_parse(conf, strlen(conf), "x.conf", &doctor.settings, NULL, &err), &err);
+	doctor_run(&doctor, &result);
+	json_decref(answer);
+}
+
+static void done(void)
+{
+	json_decref(result);
+	settings_unref(&doctor.settings);
+}
+
+/* What a check said; "" when it said nothing. */
+static const char *of(const char *check, const char *what)
+{
+	const json_t *rows = json_object_get(result, "checks");
+
+	for (size_t i = 0; i < json_array_size(rows); i++) {
+		const json_t *row = json_array_get(rows, i);
+
+		if (str_eq(json_string_value(json_object_get(row, "check")), check)) {
+			const char *text = json_string_value(json_object_get(row, what));
+
+			return text != NULL ? text : "";
+		}
+	}
+	return "";
+}
+
+static size_t findings(void)
+{
+	return json_array_size(json_object_get(result, "findings"));
+}
+
+static uint64_t phones(void)
+{
+	return (uint64_t)json_integer_value(json_object_get(result, "phones"));
+}
+
+#define MILLION "[server]\nmax_connections = 1000000\n"
+
+static void test_well(void)
+{
+	examine(MILLION, &large, "{\"parked\":7}");
+	CHECK_INT(findings(), 0);
+	CHECK_STR(of("descriptors", "result"), "ok");
+	CHECK(strstr(of("descriptors", "text"), "54 fronts hold 1069632 phones") != NULL);
+	CHECK(strstr(of("server", "text"), "7 phones waiting") != NULL);
+	CHECK_STR(of("memory", "result"), "ok");
+	CHECK_STR(of("tcp_mem", "result"), "ok");
+	CHECK_STR(of("conntrack", "result"), "");
+	CHECK_INT((int)phones(), 1069632);
+	done();
+}
+
+static void test_too_few_fronts(void)
+{
+	examine(MILLION "fronts = 3\n", &large, "{}");
+	CHECK_INT(findings(), 1);
+	CHECK_STR(of("descriptors", "result"), "problem");
+	CHECK(strstr(of("descriptors", "text"), "3 fronts hold only 59424 phones; 54 fronts") !=
+		NULL);
+	CHECK(strstr(of("descriptors", "advice"), "server.fronts to 0") != NULL);
+	CHECK_INT((int)phones(), 59424);
+	done();
+}
+
+static void test_few_descriptors(void)
+{
+	struct doctor_system y = large;
+
+	y.open_soft = y.open_hard = 1024;
+	examine(MILLION, &y, "{}");
+	CHECK_STR(of("descriptors", "result"), "problem");
+	CHECK(strstr(of("descriptors", "advice"), "LimitNOFILE") != NULL);
+	CHECK_INT((int)phones(), 256 * (1024 - 192));
+	done();
+	y.running = false;
+	examine("", &y, NULL);
+	CHECK_STR(of("descriptors", "result"), "ok");
+	CHECK_STR(of("server", "result"), "warning");
+	CHECK_INT(findings(), 0);
+	done();
+}
+
+static void test_small_machine(void)
+{
+	struct doctor_system y = large;
+
+	y.memory_bytes = 2ull << 30;
+	y.file_max = 100000;
+	y.somaxconn = 128;
+	y.tcp_mem_pages = 10000;
+	examine(MILLION, &y, "{}");
+	CHECK_STR(of("memory", "result"), "problem");
+	CHECK_STR(of("files", "result"), "problem");
+	CHECK_STR(of("backlog", "result"), "warning");
+	CHECK_STR(of("tcp_mem", "result"), "warning");
+	CHECK_INT((int)phones(), 80000);
+	CHECK_STR(json_string_value(json_object_get(result, "phones_limited_by")), "files");
+	done();
+	/* The same machine is good enough for the default. */
+	y.file_max = 200000;
+	examine("", &y, "{}");
+	CHECK_INT(findings(), 0);
+	done();
+}
+
+static void test_conntrack(void)
+{
+	struct doctor_system y = large;
+
+	y.conntrack_max = 262144;
+	y.conntrack_s = 432000;
+	examine(MILLION, &y, "{}");
+	CHECK_STR(of("conntrack", "result"), "problem");
+	done();
+	examine("", &y, "{}");
+	CHECK_STR(of("conntrack", "result"), "ok");
+	done();
+	y.conntrack_s = 900;
+	examine("", &y, "{}");
+	CHECK(strstr(of("conntrack", "advice"), "nf_conntrack_tcp_timeout_established") != NULL);
+	done();
+}
+
+static void test_warnings_of_the_server(void)
+{
+	struct buf text = BUF_INIT;
+
+	examine("", &large, "{\"parked\":1,\"warning_heartbeats\":\"phones wait only 312 s\"}");
+	CHECK_STR(of("heartbeats", "result"), "warning");
+	CHECK_STR(of("heartbeats", "text"), "phones wait only 312 s");
+	doctor_render(result, &text);
+	CHECK(strstr(buf_cstr(&text), "warning  heartbeats   phones wait only 312 s\n") != NULL);
+	CHECK(strstr(buf_cstr(&text), "server.max_connections is 20000.\n") != NULL);
+	buf_deinit(&text);
+	done();
+}
+
+static void test_this_system(void)
+{
+	struct doctor_system y;
+
+	doctor_system_read(&y, 0);
+	CHECK(y.open_hard > 0 && y.open_hard >= y.open_soft);
+	CHECK(y.memory_bytes > 1 << 20 && y.memory_bytes < UINT64_MAX);
+	CHECK(y.file_max > 0 && y.cores > 0 && y.page_bytes >= 4096);
+}
+
+TEST_MAIN(TEST(test_well), TEST(test_too_few_fronts), TEST(test_few_descriptors),
+	TEST(test_small_machine), TEST(test_conntrack), TEST(test_warnings_of_the_server),
+	TEST(test_this_system))
