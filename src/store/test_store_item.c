@@ -601,8 +601,102 @@ static void test_imports(void)
 	world_free(&w);
 }
 
-TEST_MAIN(TEST(test_add_and_load), TEST(test_properties), TEST(test_missing_items),
-	TEST(test_unknown_places), TEST(test_delete_and_move), TEST(test_changes),
-	TEST(test_one_seq_per_transaction), TEST(test_scan_and_count), TEST(test_body_files),
-	TEST(test_damaged_body_file), TEST(test_empty_body), TEST(test_quota),
-	TEST(test_tombstone_sweep), TEST(test_imports))
+struct rewrite {
+	struct world *w;
+	struct item_id id;
+	struct item_content content;
+	uint64_t seq;
+};
+
+static int rewrite_tx(struct store_tx *tx, void *owner, struct err *err)
+{
+	struct rewrite *r = owner;
+	const struct device_id device = {9};
+
+	return store_item_set_content(
+		tx, r->w->anna, r->w->inbox, r->id, &r->content, device, &r->seq, err);
+}
+
+static int rewrite(struct world *w, struct item_id id, const char *text, struct err *err)
+{
+	struct store_new_body body;
+	struct rewrite r = {w, id,
+		{.body = &body,
+			.summary = "other",
+			.summary_len = 5,
+			.conversation = 77,
+			.date_at = 900},
+		0};
+
+	REQUIRE_OK(store_body_prepare(w->store, text, strlen(text), &body, err), err);
+	return store_transact(w->store, rewrite_tx, &r, err);
+}
+
+static int set_small_quota(struct store_tx *tx, struct world *w, struct err *err)
+{
+	return store_user_set_quota(tx, w->anna, 100, err);
+}
+
+static uint64_t used_by_anna(struct world *w)
+{
+	struct store_read *rd = reading(w);
+	struct err err = ERR_INIT;
+	struct user *user;
+
+	REQUIRE_OK(store_user_load(rd, w->anna, w->arena, &user, &err), &err);
+	store_read_end(&rd);
+	return user->used_bytes;
+}
+
+/* A draft that is written anew: same id, other bytes, and only what it grows by counts. */
+static void test_set_content(void)
+{
+	struct world *w = world_new();
+	struct item_id id = add_item(w, "twenty bytes of body", 500);
+	struct item *item = load_item(w, w->inbox, id);
+	uint64_t seq = seq_of(w, w->anna), old_body = item->body_id;
+	struct store_body body;
+	struct store_read *rd;
+	struct err err = ERR_INIT;
+
+	REQUIRE_OK(transact(w, set_small_quota, &err), &err);
+	w->event_count = 0;
+	REQUIRE_OK(rewrite(w, id, "short", &err), &err);
+	item = load_item(w, w->inbox, id);
+	CHECK_INT(item->row.content_seq, seq + 1);
+	CHECK_INT(item->row.changed_seq, seq + 1);
+	CHECK(item->row.read_seq <= seq && item->row.created_seq <= seq);
+	CHECK_INT(item->row.date_at, 900);
+	CHECK_INT(item->row.conversation, 77);
+	CHECK_MEM(item->summary, item->summary_len, "other", 5);
+	CHECK_INT(used_by_anna(w), 5);
+	CHECK_INT(w->event_count, 1);
+	CHECK_INT(w->events[0].kinds, CHANGE_CONTENT);
+	CHECK_INT(w->events[0].device.v, 9);
+	CHECK_INT(w->events[0].date_at, 900);
+	rd = reading(w);
+	REQUIRE_OK(store_body_load(rd, w->anna, item->body_id, &body, &err), &err);
+	CHECK_MEM(body.bytes, body.len, "short", 5);
+	store_body_release(&body);
+	CHECK_INT(store_body_load(rd, w->anna, old_body, &body, &err), -1);
+	CHECK_INT(err.code, ERR_NOT_FOUND);
+	store_read_end(&rd);
+	err = (struct err)ERR_INIT;
+	CHECK_INT(rewrite(w, id,
+			  "more than a hundred bytes, which do not fit into the quota of this "
+			  "mailbox, whatever else it holds, and so are refused",
+			  &err),
+		-1);
+	CHECK_INT(err.code, ERR_QUOTA);
+	CHECK_INT(used_by_anna(w), 5);
+	err = (struct err)ERR_INIT;
+	CHECK_INT(rewrite(w, (struct item_id){99}, "x", &err), -1);
+	CHECK_INT(err.code, ERR_NOT_FOUND);
+	world_free(&w);
+}
+
+TEST_MAIN(TEST(test_set_content), TEST(test_add_and_load), TEST(test_properties),
+	TEST(test_missing_items), TEST(test_unknown_places), TEST(test_delete_and_move),
+	TEST(test_changes), TEST(test_one_seq_per_transaction), TEST(test_scan_and_count),
+	TEST(test_body_files), TEST(test_damaged_body_file), TEST(test_empty_body),
+	TEST(test_quota), TEST(test_tombstone_sweep), TEST(test_imports))
