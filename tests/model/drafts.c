@@ -285,7 +285,8 @@ void drafts_take(
 	if (root == NULL)
 		return; /* nothing new */
 	model_trace(w, (int)p->number, "  Drafts: Status %s", status != NULL ? status : "missing");
-	if (status != NULL && strcmp(status, "3") == 0 && d->restart) {
+	if (status != NULL && strcmp(status, "3") == 0 &&
+		(d->restart || d->version != c->version)) {
 		drafts_begin(p);
 		p->more = true;
 		return;
@@ -297,6 +298,7 @@ void drafts_take(
 		return;
 	}
 	d->restart = false;
+	d->version = c->version;
 	if (c->draft.kind != DRAFT_NONE)
 		take_answer(w, p, &c->draft,
 			find_answer(w, wbxml_find(n, TAG_AirSync_Responses), &c->draft));

@@ -142,7 +142,8 @@ struct draft_op {
 
 struct drafts {
 	char key[20];
-	bool restart; /* Status 3 is right for the next request */
+	bool restart;        /* Status 3 is right for the next request */
+	const char *version; /* in which its key was given */
 	struct draft items[ITEMS_MAX];
 	struct draft_op op; /* not heard of yet */
 };
