@@ -285,6 +285,19 @@ class Fetches(OperationsCase):
             got += base64.b64decode(answer.document.get("Response/Fetch/Properties/Data"))
         self.assertEqual(got, octets)
 
+    @forms("2.5", "12.1")
+    def test_size_of_an_attachment(self, version, form):
+        """GetAttachment has the same bound, and HTTP 500 for what is beyond it."""
+        device = self.phone(version, form)
+        for size, code in ((1048576, 200), (1048577, 500)):
+            octets = bytes(size)
+            self.bring("large", attachments=[("a.bin", "application/octet-stream", octets)])
+            (data,) = (device.prime() if size == 1048576 else device.sync_rest()).values()
+            name = data.get("Email:Attachments/Attachment/AttName") or data.get("AirSyncBase:Attachments/Attachment/FileReference")
+            answer = device.post("GetAttachment", params={"AttachmentName": name})
+            self.assertEqual(answer.code, code)
+            self.assertEqual(answer.http.body, octets if code == 200 else b"")
+
     @FROM_12_0
     def test_in_a_deleted_folder(self, version, form):
         device = self.phone(version, form)
