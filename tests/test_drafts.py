@@ -4,6 +4,7 @@ import contextlib
 import email
 import email.policy
 import sqlite3
+import threading
 import unittest
 
 from eas.client import DRAFTS, SENT
@@ -463,6 +464,32 @@ class Conflicts(DraftCase):
         answer = self.sync(one, change(server_id, To=friend.address), change(server_id, send=True), change(server_id, Subject="late"))
         self.refused(answer, "8")
         self.assertEqual([m["Subject"] for m in self.mime(friend)], ["1"])
+
+
+    @forms("16.1")
+    def test_at_the_same_time(self, version, form):
+        """Two phones write one draft at once, again and again: each Change is in it, in the end both have the same."""
+        one, other = self.pair(version, form, conflict="0")
+        server_id = self.added(one, Subject="base")
+        self.sync(other)
+        answers = []
+
+        def work(device, name):
+            for number in range(8):
+                answers.append(self.sync(device, change(server_id, attachments(attach(f"{name}{number}", f"{name}{number}")))))
+
+        threads = [threading.Thread(target=work, args=pair) for pair in ((one, "a"), (other, "b"))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual([r.get("Status") for a in answers for r in a.responses("Change")], ["1"] * 16)
+        names = {f"{name}{number}" for name in "ab" for number in range(8)}
+        for device in (one, other):
+            device.sync_rest(device.drafts)
+        data = self.writer(version, form, user=self.owner).seen[server_id]
+        self.assertEqual(set(self.files(data)), names)
+        self.assertEqual(len({a.get("FileReference") for a in self.files(data).values()}), 16)
 
 
 class Repeats(DraftCase):
