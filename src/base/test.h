@@ -15,7 +15,8 @@
  *
  * A forgotten test is an unused static function, which does not compile.
  */
-static int test_failures_;
+/* One for all files of a test. */
+__attribute__((weak)) int test_failures_;
 
 #define CHECK(cond)                                                                                \
 	do {                                                                                       \

@@ -62,7 +62,7 @@ static void test_request_as_the_engine_sees_it(void)
 	CHECK_STR(q->method, "POST");
 	CHECK_STR(q->target, "/Microsoft-Server-ActiveSync?Cmd=Ping&User=a");
 	CHECK_STR(q->address, "127.0.0.1");
-	CHECK(!q->tls && !q->body_follows);
+	CHECK(q->tls == net_stream_is_tls(&p.stream) && !q->body_follows);
 	CHECK_INT(q->content_length, 5);
 	CHECK_INT(q->header_count, 3);
 	CHECK_STR(ipc_header_find(q->headers, q->header_count, "authorization"), "Basic YTpi");

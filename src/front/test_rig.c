@@ -139,11 +139,16 @@ static void make_front(struct rig *r, uint32_t life, int takeover_fd)
 	settings_unref(&settings);
 }
 
+/* Set by test_rig_detach.c or test_rig_keep.c, which are linked to the same tests: every phone
+ * speaks TLS, and this is tls.park. */
+extern const char *const rig_tls_park __attribute__((weak));
+
 void rig_start(struct rig *r, const char *conf, bool tls)
 {
 	const struct shared_sizes sizes = {
 		.parts = 2, .part_slots = 25000, .counts = 50000, .rates = 16384};
 	struct err err = ERR_INIT;
+	char more[4096];
 	int fds[2];
 	unsigned count;
 
@@ -151,6 +156,12 @@ void rig_start(struct rig *r, const char *conf, bool tls)
 		.control = -1, .bulk = -1, .other = {.control = -1, .bulk = -1, .supervisor = -1}};
 	net_setup();
 	clock_fake_set(START_WALL_MS, 1000000);
+	if (&rig_tls_park != NULL) {
+		(void)snprintf(more, sizeof(more), "%s\n[tls]\npark = %s\nhandshakes_rate = 0\n",
+			conf, rig_tls_park);
+		conf = more;
+		tls = true;
+	}
 	make_folder(r, conf);
 	REQUIRE_OK(net_listen_tcp("127.0.0.1", 0, false, fds, &count, &err), &err);
 	r->listener = fds[0];

@@ -230,6 +230,8 @@ int64_t detached_write(struct net_stream *s, const void *bytes, size_t len)
 	size_t taken = 0, sealed;
 	int64_t n;
 
+	if ((state_of(s)->flags & RECORD_CLOSE_SENT) != 0)
+		return NET_FAILED;
 	if (s->form == NET_BUSY && (s->busy->out.len > 0 || s->busy->accepted > 0)) {
 		bool waiting = s->busy->accepted > 0;
 

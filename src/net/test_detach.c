@@ -95,6 +95,301 @@ static void exchange(struct net_stream *from, struct net_stream *to, const char 
 	CHECK_MEM(got, strlen(text), text, strlen(text));
 }
 
+/* ---- what is counted ---- */
+
+struct phase {
+	int version;
+	const char *ciphers;
+};
+
+static const struct phase phases[] = {
+	{TLS1_3_VERSION, "TLS_AES_128_GCM_SHA256"},
+	{TLS1_3_VERSION, "TLS_AES_256_GCM_SHA384"},
+	{TLS1_3_VERSION, "TLS_CHACHA20_POLY1305_SHA256"},
+	{TLS1_2_VERSION, "ECDHE-ECDSA-AES128-GCM-SHA256"},
+	{TLS1_2_VERSION, "ECDHE-ECDSA-AES256-GCM-SHA384"},
+	{TLS1_2_VERSION, "ECDHE-ECDSA-CHACHA20-POLY1305"},
+};
+
+/* Both ends of sockets, nothing said yet. */
+static void open_ends(const struct phase *x, SSL_SESSION *session, int fds[2])
+{
+	SSL *ssl;
+
+	REQUIRE_OK(net_stream_init(&server, fds[0], server_ctx, &err), &err);
+	net_stream_prepare_detach(&server, pool);
+	REQUIRE_OK(net_stream_init_client(&client, fds[1], client_ctx, &err), &err);
+	ssl = client.ssl;
+	REQUIRE(SSL_set_min_proto_version(ssl, x->version) == 1);
+	REQUIRE(SSL_set_max_proto_version(ssl, x->version) == 1);
+	REQUIRE((x->version == TLS1_3_VERSION ? SSL_set_ciphersuites(ssl, x->ciphers)
+					      : SSL_set_cipher_list(ssl, x->ciphers)) == 1);
+	if (session != NULL)
+		REQUIRE(SSL_set_session(ssl, session) == 1);
+}
+
+static void socket_pair(int fds[2])
+{
+	REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) == 0);
+}
+
+static void shake_hands(void)
+{
+	int c = 0, s = 0;
+
+	for (int i = 0; i < 50 && (c != 1 || s != 1); i++) {
+		c = net_stream_handshake(&client, &err);
+		s = net_stream_handshake(&server, &err);
+		REQUIRE(c != NET_FAILED && s != NET_FAILED);
+	}
+	REQUIRE(c == 1 && s == 1);
+}
+
+/* 0, 1 or 2 tickets, full and resumed; the session survives a detached close of each kind. */
+static void test_tickets(void)
+{
+	for (size_t i = 0; i < ARRAY_LEN(phases); i++) {
+		for (size_t tickets = 0; tickets <= 2; tickets++) {
+			SSL_SESSION *session = NULL;
+
+			REQUIRE(SSL_CTX_set_num_tickets(server_ctx, tickets) == 1);
+			for (int round = 0; round < 3; round++) {
+				int fds[2];
+
+				socket_pair(fds);
+				open_ends(&phases[i], session, fds);
+				shake_hands();
+				CHECK_INT(SSL_session_reused(client.ssl), session != NULL);
+				CHECK(net_stream_detach(&server));
+				exchange(&client, &server, "request");
+				exchange(&server, &client, "answer");
+				exchange(&client, &server, "another");
+				if (round == 1)
+					net_stream_shut(&server);
+				if (tickets > 0 || phases[i].version == TLS1_2_VERSION) {
+					SSL_SESSION_free(session);
+					session = SSL_get1_session(client.ssl);
+				}
+				close_pair();
+			}
+			SSL_SESSION_free(session);
+		}
+	}
+	REQUIRE(SSL_CTX_set_num_tickets(server_ctx, 1) == 1);
+}
+
+/* ---- how the bytes arrive ---- */
+
+/* Moves at most max bytes; false: there were none. */
+static bool carry(int from, int to, size_t max)
+{
+	char bytes[4096];
+	ssize_t n = recv(from, bytes, MIN(max, sizeof(bytes)), 0);
+
+	if (n <= 0)
+		return false;
+	REQUIRE(send(to, bytes, (size_t)n, MSG_NOSIGNAL) == n);
+	return true;
+}
+
+/* The server's side as a front does it: handshake, detach, read until nothing comes. */
+static void serve(struct buf *got, bool *done)
+{
+	char bytes[256];
+	int64_t n;
+
+	if (!*done) {
+		int rc = net_stream_handshake(&server, &err);
+
+		REQUIRE(rc != NET_FAILED);
+		if (rc != 1)
+			return;
+		*done = true;
+		CHECK(net_stream_detach(&server));
+	}
+	while ((n = net_stream_read(&server, bytes, sizeof(bytes))) > 0)
+		buf_add(got, bytes, (size_t)n);
+	CHECK_INT(n, NET_AGAIN);
+}
+
+/* The client's Finished and its request leave together, and arrive `piece` bytes at a time. */
+static void finished_and_request(const struct phase *x, size_t piece)
+{
+	struct buf got = BUF_INIT;
+	int near[2], far[2], c = 0;
+	bool done = false;
+
+	socket_pair(near);
+	socket_pair(far);
+	{
+		int ends[2] = {near[0], far[0]};
+
+		open_ends(x, NULL, ends);
+	}
+	for (int i = 0; i < 20000 && got.len < 7; i++) {
+		if (c != 1) {
+			c = net_stream_handshake(&client, &err);
+			REQUIRE(c != NET_FAILED);
+			if (c == 1)
+				CHECK_INT(net_stream_write(&client, "request", 7), 7);
+		}
+		if (carry(far[1], near[1], piece))
+			serve(&got, &done);
+		else if (x->version == TLS1_2_VERSION)
+			serve(&got, &done);
+		(void)carry(near[1], far[1], 4096);
+	}
+	CHECK_MEM(got.data, got.len, "request", 7);
+	CHECK_INT(net_stream_write(&server, "answer", 6), 6);
+	while (carry(near[1], far[1], 4096))
+		;
+	{
+		char bytes[16];
+
+		CHECK_INT(net_stream_read(&client, bytes, sizeof(bytes)), 6);
+	}
+	buf_deinit(&got);
+	(void)close(near[1]);
+	(void)close(far[1]);
+	close_pair();
+}
+
+static void test_finished_and_request(void)
+{
+	for (size_t i = 0; i < ARRAY_LEN(phases); i++) {
+		finished_and_request(&phases[i], 4096);
+		finished_and_request(&phases[i], 1);
+		finished_and_request(&phases[i], 23);
+	}
+}
+
+/* ---- what the peer may do ---- */
+
+static void test_thousand_updates(void)
+{
+	open_pair(NULL);
+	CHECK(net_stream_detach(&server));
+	for (int i = 0; i < 1000; i++) {
+		REQUIRE(SSL_key_update(client.ssl, i % 2 == 0 ? SSL_KEY_UPDATE_REQUESTED
+							      : SSL_KEY_UPDATE_NOT_REQUESTED) == 1);
+		exchange(&client, &server, "with new keys");
+		if (i % 10 == 0)
+			exchange(&server, &client, "and here");
+	}
+	close_pair();
+}
+
+/* Keys that changed before we could look: it stays with OpenSSL. */
+static void test_update_before(void)
+{
+	open_pair(NULL);
+	REQUIRE(SSL_key_update(client.ssl, SSL_KEY_UPDATE_NOT_REQUESTED) == 1);
+	exchange(&client, &server, "with new keys");
+	CHECK(!net_stream_detach(&server));
+	exchange(&server, &client, "works on");
+	close_pair();
+}
+
+/* Megabytes both ways at once, through full sockets, with keys that change meanwhile. */
+static void test_large(void)
+{
+	enum { BYTES = 1500000 };
+	uint8_t *out = mem_try_alloc(BYTES), in[20000];
+	size_t sent[2] = {0}, received[2] = {0};
+
+	REQUIRE(out != NULL);
+	random_bytes(out, BYTES);
+	for (size_t i = 0; i < ARRAY_LEN(phases); i++) {
+		int fds[2];
+		bool same = true;
+
+		socket_pair(fds);
+		open_ends(&phases[i], NULL, fds);
+		shake_hands();
+		CHECK(net_stream_detach(&server));
+		record_crypto_set_limits(detach_pool_crypto(pool), 1000, 10);
+		memset(sent, 0, sizeof(sent));
+		memset(received, 0, sizeof(received));
+		while (received[0] < BYTES || received[1] < BYTES) {
+			for (int side = 0; side < 2; side++) {
+				struct net_stream *me = side == 0 ? &server : &client;
+				int64_t n;
+
+				if (sent[side] < BYTES) {
+					n = net_stream_write(
+						me, out + sent[side], BYTES - sent[side]);
+					REQUIRE(n != NET_FAILED);
+					sent[side] += n > 0 ? (size_t)n : 0;
+				} else {
+					(void)net_stream_flush(me);
+				}
+				n = net_stream_read(me, in, sizeof(in));
+				REQUIRE(n != NET_FAILED);
+				if (n <= 0)
+					continue;
+				same = same && memcmp(in, out + received[side], (size_t)n) == 0;
+				received[side] += (size_t)n;
+			}
+		}
+		CHECK(same);
+		close_pair();
+	}
+	record_crypto_set_limits(detach_pool_crypto(pool), 1200, RECORD_UPDATE_AFTER);
+	mem_free(out);
+}
+
+/* max_fragment_length as the client asks for it in its hello. */
+static void test_max_fragment(void)
+{
+	uint8_t out[4000] = {0}, in[4000], header[5];
+	int fds[2], c = 0, s = 0;
+	size_t got = 0;
+
+	socket_pair(fds);
+	open_ends(&phases[0], NULL, fds);
+	REQUIRE(SSL_set_tlsext_max_fragment_length(client.ssl, TLSEXT_max_fragment_length_512) ==
+		1);
+	for (int i = 0; i < 50 && (c != 1 || s != 1); i++) {
+		c = net_stream_handshake(&client, &err);
+		s = net_stream_handshake(&server, &err);
+	}
+	REQUIRE(c == 1 && s == 1);
+	CHECK(net_stream_detach(&server));
+	CHECK_INT(server.records->max_fragment, 1);
+	exchange(&server, &client, "tickets come with it");
+	CHECK_INT(net_stream_write(&server, out, sizeof(out)), sizeof(out));
+	REQUIRE(recv(client.fd, header, 5, MSG_PEEK) == 5);
+	CHECK_INT(header[3] << 8 | header[4], 512 + 1 + 16);
+	while (got < sizeof(out)) {
+		int64_t n = net_stream_read(&client, in, sizeof(in));
+
+		REQUIRE(n > 0);
+		got += (size_t)n;
+	}
+	exchange(&client, &server, "fine");
+	close_pair();
+}
+
+/* The certificate and the context change under a connection that waits. */
+static void test_rotation_under_it(void)
+{
+	SSL_CTX *old = server_ctx;
+
+	open_pair(NULL);
+	CHECK(net_stream_detach(&server));
+	REQUIRE_OK(net_tls_self_signed(cert, key, "other.example", &err), &err);
+	REQUIRE_OK(net_tls_server_new(cert, key, NULL, &server_ctx, &err), &err);
+	detach_context(server_ctx);
+	net_tls_free(&old);
+	exchange(&client, &server, "still");
+	exchange(&server, &client, "here");
+	close_pair();
+	open_pair(NULL);
+	CHECK(net_stream_detach(&server));
+	exchange(&client, &server, "with the new one");
+	close_pair();
+}
+
 /* A suite that is not AEAD stays with OpenSSL, and works. */
 static void test_other_suites_stay(void)
 {
@@ -163,4 +458,6 @@ static void test_clean_up(void)
 }
 
 TEST_MAIN(TEST(test_self_test), TEST(test_self_test_fails), TEST(test_other_suites_stay),
-	TEST(test_late), TEST(test_export), TEST(test_clean_up))
+	TEST(test_late), TEST(test_export), TEST(test_tickets), TEST(test_finished_and_request),
+	TEST(test_thousand_updates), TEST(test_update_before), TEST(test_large),
+	TEST(test_max_fragment), TEST(test_rotation_under_it), TEST(test_clean_up))
