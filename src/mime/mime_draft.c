@@ -315,7 +315,8 @@ struct had {
 
 static void keep_fields(struct writer *w, struct had *had)
 {
-	struct mime_header_reader r = {w->base->raw, w->base->raw + w->base->len};
+	const char *raw = mime_bytes(w->base->raw, w->base->len);
+	struct mime_header_reader r = {raw, raw + w->base->len};
 	struct mime_field f;
 
 	while (w->base->summary != NULL && mime_header_next(&r, &f) == 1) {
@@ -413,7 +414,7 @@ static void take_text(struct writer *w)
 
 	if (w->d->body_len > 0)
 		utf8_add_clean(&clean, w->d->body, w->d->body_len);
-	p = (const char *)clean.data;
+	p = mime_bytes(clean.data, clean.len);
 	end = p + clean.len;
 	while (p < end) {
 		size_t n = (size_t)(end - p);
@@ -432,7 +433,7 @@ static void take_text(struct writer *w)
 /* Quoted-printable makes three of each byte that is not ASCII, base64 four of three of all. */
 static void write_body(struct writer *w)
 {
-	const char *text = (const char *)w->text.data;
+	const char *text = mime_bytes(w->text.data, w->text.len);
 	const char *subtype = shows_html(w) ? "html" : "plain";
 	size_t odd = 0;
 

@@ -53,11 +53,13 @@ void mime_pieces_boundary(char out[33])
 
 void mime_pieces_add_text(struct buf *out, const char *subtype, const struct buf *text)
 {
+	const char *bytes = mime_bytes(text->data, text->len);
+
 	buf_addf(out,
 		"Content-Type: text/%s; charset=utf-8\r\n"
 		"Content-Transfer-Encoding: quoted-printable\r\n\r\n",
 		subtype);
-	mime_recode_add_qp(out, (const char *)text->data, (const char *)text->data + text->len);
+	mime_recode_add_qp(out, bytes, bytes + text->len);
 }
 
 /* Bytes that no line-wise transport keeps: not text, and not encoded. */
