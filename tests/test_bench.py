@@ -128,7 +128,7 @@ class Tls(BenchCase):
 class CommandLine(unittest.TestCase):
     def test_errors_say_what_is_wrong(self):
         for arguments, words in (
-                (["walk"], "none of run, check"),
+                (["walk"], "none of run, check, compare"),
                 (["run"], "name a scenario"),
                 (["run", "x", "--url"], "--url needs a value"),
                 (["run", "x", "--phones", "0"], "--phones"),

@@ -137,6 +137,7 @@ static void compose(
 	buf_add_str(out, ".\r\n");
 }
 
+/* fleet: NULL when nobody waits for the time. */
 static bool deliver(struct session *s, struct fleet *fleet, uint64_t number)
 {
 	CLEANUP(buf_deinit) struct buf text = BUF_INIT, to = BUF_INIT, line = BUF_INIT;
@@ -149,8 +150,20 @@ static bool deliver(struct session *s, struct fleet *fleet, uint64_t number)
 		!ask(s, buf_cstr(&line), 250) || !ask(s, "DATA", 354))
 		return false;
 	compose(s->options, number, buf_cstr(&to), &text);
-	fleet_news(fleet, user, fleet_now_us());
+	if (fleet != NULL)
+		fleet_news(fleet, user, fleet_now_us());
 	return say(s, &text) && answer(s) == 250;
+}
+
+int mailer_deliver(const struct mailer_options *options, uint64_t number, struct err *err)
+{
+	struct session s = {.options = options, .fd = -1};
+	bool good = deliver(&s, NULL, number);
+
+	fd_close(&s.fd);
+	return good ? 0
+		    : err_set(err, ERR_BACKEND, "--lmtp %.200s did not take a message",
+			      options->lmtp);
 }
 
 _Noreturn static void work(struct fleet *fleet, const struct mailer_options *o, struct counts *c)

@@ -21,6 +21,9 @@ struct mailer_options {
 
 NODISCARD int mailer_start(struct fleet *fleet, const struct mailer_options *options,
 	struct mailer **ret, struct err *err);
+/* One message to the user of that number, now, and from here. Blocks. */
+NODISCARD int mailer_deliver(
+	const struct mailer_options *options, uint64_t number, struct err *err);
 /* Messages accepted, and refused, so far. */
 void mailer_read(const struct mailer *m, uint64_t *ret_sent, uint64_t *ret_failed);
 void mailer_stop(struct mailer **m);

@@ -10,6 +10,7 @@
 static const char help[] =
 	"bellhop-bench run SCENARIO --url URL --user PATTERN --password-file FILE [options]\n"
 	"bellhop-bench check SCENARIO\n"
+	"bellhop-bench compare [options]\n"
 	"\n"
 	"run: simulated phones against any ActiveSync server; docs/FLEETS.md has the scenarios.\n"
 	"  --url URL             http://host:port/path or https://; no path: the usual one\n"
@@ -22,6 +23,16 @@ static const char help[] =
 	"  --json FILE           results as JSON\n"
 	"  --plots FOLDER        parked.svg, latency.svg, memory.svg\n"
 	"  --quiet               no progress line\n"
+	"compare: what Direct Push costs and brings beside polling and SMS, on virtual time;\n"
+	"docs/PUSH-ECONOMY.md.\n"
+	"  --days N              of virtual time (30)\n"
+	"  --mail-per-day N      messages that arrive (40)\n"
+	"  --seed N              other news (1)\n"
+	"  --url URL, --plain-url URL   measure the bytes of that server, with and without TLS; "
+	"needs\n"
+	"                        --user, --password-file and --lmtp; --heartbeat TIME (60s) and\n"
+	"                        --mail-bytes N (2000) as well\n"
+	"  --json FILE, --plots FOLDER  push-delay.svg, push-data.svg, push-wakeups.svg\n"
 	"check: reads a scenario and says what is in it.\n";
 
 int main(int argc, char **argv)
@@ -31,6 +42,8 @@ int main(int argc, char **argv)
 		return modes_run(argc - 1, argv + 1);
 	if (argc >= 2 && str_eq(argv[1], "check"))
 		return modes_check(argc - 1, argv + 1);
+	if (argc >= 2 && str_eq(argv[1], "compare"))
+		return modes_compare(argc - 1, argv + 1);
 	if (argc >= 2 && str_eq(argv[1], "--version")) {
 		(void)puts("bellhop-bench " BELLHOP_VERSION);
 		return 0;
@@ -41,7 +54,7 @@ int main(int argc, char **argv)
 	}
 	if (argc >= 2)
 		(void)fprintf(stderr,
-			"bellhop-bench: \"%s\" is none of run, check, --help, --version\n",
+			"bellhop-bench: \"%s\" is none of run, check, compare, --help, --version\n",
 			argv[1]);
 	else
 		(void)fputs(help, stderr);

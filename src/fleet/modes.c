@@ -3,6 +3,7 @@
  */
 #include "fleet/modes.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -82,6 +83,22 @@ int modes_parse(int argc, char **argv, const struct modes_option *options, size_
 		if (take(found, argv[++i], err) < 0)
 			return -1;
 	}
+	return 0;
+}
+
+int modes_password(const char *path, char *ret, size_t size, struct err *err)
+{
+	FILE *f = fopen(path, "re");
+
+	if (f == NULL)
+		return err_set_errno(err, errno, "--password-file %s", path);
+	if (fgets(ret, (int)size, f) == NULL)
+		ret[0] = 0;
+	(void)fclose(f);
+	ret[strcspn(ret, "\r\n")] = 0;
+	if (ret[0] == 0)
+		return err_set(
+			err, ERR_BAD_INPUT, "--password-file: the first line of %s is empty", path);
 	return 0;
 }
 

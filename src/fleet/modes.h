@@ -16,6 +16,10 @@
 
 int modes_run(int argc, char **argv);
 int modes_check(int argc, char **argv);
+int modes_compare(int argc, char **argv);
+
+/* The first line of that file. */
+NODISCARD int modes_password(const char *path, char *ret, size_t size, struct err *err);
 
 /* ---- command lines: tables of options ---- */
 enum modes_kind { MODES_TEXT, MODES_NUMBER, MODES_SPAN, MODES_FLAG };

@@ -46,22 +46,6 @@ static void on_stop(int number)
 	stop_asked = 1;
 }
 
-static int read_password(struct run *r, struct err *err)
-{
-	FILE *f = fopen(r->password_file, "re");
-
-	if (f == NULL)
-		return err_set_errno(err, errno, "--password-file %s", r->password_file);
-	if (fgets(r->password, sizeof(r->password), f) == NULL)
-		r->password[0] = 0;
-	(void)fclose(f);
-	r->password[strcspn(r->password, "\r\n")] = 0;
-	if (r->password[0] == 0)
-		return err_set(err, ERR_BAD_INPUT, "--password-file: the first line of %s is empty",
-			r->password_file);
-	return 0;
-}
-
 static int read_options(struct run *r, int argc, char **argv, struct err *err)
 {
 	const struct modes_option options[] = {
@@ -97,7 +81,8 @@ static int load(struct run *r, struct err *err)
 {
 	struct scenario *s = &r->scenario;
 
-	if (read_password(r, err) < 0 || scenario_load(r->path, s, err) < 0)
+	if (modes_password(r->password_file, r->password, sizeof(r->password), err) < 0 ||
+		scenario_load(r->path, s, err) < 0)
 		return -1;
 	if (r->phones != 0) {
 		/* As many phones to a user as in the file. */

@@ -7,6 +7,7 @@
 #include "base/str.h"
 #include "base/test.h"
 #include "client/version.h"
+#include "fleet/economy.h"
 #include "fleet/fleet_internal.h"
 #include "fleet/plot.h"
 #include "fleet/reply.h"
@@ -299,5 +300,45 @@ static void test_plots(void)
 	CHECK(strstr(buf_cstr(&out), "nan") == NULL);
 }
 
-TEST_MAIN(TEST(test_scenario), TEST(test_scenario_errors), TEST(test_tally), TEST(test_replies),
-	TEST(test_habits), TEST(test_targets), TEST(test_patterns), TEST(test_plots))
+static void test_economy(void)
+{
+	struct economy_result r[ECONOMY_WAYS], again;
+	struct economy_options o;
+
+	economy_defaults(&o);
+	for (size_t i = 0; i < ECONOMY_WAYS; i++) {
+		economy_run(&o, &economy_ways[i], &r[i]);
+		economy_run(&o, &economy_ways[i], &again);
+		CHECK(memcmp(&r[i], &again, sizeof(again)) == 0);
+		CHECK_INT(r[i].news, r[0].news); /* all get all of it */
+		CHECK(r[i].delay_mean_s > 0 && r[i].delay_p99_s >= r[i].delay_p50_s);
+		CHECK(r[i].delay_max_s >= r[i].delay_p99_s);
+	}
+	CHECK(r[0].news > 800 && r[0].news < 1400);
+	CHECK(r[0].fees_month > 0 && r[0].fees_month <= r[0].news * o.sms_fee);
+	/* Polls: half of the interval late on average, never more than all of it. */
+	for (size_t i = 1; i <= 3; i++) {
+		double s = economy_ways[i].interval_s;
+
+		CHECK(r[i].delay_mean_s > s * 0.45 && r[i].delay_mean_s < s * 0.55);
+		CHECK(r[i].delay_max_s < s + 2);
+		CHECK_INT(r[i].fees_month, 0);
+		CHECK_INT(r[i].wakeups_day + 0.5, 86400 / economy_ways[i].interval_s);
+	}
+	/* Push: at once, and the cheaper the longer the heartbeat. */
+	for (size_t i = 4; i < ECONOMY_WAYS; i++) {
+		CHECK(r[i].delay_p99_s < 2);
+		CHECK(i == 4 || (r[i].bytes_day < r[i - 1].bytes_day &&
+					r[i].wakeups_day < r[i - 1].wakeups_day &&
+					r[i].joule_day < r[i - 1].joule_day));
+	}
+	/* A phone without mail: its heartbeats and nothing else. */
+	o.mail_per_day = 1e-9;
+	economy_run(&o, &economy_ways[5], &again);
+	CHECK_INT(again.news, 0);
+	CHECK(again.bytes_day > o.bytes.heartbeat * 95 && again.bytes_day < o.bytes.heartbeat * 97);
+}
+
+TEST_MAIN(TEST(test_economy), TEST(test_scenario), TEST(test_scenario_errors), TEST(test_tally),
+	TEST(test_replies), TEST(test_habits), TEST(test_targets), TEST(test_patterns),
+	TEST(test_plots))
