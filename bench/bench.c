@@ -349,27 +349,51 @@ double bench_server_cpu_us(const struct bench *b)
 	return now_us;
 }
 
+/* Starts `bellhop VERB`, with --json when its output is wanted (out_fd). */
+static pid_t start_ctl(const struct bench *b, const char *verb, int out_fd)
+{
+	CLEANUP(mem_freep) char *config = x_printf("%s/bellhop.conf", b->folder);
+	CLEANUP(mem_freep) char *folder = x_strdup(b->bellhopd);
+	CLEANUP(mem_freep) char *ctl = NULL;
+	pid_t pid;
+
+	/* .../src/daemon/bellhopd and .../src/ctl/bellhop */
+	folder[strlen(folder) - strlen("daemon/bellhopd")] = 0;
+	ctl = x_printf("%sctl/bellhop", folder);
+	(void)fflush(NULL);
+	pid = fork();
+	if (pid < 0)
+		bench_die("bellhop %s: %s", verb, strerror(errno));
+	if (pid > 0)
+		return pid;
+	if (out_fd >= 0) {
+		(void)dup2(out_fd, 1);
+		(void)dup2(open("/dev/null", O_WRONLY | O_CLOEXEC), 2);
+	}
+	(void)execl(ctl, ctl, "-c", config, verb, out_fd >= 0 ? "--json" : NULL, (char *)NULL);
+	_exit(127);
+}
+
+int bench_ctl(const struct bench *b, const char *verb)
+{
+	pid_t pid = start_ctl(b, verb, -1);
+	int status = 0;
+
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
 /* What `bellhop stats --json` says. */
 static void ask_stats(const struct bench *b, struct buf *out)
 {
-	CLEANUP(mem_freep) char *config = x_printf("%s/bellhop.conf", b->folder);
-	CLEANUP(mem_freep) char *program = x_strdup(b->bellhopd);
 	int pipe_fds[2];
 	pid_t pid;
 	ssize_t n;
 
-	/* .../src/daemon/bellhopd and .../src/ctl/bellhop */
-	program[strlen(program) - strlen("daemon/bellhopd")] = 0;
-	if (pipe2(pipe_fds, O_CLOEXEC) < 0 || (pid = fork()) < 0)
+	if (pipe2(pipe_fds, O_CLOEXEC) < 0)
 		bench_die("bellhop stats: %s", strerror(errno));
-	if (pid == 0) {
-		CLEANUP(mem_freep) char *ctl = x_printf("%sctl/bellhop", program);
-
-		(void)dup2(pipe_fds[1], 1);
-		(void)dup2(open("/dev/null", O_WRONLY | O_CLOEXEC), 2);
-		(void)execl(ctl, ctl, "-c", config, "stats", "--json", (char *)NULL);
-		_exit(127);
-	}
+	pid = start_ctl(b, "stats", pipe_fds[1]);
 	fd_close(&pipe_fds[1]);
 	do {
 		if (!buf_reserve(out, 65536))

@@ -66,6 +66,8 @@ int64_t bench_now_us(void); /* monotonic */
 double bench_server_cpu_us(const struct bench *b);
 /* The same without waiting: for a server that is never quiet. */
 double bench_server_cpu_now_us(const struct bench *b);
+/* Runs `bellhop VERB` to its end; its exit status. */
+int bench_ctl(const struct bench *b, const char *verb);
 /* A counter of `bellhop stats`. */
 uint64_t bench_counter(const struct bench *b, const char *name);
 /* The engine, a child of the supervisor; 0 while there is none. */

@@ -54,6 +54,8 @@ double crowd_wait_parked(struct crowd *c, struct fleet *fleet, unsigned wanted, 
 /* Ends the program if phones were dropped, refused or met anything that makes no sense. */
 void crowd_check(struct crowd *c, struct fleet *fleet, const char *when);
 
+/* How many the server has parked at once: the most of some looks, for renewals go on. */
+unsigned crowd_parked(struct crowd *c);
 /* Bytes of Private_Dirty of all processes of the server. */
 double crowd_memory(const struct crowd *c);
 /* CPU microseconds of the fronts alone. */

@@ -24,7 +24,8 @@
 #define SMALL       4000u
 #define FOLDERS     20u
 #define CHURN_S     20u
-#define CHURN_PARTS 20u /* so many parts of the fleet come and go in turn */
+#define CHURN_RATE  2000u /* phones a second that come back */
+#define CHURN_PARTS 20u   /* so many parts of the fleet come and go in turn */
 #define RENEW_S     8u
 #define SPREAD_MS   2000u
 #define MANY        100000u
@@ -81,7 +82,7 @@ static void churn(struct crowd *c, struct fleet *fleet, unsigned phones, double 
 			.first = i % CHURN_PARTS * part,
 			.count = part,
 			.on_news = FLEET_STAY_OUT,
-			.spread_ms = 1000,
+			.spread_ms = MAX(part * 1000 / CHURN_RATE, 1000u),
 		};
 
 		fleet_give(fleet, &command);
@@ -149,8 +150,7 @@ static void park_many(
 		phones, c.options.users, k->folders, held ? "held Sync" : "Ping",
 		tls ? "TLS 1.3, AES-256-GCM" : "plain HTTP", (phones - tenth) / MAX(fill_s, 0.001),
 		growth_engine(&base, &full));
-	bench_figure(&b, n->parked, (double)bench_counter(&b, "parked"), "phones", n->aim_parked,
-		conditions);
+	bench_figure(&b, n->parked, (double)crowd_parked(&c), "phones", n->aim_parked, conditions);
 	bench_figure(&b, n->fresh, growth(&base, &full), "bytes", NULL, conditions);
 	if (full.kernel > 0)
 		bench_figure(&b, n->kernel, (full.kernel - base.kernel) / (double)(phones - tenth),

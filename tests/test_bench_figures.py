@@ -95,7 +95,8 @@ class Figures(unittest.TestCase):
 
     def test_upgrade(self):
         figures = self.figures("upgrade")
-        self.assertEqual((figures["dropped"], figures["false_wakes"], figures["lost"]), (0, 0, 0))
+        for name in ("dropped", "false_wakes", "lost", "refused"):
+            self.assertEqual((figures[name], figures[f"upgrade_{name}"]), (0, 0), name)
 
 
 if __name__ == "__main__":
