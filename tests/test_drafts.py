@@ -3,6 +3,7 @@
 import contextlib
 import email
 import email.policy
+import json
 import sqlite3
 import threading
 import unittest
@@ -111,6 +112,9 @@ class DraftCase(ServerCase):
     def set_quota(self, user, octets):
         with contextlib.closing(sqlite3.connect(self.server.data + "/bellhop.db", timeout=30)) as db, db:
             db.execute("UPDATE owners SET quota_bytes = ? WHERE id = (SELECT owner FROM users WHERE login = ?)", (octets, user.login))
+
+    def used(self, user):
+        return json.loads(self.server.bellhop("user", "show", user.address, "--json").stdout)["used_bytes"]
 
     def mime(self, user, folder=None):
         """All mail of a folder (the Inbox) as messages."""
@@ -375,17 +379,22 @@ class Sending(DraftCase):
         self.assert_shows(answer.changed[server_id], "my words", To="x@nowhere.example")
         self.assert_shows(self.sync(other).changed[server_id], "my words", Subject="kept")
         friend = self.user()
-        self.set_quota(friend, 1)
+        # The copy in Sent does not fit beside the draft, which goes only with it.
+        words = "my words " * 1000
+        self.sync(one, change(server_id, body(words)))
+        self.set_quota(self.owner, self.used(self.owner) + 2000)
         answer = self.sync(one, change(server_id, To=friend.address, send=True))
         self.refused(answer, "9")
-        self.assert_shows(self.sync(other).changed[server_id], "my words", To=friend.address)
+        self.assert_shows(self.sync(other).changed[server_id], words, To=friend.address)
         self.assertEqual(self.mime(self.owner, SENT), [])
         whole = "From: somebody@example.net\r\nTo: " + friend.address + "\r\nSubject: not mine\r\n\r\nx\r\n"
         self.refused(self.sync(one, add("s3", body(whole, "4"), send=True)), "120", "Add")
         # The others of the request are done all the same.
-        answer = self.sync(one, add("s4", Subject="good"), change(server_id, send=True), add("s5", To=friend.address, send=True))
+        answer = self.sync(one, add("s4", Subject="good"), change(server_id, send=True),
+                           add("s5", body(words), To=friend.address, send=True))
         self.assertEqual([r.get("Status") for r in answer.responses("Add")], ["1", "9"])
         self.refused(answer, "9")
+        self.assertEqual(self.mime(friend), [])
 
     @forms("16.1")
     def test_no_drafts(self, version, form):
