@@ -402,7 +402,7 @@ static void bury(struct child *c, int wait_status)
 	char text[64];
 
 	(void)child_status_text(wait_status, text);
-	if ((was_asked || c->retiring) && wait_status == 0)
+	if ((was_asked || c->retiring || upgrade_is_passing(c)) && wait_status == 0)
 		log_info(NULL, "child_ended", F_STR("child", c->name), F_INT("pid", c->pid));
 	else
 		log_error(NULL, "child_ended", F_STR("child", c->name), F_INT("pid", c->pid),

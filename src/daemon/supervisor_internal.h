@@ -97,6 +97,8 @@ void upgrade_resume(struct supervisor *s);
 void upgrade_on_engine(struct supervisor *s);
 /* A successor has all that its front had. */
 void upgrade_on_taken(struct child *c);
+/* Is it handing over to its successor just now? Then its end is in order. */
+bool upgrade_is_passing(const struct child *c);
 /* A child is dead. True: nothing more is to be done about it, and it may be gone. */
 bool upgrade_on_death(struct child *c, const char *how);
 

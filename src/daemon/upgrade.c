@@ -163,6 +163,14 @@ static void on_patience(void *owner)
 	(void)kill(c->pid, SIGKILL);
 }
 
+bool upgrade_is_passing(const struct child *c)
+{
+	const struct child *successor = c->supervisor->upgrade.successor;
+
+	return successor != NULL && c->role == CHILD_FRONT &&
+	       c == c->supervisor->children[successor->number + 1];
+}
+
 bool upgrade_on_death(struct child *c, const char *how)
 {
 	struct supervisor *s = c->supervisor;

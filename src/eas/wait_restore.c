@@ -110,6 +110,7 @@ static struct watch_id register_again(const struct restore *r)
 		.hierarchy = true,
 		.folders = r->folders,
 		.folder_count = r->folder_count,
+		.handle = r->reg->handle,
 		.replaces = r->reg->moved ? &r->reg->before : &r->reg->handle,
 	};
 

@@ -57,6 +57,7 @@ int engine_init(struct engine *e, struct loop *loop, struct store *store, struct
 	e->lanes = lanes_new(MAX(pool.threads / 2, 1), LANE_WAITING_MAX, errand_start);
 	e->stats = stats_new(e);
 	e->push = push_new(e);
+	e->restores = restores_new(e);
 	known_init(e);
 	e->watches = watches_new(&watch_options);
 	eas_server_init(&e->eas, store, e->watches, settings);
@@ -88,6 +89,7 @@ void engine_deinit(struct engine *e)
 	loop_set_round_end(e->loop, "none", NULL, NULL);
 	eas_server_deinit(&e->eas);
 	stats_free(&e->stats);
+	restores_free(&e->restores);
 	push_free(&e->push);
 	watches_free(&e->watches);
 	buf_deinit(&e->print_scratch);

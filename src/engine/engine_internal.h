@@ -107,11 +107,12 @@ struct engine {
 	uint32_t uploads;    /* requests with a body that came or comes by credit */
 	struct lanes *lanes;
 	struct push *push;
+	struct restores *restores;
 	struct stats *stats;
 	struct spread sent_away; /* phones that were told to come back later */
 	bool heartbeats_short;   /* as the fronts say */
 	void (*on_stats)(struct engine *e, const struct ipc_stats *frame); /* may be NULL */
-	uint8_t print_keys[2][16]; /* known.c */
+	uint8_t print_keys[2][16];                                         /* known.c */
 	struct buf print_scratch;
 	_Atomic uint64_t pings_known;
 	bool stopping;
@@ -165,6 +166,17 @@ void push_publish(const struct change_event *events, size_t count, void *owner);
 /* The request's reply says WAIT: parks it, or checks again; takes the request. */
 void push_wait(struct errand **r);
 void push_register(struct engine *e, struct front *front, const struct ipc_register *reg);
+/* Its turn has come. False: there is nothing to do. restores_done() comes later. */
+bool push_restore(struct engine *e, struct front *front, const struct ipc_register *reg);
+
+/* ---- watches that come back (restore.c) ---- */
+
+struct restores *restores_new(struct engine *e);
+void restores_free(struct restores **r);
+void restores_add(struct restores *r, struct front *front, const struct ipc_register *reg);
+void restores_gone(struct restores *r, const struct ipc_handle *handle);
+void restores_front_lost(struct restores *r, const struct front *front);
+void restores_done(struct restores *r);
 
 /* ---- phones that come back (known.c) ---- */
 

@@ -474,12 +474,13 @@ void errand_gone(struct engine *e, const struct ipc_handle *handle)
 
 	if (r != NULL)
 		abandon(r);
+	restores_gone(e->restores, handle);
 	watch_gone(e->watches, handle);
 }
 
 void errand_front_lost(struct engine *e, struct front *front)
 {
-	(void)e;
+	restores_front_lost(e->restores, front);
 	LIST_FOREACH_SAFE(node, &front->errands) {
 		struct errand *r = LIST_ENTRY(node, struct errand, node);
 

@@ -252,6 +252,8 @@ static void on_check_done(struct job *job, bool cancelled)
 {
 	struct check *c = LIST_ENTRY(job, struct check, job);
 	bool gone = c->request != NULL && (c->request->gone || c->request->front == NULL);
+	struct engine *e = c->engine;
+	bool restored = c->restore;
 
 	if (c->restore && !cancelled)
 		take_restored(c);
@@ -266,6 +268,8 @@ static void on_check_done(struct job *job, bool cancelled)
 	}
 	errand_free(&c->request);
 	check_free(c);
+	if (restored)
+		restores_done(e->restores);
 }
 
 static struct check *check_new(struct engine *e, const struct parking *p, struct errand *request)
@@ -399,19 +403,26 @@ static bool renamed(struct engine *e, const struct ipc_register *reg)
 
 void push_register(struct engine *e, struct front *front, const struct ipc_register *reg)
 {
+	if (map_find(e->errands, &reg->handle, sizeof(reg->handle)) == NULL &&
+		!(reg->moved && renamed(e, reg)))
+		restores_add(e->restores, front, reg);
+}
+
+bool push_restore(struct engine *e, struct front *front, const struct ipc_register *reg)
+{
 	struct parking p = {.handle = reg->handle, .send_park = true, .restored = true};
 	struct check *check;
 
-	if (map_find(e->errands, &reg->handle, sizeof(reg->handle)) != NULL)
-		return;
+	/* By now its old front may have brought it back itself. */
 	if (reg->moved && renamed(e, reg))
-		return;
+		return false;
 	/* Stands for the phone, so that GONE finds it. */
 	check = check_new(e, &p, errand_new(e, front, &reg->handle));
 	check->request->state = ERRAND_RUNNING;
 	check->restore = true;
 	check->reg = *reg;
 	engine_submit(e, &check->job);
+	return true;
 }
 
 /* ---- events, on the loop ---- */

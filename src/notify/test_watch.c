@@ -471,8 +471,9 @@ static void test_restored_yields(void)
 	const struct ipc_handle old = {1, 2, 3, 5};
 	struct told told;
 	struct watches *w = new_watches(&told);
+	const struct ipc_handle moved = {2, 9, 9, 9};
 	struct watch_spec spec = {
-		.kind = WATCH_PING, .user = USER, .device = PHONE, .replaces = &old};
+		.kind = WATCH_PING, .user = USER, .device = PHONE, .replaces = &old, .handle = old};
 	struct watch_id newest = begin(w, PHONE);
 	unsigned marks;
 
@@ -483,6 +484,11 @@ static void test_restored_yields(void)
 	(void)begin_parked(w, OTHER, 5);
 	spec.device = OTHER;
 	CHECK(watch_begin(w, &spec).v != 0);
+	/* That one is not parked yet when its phone has gone to another front: the next one knows
+	 * it all the same. */
+	spec.handle = moved;
+	CHECK(watch_begin(w, &spec).v != 0);
+	CHECK_INT(watch_begin(w, &spec).v, 0);
 	CHECK_INT(told.ended, 0);
 	CHECK_INT(watches_count(w), 2);
 	watches_free(&w);

@@ -199,6 +199,8 @@ static struct watch *new_watch(const struct watch_spec *spec)
 	watch->device_epoch = spec->device_epoch;
 	watch->heartbeat_s = (uint16_t)MIN(spec->heartbeat_s, UINT16_MAX);
 	watch->hierarchy = spec->hierarchy;
+	if (spec->replaces != NULL)
+		watch->handle = spec->handle;
 	watch->packed_len = (uint32_t)packed.len;
 	if (packed.len > 0)
 		memcpy(watch->packed, packed.data, packed.len);
@@ -243,8 +245,7 @@ static void add_watch(struct watches *w, struct watch *watch)
 /* One from before the engine's start has come late when its device has begun another since. */
 static bool may_replace(const struct watch *older, const struct ipc_handle *handle)
 {
-	return older->state == WATCH_REMEMBERED ||
-	       (older->held && ipc_handle_eq(&older->handle, handle));
+	return older->state == WATCH_REMEMBERED || ipc_handle_eq(&older->handle, handle);
 }
 
 struct watch_id watch_begin(struct watches *w, const struct watch_spec *spec)

@@ -58,6 +58,7 @@ struct watch_spec {
 	/* A watch from before the engine's start: it yields to any other of its device but the one
 	 * under this handle. NULL: it is the device's newest. */
 	const struct ipc_handle *replaces;
+	struct ipc_handle handle; /* with replaces: the one that it is to be parked under */
 };
 
 /* Why a watch must be looked at. */
