@@ -113,6 +113,7 @@ static int serve(const char *source_path, const struct settings *settings, struc
 	options.program = program;
 	notify_open();
 	descriptors = privileges_raise_descriptors(settings);
+	privileges_raise_locked_memory();
 	status = listeners_open(
 		settings, privileges_front_count(settings, descriptors), &options.listeners, err);
 	if (status == 0)

@@ -107,6 +107,16 @@ unsigned long privileges_raise_descriptors(const struct settings *settings)
 	return (unsigned long)wanted.rlim_cur;
 }
 
+void privileges_raise_locked_memory(void)
+{
+	struct rlimit limit, wanted = {RLIM_INFINITY, RLIM_INFINITY};
+
+	if (setrlimit(RLIMIT_MEMLOCK, &wanted) == 0 || getrlimit(RLIMIT_MEMLOCK, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	(void)setrlimit(RLIMIT_MEMLOCK, &limit);
+}
+
 unsigned privileges_front_count(const struct settings *settings, unsigned long descriptors)
 {
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);

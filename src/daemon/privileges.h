@@ -16,6 +16,8 @@ NODISCARD int privileges_make_dirs(
 	const struct settings *settings, int *ret_lock_fd, struct err *err);
 /* Raises the limit of descriptors as far as it is allowed; returns what one process may have. */
 unsigned long privileges_raise_descriptors(const struct settings *settings);
+/* As far as we may: the fronts keep the keys of TLS connections out of the swap. */
+void privileges_raise_locked_memory(void);
 /* Fronts to start: the configured number, or one per core and more where a process may not have
  * enough descriptors. */
 unsigned privileges_front_count(const struct settings *settings, unsigned long descriptors);

@@ -25,6 +25,7 @@
 #include "front/front.h"
 #include "loop/loop.h"
 #include "net/stream.h"
+#include "net/tickets.h"
 
 #define FDS_MAX 64
 
@@ -168,12 +169,18 @@ static void add_listeners(
 		listeners[(*count)++] = (struct front_listener){.fd = fds->fd[i], .tls = tls};
 }
 
-static int read_ticket_keys(int fd, uint8_t keys[NET_TICKET_KEYS_BYTES], struct err *err)
+/*
+ * Keys of connections are in here: no core, and nobody of the same user may look in. Both, because
+ * a program that takes cores from the kernel gets them whatever the limit says.
+ */
+static void keep_secrets(const struct settings *settings)
 {
-	/* All fronts share one file position: pread. */
-	if (pread(fd, keys, NET_TICKET_KEYS_BYTES, 0) != NET_TICKET_KEYS_BYTES)
-		return err_set_errno(err, errno, "reading the ticket keys");
-	return 0;
+	const struct rlimit none = {0, 0};
+
+	if (settings->server_front_core)
+		return;
+	(void)setrlimit(RLIMIT_CORE, &none);
+	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
 /* As many as this process has descriptors for. */
@@ -188,7 +195,7 @@ static uint32_t connections_max(const struct settings *settings)
 static int run_front(struct role *r, struct err *err)
 {
 	struct front_listener listeners[2 * FDS_MAX];
-	uint8_t keys[NET_TICKET_KEYS_BYTES];
+	struct net_tickets *tickets = NULL;
 	char *engine_path = x_printf("%s/engine.sock", r->settings->server_runtime_dir);
 	struct front_options options = {.number = (uint32_t)r->number,
 		.life = (uint32_t)r->life,
@@ -206,15 +213,15 @@ static int run_front(struct role *r, struct err *err)
 
 	add_listeners(listeners, &options.listener_count, &r->https, true);
 	add_listeners(listeners, &options.listener_count, &r->http, false);
+	keep_secrets(r->settings);
 	if (r->ticket_fd >= 0) {
-		status = read_ticket_keys(r->ticket_fd, keys, err);
-		options.ticket_keys = keys;
+		status = net_tickets_open(r->ticket_fd, &tickets, err);
+		options.tickets = tickets;
 		fd_close(&r->ticket_fd);
 	}
 	if (status == 0)
 		status = front_new(&options, &front, err);
 	fd_close(&r->shared_fd);
-	secret_wipe(keys, sizeof(keys));
 	if (status == 0) {
 		/* Serving means more than listening: without its engine a front can only say 503.
 		 */
@@ -225,6 +232,7 @@ static int run_front(struct role *r, struct err *err)
 		loop_run(front_loop(front));
 		front_free(&front);
 	}
+	net_tickets_close(&tickets);
 	mem_free(engine_path);
 	return status;
 }

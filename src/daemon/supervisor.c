@@ -38,6 +38,7 @@
 #include "daemon/config.h"
 #include "daemon/listeners.h"
 #include "daemon/notify.h"
+#include "net/tickets.h"
 #include "shared/shared.h"
 
 #define QUICK_MS         5000 /* a child that lived shorter died quickly */
@@ -46,7 +47,7 @@
 #define PAUSE_COUNTED_MS 200   /* after a crash that is counted: it comes to an end by itself */
 #define SLOTS_TO_SPARE   64    /* for connections that a front refuses (front/admit.c) */
 #define SHARED_RATES     16384 /* devices that are busy at the same moment */
-#define TICKET_KEY_BYTES 80    /* net_tls_server_new() */
+#define TICKETS_LOOK_MS  20000
 
 /* ---- systemd ---- */
 
@@ -66,6 +67,22 @@ static void on_watchdog(void *owner)
 
 	notify_systemd(false, "WATCHDOG=1");
 	loop_timer_set(&s->watchdog_timer, clock_now_ms() + (int64_t)s->watchdog_ms / 2);
+}
+
+/* The file says how old the newest key is, so this goes on over an upgrade. */
+static void on_tickets(void *owner)
+{
+	struct supervisor *s = owner;
+	struct err err = ERR_INIT;
+	bool rotated = false;
+
+	if (s->ticket_fd >= 0 && net_tickets_rotate(s->ticket_fd, s->settings->tls_ticket_rotate_s,
+					 &rotated, &err) < 0)
+		log_error(NULL, "ticket_keys_rotated", F_ERR(&err));
+	else if (rotated)
+		log_info(NULL, "ticket_keys_rotated",
+			F_UINT("every_s", s->settings->tls_ticket_rotate_s));
+	loop_timer_set(&s->ticket_timer, clock_now_ms() + TICKETS_LOOK_MS);
 }
 
 /* ---- phases ---- */
@@ -470,25 +487,6 @@ static void on_signal(void *owner, int signo)
 
 /* ---- the whole ---- */
 
-static int make_ticket_keys(int *ret_fd, struct err *err)
-{
-	uint8_t keys[TICKET_KEY_BYTES];
-	int fd = memfd_create("ticket-keys", MFD_CLOEXEC);
-	bool written;
-
-	if (fd < 0)
-		return err_set_errno(err, errno, "memfd_create");
-	random_bytes(keys, sizeof(keys));
-	written = write(fd, keys, sizeof(keys)) == (ssize_t)sizeof(keys);
-	secret_wipe(keys, sizeof(keys));
-	if (!written) {
-		fd_close(&fd);
-		return err_set(err, ERR_INTERNAL, "writing the ticket keys");
-	}
-	*ret_fd = fd;
-	return 0;
-}
-
 /* Twice as many parts as fronts: at an upgrade the old ones and the new ones count. */
 static int make_shared(struct supervisor *s, struct err *err)
 {
@@ -556,6 +554,7 @@ static int set_up_loop(struct supervisor *s, struct err *err)
 			return -1;
 	}
 	loop_timer_init(&s->watchdog_timer, s->loop, "watchdog", on_watchdog, s);
+	loop_timer_init(&s->ticket_timer, s->loop, "tickets", on_tickets, s);
 	upgrade_init(s);
 	return 0;
 }
@@ -575,7 +574,7 @@ static int set_up(struct supervisor *s, struct err *err)
 	if (config_ensure_certificate(s->options->settings,
 		    listeners_have_https(s->options->listeners), &s->settings, err) < 0 ||
 		config_activate(s->settings, &s->config_path, err) < 0 ||
-		make_ticket_keys(&s->ticket_fd, err) < 0 || make_shared(s, err) < 0 ||
+		net_tickets_create(&s->ticket_fd, err) < 0 || make_shared(s, err) < 0 ||
 		notes_create(&s->notes_fd, err) < 0 || set_up_loop(s, err) < 0)
 		return -1;
 	make_children(s);
@@ -613,6 +612,7 @@ int supervisor_run(const struct supervisor_options *options, struct err *err)
 	int status = set_up(&s, err);
 
 	if (status == 0) {
+		on_tickets(&s);
 		supervisor_start_child(s.children[0]);
 		status = run_and_end(&s, err);
 	}
@@ -636,6 +636,7 @@ int supervisor_resume(int state_fd, bool dry, struct supervisor_options *options
 	}
 	if (status == 0 && !dry) {
 		s.phase = PHASE_SERVING;
+		on_tickets(&s);
 		upgrade_resume(&s);
 		status = run_and_end(&s, err);
 	}

@@ -68,7 +68,7 @@ struct supervisor {
 	struct shared *shared; /* the same, mapped */
 	int notes_fd;          /* what the engine is at work on: outlives it, for the next one */
 	bool reload_asked;     /* the engine waits for the result of a reload */
-	struct loop_timer watchdog_timer;
+	struct loop_timer watchdog_timer, ticket_timer;
 	uint64_t watchdog_ms; /* 0: systemd does not watch */
 	bool failed;
 	struct err failure;

@@ -17,6 +17,7 @@
  */
 struct front;
 struct loop;
+struct net_tickets;
 
 struct front_listener {
 	int fd; /* listening; taken by the front */
@@ -36,6 +37,9 @@ struct front_options {
 	/* NET_TICKET_KEYS_BYTES that all fronts share, so that sessions resume at any of them;
 	 * NULL: own ones. */
 	const uint8_t *ticket_keys;
+	/* The same, with keys that change meanwhile (net/tickets.h): kept, must outlive the front.
+	 * NULL: ticket_keys. */
+	struct net_tickets *tickets;
 	const struct front_listener *listeners;
 	size_t listener_count;
 	const char *engine_path; /* the engine's socket */

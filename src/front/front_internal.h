@@ -190,6 +190,7 @@ struct front {
 	struct ssl_ctx_st *tls;
 	struct detach_pool *detach; /* NULL: connections stay with OpenSSL */
 	bool detaching, lock_failed;
+	struct nonce_set *nonces; /* debug builds; else NULL */
 	struct loop *loop;
 	uint8_t conn_kind;
 	struct slab *conns;

@@ -2,9 +2,14 @@
  * The front's TLS: its context, whether connections are detached, and that their keys stay in
  * memory. Connections keep the context and the form they began with, so a reload touches nobody.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "front/front_internal.h"
+#include "net/nonce_set.h"
+#include "net/tickets.h"
+
+#define NONCE_BITS 22
 
 static int load(struct front *f, const struct settings *s, struct ssl_ctx_st **ret, struct err *err)
 {
@@ -15,6 +20,8 @@ static int load(struct front *f, const struct settings *s, struct ssl_ctx_st **r
 		return err_set(err, ERR_BAD_INPUT, "no certificate for the TLS listeners");
 	if (net_tls_server_new(cert, key, f->ticket_keys, ret, err) < 0)
 		return -1;
+	if (f->options.tickets != NULL)
+		net_tickets_use(*ret, f->options.tickets, 2 * s->tls_ticket_rotate_s);
 	if (f->detach != NULL)
 		detach_context(*ret);
 	return 0;
@@ -30,6 +37,23 @@ static void take_settings(struct front *f, const struct settings *s)
 		(uint32_t)s->tls_key_updates_per_minute, RECORD_UPDATE_AFTER);
 }
 
+#if BELLHOP_NONCE_CHECK
+/* All fronts that are told the same file share the table, also over an upgrade. */
+static void watch_nonces(struct front *f)
+{
+	struct err err = ERR_INIT;
+
+	if (nonce_set_open(getenv("BELLHOP_NONCES"), NONCE_BITS, &f->nonces, &err) < 0)
+		log_error(&f->lc, "nonces_not_watched", F_ERR(&err));
+	else
+		record_crypto_watch_nonces(detach_pool_crypto(f->detach), f->nonces);
+}
+#else
+static void watch_nonces(struct front *f)
+{
+}
+#endif
+
 int secure_start(struct front *f, struct err *err)
 {
 	struct err why = ERR_INIT;
@@ -38,6 +62,8 @@ int secure_start(struct front *f, struct err *err)
 		return 0;
 	if (detach_pool_new(f->settings->http_buffer_max_bytes, &f->detach, &why) < 0)
 		f->detach = NULL;
+	if (f->detach != NULL)
+		watch_nonces(f);
 	if (load(f, f->settings, &f->tls, err) < 0)
 		return -1;
 	if (f->detach == NULL || detach_self_test(f->detach, f->tls, &why) < 0) {
@@ -68,6 +94,7 @@ void secure_stop(struct front *f)
 {
 	net_tls_free(&f->tls);
 	detach_pool_free(&f->detach);
+	nonce_set_close(&f->nonces);
 }
 
 void secure_check_lock(struct front *f)

@@ -163,6 +163,9 @@ void rig_start(struct rig *r, const char *conf, bool tls)
 		tls = true;
 	}
 	make_folder(r, conf);
+	/* A front and its successor must not seal with the same nonce. */
+	(void)snprintf(r->nonces, sizeof(r->nonces), "%s/nonces", r->folder);
+	(void)setenv("BELLHOP_NONCES", r->nonces, 1);
 	REQUIRE_OK(net_listen_tcp("127.0.0.1", 0, false, fds, &count, &err), &err);
 	r->listener = fds[0];
 	REQUIRE_OK(shared_create(&sizes, &r->shared_fd, &err), &err);
@@ -228,6 +231,7 @@ void rig_stop(struct rig *r)
 	(void)unlink(r->conf_path);
 	(void)unlink(r->cert);
 	(void)unlink(r->key);
+	(void)unlink(r->nonces);
 	CHECK(rmdir(r->folder) == 0);
 	clock_fake_off();
 }

@@ -25,7 +25,7 @@ struct rig_side {
 
 struct rig {
 	struct front *front;
-	char folder[64], engine_path[96], conf_path[96], cert[96], key[96];
+	char folder[64], nonces[96], engine_path[96], conf_path[96], cert[96], key[96];
 	uint16_t port;
 	struct ssl_ctx_st *client_tls; /* phones speak TLS; NULL: plain */
 	int engine_listener;

@@ -12,6 +12,7 @@
 #include "base/test.h"
 #include "net/detach_internal.h"
 #include "net/nonce_set.h"
+#include "net/tickets.h"
 #include "net/tls.h"
 
 static struct err err;
@@ -402,6 +403,50 @@ static void test_other_suites_stay(void)
 	close_pair();
 }
 
+/* Keys change under the connections: sessions of the two generations before resume, older ones
+ * shake hands in full; contexts of two processes agree. */
+static void test_ticket_rotation(void)
+{
+	struct net_tickets *tickets = NULL;
+	SSL_SESSION *session = NULL;
+	bool rotated = false;
+	int keys_fd = -1;
+
+	REQUIRE_OK(net_tickets_create(&keys_fd, &err), &err);
+	REQUIRE_OK(net_tickets_open(keys_fd, &tickets, &err), &err);
+	net_tickets_use(server_ctx, tickets, 7200);
+	for (size_t i = 0; i < ARRAY_LEN(phases); i++) {
+		for (int rotations = 0; rotations <= NET_TICKETS_GENERATIONS; rotations++) {
+			for (int again = 0; again < 2; again++) {
+				int fds[2];
+
+				socket_pair(fds);
+				open_ends(&phases[i], again ? session : NULL, fds);
+				shake_hands();
+				CHECK_INT(SSL_session_reused(client.ssl),
+					again && rotations < NET_TICKETS_GENERATIONS);
+				CHECK(net_stream_detach(&server));
+				exchange(&server, &client, "ticket");
+				exchange(&client, &server, "request");
+				if (!again)
+					session = SSL_get1_session(client.ssl);
+				close_pair();
+				for (int n = 0; n < rotations && !again; n++)
+					REQUIRE_OK(net_tickets_rotate(keys_fd, 0, &rotated, &err),
+						&err);
+			}
+			SSL_SESSION_free(session);
+		}
+	}
+	REQUIRE_OK(net_tickets_rotate(keys_fd, 3600, &rotated, &err), &err);
+	CHECK(!rotated);
+	net_tls_free(&server_ctx);
+	net_tickets_close(&tickets);
+	(void)close(keys_fd);
+	REQUIRE_OK(net_tls_server_new(cert, key, NULL, &server_ctx, &err), &err);
+	detach_context(server_ctx);
+}
+
 /* Detached late: OpenSSL has read and written application data before. */
 static void test_late(void)
 {
@@ -458,6 +503,7 @@ static void test_clean_up(void)
 }
 
 TEST_MAIN(TEST(test_self_test), TEST(test_self_test_fails), TEST(test_other_suites_stay),
-	TEST(test_late), TEST(test_export), TEST(test_tickets), TEST(test_finished_and_request),
-	TEST(test_thousand_updates), TEST(test_update_before), TEST(test_large),
-	TEST(test_max_fragment), TEST(test_rotation_under_it), TEST(test_clean_up))
+	TEST(test_late), TEST(test_export), TEST(test_tickets), TEST(test_ticket_rotation),
+	TEST(test_finished_and_request), TEST(test_thousand_updates), TEST(test_update_before),
+	TEST(test_large), TEST(test_max_fragment), TEST(test_rotation_under_it),
+	TEST(test_clean_up))
