@@ -34,7 +34,7 @@ static void storm(struct crowd *c, struct fleet *fleet, unsigned spread_ms, bool
 	static struct tally before, after;
 	unsigned phones = c->options.phones;
 	double cpu_us = bench_server_cpu_us(b), took_s;
-	char conditions[300];
+	char conditions[400];
 	int64_t start_us;
 
 	fleet_read(fleet, &before);
@@ -48,11 +48,14 @@ static void storm(struct crowd *c, struct fleet *fleet, unsigned spread_ms, bool
 	(void)snprintf(conditions, sizeof(conditions),
 		"%u phones with %u folders, %s, all cut (reset), all coming back within %u ms; "
 		"fleet on "
-		"the same cores; %llu answers 503, %llu connections that failed, %llu sessions "
-		"resumed",
+		"the same cores; %llu answers 503, %llu connections that failed, %llu that the "
+		"server "
+		"closed, %llu answers that did not come, %llu sessions resumed",
 		phones, c->options.folders, tls ? "TLS 1.3, AES-256-GCM" : "plain HTTP", spread_ms,
 		(unsigned long long)(after.refused - before.refused),
 		(unsigned long long)(after.connect_failed - before.connect_failed),
+		(unsigned long long)(after.dropped - before.dropped),
+		(unsigned long long)(after.timed_out - before.timed_out),
 		(unsigned long long)(after.resumed - before.resumed));
 	bench_figure(b, "storm_seconds", took_s, "s", "180 with 100000", conditions);
 	bench_figure(b, "storm_cpu", cpu_us / phones, "us", "650", conditions);
