@@ -84,10 +84,16 @@ class Send(ServerCase):
         for sender in (own.upper(), f'"Somebody else" <{alias}>', f"{own}, {alias}"):
             self.assert_sent(self.send(device, message(other.user, sender, sender=sender)))
         self.assertEqual(sorted(d.get("Email:Subject") for d in self.inbox(other)), sorted([own.upper(), f'"Somebody else" <{alias}>', f"{own}, {alias}"]))
-        for sender, extra in (("someone@elsewhere.example", {}), (other.user, {}), (f"{own}, {other.user}", {}), (own, {"Sender": other.user})):
+        for sender, extra in (("someone@elsewhere.example", {}), (other.user, {}), (f"{own}, {other.user}", {}), (own, {"Sender": other.user}),
+                              ("boss(at)bank.example", {}), ("boss:;", {}), (own, {"Sender": "boss"})):
             self.assert_refused(device, self.send(device, message(other.user, "not mine", sender=sender, **extra), save=True), "120")
         self.assertEqual(len(self.inbox(other)), 3)
         self.assertEqual(device.prime(device.folders[SENT]), {})
+        # An empty field is filled in.
+        reader = self.phone(version, form)
+        self.assert_sent(self.send(device, b"From:\r\n" + message(reader.user, "empty")))
+        (data,) = self.inbox(reader)
+        self.assertIn(own, data.get("Email:From"))
 
     @every_form
     def test_saved(self, version, form):
@@ -135,16 +141,24 @@ class Send(ServerCase):
         third = self.phone(version, form)
         self.assert_sent(self.send(third, message(other.user, "another"), "the-same"))
         self.assertEqual(len(self.inbox(other)), 2)
+        # The answer is the same when it could not be sent any more.
+        self.server.bellhop("user", "del", other.user, "--yes")
+        self.assert_refused(device, self.send(device, mime, "the-same"), "118")
+        self.assert_refused(device, self.send(device, b"\0 no message", "the-same"), "118")
+        self.assert_refused(device, self.send(device, mime, "another"), "116")
 
     @forms("2.5", "12.0", "12.1", ("12.1", "base64"))
-    def test_repeated_by_message_id(self, version, form):
-        """There is no ClientId before 14.0: the Message-ID tells a repeated request."""
+    def test_repeated_without_client_id(self, version, form):
+        """There is no ClientId before 14.0: the request itself tells that it is repeated."""
         device = self.phone(version, form)
         other = self.phone(version, form)
-        mime = message(self.owner.address, "once", Message_ID="<one@phone.example>")
+        mime = message(self.owner.address, "once")
         self.assert_sent(self.send(device, mime))
-        self.send(device, mime)
+        self.assert_sent(self.send(device, mime))
         self.assertEqual(len(self.inbox(other)), 1)
+        self.server.bellhop("user", "del", other.user, "--yes")
+        self.assert_sent(self.send(device, mime))
+        self.assert_refused(device, self.send(device, mime + b"more"), "116")
 
     @every_form
     def test_refusals(self, version, form):

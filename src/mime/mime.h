@@ -141,6 +141,7 @@ struct mime_envelope {
 	size_t to_count;
 	const char **senders; /* all addresses of From and Sender, those of From first */
 	size_t sender_count;
+	bool bad_sender;  /* From or Sender holds what is no address */
 	const char *from; /* first From address or "" */
 	const char *message_id;
 	const char *bad_recipient; /* the first in To, Cc or Bcc that is no address; NULL: all are */
@@ -158,8 +159,8 @@ struct mime_progress {
 };
 /*
  * The message as it leaves: Bcc removed (its fields are appended to bcc, which may be NULL; put before the message they give the
- * sender's own copy), From (`"Name" <addr>` or addr), Date, Message-ID (under `domain`) and MIME-Version added when missing, further
- * From fields removed, bare LF made CRLF. Everything else byte for byte. progress may be NULL.
+ * sender's own copy), From (`"Name" <addr>` or addr), Date, Message-ID (under `domain`) and MIME-Version added when missing, empty
+ * and further From fields removed, bare LF made CRLF. Everything else byte for byte. progress may be NULL.
  */
 NODISCARD int mime_prepare_send(const void *raw, size_t len, const char *from, const char *domain,
 	int64_t now_at, const struct mime_progress *progress, struct buf *out, struct buf *bcc, struct err *err);

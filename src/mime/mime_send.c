@@ -52,6 +52,7 @@ struct collector {
 	struct mime_addresses list;
 	const char *bad; /* in scratch */
 	bool full;
+	bool empty_group; /* a name without an address */
 };
 
 /* Behind an encoded word that begins at p, or p: people's names in them have bare commas. */
@@ -117,6 +118,7 @@ static void collect(struct collector *c, struct mime_slice value)
 		const char *addr = c->list.v[i].addr;
 
 		/* An empty group has a name and no address. */
+		c->empty_group |= *addr == 0;
 		if (*addr == 0 ? strchr(text, ':') == NULL : !mime_address_is_valid(addr))
 			c->bad = *addr != 0 ? addr : text;
 	}
@@ -162,6 +164,11 @@ static int take(struct arena *arena, const struct mime_addresses *list, const ch
 	*ret = v;
 	*ret_count = count;
 	return failed ? -1 : 0;
+}
+
+static bool is_readable(const struct collector *c)
+{
+	return c->bad == NULL && !c->empty_group;
 }
 
 static int envelope_fill(struct arena *arena, const struct collector *to,
@@ -213,6 +220,8 @@ int mime_envelope_read(struct arena *arena, const void *raw, size_t len, struct 
 		e->from = from.list.count > 0 ? arena_try_strndup(arena, from.list.v[0].addr,
 							strlen(from.list.v[0].addr))
 					      : "";
+	if (e != NULL)
+		e->bad_sender = !is_readable(&from) || !is_readable(&sender);
 	for (size_t i = 0; i < sender.list.count; i++)
 		mime_address_add(scratch, &from.list, &sender.list.v[i]);
 	if (e == NULL || e->from == NULL ||
@@ -279,13 +288,23 @@ struct had {
 	bool from, date, message_id, mime_version;
 };
 
+static bool is_blank(struct mime_slice value)
+{
+	for (size_t i = 0; i < value.len; i++) {
+		if (strchr(" \t\r\n", value.p[i]) == NULL)
+			return false;
+	}
+	return true;
+}
+
 static void pass_field(struct buf *out, struct buf *bcc, const struct mime_field *f,
 	const char *behind, struct had *had)
 {
 	if (mime_header_is(f, "bcc")) {
 		out = bcc;
 	} else if (mime_header_is(f, "from")) {
-		if (had->from)
+		/* An empty one says as little as none. */
+		if (had->from || is_blank(f->value))
 			return;
 		had->from = true;
 	}

@@ -32,6 +32,8 @@ static void test_prepare(void)
 	check_send(COMPLETE "To: t@u\n\n", "J\xc3\xbc <a@b.c>",
 		COMPLETE "To: t@u\r\nFrom: =?iso-8859-1?b?Svw=?= <a@b.c>\r\n\r\n");
 	check_send(COMPLETE "To: t@u\n\n", "a@b.c", COMPLETE "To: t@u\r\nFrom: a@b.c\r\n\r\n");
+	check_send("From:\n" COMPLETE "From: \n \nTo: t@u\n\n", "a@b.c",
+		COMPLETE "To: t@u\r\nFrom: a@b.c\r\n\r\n");
 	check_send("From: a@b.c\n" COMPLETE "bcc : x@y\nno header", "a@b.c",
 		"From: a@b.c\r\n" COMPLETE "\r\nno header");
 	check_send(COMPLETE "From: a@b.c", "a@b.c", COMPLETE "From: a@b.c\r\n\r\n");
@@ -124,6 +126,38 @@ static void test_senders(void)
 	arena_free(&arena);
 }
 
+/* What nobody can read may look to people like somebody else. */
+static void test_bad_senders(void)
+{
+	static const struct {
+		const char *raw;
+		bool bad;
+	} cases[] = {
+		{"From: A <a@b>\nSender: s@t\n\n", false},
+		{"From:\n\n", false},
+		{"From: \n \nSender:\n\n", false},
+		{"Subject: none\n\n", false},
+		{"From: friends: a@b, c@d;\n\n", false},
+		{"From: boss(at)bank.example\n\n", true},
+		{"From: boss:;\n\n", true},
+		{"From: <>\n\n", true},
+		{"From: a@b, <a boss@bank>\n\n", true},
+		{"From: a@b\nFrom: boss at bank\n\n", true},
+		{"From: a@b\nSender: boss\n\n", true},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct arena *arena = arena_new(0);
+		struct mime_envelope *e = NULL;
+		struct err err = ERR_INIT;
+
+		REQUIRE_OK(mime_envelope_read(arena, cases[i].raw, strlen(cases[i].raw), &e, &err),
+			&err);
+		CHECK_INT(e->bad_sender, cases[i].bad);
+		arena_free(&arena);
+	}
+}
+
 static void test_envelope(void)
 {
 	static const char raw[] = "From: \"A\" <a@b.c>\nTo: x@y, \"Z\" <Z@y>,\n group: g@y;\n"
@@ -203,4 +237,5 @@ static void test_progress(void)
 }
 
 TEST_MAIN(TEST(test_progress), TEST(test_prepare), TEST(test_missing), TEST(test_bcc),
-	TEST(test_addresses), TEST(test_bad_recipients), TEST(test_senders), TEST(test_envelope))
+	TEST(test_addresses), TEST(test_bad_recipients), TEST(test_senders), TEST(test_bad_senders),
+	TEST(test_envelope))

@@ -131,12 +131,14 @@ static const char *full_name(const struct eas_call *call, const char *address)
 	return result;
 }
 
-/* 1: all is well. 0: an address is somebody else's. */
+/* 1: all is well. 0: an address is somebody else's, or none. */
 static int check_sender(const struct eas_call *call, const struct mime_envelope *envelope,
 	struct sender *ret, struct err *err)
 {
 	if (load_addresses(call, ret, err) < 0)
 		return -1;
+	if (envelope->bad_sender)
+		return 0;
 	for (size_t i = 0; i < envelope->sender_count; i++) {
 		if (own_address(ret, envelope->senders[i]) == NULL)
 			return 0;
@@ -326,7 +328,7 @@ int outgoing_prepare(const struct outgoing *o, struct outgoing_mail **ret_mail,
 		if (own != 0)
 			return own < 0 ? -1
 				       : prepare(o, envelope, &sender, ret_mail, ret_status, err);
-		(void)err_set(err, ERR_DENIED, "From or Sender is an address of somebody else");
+		(void)err_set(err, ERR_DENIED, "From or Sender is no address of the user");
 		*ret_status = EAS_STATUS_SUBMISSION_FAILED;
 	}
 	log_refusal(call, *ret_status, err);
@@ -364,30 +366,6 @@ static int hand_over_tx(struct store_tx *tx, void *owner, struct err *err)
 	return outgoing_apply(tx, h->mail, &h->status, err);
 }
 
-int outgoing_submit(const struct outgoing *o, unsigned *ret_status, struct err *err)
-{
-	CLEANUP(outgoing_mail_free) struct outgoing_mail *mail = NULL;
-	struct handing h = {0};
-
-	if (outgoing_prepare(o, &mail, ret_status, err) < 0)
-		return -1;
-	if (mail == NULL)
-		return 0;
-	h.mail = mail;
-	if (store_transact(o->call->server->store, hand_over_tx, &h, err) < 0 && h.status == 0) {
-		/* Also a disk that was full when it came to the commit. */
-		if (err->code != ERR_QUOTA)
-			return -1;
-		h.status = EAS_STATUS_MAILBOX_FULL;
-	}
-	*ret_status = h.status;
-	if (h.status == 0)
-		outgoing_finish(mail);
-	else
-		log_refusal(o->call, h.status, err);
-	return 0;
-}
-
 /* ---- repeats ---- */
 
 struct look {
@@ -409,14 +387,46 @@ static int look_tx(struct store_tx *tx, void *owner, struct err *err)
 	return err_set(err, ERR_CONFLICT, "only looking");
 }
 
-int outgoing_is_repeated(const struct outgoing *o, bool *ret_known, struct err *err)
+int outgoing_forgive_repeat(const struct outgoing *o, unsigned *status, struct err *err)
 {
 	struct look look = {.o = o};
 
+	*err = (struct err)ERR_INIT;
 	if (store_transact(o->call->server->store, look_tx, &look, err) < 0 &&
-		err->code != ERR_CONFLICT)
+		err->code != ERR_CONFLICT) {
+		if (err->code != ERR_QUOTA)
+			return -1;
+		*status = EAS_STATUS_MAILBOX_FULL; /* nothing can be said before there is room */
+	}
+	*err = (struct err)ERR_INIT;
+	if (look.known)
+		*status = status_of(SUBMIT_REPEATED, o->call->version);
+	return 0;
+}
+
+/* ---- the whole ---- */
+
+int outgoing_submit(const struct outgoing *o, unsigned *ret_status, struct err *err)
+{
+	CLEANUP(outgoing_mail_free) struct outgoing_mail *mail = NULL;
+	struct handing h = {0};
+
+	if (outgoing_prepare(o, &mail, ret_status, err) < 0)
 		return -1;
-	*ret_known = look.known;
+	if (mail == NULL)
+		return outgoing_forgive_repeat(o, ret_status, err);
+	h.mail = mail;
+	if (store_transact(o->call->server->store, hand_over_tx, &h, err) < 0 && h.status == 0) {
+		/* Also a disk that was full when it came to the commit. */
+		if (err->code != ERR_QUOTA)
+			return -1;
+		h.status = EAS_STATUS_MAILBOX_FULL;
+	}
+	*ret_status = h.status;
+	if (h.status == 0)
+		outgoing_finish(mail);
+	else
+		log_refusal(o->call, h.status, err);
 	return 0;
 }
 

@@ -45,8 +45,10 @@ void outgoing_mail_free(struct outgoing_mail **mail);
 /* The From of a message that this user writes. */
 NODISCARD int outgoing_own_from(const struct eas_call *call, const char **ret, struct err *err);
 
-/* Was a message with this key sent before? *ret_known. Remembers nothing. */
-NODISCARD int outgoing_is_repeated(const struct outgoing *o, bool *ret_known, struct err *err);
+/* Of a request that is refused with *status: where it was sent before, *status says that instead.
+ * What made it good may be gone by now: the source, a recipient, the address in From. Remembers
+ * nothing. */
+NODISCARD int outgoing_forgive_repeat(const struct outgoing *o, unsigned *status, struct err *err);
 
 /* The reply to what outgoing_submit() said. */
 void outgoing_reply(struct eas_call *call, unsigned status);

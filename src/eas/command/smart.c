@@ -243,19 +243,10 @@ static int prepare(struct smart *s, unsigned *ret_status, struct err *err)
 }
 
 /* The source may be gone because the first request, whose answer was lost, has done its work. */
-static int answer_missing(struct smart *s, unsigned *status, struct err *err)
+static int answer_refused(struct smart *s, unsigned *status, struct err *err)
 {
-	bool repeated = false;
-
 	log_info(&s->call->reply->log, "mail_refused", F_UINT("status", *status), F_ERR(err));
-	if (*status != EAS_STATUS_ITEM_NOT_FOUND)
-		return 0;
-	*err = (struct err)ERR_INIT;
-	if (outgoing_is_repeated(&s->o, &repeated, err) < 0)
-		return -1;
-	if (repeated)
-		*status = s->call->version >= 140 ? EAS_STATUS_PREVIOUSLY_SENT : 0;
-	return 0;
+	return outgoing_forgive_repeat(&s->o, status, err);
 }
 
 static int run(struct smart *s, unsigned *ret_status, struct err *err)
@@ -265,7 +256,7 @@ static int run(struct smart *s, unsigned *ret_status, struct err *err)
 	if (ready < 0)
 		return -1;
 	return ready > 0 ? outgoing_submit(&s->o, ret_status, err)
-			 : answer_missing(s, ret_status, err);
+			 : answer_refused(s, ret_status, err);
 }
 
 static void smart(struct eas_call *call, bool forward)
