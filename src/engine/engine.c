@@ -419,6 +419,10 @@ static size_t counters(void *owner, struct admin_counter *out, size_t max)
 	n = add_counter(out, n, max, "workers_waiting", workers_waiting(e->workers));
 	n = add_counter(out, n, max, "upgrading", atomic_load(&p->upgrading));
 	n = add_counter(out, n, max, "upgrade_failed", atomic_load(&p->upgrade_failed));
+	n = add_counter(out, n, max, "requests_refused_busy", atomic_load(&e->refused_busy));
+	n = add_counter(
+		out, n, max, "requests_refused_newcomers", atomic_load(&e->refused_newcomers));
+	n = add_counter(out, n, max, "requests_refused_user", atomic_load(&e->refused_lane));
 	n = add_counter(out, n, max, "watches", watches_count(e->watches));
 	n = add_counter(out, n, max, "watches_remembered", watches_remembered_count(e->watches));
 	n = add_counter(out, n, max, "pings_known", e->pings_known);

@@ -110,7 +110,9 @@ struct engine {
 	struct restores *restores;
 	struct stats *stats;
 	struct spread sent_away; /* phones that were told to come back later */
-	bool heartbeats_short;   /* as the fronts say */
+	/* Requests that were: in all, of newcomers, of users with too many. Any thread may read. */
+	atomic_uint_least64_t refused_busy, refused_newcomers, refused_lane;
+	bool heartbeats_short;                                             /* as the fronts say */
 	void (*on_stats)(struct engine *e, const struct ipc_stats *frame); /* may be NULL */
 	uint8_t print_keys[2][16];                                         /* known.c */
 	struct buf print_scratch;

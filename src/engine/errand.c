@@ -10,7 +10,9 @@
  * Invariants: a request is in engine.errands and, unless its front is lost, in front.errands.
  * While a job runs (ADMITTING, SPOOLING, RUNNING) the loop touches nothing but `gone` and `front`,
  * and nobody frees it. Threads: the loop's, jobs on workers. Limits: UPLOADS_MAX bodies by credit
- * at once, SPOOL_MEMORY of memory each; WAITING_MAX requests waiting for a worker.
+ * at once, SPOOL_MEMORY of memory each; server_requests_waiting_max requests waiting for a worker,
+ * half of them of newcomers: phones that come in a storm never take the places of those that are
+ * in.
  */
 #include <string.h>
 
@@ -22,7 +24,6 @@
 
 #define EAS_PATH     "/Microsoft-Server-ActiveSync"
 #define UPLOADS_MAX  256
-#define WAITING_MAX  1000
 #define BACK_PER_S   1000 /* phones that were sent away may come back at this rate */
 #define BULK_OUT_MAX ((size_t)256 * 1024) /* waiting in the link; more only when it has drained */
 
@@ -213,6 +214,7 @@ static void wait_turn(struct errand *r, void (*start)(struct errand *r))
 		r->state = ERRAND_QUEUED;
 		return;
 	case LANE_FULL:
+		atomic_fetch_add(&r->engine->refused_lane, 1);
 		refuse_busy(&r);
 		return;
 	}
@@ -407,6 +409,23 @@ static void copy_head(struct errand *r, const struct ipc_request *frame)
 	r->http.body_len = 0;
 }
 
+static bool is_too_much(struct errand *r)
+{
+	struct engine *e = r->engine;
+	uint64_t waiting = workers_waiting(e->workers);
+	uint64_t max = r->settings->server_requests_waiting_max;
+
+	if (waiting >= max || e->uploads > UPLOADS_MAX) {
+		atomic_fetch_add(&e->refused_busy, 1);
+		return true;
+	}
+	if (!r->http.served && waiting >= max / 2) {
+		atomic_fetch_add(&e->refused_newcomers, 1);
+		return true;
+	}
+	return false;
+}
+
 /* What can be answered without a worker. True: answered. */
 static bool refuse_at_once(struct errand **rp)
 {
@@ -424,7 +443,7 @@ static bool refuse_at_once(struct errand **rp)
 		(void)check_auth_result(rp);
 	} else if (e->stopping) {
 		leave(rp);
-	} else if (workers_waiting(e->workers) > WAITING_MAX || e->uploads > UPLOADS_MAX) {
+	} else if (is_too_much(r)) {
 		refuse_busy(rp);
 	}
 	return *rp == NULL;

@@ -485,6 +485,57 @@ static void test_one_user_does_not_take_all_workers(void)
 	world_close();
 }
 
+/* Requests of so many users, each another one; so many of them are refused, and so many wait then.
+ */
+static void storm(uint32_t first, uint32_t count, uint32_t refused, uint32_t waiting)
+{
+	char user[32];
+
+	for (uint32_t i = first; i < first + count; i++) {
+		(void)snprintf(user, sizeof(user), "Basic good%u", i);
+		world_request(i, EAS "?Len", user, "");
+	}
+	for (uint32_t i = 0; i < refused; i++) {
+		const struct ipc_frame *f = world_next();
+
+		REQUIRE(f != NULL);
+		CHECK_INT(f->response.status, 503);
+		CHECK(ipc_header_find(f->response.headers, f->response.header_count,
+			      "Retry-After") != NULL);
+	}
+	while (workers_waiting(world.engine.workers) != waiting ||
+		workers_running(world.engine.workers) != 4)
+		(void)loop_run_once(world.loop, 0);
+}
+
+/* Half of the places are kept for those that are in. */
+static void test_newcomers(void)
+{
+	const uint32_t max = 20;
+	uint32_t served = 0;
+
+	world_open();
+	((struct settings *)(uintptr_t)world.engine.settings)->server_requests_waiting_max = max;
+	atomic_store(&world.block, true);
+	/* All workers are taken before anybody waits. */
+	storm(1, 4, 0, 0);
+	storm(100, max / 2 + 5, 5, max / 2);
+	CHECK_INT((int)atomic_load(&world.engine.refused_newcomers), 5);
+	world.served = true;
+	storm(1000, max / 2 + 3, 3, max);
+	CHECK_INT((int)atomic_load(&world.engine.refused_busy), 3);
+	atomic_store(&world.block, false);
+	while (served < max + 4) {
+		const struct ipc_frame *f = world_next();
+
+		REQUIRE(f != NULL);
+		CHECK_INT(f->response.status, 200);
+		served++;
+	}
+	world.served = false;
+	world_close();
+}
+
 static void *ask_stats(void *arg)
 {
 	struct stats_counter counters[IPC_STATS_MAX];
@@ -654,7 +705,7 @@ TEST_MAIN(TEST(test_paths), TEST(test_small_request), TEST(test_refusals),
 	TEST(test_park_and_wake), TEST(test_check_finds_nothing), TEST(test_admin_mark),
 	TEST(test_newer_ping_ends_the_older), TEST(test_flags_wake_after_their_delay),
 	TEST(test_front_comes_back), TEST(test_front_lost_with_commands_running),
-	TEST(test_one_user_does_not_take_all_workers), TEST(test_stats),
+	TEST(test_one_user_does_not_take_all_workers), TEST(test_newcomers), TEST(test_stats),
 	TEST(test_garbage_ends_the_link), TEST(test_stop_answers_what_runs),
 	TEST(test_stop_leaves_what_was_not_begun), TEST(test_front_of_the_release_before),
 	TEST(test_watch_goes_along))

@@ -30,7 +30,7 @@ enum auth_result auth_check_basic(struct auth *auth, const char *authorization, 
 		(void)err_set(err, ERR_BACKEND, "no store");
 		return AUTH_FAILED;
 	}
-	if (!str_eq(authorization, "Basic good"))
+	if (!str_starts(authorization, "Basic good"))
 		return AUTH_WRONG;
 	*ret_user = arena_x_new(arena, struct user);
 	(*ret_user)->id.v = 1;
@@ -351,6 +351,7 @@ void world_request(uint32_t number, const char *target, const char *authorizatio
 	r->content_length = body != NULL ? (int64_t)strlen(body) : 0;
 	r->body = (const uint8_t *)body;
 	r->body_len = body != NULL ? strlen(body) : 0;
+	r->served = world.served;
 	if (authorization != NULL)
 		r->headers[r->header_count++] = (struct ipc_header){"authorization", authorization};
 	world_send(&frame);

@@ -27,6 +27,7 @@ struct world {
 	atomic_int commands, checks, answers, restores, auths;
 	atomic_ullong delivered[MAILBOXES], synced[MAILBOXES];
 	atomic_bool block; /* commands wait until it is false */
+	bool served;       /* what the front says of its requests */
 };
 
 extern struct world world;

@@ -126,6 +126,7 @@ bool answer_engine(struct front *f, struct conn *c, const struct ipc_response *r
 	if (!revive(f, c))
 		return false;
 	c->watch = 0; /* its answer is here */
+	c->served = c->served || response->status < 400;
 	r = answer_begin(f, c, response->status, response->reason, response->close);
 	for (size_t i = 0; i < response->header_count; i++) {
 		if (!is_ours(response->headers[i].name))

@@ -241,6 +241,7 @@ struct conn *conn_adopt(struct front *f, int fd, const struct handover_conn *d)
 		log_warn(&f->lc, "connection_failed", F_ERR(&err));
 		return NULL;
 	}
+	c->served = true;
 	c->wait_s = d->wait_s;
 	c->port = d->port;
 	admit_adopted(f, c, d->handle.slot);

@@ -78,6 +78,7 @@ struct conn {
 	bool input_seen : 1;   /* bytes may wait that no event will tell of again */
 	bool again : 1;        /* is in front.again */
 	bool uncounted : 1;    /* another process counts it by now */
+	bool served : 1;       /* a request of it was answered or parked by the engine */
 	bool refused : 1;      /* it is here to be told 503, and counts for nothing */
 	uint8_t cookie_len;
 	uint8_t cookie[IPC_COOKIE_MAX];

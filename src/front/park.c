@@ -83,6 +83,7 @@ void park_on_park(struct front *f, const struct ipc_park *park)
 			return;
 		}
 		front_count(f, parks);
+		c->served = true;
 		take_terms(f, c, park);
 		c->watch = park->handle.request;
 		c->heartbeat_s = (uint16_t)MIN(MAX(park->heartbeat_s, 1), UINT16_MAX);

@@ -123,6 +123,7 @@ static void send_request(struct front *f, struct conn *c)
 	q->method = r->http.method;
 	q->target = r->http.target;
 	q->address = net_address_to_str(&client, address);
+	q->served = c->served;
 	q->tls = net_stream_is_tls(&c->stream);
 	q->body_follows = r->body_follows;
 	q->content_length = r->http.content_length;

@@ -155,7 +155,7 @@ static void get_hello(struct rd *r, struct ipc_hello *ret)
 		r->failed = true;
 }
 
-static void put_request(struct buf *out, const struct ipc_request *q)
+static void put_request(struct buf *out, const struct ipc_request *q, uint32_t version)
 {
 	put_handle(out, &q->handle);
 	put_string(out, q->method);
@@ -166,6 +166,8 @@ static void put_request(struct buf *out, const struct ipc_request *q)
 	buf_add_u64(out, (uint64_t)q->content_length);
 	put_headers(out, q->headers, q->header_count);
 	put_blob(out, q->body, q->body_len);
+	if (version >= 2)
+		put_bool(out, q->served);
 }
 
 static void get_request(struct rd *r, struct ipc_request *ret)
@@ -179,6 +181,7 @@ static void get_request(struct rd *r, struct ipc_request *ret)
 	ret->content_length = (int64_t)rd_u64(r);
 	get_headers(r, ret->headers, &ret->header_count);
 	ret->body = get_blob(r, &ret->body_len);
+	ret->served = rd_left(r) > 0 && get_bool(r);
 	if (ret->content_length < -1 || (ret->body_follows && ret->body_len > 0))
 		r->failed = true;
 }
@@ -346,7 +349,7 @@ static void put_payload(const struct ipc_frame *f, uint32_t version, struct buf 
 		put_hello(out, &f->hello);
 		return;
 	case IPC_REQUEST:
-		put_request(out, &f->request);
+		put_request(out, &f->request, version);
 		return;
 	case IPC_BODY:
 		put_body(out, &f->body);

@@ -111,6 +111,7 @@ struct ipc_request {
 	struct ipc_header headers[IPC_HEADERS_MAX]; /* names in lower case */
 	const uint8_t *body;  /* de-chunked; Content-Encoding untouched */
 	size_t body_len;
+	bool served;          /* (2) an earlier request on its connection was: when there is too much to do, newcomers are sent away first */
 };
 
 struct ipc_response {

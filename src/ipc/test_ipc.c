@@ -45,6 +45,7 @@ static void test_request(void)
 		.target = "/Microsoft-Server-ActiveSync?Cmd=Ping",
 		.address = "192.0.2.1",
 		.tls = true,
+		.served = true,
 		.content_length = -1,
 		.header_count = 2,
 		.headers = {{"host", "a"}, {"x-empty", ""}},
@@ -55,7 +56,7 @@ static void test_request(void)
 	CHECK_STR(got.request.method, "POST");
 	CHECK_STR(got.request.target, in.request.target);
 	CHECK_STR(got.request.address, "192.0.2.1");
-	CHECK(got.request.tls && !got.request.body_follows);
+	CHECK(got.request.tls && got.request.served && !got.request.body_follows);
 	CHECK_INT(got.request.content_length, -1);
 	CHECK_INT(got.request.header_count, 2);
 	CHECK_STR(ipc_header_find(got.request.headers, 2, "Host"), "a");
