@@ -218,7 +218,7 @@ static json_int_t counter(const char *path, const char *name)
 	return value;
 }
 
-/* Until the fronts, too, are those of the new program. */
+/* Until the fronts, too, are those of the new program, and every waiting phone was looked at. */
 static int await_upgrade(const char *path, json_int_t old_pid, struct err *err)
 {
 	const struct timespec pause = {.tv_nsec = RESTART_POLL_MS * 1000000L};
@@ -226,7 +226,7 @@ static int await_upgrade(const char *path, json_int_t old_pid, struct err *err)
 	if (await_restart(path, old_pid, err) < 0)
 		return -1;
 	for (int tries = 0; tries < UPGRADE_PATIENCE_MS / RESTART_POLL_MS; tries++) {
-		if (counter(path, "upgrading") == 0)
+		if (counter(path, "upgrading") == 0 && counter(path, "watches_returning") == 0)
 			return counter(path, "upgrade_failed") == 0
 				       ? 0
 				       : err_set(err, ERR_BUSY,

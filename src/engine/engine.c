@@ -417,6 +417,7 @@ static size_t counters(void *owner, struct admin_counter *out, size_t max)
 	n = add_counter(out, n, max, "engine_pid", (uint64_t)getpid());
 	n = add_counter(out, n, max, "workers_busy", workers_running(e->workers));
 	n = add_counter(out, n, max, "workers_waiting", workers_waiting(e->workers));
+	n = add_counter(out, n, max, "watches_returning", atomic_load(&e->restores_left));
 	n = add_counter(out, n, max, "upgrading", atomic_load(&p->upgrading));
 	n = add_counter(out, n, max, "upgrade_failed", atomic_load(&p->upgrade_failed));
 	n = add_counter(out, n, max, "requests_refused_busy", atomic_load(&e->refused_busy));

@@ -108,6 +108,7 @@ struct engine {
 	struct lanes *lanes;
 	struct push *push;
 	struct restores *restores;
+	atomic_uint restores_left; /* watches that wait for their first look; any thread */
 	struct stats *stats;
 	struct spread sent_away; /* phones that were told to come back later */
 	/* Requests that were: in all, of newcomers, of users with too many. Any thread may read. */

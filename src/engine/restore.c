@@ -32,6 +32,12 @@ struct restores *restores_new(struct engine *e)
 	return r;
 }
 
+/* Those whose look runs count, too. */
+static void count_left(struct restores *r)
+{
+	atomic_store(&r->engine->restores_left, (unsigned)map_count(r->by_handle) + r->running);
+}
+
 static void drop(struct restores *r, struct pending *p)
 {
 	(void)map_remove(r->by_handle, &p->reg.handle, sizeof(p->reg.handle));
@@ -63,6 +69,7 @@ static void go_on(struct restores *r)
 			r->running++;
 		drop(r, p);
 	}
+	count_left(r);
 }
 
 void restores_add(struct restores *r, struct front *front, const struct ipc_register *reg)
@@ -87,6 +94,7 @@ void restores_gone(struct restores *r, const struct ipc_handle *handle)
 
 	if (p != NULL)
 		drop(r, p);
+	count_left(r);
 }
 
 void restores_front_lost(struct restores *r, const struct front *front)
@@ -97,6 +105,7 @@ void restores_front_lost(struct restores *r, const struct front *front)
 		if (p->front == front)
 			drop(r, p);
 	}
+	count_left(r);
 }
 
 void restores_done(struct restores *r)
