@@ -92,6 +92,11 @@ void mem_return_large(void)
 	(void)mallopt(M_TRIM_THRESHOLD, (int)(2 * MEM_LARGE_BYTES));
 }
 
+void mem_trim(void)
+{
+	(void)malloc_trim(0);
+}
+
 void mem_fail_after(unsigned n)
 {
 	atomic_store(&fail_countdown, n);

@@ -144,7 +144,8 @@ static void start_tls(struct worker *w, struct phone *p)
 		abort();
 	SSL_set_app_data(p->ssl, p);
 	SSL_set_connect_state(p->ssl);
-	(void)SSL_set_tlsext_host_name(p->ssl, w->target->host);
+	/* The macro drops const by itself, with a warning. */
+	(void)SSL_set_tlsext_host_name(p->ssl, (char *)(uintptr_t)w->target->host);
 	if (p->ticket != NULL) {
 		const uint8_t *from = p->ticket->bytes;
 		SSL_SESSION *session = d2i_SSL_SESSION(NULL, &from, (long)p->ticket->len);

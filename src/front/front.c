@@ -229,6 +229,7 @@ void front_deafen(struct front *f)
 	for (size_t i = 0; i < f->listener_count; i++)
 		loop_fd_free(&f->listeners[i].watch);
 	loop_timer_clear(&f->accept_again);
+	loop_timer_clear(&f->trim);
 }
 
 static void close_listeners(struct front *f)
@@ -415,6 +416,7 @@ static void make_parts(struct front *f)
 	loop_timer_init(&f->tick, f->loop, "wheel", on_tick, f);
 	loop_timer_init(&f->stats, f->loop, "stats", on_stats, f);
 	loop_timer_init(&f->accept_again, f->loop, "accept again", on_accept_again, f);
+	loop_timer_init(&f->trim, f->loop, "trim", pace_on_trim, f);
 	loop_timer_init(&f->stop_timer, f->loop, "stop", on_stop_timer, f);
 	loop_set_round_end(f->loop, "engine flush", on_round_end, f);
 	loop_timer_set(&f->stats, now_ms + STATS_EVERY_MS);

@@ -199,11 +199,12 @@ struct front {
 	int part;                        /* ours of it */
 	uint32_t refusing;               /* connections that are `refused` */
 	uint32_t handshakes;             /* unfinished ones */
+	uint32_t handshakes_ended;       /* since the heap was trimmed */
 	bool accept_waits;               /* for one of them to end */
 	int64_t pace_piece;              /* of a second: which, and how many began in it */
 	uint32_t pace_begun, pace_steps; /* steps: in this round of the loop */
 	struct wheel *wheel;
-	struct loop_timer tick, stats, accept_again, stop_timer;
+	struct loop_timer tick, stats, accept_again, stop_timer, trim;
 	struct listener *listeners;
 	size_t listener_count;
 	struct loop_fd *control;
@@ -310,6 +311,7 @@ bool device_keys(const struct front *f, const struct http_request *http, struct 
  * ended. */
 int64_t pace_accept_in_ms(struct front *f);
 /* A handshake begins, has ended. */
+void pace_on_trim(void *owner);
 void pace_begin(struct front *f);
 void pace_end(struct front *f);
 /* How long one may take. */

@@ -16,6 +16,9 @@
 #include "front/front_internal.h"
 
 #define STEPS_ROUND   8
+#define TRIM_AFTER    256u /* handshakes, until their memory is given back ... */
+#define TRIM_MS       2000 /* ... that much later, when only so many are unfinished: */
+#define TRIM_QUIET    16u
 #define SHARE_MIN     32u /* unfinished handshakes of a front, however many fronts there are */
 #define IN_A_HURRY    3
 #define SECOND_MS     1000
@@ -56,9 +59,25 @@ void pace_begin(struct front *f)
 	f->pace_begun++;
 }
 
+/* A handshake takes some 30 KB for a moment; what a crowd of them took lies scattered in the heap
+ * afterwards, between what stays, and would stay for good. */
+void pace_on_trim(void *owner)
+{
+	struct front *f = owner;
+
+	if (f->handshakes > TRIM_QUIET) {
+		loop_timer_set(&f->trim, clock_now_ms() + TRIM_MS);
+		return;
+	}
+	f->handshakes_ended = 0;
+	mem_trim();
+}
+
 void pace_end(struct front *f)
 {
 	f->handshakes--;
+	if (++f->handshakes_ended == TRIM_AFTER)
+		loop_timer_set(&f->trim, clock_now_ms() + TRIM_MS);
 	if (!f->accept_waits || f->handshakes >= unfinished_max(f))
 		return;
 	f->accept_waits = false;
