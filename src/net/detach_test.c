@@ -56,6 +56,8 @@ static int begin_test(struct test *t, const struct test_case *x, struct err *err
 	if (net_stream_init_client(&t->client, fds[1], t->client_ctx, err) < 0)
 		return -1;
 	ssl = t->client.ssl;
+	/* A close_notify is wanted at the end, not just an end. */
+	(void)SSL_clear_options(ssl, SSL_OP_IGNORE_UNEXPECTED_EOF);
 	if (SSL_set_min_proto_version(ssl, x->version) != 1 ||
 		SSL_set_max_proto_version(ssl, x->version) != 1 ||
 		(x->version == TLS1_3_VERSION ? SSL_set_ciphersuites(ssl, x->ciphers)
