@@ -135,7 +135,7 @@ static void get_attachment(struct bench_phone *p)
 {
 	const struct buf none = BUF_INIT;
 	const uint8_t *answer;
-	char query[100];
+	char query[128];
 	size_t len;
 
 	(void)snprintf(query, sizeof(query), "Cmd=GetAttachment&AttachmentName=%s:1:1", p->inbox);

@@ -88,8 +88,8 @@ struct test_case_ {
 #define TEST_MAIN(...)                                                                             \
 	int main(int argc, char **argv)                                                            \
 	{                                                                                          \
-		static const struct test_case_ cases[] = {__VA_ARGS__};                            \
-		return test_run_(cases, sizeof(cases) / sizeof(cases[0]), argc, argv);             \
+		static const struct test_case_ tests_[] = {__VA_ARGS__};                           \
+		return test_run_(tests_, sizeof(tests_) / sizeof(tests_[0]), argc, argv);          \
 	}
 
 /* With arguments, runs only the tests named. */

@@ -509,9 +509,9 @@ static int delete_tree(struct store_tx *tx, struct owner_id owner, struct folder
 {
 	CLEANUP(arena_free) struct arena *arena = arena_new(0);
 	struct folder *folder;
-	struct folder_id *ids;
+	struct folder_id *ids = NULL;
 	uint64_t seq = 0;
-	size_t count;
+	size_t count = 0;
 
 	if (store_folder_load(store_tx_read(tx), owner, top, arena, &folder, err) < 0 ||
 		subtree(tx, owner, top, only_below, arena, &ids, &count, err) < 0)
