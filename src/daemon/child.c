@@ -9,12 +9,14 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/buf.h"
 #include "base/fd.h"
+#include "base/log.h"
 #include "base/mem.h"
 
 #define ARGS_MAX 18
@@ -105,6 +107,9 @@ static _Noreturn void become(const struct child_spec *spec, char **args, int con
 	(void)unsetenv("WATCHDOG_USEC");
 	(void)unsetenv("WATCHDOG_PID");
 	(void)execv(spec->program, args);
+	/* Most often a folder above it that the user of server.user may not enter. */
+	log_error(NULL, "program_refused", F_STR("program", spec->program),
+		F_STR("error", strerror(errno)));
 	_exit(127);
 }
 
