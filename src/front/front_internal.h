@@ -310,8 +310,9 @@ bool device_keys(const struct front *f, const struct http_request *http, struct 
 /* May a TLS connection be accepted? 0: yes; else after so long, or PACE_LATER: when a handshake has
  * ended. */
 int64_t pace_accept_in_ms(struct front *f);
-/* A handshake begins, has ended. */
+/* Of the timer: memory that handshakes took goes back to the system. */
 void pace_on_trim(void *owner);
+/* A handshake begins, has ended. */
 void pace_begin(struct front *f);
 void pace_end(struct front *f);
 /* How long one may take. */

@@ -184,4 +184,7 @@ struct mime_compose {
  */
 NODISCARD int mime_compose(const struct mime_compose *c, struct buf *out, struct err *err);
 
+/* Appends a time (seconds) as header fields have it, in UTC: "Tue, 01 Jul 2003 08:52:37 +0000". */
+void mime_add_date(struct buf *out, int64_t at);
+
 #endif

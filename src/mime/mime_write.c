@@ -119,7 +119,7 @@ void mime_write_addresses(struct buf *out, const char *name, const struct mime_a
 		buf_add_str(out, "\r\n");
 }
 
-void mime_write_date(struct buf *out, int64_t at)
+void mime_add_date(struct buf *out, int64_t at)
 {
 	static const char days[] = "SunMonTueWedThuFriSat";
 	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
@@ -128,9 +128,16 @@ void mime_write_date(struct buf *out, int64_t at)
 
 	if (gmtime_r(&when, &tm) == NULL)
 		return;
-	buf_addf(out, "Date: %.3s, %02d %.3s %04d %02d:%02d:%02d +0000\r\n", days + 3 * tm.tm_wday,
+	buf_addf(out, "%.3s, %02d %.3s %04d %02d:%02d:%02d +0000", days + 3 * tm.tm_wday,
 		tm.tm_mday, months + 3 * tm.tm_mon, tm.tm_year + 1900, tm.tm_hour, tm.tm_min,
 		tm.tm_sec);
+}
+
+void mime_write_date(struct buf *out, int64_t at)
+{
+	buf_add_str(out, "Date: ");
+	mime_add_date(out, at);
+	buf_add_str(out, "\r\n");
 }
 
 void mime_write_message_id(struct buf *out, const char *domain)

@@ -7,7 +7,6 @@
 #include "submit/bounce.h"
 
 #include <string.h>
-#include <time.h>
 
 #include "base/mem.h"
 #include "base/str.h"
@@ -16,24 +15,10 @@
 #define HEADER_MAX ((size_t)64 * 1024)
 #define ANSWER_MAX ((size_t)400)
 
-void bounce_add_date(struct buf *out, int64_t at)
-{
-	static const char days[] = "SunMonTueWedThuFriSat";
-	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-	time_t when = (time_t)at;
-	struct tm tm;
-
-	if (gmtime_r(&when, &tm) == NULL)
-		return;
-	buf_addf(out, "%.3s, %02d %.3s %04d %02d:%02d:%02d +0000", days + 3 * tm.tm_wday,
-		tm.tm_mday, months + 3 * tm.tm_mon, tm.tm_year + 1900, tm.tm_hour, tm.tm_min,
-		tm.tm_sec);
-}
-
 static void add_field_date(struct buf *out, const char *name, int64_t at)
 {
 	buf_add_str(out, name);
-	bounce_add_date(out, at);
+	mime_add_date(out, at);
 	buf_add_str(out, "\r\n");
 }
 

@@ -29,7 +29,4 @@ struct bounce {
 /* Appends the report; out->failed when there is no memory. */
 void bounce_compose(const struct bounce *bounce, struct buf *out);
 
-/* "Tue, 1 Jul 2003 10:52:37 +0200" in UTC, as header fields have it. */
-void bounce_add_date(struct buf *out, int64_t at);
-
 #endif

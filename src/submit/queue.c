@@ -28,6 +28,7 @@
 #include "base/mem.h"
 #include "base/notes.h"
 #include "base/str.h"
+#include "mime/mime.h"
 #include "store/store_queue.h"
 #include "submit/bounce.h"
 #include "submit/queue_internal.h"
@@ -161,7 +162,7 @@ static void add_received(struct work *w, struct buf *out)
 {
 	buf_addf(out, "Received: by %s (Bellhop) with HTTP id %" PRIu64 ";\r\n\t",
 		w->settings->hostname, w->mail->id.v);
-	bounce_add_date(out, w->mail->queued_at);
+	mime_add_date(out, w->mail->queued_at);
 	buf_add_str(out, "\r\n");
 }
 

@@ -155,7 +155,6 @@ static struct command *write_sync(struct world *w, struct phone *p)
 		c->writer.uids[c->writer.uid_count++] = d->op.uid;
 		c->writer.read = true;
 	}
-	(void)snprintf(c->draft_key, sizeof(c->draft_key), "%s", d->key);
 	model_trace(w, (int)p->number, "Sync of Drafts, key %s%s", d->key,
 		d->op.kind != DRAFT_NONE ? ", with a command" : "");
 	return c;

@@ -165,7 +165,6 @@ struct command {
 	uint64_t folder;       /* of changing one */
 	char folder_name[16];  /* its new one */
 	struct draft_op draft; /* of a Sync of Drafts */
-	char draft_key[20];
 };
 
 /* Its folders, as a phone was told of them. */
