@@ -179,10 +179,11 @@ static void new_result(struct admin_call *call)
 }
 
 /* What a change leaves in the event log. */
-static int log_change(struct admin_call *call, uid_t peer, struct err *err)
+static int log_change(struct admin_call *call, struct err *err)
 {
 	struct log_row row = {.at = call->now_at,
-		.actor = arena_x_printf(call->arena, "admin:uid=%u", (unsigned)peer),
+		.actor = call->caller->actor,
+		.address = call->caller->address,
 		.action = call->verb->name,
 		.result = "ok"};
 
@@ -192,7 +193,7 @@ static int log_change(struct admin_call *call, uid_t peer, struct err *err)
 		row.user = admin_text(call, "alias") != NULL ? admin_text(call, "alias") : "";
 	if (row.device_id == NULL)
 		row.device_id = "";
-	row.address = row.device_type = "";
+	row.device_type = "";
 	if (admin_text(call, "item") != NULL)
 		row.result = admin_text(call, "item");
 	if (admin_number(call, "mail", 0) != 0)
@@ -206,7 +207,6 @@ static int log_change(struct admin_call *call, uid_t peer, struct err *err)
 struct change {
 	struct admin_call *call;
 	admin_verb_fn fn;
-	uid_t peer;
 };
 
 /* fn NULL: all of the change was made elsewhere, only the row is wanted. */
@@ -221,12 +221,12 @@ static int run_change(struct store_tx *tx, void *owner, struct err *err)
 		if (change->fn(change->call, err) < 0)
 			return -1;
 	}
-	return log_change(change->call, change->peer, err);
+	return log_change(change->call, err);
 }
 
-static int run_verb(struct admin_call *call, admin_verb_fn fn, uid_t peer, struct err *err)
+static int run_verb(struct admin_call *call, admin_verb_fn fn, struct err *err)
 {
-	struct change change = {call, fn, peer};
+	struct change change = {call, fn};
 	const char *password = admin_text(call, "password");
 	char *hash = NULL;
 	int status;
@@ -255,13 +255,17 @@ static int run_verb(struct admin_call *call, admin_verb_fn fn, uid_t peer, struc
 	return status;
 }
 
-static bool may(uid_t peer)
+/* call->args are set. */
+static int handle_args(struct admin_call *call, enum admin_verb_id id, struct err *err)
 {
-	return peer == 0 || peer == geteuid();
+	call->verb = &admin_verbs[id];
+	if (admin_may(call->caller, call->verb, call->args, err) < 0 ||
+		admin_check_args(call->verb, call->args, err) < 0)
+		return -1;
+	return run_verb(call, verb_functions[id], err);
 }
 
-static int handle_parsed(
-	struct admin *admin, json_t *request, uid_t peer, struct admin_call *call, struct err *err)
+static int handle_parsed(json_t *request, struct admin_call *call, struct err *err)
 {
 	const char *name = json_string_value(json_object_get(request, "verb"));
 	enum admin_verb_id id;
@@ -272,19 +276,12 @@ static int handle_parsed(
 	id = admin_verb_find(name);
 	if (id == ADMIN_VERB_COUNT)
 		return err_set(err, ERR_NOT_FOUND, "there is no verb \"%.60s\"", name);
-	call->verb = &admin_verbs[id];
-	if (!may(peer))
-		return err_set(err, ERR_DENIED,
-			"user %u may not administer this server; root and user %u may",
-			(unsigned)peer, (unsigned)geteuid());
 	call->args = json_object_get(request, "args");
 	if (call->args == NULL)
 		(void)json_object_set_new(request, "args", call->args = json_object());
 	if (!json_is_object(call->args))
 		return err_set(err, ERR_BAD_INPUT, "\"args\" must be an object");
-	if (admin_check_args(call->verb, call->args, err) < 0)
-		return -1;
-	return run_verb(call, verb_functions[id], peer, err);
+	return handle_args(call, id, err);
 }
 
 /* ---- the answer ---- */
@@ -316,38 +313,48 @@ static void add_answer(struct buf *out, json_t *result, const struct err *err)
 	json_decref(answer);
 }
 
-static void log_answer(const struct admin_call *call, uid_t peer, int status, const struct err *err)
+static void log_answer(const struct admin_call *call, int status, const struct err *err)
 {
 	const char *verb = call->verb != NULL ? call->verb->name : NULL;
+	const char *actor = call->caller->actor;
 
 	if (status < 0 && err->code == ERR_DENIED)
-		log_warn(NULL, "admin_finished", F_STR("verb", verb), F_UINT("uid", peer),
-			F_STR("result", "denied"));
+		log_warn(NULL, "admin_finished", F_STR("verb", verb), F_STR("actor", actor),
+			F_STR("address", call->caller->address), F_STR("result", "denied"));
 	else if (status < 0)
-		log_info(NULL, "admin_finished", F_STR("verb", verb), F_UINT("uid", peer),
+		log_info(NULL, "admin_finished", F_STR("verb", verb), F_STR("actor", actor),
 			F_STR("result", err_code_to_str(err->code)), F_ERR(err));
 	else if (call->verb != NULL && call->verb->changes)
-		log_info(NULL, "admin_finished", F_STR("verb", verb), F_UINT("uid", peer),
+		log_info(NULL, "admin_finished", F_STR("verb", verb), F_STR("actor", actor),
 			F_STR("user", admin_text(call, "address")),
 			F_STR("device", admin_text(call, "device")), F_STR("result", "ok"));
 }
 
-void admin_handle(struct admin *admin, const char *line, size_t len, uid_t peer, struct buf *out)
+static void call_init(
+	struct admin_call *call, struct admin *admin, const struct admin_caller *caller)
 {
-	admin_handle_body(admin, line, len, NULL, 0, peer, out);
+	*call = (struct admin_call){.admin = admin, .caller = caller, .now_at = clock_now_at()};
+	call->arena = arena_new(ARENA_MAX_BYTES);
+}
+
+void admin_handle(struct admin *admin, const char *line, size_t len,
+	const struct admin_caller *caller, struct buf *out)
+{
+	admin_handle_body(admin, line, len, NULL, 0, caller, out);
 }
 
 void admin_handle_body(struct admin *admin, const char *line, size_t len, const void *body,
-	size_t body_len, uid_t peer, struct buf *out)
+	size_t body_len, const struct admin_caller *caller, struct buf *out)
 {
 	struct err err = ERR_INIT;
 	json_error_t where;
 	json_t *request = NULL;
-	struct admin_call call = {
-		.admin = admin, .now_at = clock_now_at(), .body = body, .body_len = body_len};
+	struct admin_call call;
 	int status;
 
-	call.arena = arena_new(ARENA_MAX_BYTES);
+	call_init(&call, admin, caller);
+	call.body = body;
+	call.body_len = body_len;
 	if (len <= ADMIN_REQUEST_MAX)
 		request = json_loadb(line, len, JSON_REJECT_DUPLICATES, &where);
 	if (len > ADMIN_REQUEST_MAX)
@@ -357,10 +364,28 @@ void admin_handle_body(struct admin *admin, const char *line, size_t len, const 
 		status = err_set(
 			&err, ERR_BAD_INPUT, "not JSON: column %d: %s", where.column, where.text);
 	else
-		status = handle_parsed(admin, request, peer, &call, &err);
-	log_answer(&call, peer, status, &err);
+		status = handle_parsed(request, &call, &err);
+	log_answer(&call, status, &err);
 	add_answer(out, status == 0 ? call.result : NULL, &err);
 	json_decref(call.result);
 	json_decref(request);
 	arena_free(&call.arena);
+}
+
+int admin_run(struct admin *admin, unsigned verb, json_t *args, const struct admin_caller *caller,
+	json_t **ret_result, struct err *err)
+{
+	struct admin_call call;
+	int status;
+
+	call_init(&call, admin, caller);
+	call.args = args;
+	status = handle_args(&call, (enum admin_verb_id)verb, err);
+	log_answer(&call, status, err);
+	if (status == 0)
+		*ret_result = call.result;
+	else
+		json_decref(call.result);
+	arena_free(&call.arena);
+	return status;
 }

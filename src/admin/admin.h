@@ -1,6 +1,7 @@
 #ifndef BELLHOP_ADMIN_ADMIN_H
 #define BELLHOP_ADMIN_ADMIN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -12,15 +13,15 @@
 
 /*
  * Administration: one request in, one answer out, both one line of JSON, over
- * <runtime_dir>/admin.sock and later from the web API. What can be asked stands in one table
- * (admin/verbs.h).
+ * <runtime_dir>/admin.sock; the REST API (api/api.h) calls verbs by admin_run(). What can be asked
+ * stands in one table (admin/verbs.h).
  *
  *     {"verb": "user add", "args": {"address": "anna@example.org", "password": "..."}}
  *     {"ok": true, "result": {...}}
  *     {"ok": false, "error": {"code": "not_found", "text": "..."}}
  *
- * Who may: root and the user the server runs as, by SO_PEERCRED; everybody else gets `denied`. What
- * changes something leaves a row in the event log, in the same transaction.
+ * Who may: struct admin_caller; everybody else gets `denied`. What changes something leaves a row
+ * in the event log, in the same transaction.
  *
  * Bytes may follow a request; it begins with their count then, and they stand behind its newline:
  *
@@ -32,6 +33,26 @@
 #define ADMIN_REQUEST_MAX (256u * 1024) /* bytes of one line; the listener refuses longer ones */
 
 struct admin;
+struct json_t;
+
+/*
+ * Who asks. LOCAL: a process of this machine, over the socket, by SO_PEERCRED: root and the user
+ * the server runs as may do everything. SESSION: somebody who signed in on the web pages. TOKEN: a
+ * script with an API token, which may do what its scopes say, on behalf of the user who made it.
+ */
+enum admin_caller_kind { ADMIN_CALLER_LOCAL, ADMIN_CALLER_SESSION, ADMIN_CALLER_TOKEN };
+
+struct admin_caller {
+	enum admin_caller_kind kind;
+	uid_t uid;                /* LOCAL */
+	struct owner_id user;     /* SESSION, TOKEN: whose */
+	const char *user_address; /* the same, as text: "anna@example.org" */
+	const char *actor;        /* as the event log names who did it, "web:anna@example.org" */
+	const char *address;      /* where the request came from; "" for LOCAL */
+	uint32_t scopes;          /* TOKEN: a bit (1 << scope) for each enum admin_scope */
+	bool is_admin;            /* SESSION, TOKEN: the user is an administrator */
+	bool for_self;            /* asked by the verb's self_path */
+};
 
 struct admin_counter {
 	char name[64];
@@ -91,11 +112,22 @@ uint64_t admin_body_bytes(const char *line, size_t len);
 /* The most that may follow one. Any thread. */
 uint64_t admin_body_max(struct admin *admin);
 
+/* A caller from this machine; *caller borrows actor, which is to hold ADMIN_ACTOR_MAX bytes. */
+#define ADMIN_ACTOR_MAX 40
+void admin_caller_local(struct admin_caller *caller, char actor[ADMIN_ACTOR_MAX], uid_t uid);
+
 /* Appends one line with its newline; never fails: trouble becomes an answer. line need not be
  * terminated. */
-void admin_handle(struct admin *admin, const char *line, size_t len, uid_t peer, struct buf *out);
+void admin_handle(struct admin *admin, const char *line, size_t len,
+	const struct admin_caller *caller, struct buf *out);
 /* The same with the bytes that followed it; borrowed. */
 void admin_handle_body(struct admin *admin, const char *line, size_t len, const void *body,
-	size_t body_len, uid_t peer, struct buf *out);
+	size_t body_len, const struct admin_caller *caller, struct buf *out);
+/*
+ * One verb (enum admin_verb_id) with its arguments, an object that it may alter. *ret_result: an
+ * object or an array; json_decref() it.
+ */
+NODISCARD int admin_run(struct admin *admin, unsigned verb, struct json_t *args,
+	const struct admin_caller *caller, struct json_t **ret_result, struct err *err);
 
 #endif

@@ -19,6 +19,7 @@ struct admin {
 struct admin_call {
 	struct admin *admin;
 	const struct admin_verb *verb;
+	const struct admin_caller *caller;
 	json_t *args;        /* checked against the verb */
 	const uint8_t *body; /* what followed the request; borrowed */
 	size_t body_len;
@@ -94,6 +95,13 @@ int admin_restart(struct admin_call *call, struct err *err);
 int admin_upgrade(struct admin_call *call, struct err *err);
 int admin_import_begin(struct admin_call *call, struct err *err);
 int admin_import_batch(struct admin_call *call, struct err *err);
+
+/*
+ * The one place where it is decided whether a caller may do that: admin_may.c. args need not be
+ * checked. ERR_DENIED.
+ */
+NODISCARD int admin_may(const struct admin_caller *caller, const struct admin_verb *verb,
+	const json_t *args, struct err *err);
 
 struct admin_limits admin_limits_now(struct admin *admin);
 

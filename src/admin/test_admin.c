@@ -102,10 +102,13 @@ static void tear_down(void)
 static json_t *ask_as(uid_t peer, const char *request)
 {
 	struct buf out = BUF_INIT;
+	struct admin_caller caller;
+	char actor[ADMIN_ACTOR_MAX];
 	json_error_t where;
 	json_t *answer;
 
-	admin_handle(admin, request, strlen(request), peer, &out);
+	admin_caller_local(&caller, actor, peer);
+	admin_handle(admin, request, strlen(request), &caller, &out);
 	CHECK(out.len > 1 && out.data[out.len - 1] == '\n');
 	CHECK(memchr(out.data, '\n', out.len - 1) == NULL);
 	answer = json_loadb((const char *)out.data, out.len, 0, &where);
@@ -154,6 +157,58 @@ static void test_table(void)
 			CHECK(verb->args[k].help != NULL);
 	}
 	CHECK_INT(admin_verb_find("user"), ADMIN_VERB_COUNT);
+}
+
+/* Arguments that a path names: each must be one of the verb's. */
+static void check_path(const struct admin_verb *verb, const char *path)
+{
+	CHECK(path[0] == '/' && !str_ends(path, "/"));
+	for (const char *p = strchr(path, '{'); p != NULL; p = strchr(p + 1, '{')) {
+		size_t len = strcspn(p + 1, "}");
+		bool known = false;
+
+		for (size_t i = 0; i < admin_verb_arg_count(verb); i++)
+			known |= strlen(verb->args[i].name) == len &&
+				 strncmp(verb->args[i].name, p + 1, len) == 0;
+		if (!known)
+			test_fail_(__FILE__, __LINE__, "%s: %s", verb->name, path);
+	}
+}
+
+/* Whoever adds a verb says what a token needs for it, and where the REST API has it. */
+static void test_table_of_rest(void)
+{
+	for (int i = 0; i < ADMIN_VERB_COUNT; i++) {
+		const struct admin_verb *verb = &admin_verbs[i];
+		bool has_address = false;
+
+		if (verb->hidden) {
+			CHECK(verb->scope == ADMIN_SCOPE_NONE && verb->method == NULL);
+			continue;
+		}
+		if (verb->scope == ADMIN_SCOPE_NONE || verb->method == NULL || verb->path == NULL) {
+			test_fail_(__FILE__, __LINE__, "%s: no scope, method or path", verb->name);
+			continue;
+		}
+		/* What changes something is never a GET, which no CSRF token protects. */
+		CHECK(verb->changes == !str_eq(verb->method, "GET"));
+		CHECK(str_eq(verb->method, "GET") || str_eq(verb->method, "POST") ||
+			str_eq(verb->method, "PUT") || str_eq(verb->method, "DELETE"));
+		CHECK((verb->scope == ADMIN_SCOPE_READ) == str_eq(verb->method, "GET"));
+		check_path(verb, verb->path);
+		for (size_t k = 0; k < admin_verb_arg_count(verb); k++)
+			has_address |= str_eq(verb->args[k].name, "address");
+		if (verb->self_path != NULL) {
+			check_path(verb, verb->self_path);
+			CHECK(has_address && str_starts(verb->self_path, "/me/"));
+		}
+		for (int k = 0; k < i; k++)
+			CHECK(!str_eq(verb->method, admin_verbs[k].method) ||
+				!str_eq(verb->path, admin_verbs[k].path));
+	}
+	CHECK_INT(admin_scope_find("wipe"), ADMIN_SCOPE_WIPE);
+	CHECK_INT(admin_scope_find("all"), ADMIN_SCOPE_NONE);
+	CHECK_STR(admin_scope_to_str(ADMIN_SCOPE_SELF), "self");
 }
 
 static void test_users(void)
@@ -494,13 +549,17 @@ static const char *import(const char *batch, const char *mail, uint64_t body_len
 {
 	static char text[2048];
 	struct buf request = BUF_INIT, out = BUF_INIT;
+	struct admin_caller caller;
+	char actor[ADMIN_ACTOR_MAX];
 
 	buf_addf(&request,
 		"{\"body\": %llu, \"verb\": \"import batch\", \"args\": {\"address\": "
 		"\"a@b.de\", \"batch\": %s}}",
 		(unsigned long long)body_len, batch);
 	CHECK_INT(admin_body_bytes((char *)request.data, request.len), body_len);
-	admin_handle_body(admin, (char *)request.data, request.len, mail, strlen(mail), 0, &out);
+	admin_caller_local(&caller, actor, 0);
+	admin_handle_body(
+		admin, (char *)request.data, request.len, mail, strlen(mail), &caller, &out);
 	(void)snprintf(text, sizeof(text), "%s", buf_cstr(&out));
 	buf_deinit(&request);
 	buf_deinit(&out);
@@ -569,6 +628,7 @@ static void test_only_administrators(void)
 	tear_down();
 }
 
-TEST_MAIN(TEST(test_table), TEST(test_users), TEST(test_aliases_and_domains), TEST(test_devices),
-	TEST(test_items), TEST(test_policy), TEST(test_server), TEST(test_bad_requests),
-	TEST(test_import), TEST(test_body_bytes), TEST(test_only_administrators))
+TEST_MAIN(TEST(test_table), TEST(test_table_of_rest), TEST(test_users),
+	TEST(test_aliases_and_domains), TEST(test_devices), TEST(test_items), TEST(test_policy),
+	TEST(test_server), TEST(test_bad_requests), TEST(test_import), TEST(test_body_bytes),
+	TEST(test_only_administrators))

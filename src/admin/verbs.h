@@ -83,6 +83,25 @@ enum admin_confirm {
 	ADMIN_CONFIRM_YES, /* refused without "yes": true */
 };
 
+/*
+ * What a token of the REST API must be allowed for a verb. Administrators have all of them in their
+ * sessions; users have ADMIN_SCOPE_SELF, for the verbs that may be called for oneself.
+ */
+enum admin_scope {
+	ADMIN_SCOPE_NONE, /* a verb without: only hidden ones, which the REST API does not offer */
+	ADMIN_SCOPE_READ, /* everything that changes nothing */
+	ADMIN_SCOPE_USERS,
+	ADMIN_SCOPE_DEVICES,
+	ADMIN_SCOPE_WIPE,
+	ADMIN_SCOPE_POLICIES, /* groups too */
+	ADMIN_SCOPE_ACCESS,   /* and service switches */
+	ADMIN_SCOPE_QUEUE,
+	ADMIN_SCOPE_SERVER,
+	ADMIN_SCOPE_METRICS, /* /metrics alone */
+	ADMIN_SCOPE_SELF,    /* /api/v1/me */
+	ADMIN_SCOPE_COUNT,
+};
+
 struct admin_verb {
 	const char *name; /* "user add" */
 	const char *help;
@@ -94,6 +113,17 @@ struct admin_verb {
 		columns; /* of the table for people: "address name ..."; "": result is one object */
 	bool hidden;     /* a step of another verb: not on the command line, nor in its help */
 	struct admin_choice choice;
+	/*
+	 * The REST API, below /api/v1. In a path {address} is the argument of that name; arguments
+	 * that are not in the path come from the query of a GET or DELETE, and from the JSON object
+	 * in the body of the others.
+	 */
+	enum admin_scope scope;
+	const char *method; /* "GET", "POST", "PUT", "DELETE" */
+	const char *path;   /* "/users/{address}/devices" */
+	/* "/me/devices": the same for oneself, `address` is the caller's; NULL: administrators
+	 * only. */
+	const char *self_path;
 };
 
 extern const struct admin_verb admin_verbs[ADMIN_VERB_COUNT];
@@ -109,6 +139,11 @@ enum admin_local_id {
 	ADMIN_LOCAL_COUNT,
 };
 extern const struct admin_verb admin_local_verbs[ADMIN_LOCAL_COUNT];
+
+/* "read", "users", ...; NULL for none. */
+const char *admin_scope_to_str(enum admin_scope scope);
+/* ADMIN_SCOPE_NONE when there is none of that name. */
+enum admin_scope admin_scope_find(const char *name);
 
 /* ADMIN_VERB_COUNT when there is none of that name. */
 enum admin_verb_id admin_verb_find(const char *name);

@@ -49,7 +49,8 @@ struct connection {
 	struct net_stream stream;
 	struct loop_fd *watch;
 	struct loop_timer idle;
-	uid_t peer;
+	struct admin_caller caller;
+	char actor[ADMIN_ACTOR_MAX];
 	struct buf in, out;
 	size_t line_len; /* of the request at hand; 0: none yet */
 	size_t body_len;
@@ -88,7 +89,7 @@ static void run_request(struct job *job, void *thread_state)
 
 	(void)thread_state;
 	admin_handle_body(c->link->admin, (const char *)c->in.data, c->line_len,
-		c->in.data + c->line_len + 1, c->body_len, c->peer, &c->out);
+		c->in.data + c->line_len + 1, c->body_len, &c->caller, &c->out);
 }
 
 static void conn_go_on(struct connection *c);
@@ -231,7 +232,7 @@ static void take_connection(struct admin_link *link, int fd)
 	}
 	c = x_new(struct connection);
 	c->link = link;
-	c->peer = peer.uid;
+	admin_caller_local(&c->caller, c->actor, peer.uid);
 	link->count++;
 	list_append(&link->connections, &c->node);
 	buf_init(&c->in, ADMIN_REQUEST_MAX + 1);
