@@ -27,6 +27,7 @@
 #define HASHES_AT_ONCE      4u
 #define LOG_ROWS_PER_MINUTE 60u
 #define LOGGED_NAME_BYTES   128u
+#define CREDENTIAL_OWN      0u /* the user's own password, in the memory of logins */
 
 struct auth {
 	struct store *store;
@@ -53,12 +54,14 @@ struct login {
 	struct auth *auth;
 	struct arena *arena;
 	const char *address;
+	const struct auth_fallback *fallback; /* NULL: none */
 	struct auth_options options;
 	struct auth_basic basic;
 	struct auth_tag tag;
 	struct user *user; /* NULL: unknown */
 	uint64_t address_key, user_key, pair_key;
 	int64_t now_at, now_ms;
+	struct auth_grant grant; /* filled in when it is good */
 };
 
 static void free_options(struct auth *auth)
@@ -270,18 +273,19 @@ static bool find_entry(struct login *l, struct auth_cache_entry *ret)
 	return found;
 }
 
-/* Remembered, and nothing happened to the user since. */
-static bool remembered(struct login *l, struct auth_cache_entry *ret)
+/* Remembered as accepted by that credential, and nothing happened to the user since. */
+static bool remembered(struct login *l, uint64_t credential, struct auth_cache_entry *ret)
 {
 	return find_entry(l, ret) && l->user != NULL && ret->owner.v == l->user->id.v &&
-	       ret->epoch == l->user->epoch;
+	       ret->epoch == l->user->epoch && ret->credential == credential;
 }
 
-static void remember(struct login *l, int64_t expires_at)
+static void remember(struct login *l, uint64_t credential, int64_t expires_at)
 {
 	struct auth_cache_entry entry = {.tag = l->tag,
 		.owner = l->user->id,
 		.epoch = l->user->epoch,
+		.credential = credential,
 		.expires_at = expires_at,
 		.address = l->address_key};
 
@@ -314,66 +318,119 @@ static bool user_over(struct login *l)
 	return over(l, l->user_key, l->options.fail_limit_user);
 }
 
+static void grant_own(struct login *l, int64_t expires_at)
+{
+	l->grant = (struct auth_grant){
+		.user = l->user, .expires_at = expires_at, .verifier = l->user->password_hash};
+}
+
 /* True: let in from memory. */
-static bool pass_remembered(struct login *l, bool is_over, int64_t *ret_expires_at)
+static bool pass_remembered(struct login *l, bool is_over)
 {
 	struct auth_cache_entry entry;
 
-	if (!remembered(l, &entry))
+	if (!remembered(l, CREDENTIAL_OWN, &entry))
 		return false;
 	if (is_over && (entry.address != l->address_key || over(l, l->pair_key, 1)))
 		return false;
 	if (entry.address != l->address_key)
-		remember(l, entry.expires_at); /* from here, now */
-	*ret_expires_at = entry.expires_at;
+		remember(l, CREDENTIAL_OWN, entry.expires_at); /* from here, now */
+	grant_own(l, entry.expires_at);
 	return true;
 }
 
 enum verdict { VERDICT_FITS, VERDICT_REMEMBERED, VERDICT_WRONG, VERDICT_OVER };
 
 /* Others may have answered the question, or failed too often, while this one waited at the gate. */
-static enum verdict ask_crypt(struct login *l, int64_t *ret_expires_at)
+static enum verdict ask_crypt(struct login *l)
 {
 	bool fits;
 
 	if (user_over(l))
 		return VERDICT_OVER;
-	if (pass_remembered(l, false, ret_expires_at))
+	if (pass_remembered(l, false))
 		return VERDICT_REMEMBERED;
 	fits = auth_password_fits(
 		l->basic.password, l->user == NULL ? l->auth->nobody_hash : l->user->password_hash);
 	return fits && l->user != NULL ? VERDICT_FITS : VERDICT_WRONG;
 }
 
-static enum auth_result check_password(struct login *l, int64_t *ret_expires_at)
+/* ---- the fallback ---- */
+
+static bool fallback_fits(struct login *l, const char *verifier)
+{
+	uint64_t pair[2] = {l->user_key, siphash(l->auth->keys[2], verifier, strlen(verifier))};
+	uint64_t credential = pair[1] | 1, key = siphash(l->auth->keys[2], pair, sizeof(pair));
+	struct auth_cache_entry entry;
+	bool fits;
+
+	if (remembered(l, credential, &entry))
+		return true;
+	if (over(l, key, l->options.fail_limit_user))
+		return false;
+	enter_gate(l->auth);
+	fits = auth_check_verifier(l->basic.password, verifier);
+	leave_gate(l->auth);
+	if (fits)
+		remember(l, credential, l->now_at + l->options.cache_ttl_s);
+	else
+		(void)auth_throttle_add(
+			l->auth->throttle, key, l->now_ms, l->options.fail_window_s);
+	return fits;
+}
+
+/* The last resort of a login that is about to be refused. */
+static bool pass_fallback(struct login *l)
+{
+	const char *verifier = NULL;
+
+	if (l->fallback != NULL && l->user != NULL)
+		verifier = l->fallback->find(l->fallback->owner, l->user, l->arena);
+	if (verifier == NULL || !fallback_fits(l, verifier))
+		return false;
+	l->grant = (struct auth_grant){.user = l->user,
+		.expires_at = l->now_at,
+		.verifier = verifier,
+		.by_fallback = true};
+	return true;
+}
+
+/* ---- the whole of it ---- */
+
+static enum auth_result refuse_throttled(struct login *l, uint64_t key)
+{
+	return pass_fallback(l) ? AUTH_OK : throttled(l, key);
+}
+
+static enum auth_result check_password(struct login *l)
 {
 	enum verdict verdict;
 
 	enter_gate(l->auth);
-	verdict = ask_crypt(l, ret_expires_at);
+	verdict = ask_crypt(l);
 	leave_gate(l->auth);
 	switch (verdict) {
 	case VERDICT_FITS:
-		*ret_expires_at = l->now_at + l->options.cache_ttl_s;
-		remember(l, *ret_expires_at);
+		grant_own(l, l->now_at + l->options.cache_ttl_s);
+		remember(l, CREDENTIAL_OWN, l->grant.expires_at);
 		return AUTH_OK;
 	case VERDICT_REMEMBERED:
 		return AUTH_OK;
 	case VERDICT_OVER:
-		return throttled(l, l->user_key);
+		return refuse_throttled(l, l->user_key);
 	case VERDICT_WRONG:
 		break;
 	}
+	if (pass_fallback(l))
+		return AUTH_OK;
 	return fail(l, l->user == NULL ? "unknown_user" : "password");
 }
 
-static enum auth_result check(struct login *l, const char *authorization, struct user **ret_user,
-	int64_t *ret_expires_at, struct err *err)
+static enum auth_result check(struct login *l, const char *authorization, struct err *err)
 {
 	enum auth_parse parsed = auth_basic_parse(l->arena, authorization, &l->basic);
 	bool address_over, is_over;
 	struct auth_cache_entry entry;
-	enum auth_result result = AUTH_OK;
 
 	if (parsed == AUTH_PARSE_NONE)
 		return AUTH_WRONG;
@@ -388,20 +445,21 @@ static enum auth_result check(struct login *l, const char *authorization, struct
 		return AUTH_FAILED;
 	set_user_keys(l);
 	is_over = address_over || user_over(l);
-	if (!pass_remembered(l, is_over, ret_expires_at))
-		result = is_over ? throttled(l, address_over ? l->address_key : l->user_key)
-				 : check_password(l, ret_expires_at);
-	if (result == AUTH_OK)
-		*ret_user = l->user;
-	return result;
+	if (pass_remembered(l, is_over))
+		return AUTH_OK;
+	if (is_over)
+		return refuse_throttled(l, address_over ? l->address_key : l->user_key);
+	return check_password(l);
 }
 
 enum auth_result auth_check_basic(struct auth *auth, const char *authorization, const char *address,
-	struct arena *arena, struct user **ret_user, int64_t *ret_expires_at, struct err *err)
+	const struct auth_fallback *fallback, struct arena *arena, struct auth_grant *ret,
+	struct err *err)
 {
 	struct login l = {.auth = auth,
 		.arena = arena,
 		.address = address == NULL ? "" : address,
+		.fallback = fallback,
 		.now_at = clock_now_at(),
 		.now_ms = clock_now_ms()};
 	enum auth_result result;
@@ -411,7 +469,9 @@ enum auth_result auth_check_basic(struct auth *auth, const char *authorization, 
 	l.options = auth->options;
 	l.options.default_domain = arena_x_strdup(arena, auth->default_domain);
 	(void)pthread_rwlock_unlock(&auth->options_lock);
-	result = check(&l, authorization, ret_user, ret_expires_at, err);
+	result = check(&l, authorization, err);
+	if (result == AUTH_OK)
+		*ret = l.grant;
 	if (l.basic.password != NULL)
 		secret_wipe((void *)(uintptr_t)l.basic.password, strlen(l.basic.password));
 	return result;

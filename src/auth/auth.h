@@ -40,14 +40,45 @@ struct auth *auth_new(struct store *store, const struct auth_options *options);
 void auth_free(struct auth **auth);
 void auth_set_options(struct auth *auth, const struct auth_options *options); /* reload */
 
+/* What a good login gives. Everything lies in the request's arena. */
+struct auth_grant {
+	struct user *user;  /* disabled ones included: the caller decides */
+	int64_t expires_at; /* until when this check may be relied upon (cache_ttl_s from it) */
+	/*
+	 * What accepted the password: a crypt(3) hash, or an app password's hash. Durable: kept
+	 * somewhere, it accepts the same password later, whatever became of user and app password
+	 * since (struct auth_fallback). Never NULL.
+	 */
+	const char *verifier;
+	uint64_t app_password; /* its id; 0: the user's own password */
+	bool by_fallback;      /* only the fallback accepted it: good for nothing else */
+};
+
+/*
+ * What may still be accepted when the user's passwords do not fit, or nobody looks at them any more
+ * because of failures: the verifier that a device with a pending wipe was last let in by, so that
+ * a wipe reaches it after the password was changed. A password that fits it is no failure: nothing
+ * is counted and nothing told. Guesses against it have a limit of their own, fail_limit_user.
+ */
+struct auth_fallback {
+	/* The verifier for this user, in the arena; NULL: there is none. Called at most once, on
+	 * the same thread, and only when all else has failed; may read the store. */
+	const char *(*find)(void *owner, const struct user *user, struct arena *arena);
+	void *owner;
+};
+
 /*
  * authorization: the header's value or NULL. The user's name may be user, user@domain, DOMAIN\user;
- * bytes are taken as UTF-8 and, when that fails, as ISO-8859-1 (Outlook). AUTH_OK sets *ret_user
- * (in the arena), disabled users included: the caller decides. *ret_expires_at: until when this
- * check may be relied upon (cache_ttl_s from now).
+ * bytes are taken as UTF-8 and, when that fails, as ISO-8859-1 (Outlook). fallback: NULL for none.
+ * AUTH_OK sets *ret.
  */
 enum auth_result auth_check_basic(struct auth *auth, const char *authorization, const char *address,
-	struct arena *arena, struct user **ret_user, int64_t *ret_expires_at, struct err *err);
+	const struct auth_fallback *fallback, struct arena *arena, struct auth_grant *ret,
+	struct err *err);
+
+/* Does the password fit a verifier of a struct auth_grant? Slow for a crypt(3) hash. Counts and
+ * remembers nothing: for a request, give auth_check_basic() a fallback instead. */
+bool auth_check_verifier(const char *password, const char *verifier);
 
 /* A new crypt(3) hash (yescrypt), heap string (mem_free). Slow by purpose. */
 NODISCARD int auth_hash_password(const char *password, char **ret, struct err *err);

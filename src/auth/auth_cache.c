@@ -3,7 +3,7 @@
  *
  * Invariants: an entry lies in the set that its tag names; at most one entry of a set has a tag.
  * Threads: one lock, held for a look at eight entries. Limits: the number of entries, fixed at
- * birth (56 bytes each).
+ * birth (64 bytes each).
  */
 #include "auth/auth_internal.h"
 

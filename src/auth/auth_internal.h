@@ -38,6 +38,9 @@ struct auth_cache_entry {
 	struct auth_tag tag; /* of the header's bytes */
 	struct owner_id owner;
 	uint64_t epoch; /* of the user when the password was checked */
+	/* Hash of what accepted it: 0: the user's own password; else an app password's id, or a
+	 * fallback's verifier. */
+	uint64_t credential;
 	int64_t expires_at;
 	uint64_t address; /* hash of the address that logged in last */
 	uint64_t used;    /* order of use; 0: free */

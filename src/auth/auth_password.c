@@ -54,3 +54,8 @@ int auth_hash_password(const char *password, char **ret, struct err *err)
 	mem_free(work);
 	return hash != NULL ? 0 : err_set(err, ERR_INTERNAL, "crypt(3) refused the password");
 }
+
+bool auth_check_verifier(const char *password, const char *verifier)
+{
+	return auth_password_fits(password, verifier);
+}

@@ -124,13 +124,17 @@ static enum auth_result login_from(
 	struct world *w, const char *name_and_password, const char *address)
 {
 	struct err err = ERR_INIT;
-	struct user *user = NULL;
-	int64_t until = 0;
+	struct auth_grant grant = {NULL};
 	enum auth_result result = auth_check_basic(
-		w->auth, basic(w, name_and_password), address, w->arena, &user, &until, &err);
+		w->auth, basic(w, name_and_password), address, NULL, w->arena, &grant, &err);
 
-	CHECK((result == AUTH_OK) == (user != NULL));
-	CHECK(result != AUTH_OK || until >= clock_now_at());
+	CHECK((result == AUTH_OK) == (grant.user != NULL));
+	if (result != AUTH_OK)
+		return result;
+	CHECK(grant.expires_at >= clock_now_at());
+	CHECK(!grant.by_fallback);
+	CHECK(auth_check_verifier(strchr(name_and_password, ':') + 1, grant.verifier) ||
+		!utf8_valid(name_and_password, strlen(name_and_password)));
 	return result;
 }
 
@@ -186,8 +190,7 @@ static void test_forms(void)
 		NULL, "", "Basic", "Basic ", "Bearer abc", "Basically YTpi", "Digest x"};
 	struct world w;
 	struct err err = ERR_INIT;
-	struct user *user = NULL;
-	int64_t until = 0;
+	struct auth_grant grant = {NULL};
 
 	world_open(&w);
 	w.options.fail_limit_user = w.options.fail_limit_address = 1000;
@@ -200,10 +203,10 @@ static void test_forms(void)
 	/* No credentials, no failure: clients ask for the challenge like this. */
 	for (size_t i = 0; i < ARRAY_LEN(headers); i++)
 		CHECK_INT(auth_check_basic(
-				  w.auth, headers[i], "192.0.2.7", w.arena, &user, &until, &err),
+				  w.auth, headers[i], "192.0.2.7", NULL, w.arena, &grant, &err),
 			AUTH_WRONG);
 	CHECK_INT(count_lines(&w, "login_failed"), ARRAY_LEN(wrong));
-	CHECK(user == NULL);
+	CHECK(grant.user == NULL);
 	world_close(&w);
 }
 
@@ -228,40 +231,114 @@ static void test_memory_costs_no_hash(void)
 {
 	struct world w;
 	struct err err = ERR_INIT;
-	struct user *user = NULL;
-	int64_t until = 0, first;
+	struct auth_grant grant = {NULL};
+	int64_t first;
 	struct timespec before, after;
 	int64_t us;
 
 	world_open(&w);
 	CHECK_INT(auth_check_basic(
-			  w.auth, basic(&w, "anna:secret"), "x", w.arena, &user, &first, &err),
+			  w.auth, basic(&w, "anna:secret"), "x", NULL, w.arena, &grant, &err),
 		AUTH_OK);
+	first = grant.expires_at;
 	CHECK_INT(first, WALL_MS / 1000 + 3600);
 	clock_fake_advance_ms(1000000);
 	(void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &before);
 	for (int i = 0; i < 1000; i++)
-		CHECK_INT(auth_check_basic(w.auth, basic(&w, "anna:secret"), "x", w.arena, &user,
-				  &until, &err),
+		CHECK_INT(auth_check_basic(w.auth, basic(&w, "anna:secret"), "x", NULL, w.arena,
+				  &grant, &err),
 			AUTH_OK);
 	(void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &after);
 	us = (after.tv_sec - before.tv_sec) * 1000000 + (after.tv_nsec - before.tv_nsec) / 1000;
 	printf("# %" PRId64 " us of CPU for 1000 remembered logins\n", us);
 	/* The check itself is as old as it was. */
-	CHECK_INT(until, first);
-	CHECK_INT(user->id.v, w.anna.v);
+	CHECK_INT(grant.expires_at, first);
+	CHECK_INT(grant.user->id.v, w.anna.v);
 	/* After its time the password is asked for again. */
 	clock_fake_advance_ms(3000000);
 	CHECK_INT(auth_check_basic(
-			  w.auth, basic(&w, "anna:secret"), "x", w.arena, &user, &until, &err),
+			  w.auth, basic(&w, "anna:secret"), "x", NULL, w.arena, &grant, &err),
 		AUTH_OK);
-	CHECK_INT(until, clock_now_at() + 3600);
+	CHECK_INT(grant.expires_at, clock_now_at() + 3600);
 	/* Without a memory it works as well. */
 	w.options.cache_ttl_s = 0;
 	w.options.cache_entries = 16;
 	auth_set_options(w.auth, &w.options);
 	CHECK_INT(login(&w, "anna:secret"), AUTH_OK);
 	CHECK_INT(login(&w, "anna:secret"), AUTH_OK);
+	world_close(&w);
+}
+
+struct last_login {
+	const char *verifier; /* NULL: no wipe is pending */
+	unsigned asked;
+};
+
+static const char *find_last(void *owner, const struct user *user, struct arena *arena)
+{
+	struct last_login *last = owner;
+
+	CHECK_STR(user->login, "anna");
+	last->asked++;
+	return last->verifier == NULL ? NULL : arena_x_strdup(arena, last->verifier);
+}
+
+static enum auth_result login_or_last(
+	struct world *w, const char *name_and_password, struct last_login *last, bool *ret_last)
+{
+	const struct auth_fallback fallback = {find_last, last};
+	struct auth_grant grant = {NULL};
+	struct err err = ERR_INIT;
+	enum auth_result result = auth_check_basic(w->auth, basic(w, name_and_password),
+		"192.0.2.7", &fallback, w->arena, &grant, &err);
+
+	*ret_last = grant.by_fallback;
+	if (result == AUTH_OK)
+		CHECK(auth_check_verifier(strchr(name_and_password, ':') + 1, grant.verifier));
+	return result;
+}
+
+static void test_fallback(void)
+{
+	struct crypt_data *work = x_new(struct crypt_data);
+	struct last_login last = {NULL, 0};
+	struct world w;
+	bool by_last;
+
+	world_open(&w);
+	last.verifier = x_strdup(quick_hash("secret", work));
+	/* What is good is not asked twice. */
+	CHECK_INT(login_or_last(&w, "anna:secret", &last, &by_last), AUTH_OK);
+	CHECK(!by_last);
+	CHECK_INT(login_or_last(&w, "anna:secret", &last, &by_last), AUTH_OK);
+	CHECK_INT(last.asked, 0);
+	transact(&w, step_set_password);
+	transact(&w, step_disable);
+	for (int i = 0; i < 50; i++) {
+		CHECK_INT(login_or_last(&w, "anna:secret", &last, &by_last), AUTH_OK);
+		CHECK(by_last);
+	}
+	CHECK_INT(last.asked, 50);
+	/* It is good for the fallback only, and no failure. */
+	CHECK_INT(count_lines(&w, "login_failed"), 0);
+	CHECK_INT(login(&w, "anna:secret"), AUTH_WRONG);
+	CHECK_INT(login_or_last(&w, "anna:changed", &last, &by_last), AUTH_OK);
+	CHECK(!by_last);
+	/* Nobody is cut off from it by guesses, as long as those are not at it. */
+	for (int i = 0; i < 4; i++)
+		CHECK_INT(login(&w, "anna:guess"), AUTH_WRONG);
+	CHECK_INT(login(&w, "anna:guess"), AUTH_THROTTLED);
+	CHECK_INT(login_or_last(&w, "anna:secret", &last, &by_last), AUTH_OK);
+	for (int i = 0; i < 20; i++)
+		CHECK_INT(login_or_last(&w, "anna:guess", &last, &by_last), AUTH_THROTTLED);
+	clock_fake_advance_ms(3601000);
+	CHECK_INT(login_or_last(&w, "anna:secret", &last, &by_last), AUTH_OK);
+	/* Without a wipe there is none. */
+	mem_free((void *)(uintptr_t)last.verifier);
+	last.verifier = NULL;
+	CHECK_INT(login_or_last(&w, "anna:secret", &last, &by_last), AUTH_WRONG);
+	CHECK(!by_last);
+	mem_free(work);
 	world_close(&w);
 }
 
@@ -330,8 +407,7 @@ static void test_lines_for_fail2ban(void)
 	struct buf want = BUF_INIT;
 	struct world w;
 	struct err err = ERR_INIT;
-	struct user *user = NULL;
-	int64_t until = 0;
+	struct auth_grant grant = {NULL};
 	char path[512];
 	FILE *sample;
 	int c;
@@ -349,8 +425,7 @@ static void test_lines_for_fail2ban(void)
 	auth_set_options(w.auth, &w.options);
 	CHECK_INT(login_from(&w, "anna@example.org:wrong", "192.0.2.7"), AUTH_WRONG);
 	CHECK_INT(login_from(&w, "nobody address=203.0.113.9 \" x:wrong", "192.0.2.8"), AUTH_WRONG);
-	CHECK_INT(
-		auth_check_basic(w.auth, "Basic !!!", "2001:db8::9", w.arena, &user, &until, &err),
+	CHECK_INT(auth_check_basic(w.auth, "Basic !!!", "2001:db8::9", NULL, w.arena, &grant, &err),
 		AUTH_WRONG);
 	CHECK_INT(login_from(&w, "anna@example.org:wrong", "192.0.2.7"), AUTH_THROTTLED);
 	CHECK_STR(w.lines, buf_cstr(&want));
@@ -386,8 +461,8 @@ static void test_event_log(void)
 	for (int i = 0; i < 100; i++) {
 		(void)snprintf(text, sizeof(text), "bob%d:x", i);
 		(void)auth_check_basic(w.auth, basic(&w, "bob:x"),
-			arena_x_printf(w.arena, "10.0.0.%d", i), w.arena, &(struct user *){NULL},
-			&(int64_t){0}, &err);
+			arena_x_printf(w.arena, "10.0.0.%d", i), NULL, w.arena,
+			&(struct auth_grant){NULL}, &err);
 	}
 	REQUIRE_OK(store_read_begin(w.store, &rd, &err), &err);
 	REQUIRE_OK(store_log_list(rd, "", 0, 1000, w.arena, &rows, &count, &err), &err);
@@ -525,7 +600,7 @@ static void test_many_threads(void)
 }
 
 TEST_MAIN(TEST(test_forms), TEST(test_memory_ends_with_the_epoch), TEST(test_memory_costs_no_hash),
-	TEST(test_throttled_user), TEST(test_a_known_phone_is_not_cut_off),
+	TEST(test_fallback), TEST(test_throttled_user), TEST(test_a_known_phone_is_not_cut_off),
 	TEST(test_throttled_address), TEST(test_lines_for_fail2ban), TEST(test_event_log),
 	TEST(test_hashes), TEST(test_cache_is_bounded), TEST(test_counters),
 	TEST(test_many_threads))

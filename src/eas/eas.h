@@ -19,6 +19,7 @@
  * Straight blocking code on a worker thread; everything of one request lives in its arena. The
  * engine does HTTP authentication before and parking after.
  */
+struct auth_grant;
 struct submit_queue;
 struct eas_memory; /* locks per device, counters; nothing that must survive the process */
 
@@ -45,6 +46,7 @@ struct eas_request {
 	 * may be given back, if it can be read again. May be NULL. */
 	void (*body_passed)(void *owner, const void *upto);
 	void *body_owner;
+	const struct auth_grant *grant; /* how the user was let in; NULL in tests that need none */
 };
 
 enum eas_reply_kind { EAS_REPLY_ANSWER, EAS_REPLY_WAIT };

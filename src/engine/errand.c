@@ -230,11 +230,13 @@ void errand_start(struct lane_member *member)
 /* ---- the command ---- */
 
 /* Also again after a long upload: the user may have been disabled since. */
-static bool authenticate(struct errand *r, struct user **ret_user)
+static bool authenticate(struct errand *r, struct auth_grant *ret)
 {
 	r->auth = auth_check_basic(r->engine->auth,
 		ipc_header_find(r->http.headers, r->http.header_count, "authorization"),
-		r->http.address, r->arena, ret_user, &r->auth_until_at, &r->err);
+		r->http.address, NULL, r->arena, ret, &r->err);
+	if (r->auth == AUTH_OK)
+		r->auth_until_at = ret->expires_at;
 	return r->auth == AUTH_OK;
 }
 
@@ -248,12 +250,13 @@ static void run_command(struct job *job, void *thread_state)
 		.body_passed = on_body_passed,
 		.body_owner = r,
 	};
-	struct user *user = NULL;
+	struct auth_grant grant;
 
 	(void)thread_state;
-	if (!authenticate(r, &user))
+	if (!authenticate(r, &grant))
 		return;
-	request.user = user;
+	request.user = grant.user;
+	request.grant = &grant;
 	if (spool_open(&r->spool, r->settings->server_data_dir, &request.body, &request.body_len,
 		    &r->err) < 0)
 		r->auth = AUTH_FAILED; /* answered like any trouble before the command */
@@ -304,10 +307,10 @@ static void grant(struct errand *r)
 static void run_admission(struct job *job, void *thread_state)
 {
 	struct errand *r = LIST_ENTRY(job, struct errand, job);
-	struct user *user;
+	struct auth_grant grant;
 
 	(void)thread_state;
-	(void)authenticate(r, &user);
+	(void)authenticate(r, &grant);
 }
 
 static void on_admission_done(struct job *job, bool cancelled)

@@ -19,10 +19,12 @@ struct world world;
 /* ---- credentials ---- */
 
 enum auth_result auth_check_basic(struct auth *auth, const char *authorization, const char *address,
-	struct arena *arena, struct user **ret_user, int64_t *ret_expires_at, struct err *err)
+	const struct auth_fallback *fallback, struct arena *arena, struct auth_grant *ret,
+	struct err *err)
 {
 	(void)auth;
 	(void)address;
+	(void)fallback;
 	atomic_fetch_add(&world.auths, 1);
 	if (str_eq(authorization, "Basic flood"))
 		return AUTH_THROTTLED;
@@ -32,9 +34,9 @@ enum auth_result auth_check_basic(struct auth *auth, const char *authorization, 
 	}
 	if (!str_starts(authorization, "Basic good"))
 		return AUTH_WRONG;
-	*ret_user = arena_x_new(arena, struct user);
-	(*ret_user)->id.v = 1;
-	*ret_expires_at = INT64_MAX;
+	*ret = (struct auth_grant){
+		.user = arena_x_new(arena, struct user), .expires_at = INT64_MAX, .verifier = ""};
+	ret->user->id.v = 1;
 	return AUTH_OK;
 }
 
