@@ -16,6 +16,7 @@
 #include "base/notes.h"
 #include "base/str.h"
 #include "eas/command.h"
+#include "eas/gate.h"
 #include "eas/schema.h"
 
 #define WBXML_TYPE "application/vnd.ms-sync.wbxml"
@@ -195,39 +196,16 @@ static int make_validating_device(struct eas_call *call, struct err *err)
 	return 0;
 }
 
-static int load_device(struct eas_call *call, struct err *err)
+/* A device that is there was here. */
+static int note_seen(struct eas_call *call, struct err *err)
 {
-	const struct device *d;
+	const struct device *d = call->device;
 
-	if (find_device(call, err) < 0)
-		return err->code == ERR_NOT_FOUND ? create_device(call, err) : -1;
-	d = call->device;
 	if (d->protocol_version == call->version && str_eq(d->user_agent, agent_of(call)) &&
 		str_eq(d->device_type, call->query->device_type) &&
 		call->now_at - d->last_seen_at < SEEN_INTERVAL_S)
 		return 0;
 	return store_transact(call->server->store, seen_tx, call, err);
-}
-
-/* False: the reply is set. */
-static bool pass_policy(struct eas_call *call)
-{
-	struct policy_request request = {call->query->policy_key, call->query->policy_key_sent,
-		(uint16_t)call->version, 0,
-		str_eq_nocase(call->query->device_type, "TestActiveSyncConnectivity")};
-	struct policy_rules rules;
-	enum policy_gate gate;
-
-	eas_policy_rules(call->settings, &rules);
-	if (!request.key_sent && !eas_only_validates(call))
-		request.told = eas_pending_seen(call->server, call->device->id);
-	gate = policy_check(call->device, call->policy_version, &rules, &request, call->now_at);
-	if (gate == POLICY_PASS)
-		return true;
-	if (!request.key_sent && !eas_only_validates(call))
-		(void)eas_pending_count(call->server, call->device->id);
-	eas_reply_common(call, gate);
-	return false;
 }
 
 /* ---- the body ---- */
@@ -461,48 +439,119 @@ static bool may_validate(enum eas_command command)
 	       command == EAS_CMD_Settings;
 }
 
-/* Everything behind the query. */
-static void run_authorized(struct eas_call *call)
+/* ---- the gate ---- */
+
+/* STOP: the reply is set. */
+static enum gate_answer ask_gate(struct eas_call *call, enum gate_step first, enum gate_step last)
+{
+	struct gate_subject subject = {
+		.server = call->server,
+		.settings = call->settings,
+		.user = call->user,
+		.device = call->device,
+		.query = call->query,
+		.version = call->version,
+		.policy_version = call->policy_version,
+		.now_at = call->now_at,
+	};
+	struct gate_verdict verdict;
+	enum gate_answer answer = gate_check(&subject, first, last, &verdict);
+
+	if (answer == GATE_STOP)
+		eas_reply_common(call, verdict.status);
+	return answer;
+}
+
+/* The device, if it has a row; call->device stays NULL for one that is new. False: the reply is
+ * set. */
+static bool find_known(struct eas_call *call, bool validates)
+{
+	struct err err = ERR_INIT;
+	int result = validates ? make_validating_device(call, &err) : find_device(call, &err);
+
+	if (result == 0 || err.code == ERR_NOT_FOUND)
+		return true;
+	eas_reply_error(call, &err);
+	return false;
+}
+
+/* False: the reply is set. */
+static bool enter_device(struct eas_call *call, bool validates)
+{
+	struct err err = ERR_INIT;
+	int result = 0;
+
+	if (call->device == NULL)
+		result = create_device(call, &err);
+	else if (!validates)
+		result = note_seen(call, &err);
+	if (result == 0)
+		return true;
+	if (err.code == ERR_DENIED)
+		eas_reply_common(call, EAS_STATUS_TOO_MANY_DEVICES);
+	else
+		eas_reply_error(call, &err);
+	return false;
+}
+
+/* False: the reply is set. */
+static bool command_is_known(struct eas_call *call, bool validates)
 {
 	const struct eas_command_info *info = eas_command_info(call->query->command);
-	bool validates = str_eq_nocase(call->query->device_id, "validate");
-	struct err err = ERR_INIT;
 
-	if (call->user->disabled) {
-		eas_reply_common(call, EAS_STATUS_USER_DISABLED);
-		return;
-	}
-	if (!eas_version_offered(call->settings, call->version)) {
-		eas_reply_common(call, EAS_STATUS_VERSION_NOT_SUPPORTED);
-		return;
-	}
 	if (!info->works || commands[call->query->command] == NULL) {
 		eas_reply_common(call, EAS_STATUS_COMMAND_NOT_SUPPORTED);
-		return;
+		return false;
 	}
 	if (validates && !may_validate(call->query->command)) {
 		log_info(&call->reply->log, "request_refused",
 			F_STR("reason", "this DeviceId is for trying an account out"));
 		eas_reply_common(call, EAS_STATUS_DEVICE_ID_INVALID);
-		return;
+		return false;
 	}
-	if (validates ? make_validating_device(call, &err) < 0 : load_device(call, &err) < 0) {
-		if (err.code == ERR_DENIED)
-			eas_reply_common(call, EAS_STATUS_TOO_MANY_DEVICES);
-		else
-			eas_reply_error(call, &err);
+	return true;
+}
+
+/* Everything behind the query. */
+static void run_authorized(struct eas_call *call)
+{
+	bool validates = str_eq_nocase(call->query->device_id, "validate");
+	enum gate_answer answer;
+
+	if (!find_known(call, validates))
 		return;
-	}
+	answer = ask_gate(call, GATE_WIPE, GATE_USER);
+	if (answer == GATE_STOP)
+		return;
+	/* Nothing is kept of a phone that is not served at all. */
+	if (call->device == NULL && ask_gate(call, GATE_SERVICE, GATE_SERVICE) == GATE_STOP)
+		return;
+	if (!command_is_known(call, validates) || !enter_device(call, validates))
+		return;
 	notes_device(call->device->id.v);
-	if (call->device->blocked && call->device->wipe == WIPE_NONE) {
-		eas_reply_common(call, EAS_STATUS_DEVICE_BLOCKED);
-		return;
-	}
 	/* Whatever the phone does beside waiting ends a renewal from memory (DESIGN.md, 6.2). */
 	if (call->query->command != EAS_CMD_Ping && !validates)
 		watch_touch_device(call->server->watches, call->device->id);
-	if (info->no_policy_key || pass_policy(call))
+	if (answer == GATE_PASS || ask_gate(call, GATE_ACCESS, GATE_POLICY) != GATE_STOP)
 		run_command(call);
+}
+
+/* Before there is a partnership, so of the user alone. */
+static void run_options(struct eas_call *call)
+{
+	struct gate_subject subject = {
+		.server = call->server,
+		.settings = call->settings,
+		.user = call->user,
+		.query = call->query,
+		.now_at = call->now_at,
+	};
+	struct gate_verdict verdict;
+
+	if (gate_check(&subject, GATE_USER, GATE_USER, &verdict) == GATE_STOP)
+		eas_reply_http(call, 403);
+	else
+		eas_options(call);
 }
 
 /* ---- what a crash is counted against ---- */
@@ -590,10 +639,8 @@ void eas_handle(
 		log_info(&reply->log, "request_refused",
 			F_STR("reason", "the engine crashed on it twice"));
 		eas_reply_common(&call, EAS_STATUS_SERVER_ERROR);
-	} else if (query->command == EAS_CMD_OPTIONS && !request->user->disabled) {
-		eas_options(&call);
 	} else if (query->command == EAS_CMD_OPTIONS) {
-		eas_reply_http(&call, 403);
+		run_options(&call);
 	} else {
 		run_authorized(&call);
 	}

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/notes.h"
 #include "eas/command/sync_internal.h"
+#include "eas/gate.h"
 #include "eas/wait_internal.h"
 #include "sync/hierarchy.h"
 
@@ -38,17 +39,42 @@ static int look_folders(struct store_read *rd, struct arena *arena,
 	return 0;
 }
 
+/* The phone sends nothing now, so its credentials are looked at here: an order to provision, and
+ * that the user is locked out, are said even with old ones. */
+static void ask_gate(
+	const struct gate_subject *subject, bool credentials_old, struct wait_verdict *v)
+{
+	struct gate_verdict verdict;
+
+	if (gate_check(subject, GATE_WIPE, GATE_USER, &verdict) == GATE_NEXT) {
+		if (credentials_old) {
+			v->http = 401;
+			return;
+		}
+		(void)gate_check(subject, GATE_ACCESS, GATE_POLICY, &verdict);
+	}
+	v->provision = verdict.provision;
+	if (verdict.provision)
+		v->gate = verdict.status;
+	else
+		v->common = verdict.status;
+}
+
 /* Users, devices and policies first: they decide whether the phone may be told anything. */
-static int look_admin(struct store_read *rd, struct arena *arena, const struct settings *settings,
+static int look_admin(struct store_read *rd, struct arena *arena, struct eas_server *server,
 	const struct wait_subject *subject, int64_t now_at, struct wait_verdict *v, bool *ret_clean,
 	struct err *err)
 {
-	struct policy_rules rules;
+	struct gate_subject gate = {
+		.server = server,
+		.settings = server->settings,
+		.now_at = now_at,
+		.provisioning_known = subject->provisioning_known,
+	};
 	struct policy_row *policy;
 	struct device *device;
 	struct user *user;
 
-	eas_policy_rules(settings, &rules);
 	if (store_user_load(rd, subject->user, arena, &user, err) < 0) {
 		v->http = 401;
 		return err->code == ERR_NOT_FOUND ? 0 : -1;
@@ -62,15 +88,11 @@ static int look_admin(struct store_read *rd, struct arena *arena, const struct s
 	v->seq = user->seq;
 	*ret_clean = subject->clean_seq != 0 && subject->clean_seq == user->seq &&
 		     subject->clean_device_epoch == device->epoch;
-	if (user->disabled)
-		v->common = EAS_STATUS_USER_DISABLED;
-	else if (user->epoch != subject->user_epoch)
-		v->http = 401;
-	else if (device->blocked)
-		v->common = EAS_STATUS_DEVICE_BLOCKED;
-	else if (!subject->provisioning_known &&
-		 policy_pending(device, policy->version, &rules, now_at))
-		v->provision = true;
+	gate.user = user;
+	gate.device = device;
+	gate.version = device->protocol_version;
+	gate.policy_version = policy->version;
+	ask_gate(&gate, user->epoch != subject->user_epoch, v);
 	return 0;
 }
 
@@ -85,7 +107,7 @@ int eas_wait_look(struct eas_server *server, struct arena *arena,
 
 	if (store_read_begin(server->store, &rd, err) < 0)
 		return -1;
-	result = look_admin(rd, arena, server->settings, subject, now_at, &v, &clean, err);
+	result = look_admin(rd, arena, server, subject, now_at, &v, &clean, err);
 	if (result == 0 && !clean && !eas_wait_verdict_any(&v))
 		result = hierarchy_pending(rd, subject->device, subject->user, &v.hierarchy, err);
 	if (result == 0 && !clean && !eas_wait_verdict_any(&v))
@@ -242,7 +264,7 @@ static void resume_sync(struct eas_call *call, const struct wait_verdict *verdic
 	} else if (verdict->common != 0) {
 		eas_reply_common(call, verdict->common);
 	} else if (verdict->provision) {
-		eas_reply_common(call, EAS_STATUS_INVALID_POLICY_KEY);
+		eas_reply_common(call, verdict->gate);
 	} else if (verdict->hierarchy) {
 		eas_reply_status(call, SYNC_STATUS_HIERARCHY);
 	} else if (!sync_request_restore(&run)) {

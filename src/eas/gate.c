@@ -1,0 +1,128 @@
+/*
+ * The gate: its steps in their order. No state of its own but the count of how often a phone was
+ * told to provision, which is the server's memory; any thread.
+ */
+#include "eas/gate.h"
+
+#include <assert.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "eas/command.h"
+
+static enum gate_answer stop(struct gate_verdict *v, unsigned status)
+{
+	v->status = status;
+	return GATE_STOP;
+}
+
+static bool needs_no_key(const struct gate_subject *s)
+{
+	return s->query != NULL && eas_command_info(s->query->command)->no_policy_key;
+}
+
+/* Until it is cleared: nothing but Provision, and Ping, which tells to provision. */
+static enum gate_answer check_wipe(const struct gate_subject *s, struct gate_verdict *v)
+{
+	if (s->device == NULL || s->device->wipe == WIPE_NONE)
+		return GATE_NEXT;
+	if (needs_no_key(s))
+		return GATE_PASS;
+	v->provision = true;
+	return stop(v, EAS_STATUS_REMOTE_WIPE);
+}
+
+static enum gate_answer check_user(const struct gate_subject *s, struct gate_verdict *v)
+{
+	return s->user->disabled ? stop(v, EAS_STATUS_USER_DISABLED) : GATE_NEXT;
+}
+
+static enum gate_answer check_access(const struct gate_subject *s, struct gate_verdict *v)
+{
+	return s->device->blocked ? stop(v, EAS_STATUS_DEVICE_BLOCKED) : GATE_NEXT;
+}
+
+static enum gate_answer check_service(const struct gate_subject *s, struct gate_verdict *v)
+{
+	if (s->query != NULL && !eas_version_offered(s->settings, s->version))
+		return stop(v, EAS_STATUS_VERSION_NOT_SUPPORTED);
+	return GATE_NEXT;
+}
+
+/* A waiting phone sends no key: would its next command be turned away? */
+static enum gate_answer check_waiting_policy(const struct gate_subject *s, struct gate_verdict *v)
+{
+	struct policy_rules rules;
+
+	eas_policy_rules(s->settings, &rules);
+	if (s->provisioning_known ||
+		!policy_pending(s->device, s->policy_version, &rules, s->now_at))
+		return GATE_NEXT;
+	v->provision = true;
+	return stop(v, EAS_STATUS_INVALID_POLICY_KEY);
+}
+
+static enum gate_answer check_asking_policy(const struct gate_subject *s, struct gate_verdict *v)
+{
+	struct policy_request request = {s->query->policy_key, s->query->policy_key_sent,
+		(uint16_t)s->version, 0,
+		str_eq_nocase(s->query->device_type, "TestActiveSyncConnectivity")};
+	/* A device that only tries an account out has no row and no memory. */
+	bool counts = !request.key_sent && s->device->id.v != 0;
+	struct policy_rules rules;
+	enum policy_gate gate;
+
+	eas_policy_rules(s->settings, &rules);
+	if (counts)
+		request.told = eas_pending_seen(s->server, s->device->id);
+	gate = policy_check(s->device, s->policy_version, &rules, &request, s->now_at);
+	if (gate == POLICY_PASS)
+		return GATE_NEXT;
+	if (counts)
+		(void)eas_pending_count(s->server, s->device->id);
+	v->provision = true;
+	return stop(v, gate);
+}
+
+static enum gate_answer check_policy(const struct gate_subject *s, struct gate_verdict *v)
+{
+	if (s->query == NULL)
+		return check_waiting_policy(s, v);
+	return needs_no_key(s) ? GATE_NEXT : check_asking_policy(s, v);
+}
+
+static const struct {
+	const char *name;
+	bool of_device; /* cannot be asked without one */
+	enum gate_answer (*check)(const struct gate_subject *s, struct gate_verdict *v);
+} steps[GATE_STEPS] = {
+	[GATE_WIPE] = {"wipe", false, check_wipe},
+	[GATE_USER] = {"user", false, check_user},
+	[GATE_ACCESS] = {"access", true, check_access},
+	[GATE_SERVICE] = {"service", false, check_service},
+	[GATE_POLICY] = {"policy", true, check_policy},
+};
+
+const char *gate_step_to_str(enum gate_step step)
+{
+	return step < GATE_STEPS ? steps[step].name : "unknown";
+}
+
+enum gate_answer gate_check(const struct gate_subject *subject, enum gate_step first,
+	enum gate_step last, struct gate_verdict *ret)
+{
+	*ret = (struct gate_verdict){.status = 0};
+	assert(last < GATE_STEPS);
+	for (int step = (int)first; step <= (int)last; step++) {
+		enum gate_answer answer;
+
+		assert(subject->device != NULL || !steps[step].of_device);
+		answer = steps[step].check(subject, ret);
+		if (answer == GATE_NEXT)
+			continue;
+		if (answer == GATE_STOP)
+			ret->step = (enum gate_step)step;
+		return answer;
+	}
+	return GATE_NEXT;
+}
