@@ -1,0 +1,86 @@
+/*
+ * The way to the server: JSON over /api/v1 with the session's cookie; changes carry the session's token against forged requests. Every
+ * failure becomes an ApiError with a text for people.
+ */
+export class ApiError extends Error {
+	constructor(public status: number, public code: string, text: string) {
+		super(text);
+	}
+}
+
+export type Query = Record<string, string | number | boolean | undefined>;
+
+let csrf = "";
+let onLost: () => void = () => {};
+
+export function setCsrf(token: string): void {
+	csrf = token;
+}
+
+/* Called when the server no longer knows the session. */
+export function onSessionLost(handler: () => void): void {
+	onLost = handler;
+}
+
+export function url(path: string, query: Query = {}): string {
+	const search = new URLSearchParams();
+	for (const [name, value] of Object.entries(query)) if (value !== undefined && value !== "") search.set(name, String(value));
+	const text = search.toString();
+	return "/api/v1" + path + (text ? "?" + text : "");
+}
+
+/* A path whose variable parts are escaped: at`/users/${address}`. */
+export function at(strings: TemplateStringsArray, ...parts: (string | number)[]): string {
+	return strings.reduce((text, piece, i) => text + encodeURIComponent(String(parts[i - 1])) + piece);
+}
+
+const PLAIN: Record<number, string> = {
+	0: "The server does not answer. Is it running, and is this device online?",
+	403: "That is not allowed for this account.",
+	404: "The server does not know that.",
+	413: "That is too much for the server.",
+	429: "Too many attempts. Please wait a little.",
+	500: "The server made a mistake. Its log says more.",
+	503: "The server is busy or starting. Please try again in a moment.",
+};
+
+async function fault(answer: Response): Promise<ApiError> {
+	let code = "http";
+	let text = PLAIN[answer.status] ?? `The server answered ${answer.status}.`;
+	try {
+		const body = await answer.json();
+		if (typeof body?.error?.text === "string" && body.error.text !== "") text = body.error.text;
+		if (typeof body?.error?.code === "string") code = body.error.code;
+	} catch {
+		/* Not JSON: a proxy's page. The plain text has to do. */
+	}
+	return new ApiError(answer.status, code, text.charAt(0).toUpperCase() + text.slice(1));
+}
+
+export async function request<T>(method: string, path: string, query?: Query, body?: unknown, signal?: AbortSignal): Promise<T> {
+	const headers: Record<string, string> = { Accept: "application/json" };
+	if (method !== "GET") headers["X-CSRF-Token"] = csrf;
+	if (body !== undefined) headers["Content-Type"] = "application/json";
+	let answer: Response;
+	try {
+		answer = await fetch(url(path, query), {
+			method, headers, signal, credentials: "same-origin", cache: "no-store", redirect: "error",
+			body: body === undefined ? undefined : JSON.stringify(body),
+		});
+	} catch (error) {
+		if ((error as Error).name === "AbortError") throw error;
+		throw new ApiError(0, "network", PLAIN[0]);
+	}
+	if (!answer.ok) {
+		const error = await fault(answer);
+		if (answer.status === 401 && path !== "/session") onLost();
+		throw error;
+	}
+	if (answer.status === 204) return undefined as T;
+	const text = await answer.text();
+	try {
+		return (text === "" ? undefined : JSON.parse(text)) as T;
+	} catch {
+		throw new ApiError(answer.status, "format", "The server's answer could not be read. Does a proxy change it?");
+	}
+}
