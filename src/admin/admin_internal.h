@@ -49,6 +49,9 @@ NODISCARD int admin_user(struct admin_call *call, struct user **ret, struct err 
  */
 NODISCARD int admin_device(
 	struct admin_call *call, struct user **ret_user, struct device **ret, struct err *err);
+/* The group of the argument "group". */
+struct user_group;
+NODISCARD int admin_group_find(struct admin_call *call, struct user_group **ret, struct err *err);
 /* "anna@example.org", in the arena. */
 const char *admin_user_address(struct admin_call *call, const struct user *user);
 /* Puts text or a number into an object; NULL text becomes "". Text that is no UTF-8 is cleaned. */
@@ -72,6 +75,13 @@ int admin_alias_list(struct admin_call *call, struct err *err);
 int admin_domain_add(struct admin_call *call, struct err *err);
 int admin_domain_del(struct admin_call *call, struct err *err);
 int admin_domain_list(struct admin_call *call, struct err *err);
+int admin_group_add(struct admin_call *call, struct err *err);
+int admin_group_rank(struct admin_call *call, struct err *err);
+int admin_group_del(struct admin_call *call, struct err *err);
+int admin_group_list(struct admin_call *call, struct err *err);
+int admin_group_show(struct admin_call *call, struct err *err);
+int admin_group_join(struct admin_call *call, struct err *err);
+int admin_group_leave(struct admin_call *call, struct err *err);
 int admin_device_list(struct admin_call *call, struct err *err);
 int admin_device_show(struct admin_call *call, struct err *err);
 int admin_device_wipe(struct admin_call *call, struct err *err);

@@ -24,6 +24,14 @@
 	{                                                                                          \
 		"yes", ADMIN_ARG_FLAG, true, false, "do it: this cannot be taken back"             \
 	}
+#define GROUP                                                                                      \
+	{                                                                                          \
+		"group", ADMIN_ARG_TEXT, true, true, "the name of the group"                       \
+	}
+#define RANK(must)                                                                                 \
+	{                                                                                          \
+		"rank", ADMIN_ARG_INT, must, must, "0 to 9999; the smallest counts first (100)"    \
+	}
 #define PASSWORD                                                                                   \
 	{                                                                                          \
 		"password", ADMIN_ARG_SECRET, true, false, "the password"                          \
@@ -84,6 +92,27 @@ const struct admin_verb admin_verbs[ADMIN_VERB_COUNT] = {
 	[ADMIN_DOMAIN_LIST] = {"domain list", "List the domains.",
 		false, false, ADMIN_CONFIRM_NONE, {{NULL}}, "domain",
 		REST(READ, "GET", "/domains")},
+	[ADMIN_GROUP_ADD] = {"group add", "Make a group of users, for which policies and rules can be laid down.",
+		true, false, ADMIN_CONFIRM_NONE, {GROUP, RANK(false)}, "",
+		REST(POLICIES, "POST", "/groups")},
+	[ADMIN_GROUP_RANK] = {"group rank", "Say which of a user's groups counts when several say something: the one of the smallest rank.",
+		true, false, ADMIN_CONFIRM_NONE, {GROUP, RANK(true)}, "",
+		REST(POLICIES, "PUT", "/groups/{group}")},
+	[ADMIN_GROUP_DEL] = {"group del", "Delete a group, with what is laid down for it. Its members stay.",
+		true, false, ADMIN_CONFIRM_ASK, {GROUP, YES}, "",
+		REST(POLICIES, "DELETE", "/groups/{group}")},
+	[ADMIN_GROUP_LIST] = {"group list", "List the groups.",
+		false, false, ADMIN_CONFIRM_NONE, {{NULL}}, "group rank members",
+		REST(READ, "GET", "/groups")},
+	[ADMIN_GROUP_SHOW] = {"group show", "Show one group and who is in it.",
+		false, false, ADMIN_CONFIRM_NONE, {GROUP}, "",
+		REST(READ, "GET", "/groups/{group}")},
+	[ADMIN_GROUP_JOIN] = {"group join", "Take a user into a group.",
+		true, false, ADMIN_CONFIRM_NONE, {GROUP, ADDRESS("who")}, "",
+		REST(POLICIES, "PUT", "/groups/{group}/members/{address}")},
+	[ADMIN_GROUP_LEAVE] = {"group leave", "Take a user out of a group.",
+		true, false, ADMIN_CONFIRM_NONE, {GROUP, ADDRESS("who")}, "",
+		REST(POLICIES, "DELETE", "/groups/{group}/members/{address}")},
 	[ADMIN_DEVICE_LIST] = {"device list", "List the phones, of everybody or of one user.",
 		false, false, ADMIN_CONFIRM_NONE, {{"address", ADMIN_ARG_ADDRESS, false, true, "whose"}},
 		"address device type model version last_seen_at state",

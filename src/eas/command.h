@@ -10,6 +10,7 @@
 #include "eas/query.h"
 #include "eas/status.h"
 #include "policy/policy.h"
+#include "policy/rules.h"
 #include "wbxml/wbxml.h"
 
 /*
@@ -26,10 +27,11 @@ struct eas_call {
 	const struct eas_query *query;
 	unsigned version; /* times ten */
 	const struct user *user;
-	uint64_t policy_version; /* in force */
-	struct device *device;   /* as loaded at the start of the request */
-	struct wbxml_node *root; /* NULL: the request has no body */
-	const uint8_t *body;     /* decompressed */
+	const struct rules *rules; /* of the snapshot that the device was loaded from; referenced */
+	uint64_t policy_version;   /* in force */
+	struct device *device;     /* as loaded at the start of the request */
+	struct wbxml_node *root;   /* NULL: the request has no body */
+	const uint8_t *body;       /* decompressed */
 	size_t body_len;
 	struct wbxml_writer writer; /* of the reply's body */
 	int64_t now_at;

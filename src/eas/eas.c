@@ -101,7 +101,14 @@ static int create_tx(struct store_tx *tx, void *owner, struct err *err)
 	return store_device_save(tx, call->device, err);
 }
 
-/* The device, and with it the version of the policy: one snapshot for what every command needs. */
+static int get_rules(struct eas_call *call, struct store_read *rd, struct err *err)
+{
+	rules_unref(&call->rules);
+	return rules_get(call->server->rules, rd, &call->rules, err);
+}
+
+/* The device, and with it the rules and the version of the policy: one snapshot for what every
+ * command needs. */
 static int find_device(struct eas_call *call, struct err *err)
 {
 	struct policy_row *policy;
@@ -111,6 +118,8 @@ static int find_device(struct eas_call *call, struct err *err)
 	if (store_read_begin(call->server->store, &rd, err) < 0)
 		return -1;
 	result = store_policy_load(rd, call->arena, &policy, err);
+	if (result == 0)
+		result = get_rules(call, rd, err);
 	if (result == 0) {
 		call->policy_version = policy->version;
 		result = store_device_find(rd, call->user->id, call->query->device_id, call->arena,
@@ -182,6 +191,8 @@ static int make_validating_device(struct eas_call *call, struct err *err)
 	if (store_read_begin(call->server->store, &rd, err) < 0)
 		return -1;
 	result = store_policy_load(rd, call->arena, &policy, err);
+	if (result == 0)
+		result = get_rules(call, rd, err);
 	store_read_end(&rd);
 	if (result < 0)
 		return -1;
@@ -645,6 +656,7 @@ void eas_handle(
 		run_authorized(&call);
 	}
 	finish(&call);
+	rules_unref(&call.rules);
 	notes_end();
 	log_debug(&reply->log, "command_finished", F_INT("http", reply->status),
 		F_UINT("bytes", reply->body.len), F_UINT("waits", reply->kind == EAS_REPLY_WAIT),

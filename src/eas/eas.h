@@ -21,6 +21,7 @@
  */
 struct auth_grant;
 struct submit_queue;
+struct rules_cache;
 struct eas_memory; /* locks per device, counters; nothing that must survive the process */
 
 struct eas_server {
@@ -29,6 +30,7 @@ struct eas_server {
 	const struct settings *settings; /* swapped on reload: read it once per request */
 	struct eas_memory *memory;
 	struct submit_queue *queue; /* of outgoing mail; NULL: none */
+	struct rules_cache *rules;  /* policy/rules.h */
 };
 
 /* The three stay the caller's and outlive the server. */

@@ -33,7 +33,8 @@ struct eas_memory {
 void eas_server_init(struct eas_server *server, struct store *store, struct watches *watches,
 	const struct settings *settings)
 {
-	*server = (struct eas_server){store, watches, settings, x_new(struct eas_memory)};
+	*server = (struct eas_server){
+		store, watches, settings, x_new(struct eas_memory), .rules = rules_cache_new()};
 	(void)pthread_mutex_init(&server->memory->mutex, NULL);
 	(void)pthread_cond_init(&server->memory->released, NULL);
 }
@@ -42,6 +43,7 @@ void eas_server_deinit(struct eas_server *server)
 {
 	(void)pthread_cond_destroy(&server->memory->released);
 	(void)pthread_mutex_destroy(&server->memory->mutex);
+	rules_cache_free(&server->rules);
 	mem_free(server->memory->busy);
 	mem_free(server->memory);
 	server->memory = NULL;

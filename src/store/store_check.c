@@ -116,6 +116,10 @@ static const struct rule rules[] = {
 	{"pieces of sync states of a folder that is not there",
 		"SELECT DISTINCT " PHONE("s") " FROM sync_chunks s" LIVE("s") "WHERE " FOLDERLESS("s")},
 
+	{"the member of a group is not there",
+		"SELECT 'group ' || group_id || ' owner ' || owner FROM group_members WHERE owner"
+		" NOT IN (SELECT owner FROM users) OR group_id NOT IN (SELECT id FROM user_groups)"},
+
 	/* Folders. */
 	{"there is no Inbox",
 		"SELECT " OWNER " FROM owners o WHERE o.deleted = 0 AND NOT EXISTS (SELECT 1 FROM"

@@ -106,6 +106,13 @@ static inline const char *store_text(const char *text)
 	return text != NULL ? text : "";
 }
 
+/* ---- names that administrators give (store_group.c) ---- */
+
+/* what: "group"; ERR_BAD_INPUT says what a name may be. */
+NODISCARD int store_check_name(const char *what, const char *name, struct err *err);
+/* By which it is found, without regard to ASCII case; x_ memory. */
+char *store_name_key(const char *name);
+
 /* ---- the schema (store_schema.c) ---- */
 
 struct store_schema_step {

@@ -229,8 +229,19 @@ static const char *const step_12[] = {
 	NULL,
 };
 
+/* Groups of users. */
+static const char *const step_13[] = {
+	"CREATE TABLE user_groups (id BIGINT PRIMARY KEY, name TEXT NOT NULL,"
+	" name_key TEXT NOT NULL, rank_number BIGINT NOT NULL) WITHOUT ROWID",
+	"CREATE UNIQUE INDEX user_groups_by_name ON user_groups (name_key)",
+	"CREATE TABLE group_members (group_id BIGINT NOT NULL, owner BIGINT NOT NULL,"
+	" PRIMARY KEY (group_id, owner)) WITHOUT ROWID",
+	"CREATE INDEX group_members_by_owner ON group_members (owner)",
+	NULL,
+};
+
 const struct store_schema_step store_schema_steps[] = {{step_1}, {step_2}, {step_3}, {step_4},
-	{step_5}, {step_6}, {step_7}, {step_8}, {step_9}, {step_10}, {step_11}, {step_12}};
+	{step_5}, {step_6}, {step_7}, {step_8}, {step_9}, {step_10}, {step_11}, {step_12}, {step_13}};
 const size_t store_schema_step_count = sizeof(store_schema_steps) / sizeof(store_schema_steps[0]);
 
 struct migration {
