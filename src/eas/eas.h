@@ -58,7 +58,7 @@ struct eas_reply {
 	/* ANSWER: */
 	int status;                    /* HTTP */
 	const char *reason;            /* "" for the usual one */
-	struct ipc_header headers[16]; /* static or arena strings */
+	struct ipc_header headers[20]; /* static or arena strings */
 	size_t header_count;
 	struct buf body; /* the engine deinits; already compressed if headers say so */
 	/* WAIT: the watch is registered and checked; the engine parks it with watch_park(). */

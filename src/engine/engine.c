@@ -20,6 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "api/api.h"
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
@@ -62,6 +63,7 @@ struct process {
 	struct auth *auth;
 	struct admin *admin;
 	struct admin_link *admin_link;
+	struct api *api;
 	struct reload reload;
 	atomic_bool upgrading, upgrade_failed; /* the last upgrade, as the supervisor says */
 	struct lmtp_server *lmtp;
@@ -525,6 +527,29 @@ static int start_admin(struct process *p, struct err *err)
 	return admin_link_start(p->loop, p->admin, path, &p->admin_link, err);
 }
 
+/* On a web worker. */
+static void on_web(void *owner, const struct settings *settings, const struct ipc_request *http,
+	struct arena *arena, struct eas_reply *reply)
+{
+	struct process *p = owner;
+	struct api_reply answer = {0};
+
+	api_handle(p->api, settings, http, arena, &answer);
+	reply->status = answer.status;
+	reply->body = answer.body;
+	reply->header_count = MIN(answer.header_count, ARRAY_LEN(reply->headers));
+	memcpy(reply->headers, answer.headers, reply->header_count * sizeof(answer.headers[0]));
+}
+
+static void start_api(struct process *p)
+{
+	const struct api_options o = {.store = p->store, .auth = p->auth, .admin = p->admin};
+
+	p->api = api_new(&o);
+	p->engine.on_web = on_web;
+	p->engine.web_owner = p;
+}
+
 static int start_lmtp(struct process *p, struct err *err)
 {
 	const struct lmtp_server_options o = {.store = p->store,
@@ -564,6 +589,7 @@ static int start(struct process *p, struct err *err)
 		start_queue(p, err) < 0 || start_lmtp(p, err) < 0 || start_admin(p, err) < 0 ||
 		listen_for_fronts(p, err) < 0)
 		return -1;
+	start_api(p);
 	p->engine.on_stats = alert_on_stats;
 	loop_timer_init(&p->sweep_timer, p->loop, "sweep", on_sweep_timer, p);
 	loop_timer_set(&p->sweep_timer, clock_now_ms() + SWEEP_EVERY_MS);
@@ -582,6 +608,7 @@ static void take_down(struct process *p)
 	submit_queue_stop(&p->queue);
 	if (p->sweep_timer.loop != NULL)
 		loop_timer_clear(&p->sweep_timer);
+	api_free(&p->api);
 	admin_free(&p->admin);
 	auth_free(&p->auth);
 	if (p->store != NULL)

@@ -46,8 +46,14 @@ int engine_init(struct engine *e, struct loop *loop, struct store *store, struct
 		.on_stale = push_on_stale,
 		.owner = e};
 
+	const struct workers_options web_pool = {.name = "web",
+		.threads = (uint32_t)settings->web_workers,
+		.queue_max = UINT32_MAX / 2, /* web.requests_max bounds them */
+		.loop = loop};
+
 	*e = (struct engine){.loop = loop, .store = store, .auth = auth};
-	if (workers_new(&pool, &e->workers, err) < 0)
+	if (workers_new(&pool, &e->workers, err) < 0 ||
+		workers_new(&web_pool, &e->web_workers, err) < 0)
 		return err_wrap(err, "worker threads");
 	e->settings = settings_ref(settings);
 	list_init(&e->links);
@@ -55,6 +61,7 @@ int engine_init(struct engine *e, struct loop *loop, struct store *store, struct
 	list_init(&e->fronts);
 	e->errands = map_new();
 	e->lanes = lanes_new(MAX(pool.threads / 2, 1), LANE_WAITING_MAX, errand_start);
+	e->web_lanes = lanes_new(MAX(web_pool.threads / 2, 1), LANE_WAITING_MAX, errand_start);
 	e->stats = stats_new(e);
 	e->push = push_new(e);
 	e->restores = restores_new(e);
@@ -81,6 +88,7 @@ void engine_deinit(struct engine *e)
 	if (e->workers == NULL)
 		return;
 	e->stopping = true;
+	workers_free(&e->web_workers);
 	workers_free(&e->workers);
 	flush(e);
 	fronts_say_bye(e);
@@ -95,6 +103,7 @@ void engine_deinit(struct engine *e)
 	buf_deinit(&e->print_scratch);
 	map_free(&e->errands);
 	lanes_free(&e->lanes);
+	lanes_free(&e->web_lanes);
 	settings_unref(&e->settings);
 }
 

@@ -85,6 +85,7 @@ struct errand {
 	uint64_t granted; /* bytes the front may still send */
 	bool body_complete;
 
+	bool is_web, web_counted; /* for a page or the API (web.c) */
 	enum auth_result auth;
 	int64_t auth_until_at;
 	struct err err;
@@ -106,6 +107,13 @@ struct engine {
 	struct map *errands; /* handle -> struct errand */
 	uint32_t uploads;    /* requests with a body that came or comes by credit */
 	struct lanes *lanes;
+	struct workers *web_workers; /* pages and API (web.c) */
+	struct lanes *web_lanes;
+	uint32_t web_count; /* of them, waiting and at work */
+	/* Answers one; on a web worker. NULL: there are no pages. */
+	void (*on_web)(void *owner, const struct settings *settings, const struct ipc_request *http,
+		struct arena *arena, struct eas_reply *reply);
+	void *web_owner;
 	struct push *push;
 	struct restores *restores;
 	atomic_uint restores_left; /* watches that wait for their first look; any thread */
@@ -155,6 +163,19 @@ void errand_answer(struct errand **r);
 /* The same with nothing but a status; header_name may be NULL. */
 void errand_refuse(
 	struct errand **r, int status, const char *header_name, const char *header_value);
+
+/* True: the client still waits for the answer. False: r is gone. */
+bool errand_still_wanted(struct errand **r);
+void errand_refuse_busy(struct errand **r);
+/* The engine stops and has not begun it: left to the next one if possible. */
+void errand_leave(struct errand **r);
+
+/* ---- pages and API (web.c) ---- */
+
+/* For requests whose path is not that of phones. Takes the request. */
+void web_begin(struct errand **r, const struct ipc_request *frame);
+/* It waits and works no more. */
+void web_uncount(struct errand *r);
 
 /* ---- waiting phones (push.c) ---- */
 

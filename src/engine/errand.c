@@ -55,6 +55,11 @@ struct errand *errand_new(struct engine *e, struct front *front, const struct ip
 	return r;
 }
 
+static void leave_lane(struct errand *r)
+{
+	lane_leave(r->is_web ? r->engine->web_lanes : r->engine->lanes, &r->lane);
+}
+
 void errand_free(struct errand **rp)
 {
 	struct errand *r = *rp;
@@ -65,7 +70,9 @@ void errand_free(struct errand **rp)
 		(void)map_remove(r->engine->errands, &r->handle, sizeof(r->handle));
 	if (r->http.body_follows)
 		r->engine->uploads--;
-	lane_leave(r->engine->lanes, &r->lane);
+	leave_lane(r);
+	if (r->is_web)
+		web_uncount(r);
 	list_remove(&r->node);
 	list_remove(&r->sending_node);
 	spool_deinit(&r->spool);
@@ -134,7 +141,7 @@ void errand_refuse(
 	errand_answer(rp);
 }
 
-static void refuse_busy(struct errand **rp)
+void errand_refuse_busy(struct errand **rp)
 {
 	struct errand *r = *rp;
 
@@ -145,7 +152,7 @@ static void refuse_busy(struct errand **rp)
 
 /* An engine that stops has not begun it. A front of version 2 keeps small requests for the next one
  * (BYE). */
-static void leave(struct errand **rp)
+void errand_leave(struct errand **rp)
 {
 	struct errand *r = *rp;
 
@@ -153,7 +160,7 @@ static void leave(struct errand **rp)
 		r->front->control != NULL && r->front->control->version >= 2)
 		errand_free(rp);
 	else
-		refuse_busy(rp);
+		errand_refuse_busy(rp);
 }
 
 /* True: the credentials are good. False: answered, r is gone. */
@@ -182,16 +189,16 @@ static bool check_auth_result(struct errand **rp)
 	}
 	log_error(NULL, "authentication_failed", F_STR("result", err_code_to_str(r->err.code)),
 		F_ERR(&r->err));
-	refuse_busy(rp);
+	errand_refuse_busy(rp);
 	return false;
 }
 
 /* A job came back: true when its client still waits. False: r is gone, with its watch. */
-static bool still_wanted(struct errand **rp)
+bool errand_still_wanted(struct errand **rp)
 {
 	struct errand *r = *rp;
 
-	lane_leave(r->engine->lanes, &r->lane);
+	leave_lane(r);
 	if (!r->gone && r->front != NULL)
 		return true;
 	if (r->reply.kind == EAS_REPLY_WAIT)
@@ -215,7 +222,7 @@ static void wait_turn(struct errand *r, void (*start)(struct errand *r))
 		return;
 	case LANE_FULL:
 		atomic_fetch_add(&r->engine->refused_lane, 1);
-		refuse_busy(&r);
+		errand_refuse_busy(&r);
 		return;
 	}
 }
@@ -268,10 +275,10 @@ static void on_command_done(struct job *job, bool cancelled)
 {
 	struct errand *r = LIST_ENTRY(job, struct errand, job);
 
-	if (!still_wanted(&r))
+	if (!errand_still_wanted(&r))
 		return;
 	if (cancelled)
-		leave(&r);
+		errand_leave(&r);
 	else if (check_auth_result(&r)) {
 		if (r->reply.kind == EAS_REPLY_WAIT)
 			push_wait(&r);
@@ -317,10 +324,10 @@ static void on_admission_done(struct job *job, bool cancelled)
 {
 	struct errand *r = LIST_ENTRY(job, struct errand, job);
 
-	if (!still_wanted(&r))
+	if (!errand_still_wanted(&r))
 		return;
 	if (cancelled)
-		refuse_busy(&r);
+		errand_refuse_busy(&r);
 	else if (check_auth_result(&r))
 		grant(r);
 }
@@ -343,10 +350,10 @@ static void on_spooling_done(struct job *job, bool cancelled)
 {
 	struct errand *r = LIST_ENTRY(job, struct errand, job);
 
-	if (!still_wanted(&r))
+	if (!errand_still_wanted(&r))
 		return;
 	if (cancelled)
-		refuse_busy(&r);
+		errand_refuse_busy(&r);
 	else if (check_auth_result(&r))
 		grant(r);
 }
@@ -435,19 +442,17 @@ static bool refuse_at_once(struct errand **rp)
 	struct errand *r = *rp;
 	struct engine *e = r->engine;
 
-	if (!engine_is_eas_path(r->http.target)) {
-		errand_refuse(rp, 404, NULL, NULL);
-	} else if (r->http.content_length > 0 &&
-		   (uint64_t)r->http.content_length > r->settings->http_body_max_bytes) {
+	if (r->http.content_length > 0 &&
+		(uint64_t)r->http.content_length > r->settings->http_body_max_bytes) {
 		errand_refuse(rp, 413, NULL, NULL);
 	} else if (ipc_header_find(r->http.headers, r->http.header_count, "authorization") ==
 		   NULL) {
 		r->auth = AUTH_WRONG;
 		(void)check_auth_result(rp);
 	} else if (e->stopping) {
-		leave(rp);
+		errand_leave(rp);
 	} else if (is_too_much(r)) {
-		refuse_busy(rp);
+		errand_refuse_busy(rp);
 	}
 	return *rp == NULL;
 }
@@ -470,6 +475,10 @@ void errand_begin(struct engine *e, struct front *front, const struct ipc_reques
 	r->print = print;
 	copy_head(r, frame);
 	e->uploads += r->http.body_follows;
+	if (!engine_is_eas_path(r->http.target)) {
+		web_begin(&r, frame);
+		return;
+	}
 	if (refuse_at_once(&r))
 		return;
 	if (r->http.body_follows) {

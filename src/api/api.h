@@ -1,0 +1,56 @@
+#ifndef BELLHOP_API_API_H
+#define BELLHOP_API_API_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "admin/admin.h"
+#include "auth/auth.h"
+#include "base/arena.h"
+#include "base/buf.h"
+#include "conf/settings.h"
+#include "ipc/ipc.h"
+#include "store/store.h"
+
+/*
+ * What a web browser, a script and a monitor get from Bellhop: the pages, the REST API below
+ * /api/v1, /readyz and /metrics. Everything that an administrator can do is a verb of
+ * admin/verbs.h; this room finds the verb for a method and a path, finds out who asks (a session's
+ * cookie or a token), and leaves to admin_run() whether he may.
+ *
+ * A request is answered whole, from its head and a small body; nothing here waits for a client.
+ *
+ * Threads: api_handle() from any worker thread; it blocks on the store and, for a login, on
+ * crypt(3). The engine gives these requests threads of their own, so that no page ever keeps a
+ * phone waiting.
+ */
+struct api;
+
+struct api_options {
+	struct store *store;
+	struct auth *auth;
+	struct admin *admin;
+};
+
+/* All three must outlive it. */
+struct api *api_new(const struct api_options *options);
+void api_free(struct api **api);
+
+#define API_HEADERS_MAX 20
+
+struct api_reply {
+	int status;
+	struct ipc_header headers[API_HEADERS_MAX]; /* static or arena strings */
+	size_t header_count;
+	struct buf body; /* the caller's to deinit */
+};
+
+/*
+ * Never fails: trouble becomes a status. *reply is all zero before. The body stands in http->body,
+ * whole. HEAD is answered like GET; its caller leaves the body out.
+ */
+void api_handle(struct api *api, const struct settings *settings, const struct ipc_request *http,
+	struct arena *arena, struct api_reply *reply);
+
+#endif
