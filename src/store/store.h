@@ -98,6 +98,7 @@ struct user {
 	uint64_t quota_bytes;     /* 0: none */
 	uint64_t used_bytes;
 	int64_t junk_days, deleted_days; /* how long these folders keep an item; STORE_DAYS_DEFAULT: as the server says; 0: for ever */
+	bool admin;               /* administers the server on the web pages */
 };
 enum { STORE_DAYS_DEFAULT = -1, STORE_DAYS_MAX = 36500 };
 
@@ -122,6 +123,8 @@ NODISCARD int store_user_add(struct store_tx *tx, const char *login, const char 
 	const char *password_hash, int64_t now_at, struct owner_id *ret, struct err *err);
 NODISCARD int store_user_set_password(struct store_tx *tx, struct owner_id id, const char *password_hash, struct err *err);
 NODISCARD int store_user_set_disabled(struct store_tx *tx, struct owner_id id, bool disabled, struct err *err);
+/* May he administer the server on the web pages? */
+NODISCARD int store_user_set_admin(struct store_tx *tx, struct owner_id id, bool admin, struct err *err);
 /* With everything that is theirs: gone for all readers at the commit; store_sweep() removes items and bodies bit by bit. */
 NODISCARD int store_user_delete(struct store_tx *tx, struct owner_id id, struct err *err);
 /* ERR_CONFLICT when the address is taken; the domain must exist. */
@@ -534,7 +537,21 @@ struct log_row {
 	const char *user, *address, *device_id, *device_type, *action, *result;
 };
 NODISCARD int store_log_add(struct store_tx *tx, const struct log_row *row, struct err *err);
-/* Newest first, at most limit, id below before_id (0: from the newest); user "" for all. */
+/* What is looked for; NULL or 0 where it does not matter. */
+struct log_filter {
+	int64_t since_at, until_at; /* until_at itself is too late */
+	const char *actor, *user, *device_id, *action, *result; /* the whole of it, as it is there */
+	const char *text;       /* somewhere in any of them, or in the address; ASCII case ignored */
+	uint64_t before_id;     /* only what is older than that row: the next page */
+};
+/* Newest first, by time and id, at most limit. */
+NODISCARD int store_log_find(struct store_read *rd, const struct log_filter *filter, size_t limit, struct arena *arena,
+	struct log_row **ret, size_t *ret_count, struct err *err);
+/* The same by user ("" for all) alone; before_id 0: from the newest. */
 NODISCARD int store_log_list(struct store_read *rd, const char *user, uint64_t before_id, size_t limit, struct arena *arena, struct log_row **ret, size_t *ret_count, struct err *err);
+/* The actions that are in it, in the order of their names. */
+NODISCARD int store_log_actions(struct store_read *rd, struct arena *arena, const char ***ret, size_t *ret_count, struct err *err);
+/* Forgets at most limit rows from before that. 1: more are left. Not inside a transaction. */
+NODISCARD int store_log_sweep(struct store *store, int64_t before_at, size_t limit, struct err *err);
 
 #endif

@@ -95,6 +95,15 @@ static const struct rule rules[] = {
 	{"the device belongs to nobody",
 		"SELECT 'device ' || device_id FROM devices WHERE owner NOT IN"
 		" (SELECT owner FROM users)"},
+	{"app passwords of nobody",
+		"SELECT DISTINCT 'owner ' || owner FROM app_passwords WHERE owner NOT IN"
+		" (SELECT owner FROM users)"},
+	{"API tokens of nobody",
+		"SELECT 'token ' || name FROM api_tokens WHERE owner <> 0 AND owner NOT IN"
+		" (SELECT owner FROM users)"},
+	{"web sessions of nobody",
+		"SELECT DISTINCT 'owner ' || owner FROM web_sessions WHERE owner NOT IN"
+		" (SELECT owner FROM users)"},
 	{"sync states of a user who was deleted", NO_MORE("sync_states")},
 	{"pieces of sync states of a user who was deleted", NO_MORE("sync_chunks")},
 	{"sync states of a device that is not there", NO_DEVICE("sync_states")},
@@ -163,6 +172,10 @@ static const struct rule rules[] = {
 		" value FROM counters WHERE name = 'device'), 0)"
 		" UNION ALL SELECT 'the event log' WHERE (SELECT MAX(id) FROM event_log) >"
 		" COALESCE((SELECT value FROM counters WHERE name = 'event_log'), 0)"
+		" UNION ALL SELECT 'the app passwords' WHERE (SELECT MAX(id) FROM app_passwords) >"
+		" COALESCE((SELECT value FROM counters WHERE name = 'app_password'), 0)"
+		" UNION ALL SELECT 'the API tokens' WHERE (SELECT MAX(id) FROM api_tokens) >"
+		" COALESCE((SELECT value FROM counters WHERE name = 'api_token'), 0)"
 		" UNION ALL SELECT 'the queue' WHERE (SELECT MAX(id) FROM queue_mails) >"
 		" COALESCE((SELECT value FROM counters WHERE name = 'queue'), 0)"},
 

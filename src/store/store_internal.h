@@ -128,6 +128,10 @@ NODISCARD int store_schema_read(struct db *db, uint64_t *ret, struct err *err);
 
 /* ---- helpers of single files ---- */
 
+/* Something about the user is another now, but no login ends by it: waiting phones are looked at
+ * again. */
+NODISCARD int store_user_touch(struct store_tx *tx, struct owner_id id, struct err *err);
+
 /* The folders that each user has from the beginning; no events. */
 NODISCARD int store_folder_add_defaults(
 	struct store_tx *tx, struct owner_id owner, struct err *err);

@@ -146,6 +146,8 @@ static int forget_keys(struct store_tx *tx, struct err *err)
 	if (store_queue_hold(tx, err) < 0 ||
 		store_run_id(tx, "DELETE FROM sync_states WHERE owner >= $1", 0, err) < 0 ||
 		store_run_id(tx, "DELETE FROM sync_chunks WHERE owner >= $1", 0, err) < 0 ||
+		/* Who signed out since the backup stays out. */
+		store_run_id(tx, "DELETE FROM web_sessions WHERE owner >= $1", 0, err) < 0 ||
 		store_run_id(tx, "UPDATE users SET epoch = epoch + 1 WHERE owner >= $1", 0, err) <
 			0)
 		return -1;

@@ -240,8 +240,46 @@ static const char *const step_13[] = {
 	NULL,
 };
 
+/* Who administers; what lets in beside a password (store_credential.h); the event log in the order
+ * of its times, for each way to search it. */
+static const char *const step_14[] = {
+	"ALTER TABLE users ADD COLUMN admin BIGINT NOT NULL DEFAULT 0",
+
+	"CREATE TABLE app_passwords (owner BIGINT NOT NULL, id BIGINT NOT NULL, name TEXT NOT NULL,"
+	" verifier TEXT NOT NULL, binding BIGINT NOT NULL, device_id TEXT NOT NULL,"
+	" created_at BIGINT NOT NULL, created_by TEXT NOT NULL, last_used_at BIGINT NOT NULL,"
+	" last_device_id TEXT NOT NULL, last_address TEXT NOT NULL, PRIMARY KEY (owner, id))"
+	" WITHOUT ROWID",
+	"CREATE UNIQUE INDEX app_passwords_by_verifier ON app_passwords (verifier)",
+
+	"CREATE TABLE api_tokens (id BIGINT PRIMARY KEY, owner BIGINT NOT NULL, name TEXT NOT NULL,"
+	" hash TEXT NOT NULL, scopes TEXT NOT NULL, created_at BIGINT NOT NULL,"
+	" created_by TEXT NOT NULL, expires_at BIGINT NOT NULL, last_used_at BIGINT NOT NULL,"
+	" last_address TEXT NOT NULL) WITHOUT ROWID",
+	"CREATE UNIQUE INDEX api_tokens_by_name ON api_tokens (name)",
+	"CREATE UNIQUE INDEX api_tokens_by_hash ON api_tokens (hash)",
+	"CREATE INDEX api_tokens_by_owner ON api_tokens (owner)",
+
+	"CREATE TABLE web_sessions (hash TEXT PRIMARY KEY, owner BIGINT NOT NULL,"
+	" csrf TEXT NOT NULL, created_at BIGINT NOT NULL, last_seen_at BIGINT NOT NULL,"
+	" expires_at BIGINT NOT NULL, address TEXT NOT NULL, user_agent TEXT NOT NULL)"
+	" WITHOUT ROWID",
+	"CREATE INDEX web_sessions_by_owner ON web_sessions (owner)",
+	"CREATE INDEX web_sessions_by_end ON web_sessions (expires_at)",
+
+	"DROP INDEX event_log_by_user",
+	"CREATE INDEX event_log_by_time ON event_log (logged_at, id)",
+	"CREATE INDEX event_log_by_user ON event_log (user_name, logged_at, id)",
+	"CREATE INDEX event_log_by_actor ON event_log (actor, logged_at, id)",
+	"CREATE INDEX event_log_by_action ON event_log (action, logged_at, id)",
+	"CREATE INDEX event_log_by_device ON event_log (device_id, logged_at, id)"
+	" WHERE device_id <> ''",
+	NULL,
+};
+
 const struct store_schema_step store_schema_steps[] = {{step_1}, {step_2}, {step_3}, {step_4},
-	{step_5}, {step_6}, {step_7}, {step_8}, {step_9}, {step_10}, {step_11}, {step_12}, {step_13}};
+	{step_5}, {step_6}, {step_7}, {step_8}, {step_9}, {step_10}, {step_11}, {step_12},
+	{step_13}, {step_14}};
 const size_t store_schema_step_count = sizeof(store_schema_steps) / sizeof(store_schema_steps[0]);
 
 struct migration {

@@ -10,6 +10,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "store/store_credential.h"
 #include "store/store_internal.h"
 
 /* RFC 5321, 4.5.3.1; the domain's limit is in store_domain.c. */
@@ -17,7 +18,8 @@ enum { LOGIN_MAX_BYTES = 64, DISPLAY_NAME_MAX_BYTES = 256, NAME_MAX_BYTES = 512 
 
 #define USER_COLUMNS                                                                               \
 	"u.owner, u.login, u.domain, u.display_name, u.password_hash, u.disabled, u.epoch, o.seq," \
-	" u.created_at, o.quota_bytes, o.used_bytes, o.junk_days, o.deleted_days FROM users u "    \
+	" u.created_at, o.quota_bytes, o.used_bytes, o.junk_days, o.deleted_days, u.admin FROM "   \
+	"users u "                                                                                 \
 	"JOIN owners o ON o.id = u.owner "
 
 static int read_user(struct db_stmt *st, struct arena *arena, struct user *ret, struct err *err)
@@ -37,6 +39,7 @@ static int read_user(struct db_stmt *st, struct arena *arena, struct user *ret, 
 	ret->used_bytes = store_row_u64(&row);
 	ret->junk_days = store_row_i64(&row);
 	ret->deleted_days = store_row_i64(&row);
+	ret->admin = store_row_u64(&row) != 0;
 	return store_row_end(&row, err);
 }
 
@@ -351,6 +354,11 @@ static int changed_user(
 	return publish_user(tx, id, err);
 }
 
+int store_user_touch(struct store_tx *tx, struct owner_id id, struct err *err)
+{
+	return publish_user(tx, id, err);
+}
+
 static int raise_epoch(struct store_tx *tx, struct owner_id id, struct err *err)
 {
 	CLEANUP(db_done) struct db_stmt *st = NULL;
@@ -373,7 +381,9 @@ int store_user_set_password(
 		return -1;
 	db_bind_u64(st, 1, id.v);
 	db_bind_text(st, 2, password_hash);
-	return changed_user(tx, st, id, err);
+	if (changed_user(tx, st, id, err) < 0)
+		return -1;
+	return store_session_end_all(tx, id, err);
 }
 
 int store_user_set_disabled(struct store_tx *tx, struct owner_id id, bool disabled, struct err *err)
@@ -394,7 +404,24 @@ int store_user_set_disabled(struct store_tx *tx, struct owner_id id, bool disabl
 		return -1;
 	db_bind_u64(st, 1, id.v);
 	db_bind_u64(st, 2, disabled);
-	return changed_user(tx, st, id, err);
+	if (changed_user(tx, st, id, err) < 0)
+		return -1;
+	return store_session_end_all(tx, id, err);
+}
+
+int store_user_set_admin(struct store_tx *tx, struct owner_id id, bool admin, struct err *err)
+{
+	CLEANUP(db_done) struct db_stmt *st = NULL;
+
+	/* Phones have nothing to do with it: no epoch, no event. */
+	if (store_prepare_tx(tx, "UPDATE users SET admin = $2 WHERE owner = $1 AND admin <> $2",
+		    &st, err) < 0)
+		return -1;
+	db_bind_u64(st, 1, id.v);
+	db_bind_u64(st, 2, admin);
+	if (store_run(st, err) < 0)
+		return -1;
+	return db_changes(tx->read.conn) == 0 ? 0 : store_session_end_all(tx, id, err);
 }
 
 int store_user_set_quota(
@@ -486,6 +513,9 @@ int store_user_delete(struct store_tx *tx, struct owner_id id, struct err *err)
 		store_run_id(tx, "DELETE FROM sent WHERE owner = $1", id.v, err) < 0 ||
 		store_run_id(tx, "DELETE FROM added WHERE owner = $1", id.v, err) < 0 ||
 		store_run_id(tx, "DELETE FROM purges WHERE owner = $1", id.v, err) < 0 ||
+		store_run_id(tx, "DELETE FROM app_passwords WHERE owner = $1", id.v, err) < 0 ||
+		store_run_id(tx, "DELETE FROM api_tokens WHERE owner = $1", id.v, err) < 0 ||
+		store_session_end_all(tx, id, err) < 0 ||
 		store_run_id(tx, "DELETE FROM oof WHERE owner = $1", id.v, err) < 0 ||
 		store_run_id(tx, "DELETE FROM oof_messages WHERE owner = $1", id.v, err) < 0 ||
 		store_run_id(tx, "DELETE FROM device_moves WHERE owner = $1", id.v, err) < 0 ||
