@@ -36,6 +36,17 @@ int64_t clock_now_ms(void)
 	return atomic_load(&fake_on) ? atomic_load(&fake_mono_ms) : read_ms(CLOCK_MONOTONIC);
 }
 
+int64_t clock_now_us(void)
+{
+	struct timespec ts;
+
+	pure_check("the clock");
+	if (atomic_load(&fake_on))
+		return atomic_load(&fake_mono_ms) * 1000;
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
 void clock_fake_set(int64_t wall_ms, int64_t mono_ms)
 {
 	atomic_store(&fake_wall_ms, wall_ms);

@@ -11,6 +11,8 @@
  */
 int64_t clock_now_at(void);
 int64_t clock_now_ms(void);
+/* The same clock, for durations. */
+int64_t clock_now_us(void);
 /* Wall clock in milliseconds, for item dates and logs. */
 int64_t clock_wall_ms(void);
 

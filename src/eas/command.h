@@ -33,6 +33,7 @@ struct eas_call {
 	struct wbxml_node *root;   /* NULL: the request has no body */
 	const uint8_t *body;       /* decompressed */
 	size_t body_len;
+	struct buf inflated;        /* what it is in, if it came compressed */
 	struct wbxml_writer writer; /* of the reply's body */
 	int64_t now_at;
 };
@@ -64,6 +65,8 @@ void eas_reply_common(struct eas_call *call, unsigned status);
 void eas_reply_status(struct eas_call *call, unsigned status);
 /* The same with the bound that belongs to it (Sync 14 and 15, Ping 5 and 6). */
 void eas_reply_limit(struct eas_call *call, unsigned status, uint64_t limit);
+/* A Status in the answer: the first that is not success says what came of the request. */
+void eas_reply_note(struct eas_reply *reply, unsigned status);
 void eas_reply_outcome(struct eas_call *call, const struct eas_outcome *outcome);
 /* What an error of a lower room means to the phone: logged once, answered with the command's own
  * server error, or 503 / 111 when it may pass. */

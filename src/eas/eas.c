@@ -17,6 +17,7 @@
 #include "base/str.h"
 #include "eas/command.h"
 #include "eas/gate.h"
+#include "eas/remember.h"
 #include "eas/schema.h"
 
 #define WBXML_TYPE "application/vnd.ms-sync.wbxml"
@@ -322,6 +323,7 @@ static bool decode_wbxml(struct eas_call *call)
 	if (wbxml_decode(call->arena, call->body, call->body_len, &limits, &call->root, &err) < 0) {
 		log_info(&call->reply->log, "request_refused", F_UINT("status", info->undecodable),
 			F_ERR(&err));
+		call->reply->why = arena_x_strdup(call->arena, err.text);
 		if (info->undecodable >= 100)
 			eas_reply_common(call, info->undecodable);
 		else
@@ -333,6 +335,7 @@ static bool decode_wbxml(struct eas_call *call)
 	if (schema_check(call->query->command, call->version, call->root, &counts, &fault) < 0) {
 		log_info(&call->reply->log, "request_refused", F_UINT("status", fault.status),
 			F_STR("element", fault.text));
+		call->reply->why = arena_x_strdup(call->arena, fault.text);
 		if (fault.status >= 100)
 			eas_reply_common(call, fault.status);
 		else
@@ -409,12 +412,14 @@ static bool has_header(const struct eas_reply *reply, const char *name)
 	return false;
 }
 
-static void finish(struct eas_call *call)
+static void finish(struct eas_call *call, int64_t begun_us)
 {
 	struct eas_reply *reply = call->reply;
 
-	if (reply->kind == EAS_REPLY_WAIT)
+	if (reply->kind == EAS_REPLY_WAIT) {
+		eas_remember(call, begun_us);
 		return;
+	}
 	if (reply->body.failed) {
 		struct err err = ERR_INIT;
 
@@ -425,6 +430,7 @@ static void finish(struct eas_call *call)
 	if (reply->body.len > 0 && !has_header(reply, "Content-Type"))
 		eas_reply_header(reply, "Content-Type", WBXML_TYPE);
 	eas_reply_header(reply, "Cache-Control", "private");
+	eas_remember(call, begun_us);
 	if (call->query->accept_gzip && reply->body.len >= call->settings->eas_response_gzip_min &&
 		compress_body(call))
 		eas_reply_header(reply, "Content-Encoding", "gzip");
@@ -432,15 +438,12 @@ static void finish(struct eas_call *call)
 
 static void run_command(struct eas_call *call)
 {
-	struct buf scratch = BUF_INIT;
-
-	if (read_body(call, &scratch)) {
+	if (read_body(call, &call->inflated)) {
 		/* Whatever a command has to say is in the document; it sets another one where not.
 		 */
 		call->reply->status = 200;
 		commands[call->query->command](call);
 	}
-	buf_deinit(&scratch);
 }
 
 /* Without a state there is nothing to synchronize with, and nothing may go unprovisioned. */
@@ -613,7 +616,7 @@ void eas_handle(
 	struct eas_server *server, const struct eas_request *request, struct eas_reply *reply)
 {
 	struct eas_query *query = arena_x_new(request->arena, struct eas_query);
-	int64_t begun_ms = clock_now_ms();
+	int64_t begun_us = clock_now_us();
 	struct err err = ERR_INIT;
 	struct eas_call call = {
 		.server = server,
@@ -655,10 +658,11 @@ void eas_handle(
 	} else {
 		run_authorized(&call);
 	}
-	finish(&call);
+	finish(&call, begun_us);
+	buf_deinit(&call.inflated);
 	rules_unref(&call.rules);
 	notes_end();
 	log_debug(&reply->log, "command_finished", F_INT("http", reply->status),
 		F_UINT("bytes", reply->body.len), F_UINT("waits", reply->kind == EAS_REPLY_WAIT),
-		F_INT("ms", clock_now_ms() - begun_ms));
+		F_INT("ms", (clock_now_us() - begun_us) / 1000));
 }

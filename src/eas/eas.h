@@ -22,6 +22,7 @@
 struct auth_grant;
 struct submit_queue;
 struct rules_cache;
+struct telemetry;
 struct eas_memory; /* locks per device, counters; nothing that must survive the process */
 
 struct eas_server {
@@ -29,8 +30,9 @@ struct eas_server {
 	struct watches *watches;
 	const struct settings *settings; /* swapped on reload: read it once per request */
 	struct eas_memory *memory;
-	struct submit_queue *queue; /* of outgoing mail; NULL: none */
-	struct rules_cache *rules;  /* policy/rules.h */
+	struct submit_queue *queue;  /* of outgoing mail; NULL: none */
+	struct rules_cache *rules;   /* policy/rules.h */
+	struct telemetry *telemetry; /* what is counted and remembered; NULL: nothing is */
 };
 
 /* The three stay the caller's and outlive the server. */
@@ -68,6 +70,8 @@ struct eas_reply {
 	bool no_renewal; /* the next request must come to the engine */
 	uint8_t cookie[IPC_COOKIE_MAX];
 	uint8_t cookie_len;
+	uint16_t eas_status; /* the first Status in it that is not success; 0: none */
+	const char *why; /* for the administrator, of an answer that is not success; may be NULL */
 	struct log_context log; /* filled in for the engine's own lines: user, device, command */
 };
 
@@ -87,6 +91,8 @@ void eas_watch_answer(struct eas_server *server, struct arena *arena, const stru
 /* The cookie of a watch that is parked again without a request: the one it had. */
 void eas_watch_cookie(
 	const struct watch_known *known, uint8_t cookie[IPC_COOKIE_MAX], uint8_t *ret_len);
+/* Whose it is; 0: it is none of ours. */
+struct device_id eas_watch_cookie_device(const uint8_t *cookie, size_t len);
 /*
  * A new engine is told of a watch by a front: builds and registers the watch named by the cookie,
  * checks it (fully only when the owner's seq moved). ANSWER: wake with it; WAIT: park again under

@@ -30,6 +30,7 @@ void eas_reply_limit(struct eas_call *call, unsigned status, uint64_t limit)
 {
 	buf_clear(&call->reply->body);
 	call->reply->status = 200;
+	call->reply->eas_status = (uint16_t)(status == EAS_STATUS_SUCCESS ? 0 : status);
 	eas_status_write(&call->reply->body, call->query->command, EAS_PLACE_ROOT, status, limit);
 }
 
@@ -54,6 +55,7 @@ void eas_reply_common(struct eas_call *call, unsigned status)
 	log_info(&call->reply->log, "command_refused", F_UINT("status", status),
 		F_STR("meaning", eas_status_to_str(status)));
 	eas_reply_outcome(call, &outcome);
+	call->reply->eas_status = (uint16_t)status;
 }
 
 void eas_reply_error(struct eas_call *call, const struct err *err)
@@ -62,6 +64,7 @@ void eas_reply_error(struct eas_call *call, const struct err *err)
 
 	log_warn(&call->reply->log, "command_failed", F_STR("code", err_code_to_str(err->code)),
 		F_ERR(err));
+	call->reply->why = arena_x_strdup(call->arena, err->text);
 	if (status >= 100)
 		eas_reply_common(call, status);
 	else

@@ -12,6 +12,7 @@
 #include "base/notes.h"
 #include "eas/command/sync_internal.h"
 #include "eas/gate.h"
+#include "eas/remember.h"
 #include "eas/wait_internal.h"
 #include "sync/hierarchy.h"
 
@@ -156,6 +157,15 @@ void eas_watch_cookie(
 
 	memcpy(cookie, &made, sizeof(made));
 	*ret_len = sizeof(made);
+}
+
+struct device_id eas_watch_cookie_device(const uint8_t *cookie, size_t len)
+{
+	struct wait_cookie c = {.device = 0};
+
+	if (len >= WAIT_COOKIE_V1)
+		memcpy(&c, cookie, MIN(len, sizeof(c)));
+	return (struct device_id){c.device};
 }
 
 bool eas_hold(struct eas_call *call, enum watch_kind kind, const struct watch_folder *folders,
@@ -347,6 +357,7 @@ void eas_watch_check(struct eas_server *server, struct arena *arena, const struc
 	if (!eas_wait_note(server, view->spec.user.v, view->spec.device.v, view->spec.kind, reply))
 		return;
 	check_watch(server, arena, view, reply);
+	eas_remember_wake(server, view->spec.device, view->spec.kind, 0, reply);
 	notes_end();
 }
 
@@ -370,4 +381,5 @@ void eas_watch_answer(struct eas_server *server, struct arena *arena, const stru
 		verdict.changed[i] = &view->spec.folders[view->changed[i]];
 	eas_ping_changes(&call, view->spec.device, &verdict);
 	eas_wait_seal(&call);
+	eas_remember_wake(server, view->spec.device, WATCH_PING, 0, reply);
 }

@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "base/notes.h"
 #include "eas/command/sync_internal.h"
+#include "eas/remember.h"
 #include "eas/wait_internal.h"
 
 struct restore {
@@ -196,7 +197,10 @@ void eas_watch_restore(struct eas_server *server, struct arena *arena,
 	if (!read_cookie(reg, &r.cookie))
 		*reply = (struct eas_reply){.status = 503, .reason = ""};
 	else if (eas_wait_note(server, r.cookie.user, r.cookie.device,
-			 (enum watch_kind)r.cookie.kind, reply))
+			 (enum watch_kind)r.cookie.kind, reply)) {
 		restore_watch(server, arena, &r, reply);
+		eas_remember_wake(server, (struct device_id){r.cookie.device},
+			(enum watch_kind)r.cookie.kind, 0, reply);
+	}
 	notes_end();
 }

@@ -50,6 +50,12 @@ int engine_init(struct engine *e, struct loop *loop, struct store *store, struct
 		.threads = (uint32_t)settings->web_workers,
 		.queue_max = UINT32_MAX / 2, /* web.requests_max bounds them */
 		.loop = loop};
+	const struct telemetry_limits telemetry_limits = {
+		.traces = {.per_device = (uint32_t)settings->trace_requests_per_device,
+			.message_bytes = (uint32_t)settings->trace_message_bytes,
+			.total_bytes = settings->trace_total_bytes},
+		.waits = settings->trace_waits_max,
+		.faults = settings->trace_errors_max};
 
 	*e = (struct engine){.loop = loop, .store = store, .auth = auth};
 	if (workers_new(&pool, &e->workers, err) < 0 ||
@@ -63,11 +69,13 @@ int engine_init(struct engine *e, struct loop *loop, struct store *store, struct
 	e->lanes = lanes_new(MAX(pool.threads / 2, 1), LANE_WAITING_MAX, errand_start);
 	e->web_lanes = lanes_new(MAX(web_pool.threads / 2, 1), LANE_WAITING_MAX, errand_start);
 	e->stats = stats_new(e);
+	e->telemetry = telemetry_new(&telemetry_limits);
 	e->push = push_new(e);
 	e->restores = restores_new(e);
 	known_init(e);
 	e->watches = watches_new(&watch_options);
 	eas_server_init(&e->eas, store, e->watches, settings);
+	e->eas.telemetry = e->telemetry;
 	loop_set_round_end(loop, "engine_round_end", fronts_round_end, e);
 	return 0;
 }
@@ -97,6 +105,7 @@ void engine_deinit(struct engine *e)
 	loop_set_round_end(e->loop, "none", NULL, NULL);
 	eas_server_deinit(&e->eas);
 	stats_free(&e->stats);
+	telemetry_free(&e->telemetry);
 	restores_free(&e->restores);
 	push_free(&e->push);
 	watches_free(&e->watches);

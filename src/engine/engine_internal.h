@@ -18,6 +18,7 @@
 #include "loop/worker.h"
 #include "net/stream.h"
 #include "notify/watch.h"
+#include "telemetry/telemetry.h"
 
 /*
  * The engine's inside. One loop thread owns everything here but what says otherwise; workers run
@@ -76,8 +77,9 @@ struct errand {
 	struct front *front; /* NULL: lost */
 	struct ipc_handle handle;
 	enum errand_state state;
-	bool gone;  /* the phone is: nobody waits for the answer */
-	bool wakes; /* a parked phone: the answer is a WAKE */
+	bool gone;        /* the phone is: nobody waits for the answer */
+	bool wakes;       /* a parked phone: the answer is a WAKE */
+	int64_t since_us; /* of a WAKE (ipc.h) */
 	struct arena *arena;
 	struct ipc_request http; /* in the arena, without the body */
 	const struct settings *settings;
@@ -118,7 +120,8 @@ struct engine {
 	struct restores *restores;
 	atomic_uint restores_left; /* watches that wait for their first look; any thread */
 	struct stats *stats;
-	struct spread sent_away; /* phones that were told to come back later */
+	struct telemetry *telemetry; /* any thread */
+	struct spread sent_away;     /* phones that were told to come back later */
 	/* Requests that were: in all, of newcomers, of users with too many. Any thread may read. */
 	atomic_uint_least64_t refused_busy, refused_newcomers, refused_lane;
 	bool heartbeats_short;                                             /* as the fronts say */
@@ -192,6 +195,9 @@ void push_wait(struct errand **r);
 void push_register(struct engine *e, struct front *front, const struct ipc_register *reg);
 /* Its turn has come. False: there is nothing to do. restores_done() comes later. */
 bool push_restore(struct engine *e, struct front *front, const struct ipc_register *reg);
+
+/* A front tells of a wait that is over. */
+void push_waited(struct engine *e, const struct ipc_waited *waited);
 
 /* ---- watches that come back (restore.c) ---- */
 

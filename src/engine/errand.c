@@ -106,6 +106,7 @@ void errand_answer(struct errand **rp)
 	struct ipc_response *response = &frame.response;
 
 	response->handle = r->handle;
+	response->since_us = (uint64_t)r->since_us;
 	response->status = (uint16_t)r->reply.status;
 	response->reason = r->reply.reason != NULL ? r->reply.reason : "";
 	/* What is left of the body is not read any more. */
@@ -244,6 +245,7 @@ static bool authenticate(struct errand *r, struct auth_grant *ret)
 		r->http.address, NULL, r->arena, ret, &r->err);
 	if (r->auth == AUTH_OK)
 		r->auth_until_at = ret->expires_at;
+	telemetry_count(&r->engine->telemetry->logins[r->auth]);
 	return r->auth == AUTH_OK;
 }
 

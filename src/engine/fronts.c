@@ -217,6 +217,9 @@ static void on_frame(struct link *link, const struct ipc_frame *frame)
 		if (e->on_stats != NULL)
 			e->on_stats(e, &frame->stats);
 		return;
+	case IPC_WAITED:
+		push_waited(e, &frame->waited);
+		return;
 	case IPC_UNKNOWN: /* of a later version */
 		return;
 	default:

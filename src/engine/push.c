@@ -23,6 +23,7 @@ struct event {
 	enum watch_kind watch_kind;
 	struct watch_id id;
 	struct ipc_handle handle;
+	int64_t at_us; /* when it was published */
 };
 
 struct push {
@@ -52,6 +53,7 @@ struct check {
 	struct engine *engine;
 	struct arena *arena;
 	const struct settings *settings;
+	int64_t since_us;       /* what it looks for was published then; 0: not known */
 	struct errand *request; /* that is not parked yet; NULL: a parked one */
 	bool restore;           /* eas_watch_restore() with reg, else eas_watch_check() with view */
 	struct watch_view view;
@@ -111,7 +113,7 @@ static void add_event(struct engine *e, const struct event *event)
 void push_on_marked(struct watch_id id, unsigned marks, void *owner)
 {
 	(void)marks; /* the view has them, with those that came since */
-	add_event(owner, &(struct event){.kind = EVENT_MARKED, .id = id});
+	add_event(owner, &(struct event){.kind = EVENT_MARKED, .id = id, .at_us = clock_now_us()});
 }
 
 void push_on_ended(const struct ipc_handle *handle, enum watch_kind kind, void *owner)
@@ -152,8 +154,8 @@ static void fill_expiry(struct eas_reply *reply, enum ipc_expiry expiry)
 }
 
 /* An answer too large for a frame (of a held Sync) takes the way of other large answers. */
-static void send_large_wake(
-	struct engine *e, const struct ipc_handle *handle, struct eas_reply *reply)
+static void send_large_wake(struct engine *e, const struct ipc_handle *handle,
+	struct eas_reply *reply, int64_t since_us)
 {
 	struct front *front = engine_front(e, handle->front);
 	struct errand *errand;
@@ -162,25 +164,27 @@ static void send_large_wake(
 		return;
 	errand = errand_new(e, front, handle);
 	errand->wakes = true;
+	errand->since_us = since_us;
 	errand->reply = *reply;
 	reply->body = (struct buf)BUF_INIT;
 	errand_answer(&errand);
 }
 
-static void send_wake(
-	struct engine *e, const struct ipc_handle *handle, struct eas_reply *reply, bool close)
+static void send_wake(struct engine *e, const struct ipc_handle *handle, struct eas_reply *reply,
+	bool close, int64_t since_us)
 {
 	struct ipc_frame frame = {.type = IPC_WAKE};
 	struct ipc_response *wake = &frame.response;
 
 	if (reply->body.len > IPC_INLINE_BODY_MAX) {
-		send_large_wake(e, handle, reply);
+		send_large_wake(e, handle, reply, since_us);
 		return;
 	}
 	wake->handle = *handle;
 	wake->status = (uint16_t)reply->status;
 	wake->reason = reply->reason != NULL ? reply->reason : "";
 	wake->close = close;
+	wake->since_us = (uint64_t)since_us;
 	wake->body = reply->body.data;
 	wake->body_len = reply->body.len;
 	wake->header_count = reply->header_count;
@@ -238,7 +242,7 @@ static void answer_check(struct check *c)
 	if (!c->restore && !ended && c->request == NULL)
 		return;
 	if (c->parking.restored || c->request == NULL) {
-		send_wake(e, &c->parking.handle, &c->reply, false);
+		send_wake(e, &c->parking.handle, &c->reply, false, c->since_us);
 		return;
 	}
 	buf_deinit(&c->request->reply.body);
@@ -320,7 +324,7 @@ static void answer_superseded(struct engine *e, const struct parking *p, struct 
 		return;
 	fill_expiry(&reply, p->expiry);
 	if (p->restored) {
-		send_wake(e, &p->handle, &reply, true);
+		send_wake(e, &p->handle, &reply, true, 0);
 		buf_deinit(&reply.body);
 		return;
 	}
@@ -352,6 +356,7 @@ static void park(struct engine *e, const struct parking *p, struct errand **requ
 	}
 	check->view.marks |= marks;
 	check->view.handle = p->handle;
+	check->since_us = clock_now_us();
 	if (check->request != NULL)
 		check->request->state = ERRAND_RUNNING;
 	engine_submit(e, &check->job);
@@ -427,13 +432,14 @@ bool push_restore(struct engine *e, struct front *front, const struct ipc_regist
 
 /* ---- events, on the loop ---- */
 
-static void on_marked_watch(struct engine *e, struct watch_id id)
+static void on_marked_watch(struct engine *e, struct watch_id id, int64_t at_us)
 {
 	const struct parking none = {0};
 	struct check *check = check_new(e, &none, NULL);
 	struct watch_view *view = &check->view;
 	struct eas_server server = engine_eas(e, e->settings);
 
+	check->since_us = at_us;
 	if (!watch_check_begin(e->watches, id, check->arena, view)) {
 		check_free(check);
 		return;
@@ -449,7 +455,7 @@ static void on_marked_watch(struct engine *e, struct watch_id id)
 	}
 	eas_watch_answer(&server, check->arena, view, &check->reply);
 	if (watch_end(e->watches, id, NULL))
-		send_wake(e, &view->handle, &check->reply, false);
+		send_wake(e, &view->handle, &check->reply, false, at_us);
 	check_free(check);
 }
 
@@ -460,7 +466,7 @@ static void on_ended_watch(struct engine *e, const struct event *event)
 	fill_expiry(&reply, event->watch_kind == WATCH_PING ? IPC_EXPIRY_PING : IPC_EXPIRY_SYNC);
 	/* Most often the phone is long on another connection and this one leads nowhere: it closes.
 	 */
-	send_wake(e, &event->handle, &reply, true);
+	send_wake(e, &event->handle, &reply, true, 0);
 	buf_deinit(&reply.body);
 }
 
@@ -478,13 +484,26 @@ static void on_events(struct loop_note *note)
 	(void)pthread_mutex_unlock(&push->lock);
 	for (size_t i = 0; i < count; i++) {
 		if (events[i].kind == EVENT_MARKED)
-			on_marked_watch(push->engine, events[i].id);
+			on_marked_watch(push->engine, events[i].id, events[i].at_us);
 		else if (events[i].kind == EVENT_ENDED)
 			on_ended_watch(push->engine, &events[i]);
 		else
 			send_stale(push->engine, &events[i].handle);
 	}
 	mem_free(events);
+}
+
+void push_waited(struct engine *e, const struct ipc_waited *waited)
+{
+	const struct wait wait = {
+		.device = eas_watch_cookie_device(waited->cookie, waited->cookie_len).v,
+		.ended_at = (uint32_t)clock_now_at(),
+		.asked_s = (uint16_t)MIN(waited->asked_s, UINT16_MAX),
+		.lasted_s = (uint16_t)MIN(waited->lasted_s, UINT16_MAX),
+		.end = (uint8_t)waited->end};
+
+	if (wait.device != 0)
+		waits_add(e->telemetry->waits, &wait);
 }
 
 static void arm_timer(struct push *push)

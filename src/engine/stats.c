@@ -26,6 +26,10 @@ struct stats {
 	uint64_t asked, done; /* questions */
 	struct stats_counter sums[IPC_STATS_MAX];
 	size_t sum_count;
+	/* What was said last of that which only grows: while the counts of a front that ended are
+	 * on their way to the next one (shared/shared.h) the sum stands still. */
+	struct stats_counter floors[IPC_STATS_MAX];
+	size_t floor_count;
 };
 
 static void on_asked(struct loop_note *note);
@@ -50,6 +54,17 @@ void stats_free(struct stats **stats)
 	(void)pthread_cond_destroy(&(*stats)->answered);
 	mem_free(*stats);
 	*stats = NULL;
+}
+
+size_t stats_known(struct stats *s, struct stats_counter *out, size_t max)
+{
+	size_t count;
+
+	(void)pthread_mutex_lock(&s->lock);
+	count = MIN(max, s->sum_count);
+	memcpy(out, s->sums, count * sizeof(*out));
+	(void)pthread_mutex_unlock(&s->lock);
+	return count;
 }
 
 size_t stats_read(struct stats *s, struct stats_counter *out, size_t max)
@@ -89,6 +104,46 @@ static void add(struct stats *s, const struct stats_counter *counter)
 		s->sums[s->sum_count++] = *counter;
 }
 
+static bool only_grows(const char *name)
+{
+#define GROWS_LEVEL false
+#define GROWS_ALL   false
+#define GROWS_COUNT true
+#define GROWS_PUSH  true
+	static const struct {
+		const char *name;
+		bool grows;
+	} counters[] = {
+#define COUNTER(name, kind, help) {#name, GROWS_##kind},
+#include "front/counters.def"
+#undef COUNTER
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(counters); i++) {
+		if (str_eq(counters[i].name, name))
+			return counters[i].grows;
+	}
+	return false;
+}
+
+/* With the lock. */
+static void never_back(struct stats *s)
+{
+	for (size_t i = 0; i < s->sum_count; i++) {
+		size_t at = 0;
+
+		if (!only_grows(s->sums[i].name))
+			continue;
+		while (at < s->floor_count && !str_eq(s->floors[at].name, s->sums[i].name))
+			at++;
+		if (at == ARRAY_LEN(s->floors))
+			continue;
+		if (at == s->floor_count)
+			s->floors[s->floor_count++] = s->sums[i];
+		s->sums[i].value = s->floors[at].value = MAX(s->floors[at].value, s->sums[i].value);
+	}
+}
+
 /* Sums what is known; the oldest question that a front has not answered yet stays open. */
 static void sum_up(struct stats *s)
 {
@@ -110,6 +165,7 @@ static void sum_up(struct stats *s)
 			add(s, &front->stats[i]);
 	}
 	add(s, &fronts);
+	never_back(s);
 	s->done = MAX(s->done, done);
 	(void)pthread_cond_broadcast(&s->answered);
 	(void)pthread_mutex_unlock(&s->lock);

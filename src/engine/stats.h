@@ -26,6 +26,9 @@ void stats_free(struct stats **stats);
  * how many were filled. */
 size_t stats_read(struct stats *stats, struct stats_counter *out, size_t max);
 
+/* What they told last by themselves, some seconds ago at most. Any thread. */
+size_t stats_known(struct stats *stats, struct stats_counter *out, size_t max);
+
 /* Loop thread: a front told its numbers; a front is gone. */
 void stats_on_frame(struct stats *stats, struct front *front, const struct ipc_stats *frame);
 void stats_on_front_lost(struct stats *stats);

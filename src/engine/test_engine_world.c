@@ -127,6 +127,11 @@ void eas_handle(
 		buf_add_byte(&reply->body, (uint8_t)('a' + n % 26));
 }
 
+struct device_id eas_watch_cookie_device(const uint8_t *cookie, size_t len)
+{
+	return (struct device_id){len > 0 ? cookie[0] : 0};
+}
+
 void eas_watch_check(struct eas_server *server, struct arena *arena, const struct watch_view *view,
 	struct eas_reply *reply)
 {

@@ -57,6 +57,8 @@ int admit_start(struct front *f, int shared_fd, struct err *err)
 			return -1;
 		f->part = shared_part_take(f->shared, getpid());
 	}
+	f->counters = shared_counters(f->shared, f->part, front_lasting_counters, COUNT_MAX);
+	shared_counters_inherit(f->shared, front_lasting_counters, COUNT_MAX, f->counters);
 	f->connections_max =
 		MIN(f->connections_max, shared_part_slots(f->shared) - ADMIT_REFUSALS_MAX);
 	return 0;
@@ -64,6 +66,7 @@ int admit_start(struct front *f, int shared_fd, struct err *err)
 
 void admit_stop(struct front *f)
 {
+	f->counters = f->own_counters;
 	if (f->shared != NULL)
 		shared_part_release(f->shared, f->part);
 	shared_close(&f->shared);

@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "front/front_internal.h"
+#include "telemetry/histogram.h"
 
 #define COMPACT_BYTES (64u * 1024)
 #define CREDIT_BYTES  (64u * 1024)
@@ -96,6 +97,21 @@ bool answer_later(struct front *f, struct conn *c, bool close, uint32_t wait_s)
 	return answer_plainly(f, c, 503, close, wait_s);
 }
 
+/* What a waiting phone was told is on its way to it. */
+static void count_push(struct front *f, struct request *r)
+{
+	int64_t took_us = clock_now_us() - (int64_t)r->since_us;
+
+	if (r->since_us == 0)
+		return;
+	r->since_us = 0;
+	took_us = MAX(took_us, 0);
+	f->counters[COUNT_push_range_0 + histogram_range((uint64_t)took_us)]++;
+	f->counters[COUNT_push_us] += (uint64_t)took_us;
+}
+
+_Static_assert(COUNT_push_us == COUNT_push_range_0 + HISTOGRAM_RANGES, "the ranges stand in a row");
+
 /* A phone that was parked has no request object. It gets one under the name of its watch, for bulk
  * bytes find it by that. */
 static bool revive(struct front *f, struct conn *c)
@@ -128,6 +144,7 @@ bool answer_engine(struct front *f, struct conn *c, const struct ipc_response *r
 	c->watch = 0; /* its answer is here */
 	c->served = c->served || response->status < 400;
 	r = answer_begin(f, c, response->status, response->reason, response->close);
+	r->since_us = response->since_us;
 	for (size_t i = 0; i < response->header_count; i++) {
 		if (!is_ours(response->headers[i].name))
 			http_response_header(
@@ -259,7 +276,10 @@ bool answer_flush(struct front *f, struct conn *c)
 	if (c->state != CONN_ANSWER)
 		return true;
 	give_credit(f, c);
-	return r->out.len == 0 && r->answer_left == 0 ? answer_finish(f, c) : true;
+	if (r->out.len > 0 || r->answer_left > 0)
+		return true;
+	count_push(f, r);
+	return answer_finish(f, c);
 }
 
 bool answer_interim(struct front *f, struct conn *c)

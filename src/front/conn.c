@@ -366,6 +366,8 @@ void conn_on_event(void *owner, uint32_t slot, uint32_t tag, unsigned events)
 	if (c == NULL || (c->generation & LOOP_TAG_MASK) != tag)
 		return;
 	if ((events & LOOP_ERROR) != 0) {
+		if (c->state == CONN_PARKED)
+			path_wait_over(f, c, IPC_WAIT_CUT);
 		path_broken(f, c);
 		conn_close(f, c);
 		return;

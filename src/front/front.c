@@ -124,12 +124,23 @@ static void refresh_levels(struct front *f)
 }
 
 static const char *const counter_names[COUNT_MAX] = {
-#define COUNTER(name) [COUNT_##name] = #name,
+#define COUNTER(name, kind, help) [COUNT_##name] = #name,
+#include "front/counters.def"
+#undef COUNTER
+};
+
+#define LASTS_LEVEL(name) NULL
+#define LASTS_ALL(name)   NULL
+#define LASTS_COUNT(name) #name
+#define LASTS_PUSH(name)  #name
+const char *const front_lasting_counters[COUNT_MAX] = {
+#define COUNTER(name, kind, help) [COUNT_##name] = LASTS_##kind(name),
 #include "front/counters.def"
 #undef COUNTER
 };
 
 _Static_assert(COUNT_MAX <= IPC_STATS_MAX, "all counters fit into one frame");
+_Static_assert((int)COUNT_MAX <= SHARED_COUNTERS, "all counters fit into the shared memory");
 
 void front_send_stats(struct front *f)
 {
@@ -163,6 +174,7 @@ static void on_stats(void *owner)
 	struct front *f = owner;
 
 	shared_tend(f->shared);
+	shared_counters_inherit(f->shared, front_lasting_counters, COUNT_MAX, f->counters);
 	front_send_stats(f);
 	secure_check_lock(f);
 	loop_timer_set(&f->stats, clock_now_ms() + STATS_EVERY_MS);
@@ -398,6 +410,7 @@ static void take_options(struct front *f, const struct front_options *o)
 			.front = f, .fd = o->listeners[i].fd, .tls = o->listeners[i].tls};
 	(void)snprintf(f->process_name, sizeof(f->process_name), "front %u", o->number);
 	f->lc.process = f->process_name;
+	f->counters = f->own_counters;
 }
 
 static void make_parts(struct front *f)

@@ -107,6 +107,7 @@ struct request {
 	uint64_t answer_left; /* bulk bytes that the engine still owes */
 	int64_t uncredited; /* of them written, credit not given back yet; below zero while the head
 			       is written */
+	uint64_t since_us;  /* what the answer tells was committed then; 0: not counted */
 	uint64_t moved;     /* bytes read or written since checked_ms: against slow peers */
 	int64_t checked_ms;
 	size_t charged; /* what front.buffered counts for it */
@@ -173,7 +174,7 @@ struct listener {
 };
 
 enum front_counter_id {
-#define COUNTER(name) COUNT_##name,
+#define COUNTER(name, kind, help) COUNT_##name,
 #include "front/counters.def"
 #undef COUNTER
 	COUNT_MAX
@@ -221,7 +222,8 @@ struct front {
 	bool stopping;
 	size_t buffered; /* bytes held in requests */
 	uint8_t print_keys[2][16];
-	uint64_t counters[COUNT_MAX];
+	uint64_t *counters; /* COUNT_MAX; in the shared memory, once that is there */
+	uint64_t own_counters[COUNT_MAX];
 	uint8_t scratch[SCRATCH_BYTES];
 };
 
@@ -242,6 +244,8 @@ void front_stop(struct front *f);
 /* The wheel must run at the next full second. */
 void front_tick_set(struct front *f);
 void front_send_stats(struct front *f);
+/* COUNT_MAX names; NULL: what is not carried over to the next process. */
+extern const char *const front_lasting_counters[];
 /* Would n more bytes in requests be too many? */
 bool front_short_of_memory(const struct front *f, size_t n);
 
@@ -387,6 +391,8 @@ void path_unheard(struct front *f, struct conn *c);
 /* A request of a device came here. */
 void path_seen(struct front *f, const struct conn *c, uint64_t device);
 uint64_t path_heartbeat_average_s(const struct front *f);
+/* A phone that waits does not any longer: counted, and told to the engine. */
+void path_wait_over(struct front *f, const struct conn *c, enum ipc_wait_end end);
 
 /* ---- proxied.c ---- */
 /* The state in which a plain connection from there begins: IDLE or PROXY. False: it is refused. */

@@ -281,6 +281,7 @@ static bool on_control_frame(struct front *f, const struct ipc_frame *frame)
 	case IPC_CREDIT:
 	case IPC_GONE:
 	case IPC_REGISTER:
+	case IPC_WAITED:
 		break;
 	}
 	return false;

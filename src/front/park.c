@@ -32,6 +32,7 @@ bool park_on_input(struct front *f, struct conn *c)
 		c->input_seen = false;
 		return true;
 	}
+	path_wait_over(f, c, n == NET_FAILED ? IPC_WAIT_CUT : IPC_WAIT_CLOSED);
 	if (n == NET_FAILED)
 		path_broken(f, c);
 	/* It talks, or it is gone; a TLS peer is told goodbye, or what it did wrong. */
@@ -106,6 +107,8 @@ void park_on_wake(struct front *f, const struct ipc_response *wake)
 	if (c == NULL || c->watch != wake->handle.request)
 		return;
 	front_count(f, wakes);
+	if (c->state == CONN_PARKED)
+		path_wait_over(f, c, wake->close ? IPC_WAIT_CUT : IPC_WAIT_WOKEN);
 	if (wake->close) /* it waits elsewhere now */
 		path_replaced(f, c);
 	if (c->state == CONN_PARKED) {
@@ -147,5 +150,6 @@ bool park_try_renew(struct front *f, struct conn *c, bool *ret_alive)
 bool park_on_expiry(struct front *f, struct conn *c)
 {
 	front_count(f, heartbeats_expired);
+	path_wait_over(f, c, IPC_WAIT_EXPIRED);
 	return answer_expiry(f, c);
 }

@@ -94,20 +94,27 @@ static uint32_t path_limit(struct front *f, const struct conn *c, int64_t now_ms
 	return shared_path_limit(f->shared, listener_path(f, c->port, now_ms), &terms, now_ms);
 }
 
-static void count_heartbeat(struct front *f, uint32_t heartbeat_s)
+/* Raises the counter of the range; `first` is that of the shortest, the others follow it. */
+static void count_range(struct front *f, enum front_counter_id first, uint32_t seconds)
 {
-	static const struct {
-		uint32_t up_to_s;
-		enum front_counter_id counter;
-	} ranges[] = {{120, COUNT_waits_to_120}, {300, COUNT_waits_to_300},
-		{540, COUNT_waits_to_540}, {900, COUNT_waits_to_900}, {1800, COUNT_waits_to_1800},
-		{2700, COUNT_waits_to_2700}, {UINT32_MAX, COUNT_waits_longer}};
-	const struct settings *s = f->settings;
+	static const uint32_t up_to_s[] = {120, 300, 540, 900, 1800, 2700};
 	size_t i = 0;
 
-	while (heartbeat_s > ranges[i].up_to_s)
+	while (i < ARRAY_LEN(up_to_s) && seconds > up_to_s[i])
 		i++;
-	f->counters[ranges[i].counter]++;
+	f->counters[first + i]++;
+}
+
+_Static_assert(COUNT_waits_longer == COUNT_waits_to_120 + 6 &&
+		       COUNT_lasted_longer == COUNT_lasted_to_120 + 6,
+	"the ranges stand in a row");
+
+static void count_heartbeat(struct front *f, uint32_t heartbeat_s)
+{
+	const struct settings *s = f->settings;
+
+	count_range(f, COUNT_waits_to_120, heartbeat_s);
+	f->counters[COUNT_waits_asked_s] += heartbeat_s;
 	switch (shared_heartbeat_note(f->shared, heartbeat_s, (uint32_t)s->push_short_window,
 		(uint32_t)s->push_short_threshold_s)) {
 	case SHARED_HEARTBEAT_SAME:
@@ -162,6 +169,27 @@ uint32_t path_waited_s(const struct conn *c)
 	int64_t left_ms = c->deadline_ms - clock_now_ms();
 
 	return left_ms <= 0 ? c->wait_s : c->wait_s - (uint32_t)MIN(left_ms / 1000, c->wait_s);
+}
+
+void path_wait_over(struct front *f, const struct conn *c, enum ipc_wait_end end)
+{
+	struct ipc_frame frame = {.type = IPC_WAITED};
+	uint32_t lasted_s = path_waited_s(c);
+
+	count_range(f, COUNT_lasted_to_120, lasted_s);
+	f->counters[COUNT_waits_lasted_s] += lasted_s;
+	f->counters[COUNT_waits_woken] += end == IPC_WAIT_WOKEN;
+	f->counters[COUNT_waits_expired] += end == IPC_WAIT_EXPIRED;
+	f->counters[COUNT_waits_closed] += end == IPC_WAIT_CLOSED;
+	f->counters[COUNT_waits_cut] += end == IPC_WAIT_CUT;
+	if (c->cookie_len == 0)
+		return;
+	frame.waited = (struct ipc_waited){.asked_s = c->heartbeat_s,
+		.lasted_s = lasted_s,
+		.end = end,
+		.cookie_len = c->cookie_len};
+	memcpy(frame.waited.cookie, c->cookie, c->cookie_len);
+	link_send(f, &frame);
 }
 
 /* ---- evidence ---- */

@@ -334,7 +334,7 @@ const struct ipc_frame *engine_poll(struct rig *r)
 		pull(r->control, &r->control_in);
 		if (next_frame(&r->control_in, &r->control_used, &frame) == 0)
 			return NULL;
-	} while (frame.type == IPC_STATS);
+	} while (frame.type == IPC_STATS || frame.type == IPC_WAITED);
 	return &frame;
 }
 
@@ -345,7 +345,8 @@ const struct ipc_frame *engine_next(struct rig *r, enum ipc_type want)
 
 	for (int i = 0; i < PATIENCE_ROUNDS && got == 0; i++) {
 		got = next_frame(&r->control_in, &r->control_used, &frame);
-		if (got == 1 && frame.type == IPC_STATS && want != IPC_STATS)
+		if (got == 1 && frame.type != want &&
+			(frame.type == IPC_STATS || frame.type == IPC_WAITED))
 			got = 0;
 		else if (got == 0)
 			one_round(r);

@@ -187,7 +187,7 @@ static void get_request(struct rd *r, struct ipc_request *ret)
 }
 
 /* The body's length stands for itself when the body follows on the bulk connection. */
-static void put_response(struct buf *out, const struct ipc_response *p)
+static void put_response(struct buf *out, const struct ipc_response *p, uint32_t version)
 {
 	put_handle(out, &p->handle);
 	buf_add_u16(out, p->status);
@@ -199,6 +199,8 @@ static void put_response(struct buf *out, const struct ipc_response *p)
 		buf_add_u64(out, p->body_len);
 	else
 		put_blob(out, p->body, p->body_len);
+	if (version >= 2)
+		buf_add_u64(out, p->since_us);
 }
 
 static void get_response(struct rd *r, struct ipc_response *ret)
@@ -217,6 +219,7 @@ static void get_response(struct rd *r, struct ipc_response *ret)
 		ret->body = get_blob(r, &len);
 		ret->body_len = len;
 	}
+	ret->since_us = rd_left(r) > 0 ? rd_u64(r) : 0;
 	if (ret->status < 200 || ret->status > 599)
 		r->failed = true;
 }
@@ -298,6 +301,27 @@ static void get_register(struct rd *r, struct ipc_register *ret)
 	get_handle(r, &ret->before);
 }
 
+static void put_waited(struct buf *out, const struct ipc_waited *w)
+{
+	buf_add_u32(out, w->asked_s);
+	buf_add_u32(out, w->lasted_s);
+	buf_add_byte(out, (uint8_t)w->end);
+	put_cookie(out, w->cookie, w->cookie_len);
+}
+
+static void get_waited(struct rd *r, struct ipc_waited *ret)
+{
+	uint8_t end;
+
+	ret->asked_s = rd_u32(r);
+	ret->lasted_s = rd_u32(r);
+	end = rd_u8(r);
+	if (end < IPC_WAIT_EXPIRED || end > IPC_WAIT_CUT)
+		r->failed = true;
+	ret->end = (enum ipc_wait_end)end;
+	get_cookie(r, ret->cookie, &ret->cookie_len);
+}
+
 static void put_body(struct buf *out, const struct ipc_body *b)
 {
 	put_handle(out, &b->handle);
@@ -361,7 +385,7 @@ static void put_payload(const struct ipc_frame *f, uint32_t version, struct buf 
 		return;
 	case IPC_RESPONSE:
 	case IPC_WAKE:
-		put_response(out, &f->response);
+		put_response(out, &f->response, version);
 		return;
 	case IPC_PARK:
 		put_park(out, &f->park);
@@ -376,6 +400,9 @@ static void put_payload(const struct ipc_frame *f, uint32_t version, struct buf 
 		return;
 	case IPC_STATS:
 		put_stats(out, &f->stats, version);
+		return;
+	case IPC_WAITED:
+		put_waited(out, &f->waited);
 		return;
 	case IPC_BYE:
 		return;
@@ -394,7 +421,7 @@ void ipc_encode_for(const struct ipc_frame *frame, uint32_t version, struct buf 
 {
 	size_t start = out->len, len;
 
-	if (version < 2 && frame->type == IPC_BYE)
+	if (version < 2 && (frame->type == IPC_BYE || frame->type == IPC_WAITED))
 		return;
 	buf_add_u32(out, 0);
 	buf_add_byte(out, (uint8_t)frame->type);
@@ -445,6 +472,9 @@ static void get_payload(struct rd *r, struct ipc_frame *ret)
 		return;
 	case IPC_STATS:
 		get_stats(r, &ret->stats);
+		return;
+	case IPC_WAITED:
+		get_waited(r, &ret->waited);
 		return;
 	case IPC_BYE:
 		return;

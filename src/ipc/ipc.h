@@ -78,6 +78,7 @@ enum ipc_type {
 	IPC_DROP,
 	IPC_STATS,     /* F: counters as pairs of name and value, every few seconds and when asked; E: asks (empty) */
 	IPC_BYE,       /* E (2): the last frame of an engine that stops in order; no payload */
+	IPC_WAITED,    /* F (2): a wait is over: for the engine's memory of what phones do. One that does not know it loses nothing */
 };
 
 #define IPC_BULK_CREDIT (256u * 1024) /* response bytes the engine may have under way per request */
@@ -124,6 +125,7 @@ struct ipc_response {
 	struct ipc_header headers[IPC_HEADERS_MAX]; /* Content-Length, Date, Connection: the front's own */
 	const uint8_t *body;
 	uint64_t body_len;
+	uint64_t since_us;    /* (2) WAKE: when what it tells was committed, on the clock of all processes (CLOCK_MONOTONIC); 0: not known */
 };
 
 /* What the front answers by itself when the heartbeat is over. */
@@ -153,6 +155,15 @@ struct ipc_register {
 	struct ipc_handle before;
 };
 
+enum ipc_wait_end { IPC_WAIT_EXPIRED = 1, IPC_WAIT_WOKEN, IPC_WAIT_CLOSED, IPC_WAIT_CUT };
+
+struct ipc_waited {
+	uint32_t asked_s, lasted_s;
+	enum ipc_wait_end end;
+	uint8_t cookie_len;
+	uint8_t cookie[IPC_COOKIE_MAX];
+};
+
 struct ipc_body {
 	struct ipc_handle handle;
 	bool last;            /* the body is complete */
@@ -166,7 +177,7 @@ struct ipc_amount { /* GRANT, CREDIT */
 	uint32_t bytes;
 };
 
-#define IPC_STATS_MAX    64 /* more are skipped */
+#define IPC_STATS_MAX    128 /* more are skipped */
 #define IPC_STATS_MAX_V1 32 /* what version 1 takes */
 struct ipc_stats {
 	uint32_t front;
@@ -185,6 +196,7 @@ struct ipc_frame {
 		struct ipc_response response; /* RESPONSE and WAKE */
 		struct ipc_park park;
 		struct ipc_register reg;
+		struct ipc_waited waited;
 		struct ipc_body body;
 		struct ipc_amount amount;     /* GRANT and CREDIT */
 		struct ipc_handle handle;     /* STALE, GONE, DROP */

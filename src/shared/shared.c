@@ -24,7 +24,7 @@
 #include "shared/shared_internal.h"
 
 #define MAGIC      0x62656c6c73686172u
-#define LAYOUT     2
+#define LAYOUT     3
 #define PAGE_BYTES ((uint64_t)4096)
 #define COUNTS_MAX (1u << 26)
 
@@ -57,6 +57,8 @@ static void lay_out(struct shared_page *p)
 	p->rates_at = place_table(&at, (uint64_t)p->sizes.rates * sizeof(uint64_t));
 	p->devices_at = place_table(&at, (uint64_t)p->sizes.rates * sizeof(uint64_t));
 	p->paths_at = place_table(&at, (uint64_t)p->sizes.paths * sizeof(struct shared_path));
+	p->counters_at =
+		place_table(&at, (uint64_t)p->sizes.parts * sizeof(struct shared_counters));
 	p->bytes = at;
 }
 
@@ -99,7 +101,7 @@ static bool fits(const struct shared_page *p, uint64_t bytes)
 	return expected.bytes == p->bytes && expected.slots_at == p->slots_at &&
 	       expected.counts_at == p->counts_at && expected.rates_at == p->rates_at &&
 	       expected.devices_at == p->devices_at && expected.paths_at == p->paths_at &&
-	       p->bytes <= bytes;
+	       expected.counters_at == p->counters_at && p->bytes <= bytes;
 }
 
 int shared_open(int fd, struct shared **ret, struct err *err)
@@ -126,6 +128,7 @@ int shared_open(int fd, struct shared **ret, struct err *err)
 	s->rates = (atomic_uint_least64_t *)(void *)(map + page.rates_at);
 	s->devices = (atomic_uint_least64_t *)(void *)(map + page.devices_at);
 	s->paths = (struct shared_path *)(void *)(map + page.paths_at);
+	s->counters = (struct shared_counters *)(void *)(map + page.counters_at);
 	*ret = s;
 	return 0;
 }
@@ -175,6 +178,7 @@ void shared_part_release(struct shared *s, int part)
 
 	for (uint32_t i = 0; i < used; i++)
 		shared_slot_release(s, part, i);
+	shared_counters_release(s, part);
 	(void)atomic_fetch_sub(&s->page->connections, atomic_exchange(&p->connections, 0));
 	atomic_store(&p->used, 0);
 	atomic_store(&p->pid, 0);

@@ -82,6 +82,20 @@ uint32_t shared_count(struct shared *s, enum shared_kind kind, const void *key, 
 /* A number for a key that nobody outside can foresee; the same in all processes. */
 uint64_t shared_hash(const struct shared *s, const void *bytes, size_t len);
 
+/* ---- counters ---- */
+
+#define SHARED_COUNTERS 128
+
+/*
+ * Numbers of this part, all 0, that its process raises with plain stores. What they count under a
+ * name is not lost with the process: shared_counters_inherit(). names[i] NULL: of no use later.
+ */
+uint64_t *shared_counters(struct shared *s, int part, const char *const *names, size_t count);
+/* Adds to values what processes that are gone had counted under these names; nobody else gets it
+ * again. */
+void shared_counters_inherit(
+	struct shared *s, const char *const *names, size_t count, uint64_t *values);
+
 /* ---- rates ---- */
 
 /* For a phone that is sent away: seconds until it may come back, all fronts considered

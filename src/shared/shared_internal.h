@@ -38,13 +38,18 @@ struct shared_path {
 	atomic_ushort lived[SHARED_SILENCES], cut[SHARED_SILENCES], shortest_s[SHARED_SILENCES];
 } __attribute__((aligned(64)));
 
+struct shared_counters {
+	uint64_t keys[SHARED_COUNTERS]; /* of their names; 0: not kept */
+	uint64_t values[SHARED_COUNTERS];
+};
+
 struct shared_page {
 	uint64_t magic;
 	uint32_t layout;
 	struct shared_sizes sizes; /* the counts and rates are powers of two */
 	uint8_t key[16];
 	/* Offsets of the tables. */
-	uint64_t parts_at, slots_at, counts_at, rates_at, devices_at, paths_at, bytes;
+	uint64_t parts_at, slots_at, counts_at, rates_at, devices_at, paths_at, counters_at, bytes;
 	__attribute__((aligned(64))) atomic_uint_least64_t connections;
 	atomic_uint_least64_t overflows;
 	struct spread sent_away;
@@ -52,6 +57,8 @@ struct shared_page {
 	atomic_uint heartbeat_window, heartbeats_short;
 	atomic_uint_least64_t heartbeat_next, heartbeat_sum;
 	atomic_ushort heartbeats[SHARED_WINDOW_MAX];
+	/* What processes that are gone had counted (shared_counters.c). */
+	atomic_uint_least64_t past_keys[SHARED_COUNTERS], past[SHARED_COUNTERS];
 	atomic_uint doubts[SHARED_DOUBTS]; /* places of words to be counted anew, from 1; 0: none */
 };
 
@@ -61,6 +68,7 @@ struct shared {
 	struct shared_slot *slots;
 	atomic_uint_least64_t *counts, *rates, *devices;
 	struct shared_path *paths;
+	struct shared_counters *counters;
 };
 
 static inline struct shared_slot *shared_slot_of(const struct shared *s, int part, uint32_t slot)
@@ -70,5 +78,7 @@ static inline struct shared_slot *shared_slot_of(const struct shared *s, int par
 
 /* shared_count.c: all that a slot counts is given back, by its process or after its death. */
 void shared_slot_release(struct shared *s, int part, uint32_t slot);
+/* shared_counters.c: the same of what it has counted. */
+void shared_counters_release(struct shared *s, int part);
 
 #endif

@@ -158,6 +158,7 @@ static void encode_one(struct eas_call *call, const struct estimate *e)
 
 	wbxml_start(w, TAG_GetItemEstimate_Response);
 	wbxml_add_uint(w, TAG_GetItemEstimate_Status, e->status);
+	eas_reply_note(call->reply, e->status);
 	if (e->status == ESTIMATE_OK) {
 		wbxml_start(w, TAG_GetItemEstimate_Collection);
 		if (call->version <= 121 && e->class_name != NULL)

@@ -37,6 +37,7 @@ static void encode_failure(struct operations *op, const struct wbxml_node *node,
 	struct wbxml_writer *w = &op->call->writer;
 
 	wbxml_add_uint(w, TAG_ItemOperations_Status, status);
+	eas_reply_note(op->call->reply, status);
 	for (size_t i = 0; i < ARRAY_LEN(echoed); i++) {
 		const char *text = wbxml_text(node, echoed[i]);
 

@@ -239,6 +239,8 @@ static void encode(const struct move_items *m)
 		wbxml_add_text(
 			w, TAG_Move_SrcMsgId, eas_get_text(one->node, TAG_Move_SrcMsgId, ""));
 		wbxml_add_uint(w, TAG_Move_Status, one->status);
+		eas_reply_note(
+			m->call->reply, one->status == MOVE_OK ? EAS_STATUS_SUCCESS : one->status);
 		if (one->status == MOVE_OK) {
 			eas_server_id_print(one->move.to, one->move.moved, id);
 			wbxml_add_text(w, TAG_Move_DstMsgId, id);

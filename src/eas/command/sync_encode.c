@@ -14,6 +14,7 @@
 #include "eas/class/email.h"
 #include "eas/class/email_draft.h"
 #include "eas/command/sync_internal.h"
+#include "eas/remember.h"
 #include "eas/request.h"
 
 /* That many rows without anything to tell are worth a write, so that they are read once. */
@@ -468,6 +469,9 @@ int sync_encode_collection(struct sync_run *run, struct sync_job *job, struct er
 	wbxml_add_text(w, TAG_AirSync_SyncKey, key);
 	wbxml_add_text(w, TAG_AirSync_CollectionId, job->collection_id);
 	wbxml_add_uint(w, TAG_AirSync_Status, job->status);
+	eas_remember_collection(run->call,
+		job->folder != NULL ? eas_folder_class(job->folder->type) : job->class_name,
+		job->status);
 	if (job->status == SYNC_STATUS_OK) {
 		if (job->more)
 			wbxml_add_empty(w, TAG_AirSync_MoreAvailable);

@@ -1,0 +1,43 @@
+#ifndef BELLHOP_TELEMETRY_SERIES_H
+#define BELLHOP_TELEMETRY_SERIES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "telemetry/histogram.h"
+
+/*
+ * What the overview draws: one hour in steps of 10 s, one day in steps of a minute. Fixed in size,
+ * in memory only. One thread adds, any may read.
+ */
+#define SERIES_STEP_S   10
+#define SERIES_FINE     360
+#define SERIES_PER_LONG 6
+#define SERIES_LONG     1440
+
+struct series;
+
+/* What somebody has counted so far; all but `parked`, `connections` and `heartbeat_s` only grow. */
+struct series_counts {
+	uint64_t parked, connections, heartbeat_s;
+	uint64_t pushes, syncs, requests, errors;
+	struct histogram_view push;
+};
+
+/* A step. Rates are per minute. */
+struct series_point {
+	int64_t at; /* its end */
+	uint32_t parked, connections, heartbeat_s;
+	float pushes, syncs, requests, errors;
+	uint32_t push_p50_us, push_p99_us; /* 0: no push */
+};
+
+struct series *series_new(void);
+void series_free(struct series **series);
+/* Every SERIES_STEP_S. The first only notes where the counts begin. */
+void series_add(struct series *series, int64_t now_at, const struct series_counts *counts);
+/* The newest last; out: SERIES_FINE, SERIES_LONG points. Returns how many. */
+size_t series_read_fine(struct series *series, struct series_point *out);
+size_t series_read_long(struct series *series, struct series_point *out);
+
+#endif

@@ -1,0 +1,79 @@
+/*
+ * The ring of waits. Its memory is touched by and by, as it fills. One lock, held for one copy, or
+ * for reading the whole ring when somebody looks at a device (some milliseconds per million).
+ */
+#include "telemetry/waits.h"
+
+#include <pthread.h>
+
+#include "base/mem.h"
+
+struct waits {
+	pthread_mutex_t lock; /* the three below */
+	struct wait *ring;
+	size_t next;
+	uint64_t count; /* ever */
+	size_t max;
+};
+
+struct waits *waits_new(size_t max)
+{
+	struct waits *w = x_new(struct waits);
+
+	(void)pthread_mutex_init(&w->lock, NULL);
+	w->max = max;
+	w->ring = x_calloc(MAX(max, 1), sizeof(*w->ring));
+	return w;
+}
+
+void waits_free(struct waits **waits)
+{
+	if (*waits == NULL)
+		return;
+	(void)pthread_mutex_destroy(&(*waits)->lock);
+	mem_free((*waits)->ring);
+	mem_free(*waits);
+	*waits = NULL;
+}
+
+void waits_add(struct waits *w, const struct wait *wait)
+{
+	if (w->max == 0)
+		return;
+	(void)pthread_mutex_lock(&w->lock);
+	w->ring[w->next] = *wait;
+	w->next = (w->next + 1) % w->max;
+	w->count++;
+	(void)pthread_mutex_unlock(&w->lock);
+}
+
+size_t waits_read(struct waits *w, uint64_t device, struct wait *out, size_t max)
+{
+	size_t found = 0, there;
+
+	(void)pthread_mutex_lock(&w->lock);
+	there = (size_t)MIN(w->count, (uint64_t)w->max);
+	for (size_t i = 1; i <= there && found < max; i++) {
+		const struct wait *wait = &w->ring[(w->next + w->max - i) % w->max];
+
+		if (wait->device == device)
+			out[found++] = *wait;
+	}
+	(void)pthread_mutex_unlock(&w->lock);
+	return found;
+}
+
+const char *wait_end_to_str(enum wait_end end)
+{
+	switch (end) {
+	case WAIT_EXPIRED:
+		return "expired";
+	case WAIT_WOKEN:
+		return "woken";
+	case WAIT_CLOSED:
+		return "closed";
+	case WAIT_CUT:
+		return "cut";
+	}
+	return "unknown";
+}

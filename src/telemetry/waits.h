@@ -1,0 +1,37 @@
+#ifndef BELLHOP_TELEMETRY_WAITS_H
+#define BELLHOP_TELEMETRY_WAITS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * The last waits of phones: how long each asked for, how long it lasted, how it ended. A ring of a
+ * fixed size for all phones together, in memory only; looking for those of one phone reads all of
+ * it. Any thread.
+ */
+struct waits;
+
+enum wait_end {
+	WAIT_EXPIRED = 1, /* to its end; nothing had happened */
+	WAIT_WOKEN,       /* something had */
+	WAIT_CLOSED,      /* the phone closed its connection, or asked something else */
+	WAIT_CUT,         /* the connection was found broken, or replaced by another */
+};
+
+struct wait {
+	uint64_t device;
+	uint32_t ended_at; /* wall clock, seconds */
+	uint16_t asked_s, lasted_s;
+	uint8_t end; /* enum wait_end */
+};
+
+/* max 0: nothing is kept. */
+struct waits *waits_new(size_t max);
+void waits_free(struct waits **waits);
+void waits_add(struct waits *waits, const struct wait *wait);
+/* The newest of one device first; returns how many. */
+size_t waits_read(struct waits *waits, uint64_t device, struct wait *out, size_t max);
+/* "expired", "woken", "closed", "cut". */
+const char *wait_end_to_str(enum wait_end end);
+
+#endif
