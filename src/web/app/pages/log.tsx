@@ -1,0 +1,62 @@
+import { useState } from "preact/hooks";
+import { url, type Query } from "../api";
+import { log, type LogRow } from "../calls";
+import { time } from "../format";
+import { link, setQuery, type Place } from "../router";
+import { Field } from "../ui/form";
+import { Icon } from "../ui/icons";
+import { Show, useLoad } from "../ui/load";
+import { Empty, Head } from "../ui/parts";
+import { Table } from "../ui/table";
+
+const SIZE = 100;
+
+export function LogPage({ place }: { place: Place }) {
+	const get = (name: string) => place.query.get(name) ?? "";
+	const filter: Query = { user: get("user") || undefined, action: get("action") || undefined, device: get("device") || undefined };
+	const before = get("before");
+	const [user, setUser] = useState(get("user"));
+	const [action, setAction] = useState(get("action"));
+	const [device, setDevice] = useState(get("device"));
+	const all = useLoad((signal) => log.list({ ...filter, limit: SIZE + 1, before: before || undefined }, signal), [place.query.toString()]);
+	return (
+		<div class="stack">
+			<Head title="Event log" text="Who did what, when and from where: changes, decisions, wipes, refused logins. It is only ever added to, and holds no passwords and no mail.">
+				<a class="button" href={url("/log.csv", filter)} download="bellhop-log.csv"><Icon name="download" />CSV</a>
+				<a class="button" href={url("/log.jsonl", filter)} download="bellhop-log.jsonl"><Icon name="download" />JSON lines</a>
+			</Head>
+			<form class="filters" role="search" onSubmit={(e) => {
+				e.preventDefault();
+				setQuery({ user: user.trim(), action: action.trim(), device: device.trim(), before: undefined });
+			}}>
+				<Field label="User"><input type="search" value={user} placeholder="anna@example.org" onInput={(e) => setUser(e.currentTarget.value)} /></Field>
+				<Field label="Action"><input type="search" value={action} placeholder="device wipe" onInput={(e) => setAction(e.currentTarget.value)} /></Field>
+				<Field label="Device id"><input type="search" value={device} onInput={(e) => setDevice(e.currentTarget.value)} /></Field>
+				<button class="button" type="submit"><Icon name="search" />Search</button>
+			</form>
+			<Show of={all}>
+				{(found) => found.length === 0
+					? <Empty icon="log" title="No events">{user || action || device ? <p>Nothing in the log fits. <a href="#/log">Show everything</a></p> : <p>As soon as something is changed, it is written down here.</p>}</Empty>
+					: (
+						<Table<LogRow> caption="Events, newest first" hideCaption rows={found.slice(0, SIZE)} rowKey={(row) => row.id} columns={[
+							{ label: "Time", cell: (row) => <time class="nowrap">{time(row.at)}</time> },
+							{ label: "Action", cell: (row) => row.action },
+							{ label: "Result", cell: (row) => <span class="wrap">{row.result}</span> },
+							{ label: "Actor", cell: (row) => <span class="wrap">{row.actor}</span> },
+							{ label: "User", cell: (row) => row.user ? <a class="wrap" href={link(["users", row.user])}>{row.user}</a> : "–" },
+							{ label: "Device", cell: (row) => row.device ? (row.user ? <a class="wrap" href={link(["devices", row.user, row.device])}>{row.device}</a> : row.device) : "–" },
+							{ label: "From", cell: (row) => row.address || "–" },
+						]} foot={(
+							<nav class="pager" aria-label="Pages of events">
+								<span class="soft small">{before ? "Older events" : "The newest events"}</span>
+								<div class="row">
+									{before && <button type="button" class="button mini" onClick={() => setQuery({ before: undefined })}>To the newest</button>}
+									<button type="button" class="button mini" disabled={found.length <= SIZE} onClick={() => setQuery({ before: String(found[SIZE - 1].id) })}>Older</button>
+								</div>
+							</nav>
+						)} />
+					)}
+			</Show>
+		</div>
+	);
+}

@@ -1,0 +1,49 @@
+import { me } from "../calls";
+import { ago, time } from "../format";
+import { Ask, useDialog } from "../ui/dialog";
+import { Show, useLoad } from "../ui/load";
+import { Empty, Facts, Head, State } from "../ui/parts";
+
+export function PhonesPage() {
+	const all = useLoad((signal) => me.devices(signal), [], 15000);
+	const [dialog, open] = useDialog();
+	const after = (close: () => void) => (did: boolean) => {
+		close();
+		if (did) void all.reload();
+	};
+	return (
+		<div class="stack">
+			<Head title="My phones" text="The phones that sync your mailbox. Lost one? Wipe it from here." />
+			<Show of={all}>
+				{(found) => found.length === 0
+					? <Empty icon="device" title="No phone yet"><p>Set one up; it takes two minutes.</p></Empty>
+					: (
+						<div class="grid">
+							{found.map((phone) => {
+								const name = phone.model || phone.type || phone.device;
+								return (
+									<article class="card stack" key={phone.device} aria-label={name}>
+										<div class="card-head"><h2 class="wrap">{name}</h2><State of={phone.state} /></div>
+										<Facts of={[["Last sync", <time title={time(phone.last_seen_at)}>{ago(phone.last_seen_at)}</time>], ["Type", phone.type], ["Device id", <code>{phone.device}</code>]]} />
+										<div class="row">
+											<button type="button" class="button danger" aria-label={`Wipe ${name}`} onClick={() => open((close) => (
+												<Ask title="Wipe this phone?" danger doing="Wipe" typed="wipe" typedLabel="Type wipe to confirm" done="The wipe is ordered." run={() => me.wipe(phone.device, {})} onClose={after(close)}>
+													<Facts of={[["Model", name], ["Last seen", `${time(phone.last_seen_at)} (${ago(phone.last_seen_at)})`]]} />
+												</Ask>
+											))}>Wipe</button>
+											<button type="button" class="button" aria-label={`Remove ${name}`} onClick={() => open((close) => (
+												<Ask title="Remove this phone?" danger doing="Remove" done={`${name} is removed.`} run={() => me.remove(phone.device)} onClose={after(close)}>
+													<p>{name} goes from your list. What it holds stays on it; when it signs in again, it starts anew.</p>
+												</Ask>
+											))}>Remove</button>
+										</div>
+									</article>
+								);
+							})}
+						</div>
+					)}
+			</Show>
+			{dialog}
+		</div>
+	);
+}
