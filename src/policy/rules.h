@@ -4,6 +4,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/map.h"
+#include "store/store_access.h"
 #include "store/store_rules.h"
 
 /*
@@ -18,6 +19,7 @@
  *
  * Threads: the cache may be used by any thread; a picture is read by any number.
  */
+struct access_rules;
 struct rules_table;
 
 struct rules {
@@ -26,6 +28,10 @@ struct rules {
 	struct user_group *groups; /* by rank and name */
 	size_t group_count;
 	struct map *members; /* owner -> struct rules_member */
+	/* Access and services (access.h, service.h): */
+	const struct access_rules *access;
+	struct rules_table *scope_values; /* of struct scope_values */
+	const char *access_texts[ACCESS_TEXTS];
 
 	/* private */
 	struct rules_table *tables;

@@ -338,6 +338,14 @@ struct device {
 	size_t ping_folders_len;
 	const uint8_t *sync_request; /* the last Sync request, for empty ones; NULL: none */
 	size_t sync_request_len;
+	/* store_access.h: */
+	uint8_t access_own;          /* enum access_state, laid down for this device; blocked says the same */
+	uint8_t access_state;        /* what was decided last, for people; 0: allow */
+	const char *access_reason;
+	int64_t access_at;
+	uint8_t access_report;       /* enum access_report */
+	int64_t informed_at;         /* when it last said what it is (DeviceInformation); 0: never */
+	uint16_t ceiling;            /* highest protocol version allowed, times ten; 0: any */
 };
 
 NODISCARD int store_device_find(struct store_read *rd, struct owner_id owner, const char *device_id, struct arena *arena, struct device **ret, struct err *err);
@@ -364,6 +372,7 @@ NODISCARD int store_device_delete(struct store_tx *tx, struct device_id id, stru
 struct device_information {
 	const char *model, *imei, *friendly_name, *os, *language, *phone_number, *operator_name;
 	int outbound_sms; /* may the server send text messages through it? 1, 0; -1: as it is known */
+	int64_t at;       /* when it said so */
 };
 NODISCARD int store_device_set_information(struct store_tx *tx, struct device_id id, const struct device_information *information, struct err *err);
 /* The password that opens the phone when its own is forgotten; "": none. */

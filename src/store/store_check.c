@@ -129,6 +129,16 @@ static const struct rule rules[] = {
 		"SELECT 'group ' || group_id || ' owner ' || owner FROM group_members WHERE owner"
 		" NOT IN (SELECT owner FROM users) OR group_id NOT IN (SELECT id FROM user_groups)"},
 
+	{"what is laid down for devices of a user who is not there",
+		"SELECT DISTINCT 'owner ' || owner FROM unseen_devices WHERE owner NOT IN"
+		" (SELECT owner FROM users)"},
+	{"counts of what was sent to a device that is not there", NO_DEVICE("device_usage")},
+	{"a service is laid down for what is not there",
+		"SELECT name || ' of scope ' || scope || ' ' || scope_id || scope_name FROM"
+		" scope_values WHERE (scope = 1 AND scope_name NOT IN (SELECT name FROM domains))"
+		" OR (scope = 2 AND scope_id NOT IN (SELECT id FROM user_groups))"
+		" OR (scope = 3 AND scope_id NOT IN (SELECT owner FROM users))"},
+
 	/* Folders. */
 	{"there is no Inbox",
 		"SELECT " OWNER " FROM owners o WHERE o.deleted = 0 AND NOT EXISTS (SELECT 1 FROM"

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 
 #include "base/mem.h"
+#include "store/store_access.h"
 #include "store/store_internal.h"
 
 #define DEVICE_COLUMNS                                                                             \
@@ -13,6 +14,10 @@
 	" imei, language, operator_name, protocol_version, first_seen_at, last_seen_at,"           \
 	" policy_key, policy_key_temporary, policy_status, policy_version, provisioned_at, wipe,"  \
 	" wipe_at, blocked, epoch, ping_heartbeat_s, ping_folders, sync_request"
+
+/* Written by functions of their own alone. */
+#define ACCESS_COLUMNS                                                                             \
+	", access_own, access_state, access_reason, access_at, access_report, informed_at, ceiling"
 
 static int read_device(struct db_stmt *st, struct arena *arena, struct device *ret, struct err *err)
 {
@@ -45,6 +50,14 @@ static int read_device(struct db_stmt *st, struct arena *arena, struct device *r
 	ret->ping_heartbeat_s = (uint32_t)store_row_u64(&row);
 	ret->ping_folders = store_row_blob(&row, &ret->ping_folders_len);
 	ret->sync_request = store_row_blob(&row, &ret->sync_request_len);
+	ret->access_own = (uint8_t)store_row_u64(&row);
+	ret->access_state = (uint8_t)store_row_u64(&row);
+	ret->access_reason = store_row_text(&row);
+	ret->access_at = store_row_i64(&row);
+	ret->access_report = (uint8_t)store_row_u64(&row);
+	ret->informed_at = store_row_i64(&row);
+	ret->ceiling = (uint16_t)store_row_u64(&row);
+	ret->blocked = ret->access_own == ACCESS_BLOCK;
 	return store_row_end(&row, err);
 }
 
@@ -76,7 +89,7 @@ int store_device_find(struct store_read *rd, struct owner_id owner, const char *
 	int rc;
 
 	if (store_prepare(rd,
-		    "SELECT " DEVICE_COLUMNS " FROM devices WHERE owner = $1 AND device_id = $2",
+		    "SELECT " DEVICE_COLUMNS ACCESS_COLUMNS " FROM devices WHERE owner = $1 AND device_id = $2",
 		    &st, err) < 0)
 		return -1;
 	db_bind_u64(st, 1, owner.v);
@@ -94,7 +107,7 @@ int store_device_load(struct store_read *rd, struct device_id id, struct arena *
 	CLEANUP(db_done) struct db_stmt *st = NULL;
 	int rc;
 
-	if (store_prepare(rd, "SELECT " DEVICE_COLUMNS " FROM devices WHERE id = $1", &st, err) < 0)
+	if (store_prepare(rd, "SELECT " DEVICE_COLUMNS ACCESS_COLUMNS " FROM devices WHERE id = $1", &st, err) < 0)
 		return -1;
 	db_bind_u64(st, 1, id.v);
 	rc = read_one(st, arena, ret, err);
@@ -129,12 +142,12 @@ int store_device_list(struct store_read *rd, struct owner_id owner, struct arena
 	CLEANUP(db_done) struct db_stmt *st = NULL;
 
 	if (owner.v == 0) {
-		if (store_prepare(rd, "SELECT " DEVICE_COLUMNS " FROM devices ORDER BY owner, id",
+		if (store_prepare(rd, "SELECT " DEVICE_COLUMNS ACCESS_COLUMNS " FROM devices ORDER BY owner, id",
 			    &st, err) < 0)
 			return -1;
 		return read_list(st, arena, ret, ret_count, err);
 	}
-	if (store_prepare(rd, "SELECT " DEVICE_COLUMNS " FROM devices WHERE owner = $1 ORDER BY id",
+	if (store_prepare(rd, "SELECT " DEVICE_COLUMNS ACCESS_COLUMNS " FROM devices WHERE owner = $1 ORDER BY id",
 		    &st, err) < 0)
 		return -1;
 	db_bind_u64(st, 1, owner.v);
@@ -214,6 +227,20 @@ static int updated(struct store_tx *tx, struct db_stmt *st, struct device_id id,
 	if (store_run(st, err) < 0)
 		return -1;
 	return db_changes(tx->read.conn) == 0 ? no_device(id, err) : 0;
+}
+
+/* st changes one device and returns its owner. */
+static int administer(struct store_tx *tx, struct db_stmt *st, struct device_id id, struct err *err)
+{
+	struct change_event event = {.device = id, .kinds = CHANGE_DEVICE};
+	int rc = store_run_u64(st, &event.owner.v, err);
+
+	if (rc == 0)
+		return no_device(id, err);
+	if (rc < 0 || store_tx_seq(tx, event.owner, &event.seq, err) < 0)
+		return -1;
+	store_tx_event(tx, &event);
+	return 0;
 }
 
 int store_device_save(struct store_tx *tx, struct device *device, struct err *err)
@@ -339,7 +366,8 @@ int store_device_set_information(struct store_tx *tx, struct device_id id,
 		    " language = COALESCE($6, language),"
 		    " phone_number = COALESCE($7, phone_number),"
 		    " operator_name = COALESCE($8, operator_name),"
-		    " outbound_sms = CASE WHEN $9 < 0 THEN outbound_sms ELSE $9 END WHERE id = $1",
+		    " outbound_sms = CASE WHEN $9 < 0 THEN outbound_sms ELSE $9 END,"
+		    " informed_at = $10 WHERE id = $1 RETURNING owner",
 		    &st, err) < 0)
 		return -1;
 	db_bind_u64(st, 1, id.v);
@@ -351,7 +379,9 @@ int store_device_set_information(struct store_tx *tx, struct device_id id,
 	db_bind_text(st, 7, information->phone_number);
 	db_bind_text(st, 8, information->operator_name);
 	db_bind_i64(st, 9, information->outbound_sms);
-	return updated(tx, st, id, err);
+	db_bind_i64(st, 10, information->at);
+	/* Access rules may say something else of it now. */
+	return administer(tx, st, id, err);
 }
 
 int store_device_recovery(struct store_read *rd, struct device_id id, struct arena *arena,
@@ -388,20 +418,6 @@ int store_device_set_recovery(
 
 /* ---- administrative changes ---- */
 
-/* st changes one device and returns its owner. */
-static int administer(struct store_tx *tx, struct db_stmt *st, struct device_id id, struct err *err)
-{
-	struct change_event event = {.device = id, .kinds = CHANGE_DEVICE};
-	int rc = store_run_u64(st, &event.owner.v, err);
-
-	if (rc == 0)
-		return no_device(id, err);
-	if (rc < 0 || store_tx_seq(tx, event.owner, &event.seq, err) < 0)
-		return -1;
-	store_tx_event(tx, &event);
-	return 0;
-}
-
 int store_device_set_wipe(struct store_tx *tx, struct device_id id, enum wipe_state state,
 	int64_t at, struct err *err)
 {
@@ -418,19 +434,59 @@ int store_device_set_wipe(struct store_tx *tx, struct device_id id, enum wipe_st
 	return administer(tx, st, id, err);
 }
 
+/* sql sets one column of a device to a number. */
+static int administer_column(
+	struct store_tx *tx, const char *sql, struct device_id id, uint64_t value, struct err *err)
+{
+	CLEANUP(db_done) struct db_stmt *st = NULL;
+
+	if (store_prepare_tx(tx, sql, &st, err) < 0)
+		return -1;
+	db_bind_u64(st, 1, id.v);
+	db_bind_u64(st, 2, value);
+	return administer(tx, st, id, err);
+}
+
+int store_device_set_access(
+	struct store_tx *tx, struct device_id id, enum access_state state, struct err *err)
+{
+	return administer_column(tx,
+		"UPDATE devices SET access_own = $2, epoch = epoch + 1 WHERE id = $1"
+		" RETURNING owner",
+		id, state, err);
+}
+
 int store_device_set_blocked(
 	struct store_tx *tx, struct device_id id, bool blocked, struct err *err)
+{
+	return store_device_set_access(tx, id, blocked ? ACCESS_BLOCK : ACCESS_NONE, err);
+}
+
+int store_device_set_ceiling(
+	struct store_tx *tx, struct device_id id, uint16_t ceiling, struct err *err)
+{
+	return administer_column(tx,
+		"UPDATE devices SET ceiling = $2, epoch = epoch + 1 WHERE id = $1"
+		" RETURNING owner",
+		id, ceiling, err);
+}
+
+int store_device_note_access(struct store_tx *tx, struct device_id id, enum access_state state,
+	const char *reason, int64_t at, enum access_report report, struct err *err)
 {
 	CLEANUP(db_done) struct db_stmt *st = NULL;
 
 	if (store_prepare_tx(tx,
-		    "UPDATE devices SET blocked = $2, epoch = epoch + 1 WHERE id = $1 RETURNING "
-		    "owner",
+		    "UPDATE devices SET access_state = $2, access_reason = $3, access_at = $4,"
+		    " access_report = $5 WHERE id = $1",
 		    &st, err) < 0)
 		return -1;
 	db_bind_u64(st, 1, id.v);
-	db_bind_u64(st, 2, blocked);
-	return administer(tx, st, id, err);
+	db_bind_u64(st, 2, state);
+	db_bind_text(st, 3, store_text(reason));
+	db_bind_i64(st, 4, at);
+	db_bind_u64(st, 5, report);
+	return updated(tx, st, id, err);
 }
 
 int store_device_delete(struct store_tx *tx, struct device_id id, struct err *err)
@@ -449,6 +505,7 @@ int store_device_delete(struct store_tx *tx, struct device_id id, struct err *er
 			"DELETE FROM device_moves WHERE owner ="
 			" (SELECT owner FROM devices WHERE id = $1) AND device = $1",
 			id.v, err) < 0 ||
+		store_run_id(tx, "DELETE FROM device_usage WHERE device = $1", id.v, err) < 0 ||
 		store_run_id(tx, "DELETE FROM sync_states WHERE device = $1", id.v, err) < 0 ||
 		store_run_id(tx, "DELETE FROM sync_chunks WHERE device = $1", id.v, err) < 0 ||
 		store_prepare_tx(

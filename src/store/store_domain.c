@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "store/store_access.h"
 #include "store/store_internal.h"
 
 enum { DOMAIN_MAX_BYTES = 253, LABEL_MAX_BYTES = 63 };
@@ -63,6 +64,7 @@ int store_domain_delete(struct store_tx *tx, const char *domain, struct err *err
 {
 	CLEANUP(mem_freep) char *lower = str_lower(x_strdup(domain));
 	CLEANUP(db_done) struct db_stmt *used = NULL, *st = NULL;
+	const struct scope scope = {SCOPE_DOMAIN, 0, lower};
 	uint64_t count = 0;
 
 	if (store_prepare_tx(tx, "SELECT count(*) FROM addresses WHERE domain = $1", &used, err) <
@@ -81,7 +83,7 @@ int store_domain_delete(struct store_tx *tx, const char *domain, struct err *err
 		return -1;
 	if (db_changes(tx->read.conn) == 0)
 		return err_set(err, ERR_NOT_FOUND, "no domain %.200s", domain);
-	return 0;
+	return store_scope_values_forget(tx, &scope, err);
 }
 
 int store_domain_list(struct store_read *rd, struct arena *arena, const char ***ret,

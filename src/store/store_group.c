@@ -133,6 +133,8 @@ int store_group_delete(struct store_tx *tx, uint64_t id, struct err *err)
 	CLEANUP(db_done) struct db_stmt *st = NULL;
 
 	if (store_run_id(tx, "DELETE FROM group_members WHERE group_id = $1", id, err) < 0 ||
+		store_run_id(tx, "DELETE FROM scope_values WHERE scope = 2 AND scope_id = $1", id,
+			err) < 0 ||
 		store_prepare_tx(tx, "DELETE FROM user_groups WHERE id = $1", &st, err) < 0)
 		return -1;
 	db_bind_u64(st, 1, id);

@@ -277,9 +277,36 @@ static const char *const step_14[] = {
 	NULL,
 };
 
+/* Which devices may synchronize, and with what. scope_values: service switches and default access,
+ * by scope. devices.blocked is of before: access_own has it since. */
+static const char *const step_15[] = {
+	"CREATE TABLE access_rules (id BIGINT PRIMARY KEY, position BIGINT NOT NULL,"
+	" state BIGINT NOT NULL, rule TEXT NOT NULL, note TEXT NOT NULL) WITHOUT ROWID",
+	"CREATE TABLE access_texts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+	"CREATE TABLE scope_values (scope BIGINT NOT NULL, scope_id BIGINT NOT NULL,"
+	" scope_name TEXT NOT NULL, name TEXT NOT NULL, value BIGINT NOT NULL,"
+	" PRIMARY KEY (scope, scope_id, scope_name, name)) WITHOUT ROWID",
+	"CREATE TABLE unseen_devices (owner BIGINT NOT NULL, device_id TEXT NOT NULL,"
+	" state BIGINT NOT NULL, laid_down_at BIGINT NOT NULL, PRIMARY KEY (owner, device_id))"
+	" WITHOUT ROWID",
+	"CREATE TABLE device_usage (device BIGINT PRIMARY KEY, day BIGINT NOT NULL,"
+	" items BIGINT NOT NULL, bytes BIGINT NOT NULL) WITHOUT ROWID",
+	"ALTER TABLE devices ADD COLUMN access_own BIGINT NOT NULL DEFAULT 0",
+	"ALTER TABLE devices ADD COLUMN access_state BIGINT NOT NULL DEFAULT 0",
+	"ALTER TABLE devices ADD COLUMN access_reason TEXT NOT NULL DEFAULT ''",
+	"ALTER TABLE devices ADD COLUMN access_at BIGINT NOT NULL DEFAULT 0",
+	"ALTER TABLE devices ADD COLUMN access_report BIGINT NOT NULL DEFAULT 0",
+	"ALTER TABLE devices ADD COLUMN informed_at BIGINT NOT NULL DEFAULT 0",
+	"ALTER TABLE devices ADD COLUMN ceiling BIGINT NOT NULL DEFAULT 0",
+	"UPDATE devices SET access_own = 2 WHERE blocked = 1",
+	"UPDATE devices SET informed_at = last_seen_at WHERE model <> '' OR os <> ''",
+	"CREATE INDEX devices_to_report ON devices (access_at, id) WHERE access_report = 1",
+	NULL,
+};
+
 const struct store_schema_step store_schema_steps[] = {{step_1}, {step_2}, {step_3}, {step_4},
 	{step_5}, {step_6}, {step_7}, {step_8}, {step_9}, {step_10}, {step_11}, {step_12},
-	{step_13}, {step_14}};
+	{step_13}, {step_14}, {step_15}};
 const size_t store_schema_step_count = sizeof(store_schema_steps) / sizeof(store_schema_steps[0]);
 
 struct migration {

@@ -522,6 +522,14 @@ int store_user_delete(struct store_tx *tx, struct owner_id id, struct err *err)
 		store_run_id(tx, "DELETE FROM group_members WHERE owner = $1", id.v, err) < 0 ||
 		store_run_id(tx, "DELETE FROM conversation_rules WHERE owner = $1", id.v, err) <
 			0 ||
+		store_run_id(tx, "DELETE FROM unseen_devices WHERE owner = $1", id.v, err) < 0 ||
+		store_run_id(tx,
+			"DELETE FROM scope_values WHERE scope = 3 AND scope_id = $1", id.v, err) <
+			0 ||
+		store_run_id(tx,
+			"DELETE FROM device_usage WHERE device IN"
+			" (SELECT id FROM devices WHERE owner = $1)",
+			id.v, err) < 0 ||
 		store_run_id(tx, "DELETE FROM devices WHERE owner = $1", id.v, err) < 0)
 		return -1;
 	return store_run_id(tx, "UPDATE owners SET deleted = 1 WHERE id = $1", id.v, err);
