@@ -27,6 +27,7 @@
 #define CHURN_RATE  2000u /* phones a second that come back */
 #define CHURN_PARTS 20u   /* so many parts of the fleet come and go in turn */
 #define RENEW_S     8u
+#define RENEW_RATE  1000u /* a second: what a million phones make at 15 minutes */
 #define SPREAD_MS   2000u
 #define MANY        100000u
 #define SETTINGS    "[push]\nheartbeat_min_s = 1\n[policy]\nrequired = no\n[store]\ncache_kib = 2048\n"
@@ -177,8 +178,10 @@ static void park_many(
 
 static void renewal(const struct park *k, const char *figure, const char *aim, bool tls, bool held)
 {
-	struct crowd_options options = {
-		.phones = k->small, .folders = k->folders, .heartbeat_s = 1, .held_sync = held};
+	struct crowd_options options = {.phones = k->small,
+		.folders = k->folders,
+		.heartbeat_s = MAX(k->small / RENEW_RATE, 1u),
+		.held_sync = held};
 	struct fleet_command how = {.on_news = FLEET_STAY_OUT};
 	static struct tally before, after;
 	double front_us, all_us, renewals;
@@ -189,10 +192,9 @@ static void renewal(const struct park *k, const char *figure, const char *aim, b
 
 	begin(k, &b, &c, &options);
 	fleet = crowd_fleet(&c, tls, false);
-	how.order = FLEET_START;
-	how.rate = 2000;
-	fleet_give(fleet, &how);
-	crowd_pause(&c, fleet, (double)k->small / 2000 + 3, "warming");
+	/* All are in, and have renewed once: nothing but renewals is measured. */
+	(void)crowd_fill(&c, fleet, &how, 0, k->small, 0, CROWD_CHUNK);
+	crowd_pause(&c, fleet, options.heartbeat_s + 1, "warming");
 	front_us = crowd_fronts_cpu_us(&c);
 	all_us = bench_server_cpu_now_us(&b);
 	fleet_read(fleet, &before);
@@ -204,11 +206,10 @@ static void renewal(const struct park *k, const char *figure, const char *aim, b
 	if (renewals < k->small / 2)
 		bench_die("%s: only %.0f renewals", figure, renewals);
 	(void)snprintf(conditions, sizeof(conditions),
-		"%u phones, heartbeat 1 s, %s, %s: %.0f renewals; CPU of the fronts; with the "
-		"engine's "
-		"%.1f",
-		k->small, held ? "held Sync" : "Ping", tls ? "TLS 1.3, AES-256-GCM" : "plain HTTP",
-		renewals, all_us / renewals);
+		"%u phones, heartbeat %u s, %s, %s: %.0f renewals; CPU of the fronts; with the "
+		"engine's %.1f",
+		k->small, options.heartbeat_s, held ? "held Sync" : "Ping",
+		tls ? "TLS 1.3, AES-256-GCM" : "plain HTTP", renewals, all_us / renewals);
 	bench_figure(&b, figure, front_us / renewals, "us", aim, conditions);
 	fleet_close(&fleet);
 	bench_finish(&b);

@@ -74,6 +74,70 @@ uint64_t siphash(const uint8_t key[16], const void *bytes, size_t len)
 	return v[0] ^ v[1] ^ v[2] ^ v[3];
 }
 
+void siphash128_init(struct siphash128 *h, const uint8_t key[16])
+{
+	uint64_t k0, k1;
+
+	memcpy(&k0, key, 8);
+	memcpy(&k1, key + 8, 8);
+	*h = (struct siphash128){
+		.v = {k0 ^ 0x736f6d6570736575ull, k1 ^ 0x646f72616e646f6dull ^ 0xee,
+			k0 ^ 0x6c7967656e657261ull, k1 ^ 0x7465646279746573ull}};
+}
+
+static void sip_word(uint64_t v[4], uint64_t word)
+{
+	v[3] ^= word;
+	sip_round(v);
+	sip_round(v);
+	v[0] ^= word;
+}
+
+void siphash128_add(struct siphash128 *h, const void *bytes, size_t len)
+{
+	const uint8_t *p = bytes;
+	size_t has = h->len % 8, n;
+	uint64_t word, v[4];
+
+	h->len += len;
+	if (has > 0) {
+		n = MIN(8 - has, len);
+		if (n > 0)
+			memcpy(h->tail + has, p, n);
+		if (has + n < 8)
+			return;
+		p += n;
+		len -= n;
+		memcpy(&word, h->tail, 8);
+		sip_word(h->v, word);
+	}
+	memcpy(v, h->v, sizeof(v));
+	for (; len >= 8; p += 8, len -= 8) {
+		memcpy(&word, p, 8);
+		sip_word(v, word);
+	}
+	memcpy(h->v, v, sizeof(v));
+	if (len > 0)
+		memcpy(h->tail, p, len);
+}
+
+void siphash128_get(struct siphash128 *h, uint64_t ret[2])
+{
+	uint64_t word = h->len << 56;
+
+	for (size_t i = 0; i < h->len % 8; i++)
+		word |= (uint64_t)h->tail[i] << (8 * i);
+	sip_word(h->v, word);
+	h->v[2] ^= 0xee;
+	for (int i = 0; i < 4; i++)
+		sip_round(h->v);
+	ret[0] = h->v[0] ^ h->v[1] ^ h->v[2] ^ h->v[3];
+	h->v[1] ^= 0xdd;
+	for (int i = 0; i < 4; i++)
+		sip_round(h->v);
+	ret[1] = h->v[0] ^ h->v[1] ^ h->v[2] ^ h->v[3];
+}
+
 struct map *map_new(void)
 {
 	struct map *m = x_new(struct map);

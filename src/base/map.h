@@ -31,4 +31,16 @@ void map_each(const struct map *m,
 /* SipHash-2-4 with a 128-bit key. */
 uint64_t siphash(const uint8_t key[16], const void *bytes, size_t len);
 
+/* SipHash-2-4 with 128 bits of result, over bytes that come in pieces. */
+struct siphash128 {
+	uint64_t v[4];
+	uint64_t len;
+	uint8_t tail[8]; /* len % 8 bytes that make no word yet */
+};
+
+void siphash128_init(struct siphash128 *h, const uint8_t key[16]);
+void siphash128_add(struct siphash128 *h, const void *bytes, size_t len);
+/* Ends it. */
+void siphash128_get(struct siphash128 *h, uint64_t ret[2]);
+
 #endif

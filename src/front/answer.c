@@ -18,10 +18,6 @@
 #define COMPACT_BYTES (64u * 1024)
 #define CREDIT_BYTES  (64u * 1024)
 
-/* [MS-ASCMD] 2.2.1.13: Ping { Status 1 }, "the heartbeat is over, nothing has changed". */
-static const uint8_t ping_expired[] = {
-	0x03, 0x01, 0x6A, 0x00, 0x00, 0x0D, 0x45, 0x47, 0x03, 0x31, 0x00, 0x01, 0x01};
-
 /* Status line and the front's own headers; the state is ANSWER then. */
 static struct request *answer_begin(
 	struct front *f, struct conn *c, int status, const char *reason, bool close)
@@ -172,14 +168,16 @@ bool answer_engine(struct front *f, struct conn *c, const struct ipc_response *r
 bool answer_expiry(struct front *f, struct conn *c)
 {
 	struct request *r;
+	const void *body;
+	size_t len;
 
 	if (!revive(f, c))
 		return false;
 	r = answer_begin(f, c, 200, NULL, false);
-	if (c->expiry == IPC_EXPIRY_SYNC)
-		return answer_end(f, c, NULL, 0);
-	http_response_header(&r->out, "Content-Type", "application/vnd.ms-sync.wbxml");
-	return answer_end(f, c, ping_expired, sizeof(ping_expired));
+	renew_body(c, &body, &len);
+	if (len > 0)
+		http_response_header(&r->out, "Content-Type", RENEW_PING_TYPE);
+	return answer_end(f, c, body, len);
 }
 
 bool answer_on_bulk(struct front *f, struct conn *c, const struct ipc_body *body)

@@ -36,7 +36,7 @@ static const struct {
 } states[] = {
 	[CONN_HANDSHAKE] = {"handshake", TO(CONN_IDLE) | TO(CONN_LINGER)},
 	[CONN_PROXY] = {"proxy", TO(CONN_IDLE) | TO(CONN_LINGER)},
-	[CONN_IDLE] = {"idle", TO(CONN_HEAD) | TO(CONN_PASSED) | TO(CONN_LINGER)},
+	[CONN_IDLE] = {"idle", TO(CONN_HEAD) | TO(CONN_PARKED) | TO(CONN_PASSED) | TO(CONN_LINGER)},
 	[CONN_HEAD] = {"head", TO(CONN_IDLE) | TO(CONN_BODY) | TO(CONN_UPLOAD) | TO(CONN_ENGINE) |
 				       TO(CONN_PARKED) | TO(CONN_ANSWER) | TO(CONN_LINGER)},
 	[CONN_BODY] = {"body", TO(CONN_UPLOAD) | TO(CONN_ENGINE) | TO(CONN_PARKED) |
@@ -95,7 +95,11 @@ void conn_enter(struct front *f, struct conn *c, enum conn_state state)
 
 void conn_set_deadline(struct front *f, struct conn *c, int64_t from_now_ms)
 {
-	conn_set_deadline_at(f, c, clock_now_ms() + from_now_ms);
+	int64_t now_ms = clock_now_ms();
+
+	c->deadline_ms = now_ms + from_now_ms;
+	wheel_set(f->wheel, c->slot, now_ms, c->deadline_ms);
+	front_tick_set(f);
 }
 
 void conn_set_deadline_at(struct front *f, struct conn *c, int64_t deadline_ms)
@@ -318,6 +322,8 @@ void conn_accepted(struct listener *l, int fd, const struct net_address *address
 
 bool conn_read(struct front *f, struct conn *c)
 {
+	bool alive;
+
 	while (request_wants_input(f, c)) {
 		int64_t n = net_stream_read(&c->stream, f->scratch, SCRATCH_BYTES);
 
@@ -336,6 +342,8 @@ bool conn_read(struct front *f, struct conn *c)
 		path_heard(f, c);
 		c->input_seen = c->stream.more;
 		f->counters[COUNT_bytes_in] += (uint64_t)n;
+		if (renew_request(f, c, f->scratch, (size_t)n, &alive))
+			return alive;
 		if (c->state == CONN_PROXY ? !proxied_input(f, c, f->scratch, (size_t)n)
 					   : !request_input(f, c, f->scratch, (size_t)n))
 			return false;

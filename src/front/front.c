@@ -487,6 +487,8 @@ void front_free(struct front **fp)
 	admit_stop(f);
 	wheel_free(&f->wheel);
 	buf_deinit(&f->again);
+	buf_deinit(&f->expiry_text[0]);
+	buf_deinit(&f->expiry_text[1]);
 	secure_stop(f);
 	settings_unref(&f->settings);
 	mem_free(f->listeners);

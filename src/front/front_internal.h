@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "base/list.h"
 #include "base/log.h"
+#include "base/map.h"
 #include "base/slab.h"
 #include "base/wheel.h"
 #include "front/front.h"
@@ -98,7 +99,8 @@ struct request {
 	struct buf early;        /* bulk bytes which overtook their RESPONSE */
 	struct buf out;          /* to be written */
 	size_t out_at;
-	struct print head_print, print;
+	struct print print;
+	struct siphash128 hash;   /* of the head, on the way to the print */
 	struct http_request http; /* borrows from `in` */
 	struct http_chunked chunked;
 	uint64_t wire_left;   /* bytes of a counted body still to come */
@@ -220,9 +222,11 @@ struct front {
 	struct buf again; /* handles of connections to be looked at once more */
 	struct loop_note again_note;
 	bool stopping;
-	size_t buffered; /* bytes held in requests */
-	uint8_t print_keys[2][16];
-	uint64_t *counters; /* COUNT_MAX; in the shared memory, once that is there */
+	size_t buffered;           /* bytes held in requests */
+	uint8_t print_keys[2][16]; /* the second: of processes of older releases */
+	struct buf expiry_text[2]; /* of a held Sync and of a Ping (renew.c) ... */
+	int64_t expiry_at[2];      /* ... as of this second */
+	uint64_t *counters;        /* COUNT_MAX; in the shared memory, once that is there */
 	uint64_t own_counters[COUNT_MAX];
 	uint8_t scratch[SCRATCH_BYTES];
 };
@@ -325,6 +329,20 @@ uint64_t pace_timeout_s(const struct front *f);
 bool pace_step(struct front *f);
 void pace_round_end(struct front *f);
 
+/* ---- renew.c ---- */
+#define RENEW_PING_TYPE "application/vnd.ms-sync.wbxml"
+/* The head is here, and not parsed yet (which changes it); later: so is the body. */
+void renew_print_head(const struct front *f, struct request *r);
+struct print renew_print(struct request *r);
+/* What is said at the end of a heartbeat; NULL: a body of no bytes. */
+void renew_body(const struct conn *c, const void **ret_body, size_t *ret_len);
+/* Each: false: this is for the long way, and nothing was done. Else *ret_alive. */
+/* Answers a wait that is over. */
+bool renew_answer(struct front *f, struct conn *c, bool *ret_alive);
+/* Takes bytes that are the request which parked, as a whole and alone. */
+bool renew_request(
+	struct front *f, struct conn *c, const uint8_t *bytes, size_t len, bool *ret_alive);
+
 /* ---- request.c ---- */
 /* Makes the object and puts the connection's pointer to it; NULL when memory is short. */
 struct request *request_new(struct front *f, struct conn *c);
@@ -366,6 +384,10 @@ bool answer_interim(struct front *f, struct conn *c);
 void park_on_park(struct front *f, const struct ipc_park *park);
 void park_on_wake(struct front *f, const struct ipc_response *wake);
 void park_on_stale(struct front *f, const struct ipc_handle *handle);
+/* May the watch be parked again without asking anybody? Then do so; false: the connection is gone.
+ */
+bool park_may_renew(const struct front *f, const struct conn *c);
+bool park_again(struct front *f, struct conn *c);
 /* True: the request renews the watch of its connection and is parked; *ret_alive says whether the
  * connection still is. */
 bool park_try_renew(struct front *f, struct conn *c, bool *ret_alive);

@@ -43,10 +43,11 @@ bool park_on_input(struct front *f, struct conn *c)
 	return false;
 }
 
-/* The connection waits from now on; its request object is gone. */
+/* The connection waits from now on; its request object, if it had one, is gone. */
 static bool enter_parked(struct front *f, struct conn *c)
 {
-	c->request->answered = true;
+	if (c->request != NULL)
+		c->request->answered = true;
 	request_free(f, c);
 	conn_enter(f, c, CONN_PARKED);
 	c->wait_s = (uint16_t)path_wait_s(f, c);
@@ -135,21 +136,32 @@ void park_on_stale(struct front *f, const struct ipc_handle *handle)
 	c->stale = true;
 }
 
+bool park_may_renew(const struct front *f, const struct conn *c)
+{
+	return c->watch != 0 && !c->stale && !f->stopping && clock_now_ms() < c->renew_until_ms;
+}
+
+bool park_again(struct front *f, struct conn *c)
+{
+	front_count(f, renewals_memory);
+	return enter_parked(f, c);
+}
+
 bool park_try_renew(struct front *f, struct conn *c, bool *ret_alive)
 {
 	struct request *r = c->request;
 
-	if (c->watch == 0 || c->stale || f->stopping || clock_now_ms() >= c->renew_until_ms ||
-		r->print.a != c->print.a || r->print.b != c->print.b)
+	if (!park_may_renew(f, c) || r->print.a != c->print.a || r->print.b != c->print.b)
 		return false;
-	front_count(f, renewals_memory);
-	*ret_alive = enter_parked(f, c);
+	*ret_alive = park_again(f, c);
 	return true;
 }
 
 bool park_on_expiry(struct front *f, struct conn *c)
 {
+	bool alive;
+
 	front_count(f, heartbeats_expired);
 	path_wait_over(f, c, IPC_WAIT_EXPIRED);
-	return answer_expiry(f, c);
+	return renew_answer(f, c, &alive) ? alive : answer_expiry(f, c);
 }

@@ -17,7 +17,6 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/map.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "front/front_internal.h"
@@ -89,23 +88,6 @@ void request_free(struct front *f, struct conn *c)
 	buf_deinit(&r->out);
 	f->buffered -= r->charged;
 	mem_free(r);
-}
-
-static struct print print_of(struct front *f, const void *bytes, size_t len)
-{
-	return (struct print){
-		siphash(f->print_keys[0], bytes, len), siphash(f->print_keys[1], bytes, len)};
-}
-
-/* Head and body of the request as one number; the lengths keep their border apart. */
-static void seal_print(struct front *f, struct request *r)
-{
-	struct print body =
-		print_of(f, r->body.data != NULL ? r->body.data : f->scratch, r->body.len);
-	uint64_t parts[6] = {
-		r->head_print.a, r->head_print.b, body.a, body.b, r->in.len, r->body.len};
-
-	r->print = print_of(f, parts, sizeof(parts));
 }
 
 /* ---- to the engine ---- */
@@ -205,7 +187,7 @@ static bool request_complete(struct front *f, struct conn *c)
 	bool alive;
 
 	c->request->body_done = true;
-	seal_print(f, c->request);
+	c->request->print = renew_print(c->request);
 	if (park_try_renew(f, c, &alive))
 		return alive;
 	park_forget(f, c);
@@ -469,7 +451,7 @@ static bool head_complete(struct front *f, struct conn *c)
 
 	front_count(f, requests);
 	r->number = front_next_number(f);
-	r->head_print = print_of(f, r->in.data, r->in.len);
+	renew_print_head(f, r);
 	if (http_head_parse(r->in.data, r->in.len, &r->http, &status, &err) < 0) {
 		struct log_context lc = conn_log(f, c, address);
 
