@@ -105,8 +105,12 @@ static void on_tick(void *owner)
 
 static void on_round_end(void *owner)
 {
-	link_flush(owner);
-	pace_round_end(owner);
+	struct front *f = owner;
+
+	link_flush(f);
+	pace_round_end(f);
+	if (f->detach != NULL)
+		detach_pool_rest(f->detach);
 }
 
 /* ---- counters ---- */

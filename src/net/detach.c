@@ -99,6 +99,30 @@ int detach_pool_lock_error(const struct detach_pool *p)
 	return vault_lock_error(p->states);
 }
 
+void detach_pool_rest(struct detach_pool *p)
+{
+	record_crypto_rest(p->crypto);
+}
+
+struct record_state *detach_state_take(struct detach_pool *p)
+{
+	struct record_state *state = vault_take(p->states);
+
+	if (state != NULL)
+		record_crypto_leave(p->crypto, state);
+	return state;
+}
+
+void detach_state_put(struct record_state *state)
+{
+	struct detach_pool *p = state != NULL ? vault_owner(state) : NULL;
+
+	if (p == NULL)
+		return;
+	record_crypto_leave(p->crypto, state);
+	vault_put(state);
+}
+
 /* ---- noting down ---- */
 
 static void follow(struct wire *w, const uint8_t *bytes, size_t len)
@@ -210,9 +234,9 @@ void net_stream_prepare_detach(struct net_stream *s, struct detach_pool *pool)
 	n = mem_try_alloc(sizeof(*n));
 	if (n == NULL)
 		return;
-	n->state = vault_take(pool->states);
+	n->state = detach_state_take(pool);
 	if (n->state == NULL || SSL_set_app_data(s->ssl, n) != 1) {
-		vault_put(n->state);
+		detach_state_put(n->state);
 		mem_free(n);
 		return;
 	}
@@ -237,7 +261,7 @@ static struct record_state *end_notes(SSL *ssl)
 void detach_abandon(struct net_stream *s)
 {
 	if (s->form == NET_SSL && SSL_get_app_data(s->ssl) != NULL)
-		vault_put(end_notes(s->ssl));
+		detach_state_put(end_notes(s->ssl));
 }
 
 /* ---- detaching ---- */
@@ -347,7 +371,7 @@ bool net_stream_export(struct net_stream *s, struct record_state *ret)
 	if (s->form != NET_DETACHED)
 		return false;
 	*ret = *s->records;
-	vault_put(s->records);
+	detach_state_put(s->records);
 	s->records = NULL;
 	s->form = NET_PLAIN;
 	return true;
@@ -357,7 +381,7 @@ int net_stream_import(struct net_stream *s, int fd, struct detach_pool *pool,
 	const struct record_state *state, struct err *err)
 {
 	*s = (struct net_stream){.fd = fd};
-	s->records = record_state_is_sound(state) ? vault_take(pool->states) : NULL;
+	s->records = record_state_is_sound(state) ? detach_state_take(pool) : NULL;
 	if (s->records == NULL) {
 		net_stream_close(s);
 		return err_set(err, ERR_BAD_INPUT, "a TLS connection that is none of ours");

@@ -21,6 +21,8 @@ NODISCARD int detach_pool_new(size_t max_held_bytes, struct detach_pool **ret, s
 /* All its streams are closed. */
 void detach_pool_free(struct detach_pool **p);
 struct record_crypto *detach_pool_crypto(struct detach_pool *p);
+/* Covers the keys of whoever read or wrote last. The loop's, before it sleeps. */
+void detach_pool_rest(struct detach_pool *p);
 void detach_pool_set_max_held(struct detach_pool *p, size_t max_bytes);
 /* Bytes that are held now, beside the states. */
 size_t detach_pool_held(const struct detach_pool *p);

@@ -38,6 +38,11 @@ struct detached_busy {
 	bool shut_due;    /* SHUT_WR when `out` is empty */
 };
 
+/* The only ways to states of the pool and back: what the cipher contexts hold of one that lay in
+ * the same place does not outlive it. take: NULL when memory is short. */
+struct record_state *detach_state_take(struct detach_pool *p);
+void detach_state_put(struct record_state *state);
+
 int64_t detached_read(struct net_stream *s, void *bytes, size_t max);
 int64_t detached_write(struct net_stream *s, const void *bytes, size_t len);
 int detached_flush(struct net_stream *s);

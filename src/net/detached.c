@@ -6,7 +6,8 @@
  * Invariants: what is sealed goes out whole and in order. The rest of it waits in busy.out, and
  * whatever else is to be said queues behind. net_stream_write() reports a byte only when its
  * record has gone, the last one when all of it has; so its caller comes back, and nothing is sealed
- * twice. Before any of these functions returns, the pool's cipher contexts are without keys.
+ * twice. The pool's cipher contexts keep a connection's keys until another one's cover them, it is
+ * closed, or detach_pool_rest() is called, which the loop does before it sleeps.
  *
  * Limit: detach_pool.max_held over all connections.
  */
@@ -242,7 +243,6 @@ int64_t detached_write(struct net_stream *s, const void *bytes, size_t len)
 		}
 	}
 	sealed = seal_some(p, state_of(s), bytes, len, &taken);
-	record_crypto_rest(p->crypto);
 	if (sealed == 0)
 		return NET_FAILED;
 	n = send_some(s->fd, p->out, sealed);
@@ -455,7 +455,6 @@ int64_t detached_read(struct net_stream *s, void *bytes, size_t max)
 	if (r.update_due && !r.broken && !answer_update(s))
 		r.broken = true;
 	keep_left(&r);
-	record_crypto_rest(r.p->crypto);
 	if (r.broken) {
 		r.state->flags |= RECORD_CLOSE_SEEN;
 		s->more = true;
@@ -482,7 +481,6 @@ void detached_shut(struct net_stream *s)
 
 	if ((state->flags & RECORD_CLOSE_SENT) == 0)
 		say(s, false, RECORD_ALERT_CLOSE_NOTIFY);
-	record_crypto_rest(pool_of(s)->crypto);
 	if (detached_flush(s) == NET_AGAIN)
 		s->busy->shut_due = true;
 	else
@@ -494,8 +492,8 @@ void detached_close(struct net_stream *s)
 	struct record_state *state = state_of(s);
 
 	if (s->form == NET_BUSY)
-		free_busy(pool_of(s), s->busy);
-	vault_put(state);
+		free_busy(vault_owner(state), s->busy);
+	detach_state_put(state);
 	s->records = NULL;
 	s->form = NET_PLAIN;
 }

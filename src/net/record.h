@@ -91,6 +91,8 @@ void record_crypto_watch_nonces(struct record_crypto *c, struct nonce_set *nonce
  * loop sleeps.
  */
 void record_crypto_rest(struct record_crypto *c);
+/* This state goes away, or begins anew: the same, when its keys are in the contexts. */
+void record_crypto_leave(struct record_crypto *c, const struct record_state *s);
 
 /* ---- a connection ---- */
 
