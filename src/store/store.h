@@ -329,10 +329,12 @@ struct device {
 	uint8_t policy_status;      /* what the phone acknowledged: 0 nothing yet, 1 all, 2 partly, 3 not, 4 others manage it */
 	uint64_t policy_version;    /* of the policy it acknowledged or was sent */
 	int64_t provisioned_at;
-	enum wipe_state wipe;
+	enum wipe_state wipe;       /* changed through store_wipe.h alone */
 	int64_t wipe_at;
+	bool wipe_account;          /* of this account alone, not of the whole phone */
 	bool blocked;
 	uint64_t epoch;             /* raised by administrative changes */
+	const char *credential;     /* the verifier that let it in last (auth.h), for a wipe alone; "": not known */
 	uint32_t ping_heartbeat_s;  /* cached Ping parameters; 0: none */
 	const uint8_t *ping_folders; /* encoded by eas; NULL: none */
 	size_t ping_folders_len;
@@ -363,10 +365,14 @@ NODISCARD int store_device_sync_request(struct store_read *rd, struct device_id 
 NODISCARD int store_device_set_sync_request(struct store_tx *tx, struct device_id id, const void *bytes, size_t len, struct err *err);
 NODISCARD int store_device_set_seen(struct store_tx *tx, struct device_id id, uint16_t version, const char *user_agent, const char *device_type, int64_t at, struct err *err);
 NODISCARD int store_device_set_policy(struct store_tx *tx, struct device_id id, uint32_t temporary, uint32_t final, uint8_t status, uint64_t policy_version, int64_t at, struct err *err);
+NODISCARD int store_device_set_credential(struct store_tx *tx, struct device_id id, const char *verifier, struct err *err);
 /* Raise the epoch and publish CHANGE_DEVICE: */
+/* The state alone: store_wipe.h keeps the order that belongs to it. */
 NODISCARD int store_device_set_wipe(struct store_tx *tx, struct device_id id, enum wipe_state state, int64_t at, struct err *err);
 NODISCARD int store_device_set_blocked(struct store_tx *tx, struct device_id id, bool blocked, struct err *err);
 NODISCARD int store_device_delete(struct store_tx *tx, struct device_id id, struct err *err);
+/* All that it has synchronized, sent, added and moved; the device itself stays. No event, no epoch. */
+NODISCARD int store_device_forget(struct store_tx *tx, struct device_id id, struct err *err);
 
 /* What a phone says of itself; NULL: as it is known. ERR_NOT_FOUND. */
 struct device_information {

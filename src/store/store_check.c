@@ -120,6 +120,11 @@ static const struct rule rules[] = {
 	{"memory of what a device moved, of a device that is not there",
 		"SELECT DISTINCT 'device ' || device FROM device_moves WHERE device NOT IN"
 		" (SELECT id FROM devices)"},
+	{"orders to erase a device that is not there", NO_DEVICE("wipes")},
+	{"a device is to be erased, and no order says so",
+		"SELECT 'device ' || d.device_id FROM devices d WHERE d.wipe <> 0 AND NOT EXISTS"
+		" (SELECT 1 FROM wipes w WHERE w.owner = d.owner AND w.device = d.id AND w.state ="
+		" d.wipe AND w.ended_at = 0)"},
 	{"sync states of a folder that is not there",
 		"SELECT DISTINCT " PHONE("s") " FROM sync_states s" LIVE("s") "WHERE " FOLDERLESS("s")},
 	{"pieces of sync states of a folder that is not there",
@@ -433,6 +438,7 @@ static int repair_all(struct store_tx *tx, void *owner, struct err *err)
 		DEVICELESS("sent"),
 		DEVICELESS("added"),
 		DEVICELESS("device_moves"),
+		DEVICELESS("wipes"),
 	};
 	struct repair *r = owner;
 	struct log_row row = {.at = tx->now_at,

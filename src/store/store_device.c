@@ -13,7 +13,8 @@
 	"id, owner, device_id, device_type, user_agent, model, os, friendly_name, phone_number,"   \
 	" imei, language, operator_name, protocol_version, first_seen_at, last_seen_at,"           \
 	" policy_key, policy_key_temporary, policy_status, policy_version, provisioned_at, wipe,"  \
-	" wipe_at, blocked, epoch, ping_heartbeat_s, ping_folders, sync_request"
+	" wipe_at, wipe_account, blocked, epoch, credential, ping_heartbeat_s, ping_folders,"      \
+	" sync_request"
 
 /* Written by functions of their own alone. */
 #define ACCESS_COLUMNS                                                                             \
@@ -45,8 +46,10 @@ static int read_device(struct db_stmt *st, struct arena *arena, struct device *r
 	ret->provisioned_at = store_row_i64(&row);
 	ret->wipe = (enum wipe_state)store_row_u64(&row);
 	ret->wipe_at = store_row_i64(&row);
+	ret->wipe_account = store_row_u64(&row) != 0;
 	ret->blocked = store_row_u64(&row) != 0;
 	ret->epoch = store_row_u64(&row);
+	ret->credential = store_row_text(&row);
 	ret->ping_heartbeat_s = (uint32_t)store_row_u64(&row);
 	ret->ping_folders = store_row_blob(&row, &ret->ping_folders_len);
 	ret->sync_request = store_row_blob(&row, &ret->sync_request_len);
@@ -193,11 +196,13 @@ static void bind_all(struct db_stmt *st, const struct device *d)
 	db_bind_i64(st, 20, d->provisioned_at);
 	db_bind_u64(st, 21, d->wipe);
 	db_bind_i64(st, 22, d->wipe_at);
-	db_bind_u64(st, 23, d->blocked);
-	db_bind_u64(st, 24, d->epoch);
-	db_bind_u64(st, 25, d->ping_heartbeat_s);
-	db_bind_blob(st, 26, d->ping_folders, d->ping_folders_len);
-	db_bind_blob(st, 27, d->sync_request, d->sync_request_len);
+	db_bind_u64(st, 23, d->wipe_account);
+	db_bind_u64(st, 24, d->blocked);
+	db_bind_u64(st, 25, d->epoch);
+	db_bind_text(st, 26, store_text(d->credential));
+	db_bind_u64(st, 27, d->ping_heartbeat_s);
+	db_bind_blob(st, 28, d->ping_folders, d->ping_folders_len);
+	db_bind_blob(st, 29, d->sync_request, d->sync_request_len);
 }
 
 static int insert(struct store_tx *tx, const struct device *device, struct err *err)
@@ -209,7 +214,7 @@ static int insert(struct store_tx *tx, const struct device *device, struct err *
 		    ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8,"
 		    " $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, "
 		    "$24,"
-		    " $25, $26, $27) ON CONFLICT (owner, device_id) DO NOTHING",
+		    " $25, $26, $27, $28, $29) ON CONFLICT (owner, device_id) DO NOTHING",
 		    &st, err) < 0)
 		return -1;
 	bind_all(st, device);
@@ -262,8 +267,9 @@ int store_device_save(struct store_tx *tx, struct device *device, struct err *er
 		    " operator_name = $12, protocol_version = $13, first_seen_at = $14,"
 		    " last_seen_at = $15, policy_key = $16, policy_key_temporary = $17,"
 		    " policy_status = $18, policy_version = $19, provisioned_at = $20, wipe = $21,"
-		    " wipe_at = $22, blocked = $23, epoch = $24, ping_heartbeat_s = $25,"
-		    " ping_folders = $26, sync_request = $27 WHERE id = $1 AND owner = $2",
+		    " wipe_at = $22, wipe_account = $23, blocked = $24, epoch = $25,"
+		    " credential = $26, ping_heartbeat_s = $27,"
+		    " ping_folders = $28, sync_request = $29 WHERE id = $1 AND owner = $2",
 		    &st, err) < 0)
 		return -1;
 	bind_all(st, device);
@@ -333,6 +339,18 @@ int store_device_set_seen(struct store_tx *tx, struct device_id id, uint16_t ver
 	db_bind_text(st, 3, store_text(user_agent));
 	db_bind_text(st, 4, store_text(device_type));
 	db_bind_i64(st, 5, at);
+	return updated(tx, st, id, err);
+}
+
+int store_device_set_credential(
+	struct store_tx *tx, struct device_id id, const char *verifier, struct err *err)
+{
+	CLEANUP(db_done) struct db_stmt *st = NULL;
+
+	if (store_prepare_tx(tx, "UPDATE devices SET credential = $2 WHERE id = $1", &st, err) < 0)
+		return -1;
+	db_bind_u64(st, 1, id.v);
+	db_bind_text(st, 2, store_text(verifier));
 	return updated(tx, st, id, err);
 }
 
@@ -489,10 +507,8 @@ int store_device_note_access(struct store_tx *tx, struct device_id id, enum acce
 	return updated(tx, st, id, err);
 }
 
-int store_device_delete(struct store_tx *tx, struct device_id id, struct err *err)
+int store_device_forget(struct store_tx *tx, struct device_id id, struct err *err)
 {
-	CLEANUP(db_done) struct db_stmt *st = NULL;
-
 	if (store_run_id(tx,
 		    "DELETE FROM sent WHERE owner = (SELECT owner FROM devices WHERE id = $1)"
 		    " AND device = $1",
@@ -505,9 +521,21 @@ int store_device_delete(struct store_tx *tx, struct device_id id, struct err *er
 			"DELETE FROM device_moves WHERE owner ="
 			" (SELECT owner FROM devices WHERE id = $1) AND device = $1",
 			id.v, err) < 0 ||
+		store_run_id(tx, "DELETE FROM sync_states WHERE device = $1", id.v, err) < 0)
+		return -1;
+	return store_run_id(tx, "DELETE FROM sync_chunks WHERE device = $1", id.v, err);
+}
+
+int store_device_delete(struct store_tx *tx, struct device_id id, struct err *err)
+{
+	CLEANUP(db_done) struct db_stmt *st = NULL;
+
+	if (store_device_forget(tx, id, err) < 0 ||
 		store_run_id(tx, "DELETE FROM device_usage WHERE device = $1", id.v, err) < 0 ||
-		store_run_id(tx, "DELETE FROM sync_states WHERE device = $1", id.v, err) < 0 ||
-		store_run_id(tx, "DELETE FROM sync_chunks WHERE device = $1", id.v, err) < 0 ||
+		store_run_id(tx,
+			"DELETE FROM wipes WHERE owner = (SELECT owner FROM devices WHERE id = $1)"
+			" AND device = $1",
+			id.v, err) < 0 ||
 		store_prepare_tx(
 			tx, "DELETE FROM devices WHERE id = $1 RETURNING owner", &st, err) < 0)
 		return -1;

@@ -38,6 +38,7 @@
 #include "store/store_manifest.h"
 #include "store/store_place.h"
 #include "store/store_queue.h"
+#include "store/store_wipe.h"
 
 #define SKIP            UINT64_C(0x100000000)
 #define COUNTER_MAX     ((uint64_t)1 << 62)
@@ -168,14 +169,21 @@ static int renew(struct store_tx *tx, void *owner, struct err *err)
 		.device_type = "",
 		.action = "restore"};
 	time_t made_at = (time_t)r->manifest->created_at;
-	char result[64] = "ok";
+	char result[128] = "ok";
+	uint64_t suspended = 0;
+	size_t len;
 	struct tm tm;
 
 	if (gmtime_r(&made_at, &tm) != NULL)
 		(void)strftime(result, sizeof(result), "ok, a backup of %Y-%m-%dT%H:%M:%SZ", &tm);
-	row.result = result;
-	if (skip_ids(tx, r->options->now_ms, err) < 0 || forget_keys(tx, err) < 0)
+	if (skip_ids(tx, r->options->now_ms, err) < 0 || forget_keys(tx, err) < 0 ||
+		store_wipe_suspend_all(tx, row.actor, row.at, &suspended, err) < 0)
 		return -1;
+	len = strlen(result);
+	if (suspended > 0)
+		(void)snprintf(result + len, sizeof(result) - len,
+			"; %" PRIu64 " pending wipes suspended, their phones blocked", suspended);
+	row.result = result;
 	return store_log_add(tx, &row, err);
 }
 

@@ -304,9 +304,24 @@ static const char *const step_15[] = {
 	NULL,
 };
 
+/* Orders to erase phones, and what authenticates a phone that is to hear of one. */
+static const char *const step_16[] = {
+	"ALTER TABLE devices ADD COLUMN wipe_account BIGINT NOT NULL DEFAULT 0",
+	"ALTER TABLE devices ADD COLUMN credential TEXT NOT NULL DEFAULT ''",
+	"CREATE TABLE wipes (owner BIGINT NOT NULL, device BIGINT NOT NULL,"
+	" number BIGINT NOT NULL, account_only BIGINT NOT NULL, by_owner BIGINT NOT NULL,"
+	" state BIGINT NOT NULL, asked_by TEXT NOT NULL, asked_at BIGINT NOT NULL,"
+	" sent_at BIGINT NOT NULL, answered_at BIGINT NOT NULL, ended_by TEXT NOT NULL,"
+	" ended_at BIGINT NOT NULL, PRIMARY KEY (owner, device, number)) WITHOUT ROWID",
+	"INSERT INTO wipes (owner, device, number, account_only, by_owner, state, asked_by,"
+	" asked_at, sent_at, answered_at, ended_by, ended_at)"
+	" SELECT owner, id, 1, 0, 0, wipe, '', wipe_at, 0, 0, '', 0 FROM devices WHERE wipe <> 0",
+	NULL,
+};
+
 const struct store_schema_step store_schema_steps[] = {{step_1}, {step_2}, {step_3}, {step_4},
 	{step_5}, {step_6}, {step_7}, {step_8}, {step_9}, {step_10}, {step_11}, {step_12},
-	{step_13}, {step_14}, {step_15}};
+	{step_13}, {step_14}, {step_15}, {step_16}};
 const size_t store_schema_step_count = sizeof(store_schema_steps) / sizeof(store_schema_steps[0]);
 
 struct migration {

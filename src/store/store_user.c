@@ -530,6 +530,7 @@ int store_user_delete(struct store_tx *tx, struct owner_id id, struct err *err)
 			"DELETE FROM device_usage WHERE device IN"
 			" (SELECT id FROM devices WHERE owner = $1)",
 			id.v, err) < 0 ||
+		store_run_id(tx, "DELETE FROM wipes WHERE owner = $1", id.v, err) < 0 ||
 		store_run_id(tx, "DELETE FROM devices WHERE owner = $1", id.v, err) < 0)
 		return -1;
 	return store_run_id(tx, "UPDATE owners SET deleted = 1 WHERE id = $1", id.v, err);

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include "store/store_wipe.h"
 #include "store/test_store_util.h"
 
 /* ---- invariants: each query counts what must not be ---- */
@@ -146,7 +147,7 @@ static int do_people(struct store_tx *tx, const struct everything *e, struct err
 	if (store_device_save(tx, &device, err) < 0 ||
 		store_sync_state_save(tx, device.id, id, (struct folder_id){1}, &state, 1, NULL, 0, err) < 0)
 		return -1;
-	return store_device_set_wipe(tx, device.id, WIPE_ORDERED, 1, err);
+	return store_wipe_order(tx, device.id, false, false, "root", 1, err);
 }
 
 static int do_everything(struct store_tx *tx, void *owner, struct err *err)
