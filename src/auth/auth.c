@@ -1,7 +1,8 @@
 /*
  * One login: parse the header, look the user up, ask the memory, ask crypt(3), count what failed.
  *
- * A request of a known phone costs a base64 decoding, two SipHashes and one lookup in the store;
+ * A request of a known phone costs a base64 decoding, two SipHashes and one lookup in the store,
+ * a second one when its password looks like an app password (auth_secret.h);
  * the lookup also brings the user's epoch, which ends what was remembered. Over a limit nothing is
  * checked, with one exception: remembered credentials from the address that they came from last,
  * when that address has not failed for this user. So somebody else's guesses do not cut a phone
@@ -9,7 +10,7 @@
  *
  * Threads: any. crypt(3) wants 16 MB and some ten milliseconds each time: HASHES_AT_ONCE run,
  * others wait and then ask the memory again, so that a herd of equal logins costs one hash. Limits:
- * cache_entries; the throttle's table; LOG_ROWS_PER_MINUTE rows in the event log.
+ * cache_entries; the throttle's table.
  */
 #include "auth/auth_internal.h"
 
@@ -18,51 +19,19 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "auth/auth_secret.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/str.h"
 
-#define HASHES_AT_ONCE      4u
-#define LOG_ROWS_PER_MINUTE 60u
-#define LOGGED_NAME_BYTES   128u
-#define CREDENTIAL_OWN      0u /* the user's own password, in the memory of logins */
-
-struct auth {
-	struct store *store;
-	uint8_t keys[4][16]; /* SipHash: two for tags, one for names, one for addresses */
-	char *nobody_hash;   /* what the password of an unknown user is checked against */
-	struct auth_throttle *throttle;
-
-	pthread_rwlock_t options_lock; /* options, default_domain, cache */
-	struct auth_options options;
-	char *default_domain;
-	struct auth_cache *cache;
-
-	pthread_mutex_t gate_lock;
-	pthread_cond_t gate_opened;
-	unsigned hashing;
-
-	pthread_mutex_t rows_lock; /* event-log rows of this minute */
-	int64_t rows_minute;
-	unsigned rows;
-};
-
-/* One login on its way. */
-struct login {
-	struct auth *auth;
-	struct arena *arena;
-	const char *address;
-	const struct auth_fallback *fallback; /* NULL: none */
-	struct auth_options options;
-	struct auth_basic basic;
-	struct auth_tag tag;
-	struct user *user; /* NULL: unknown */
-	uint64_t address_key, user_key, pair_key;
-	int64_t now_at, now_ms;
-	struct auth_grant grant; /* filled in when it is good */
-};
+#define HASHES_AT_ONCE 4u
+/* While phones must use app passwords, nobody looks at any other that they send, so these failures
+ * give no guess away. They are counted apart: phones that were not told yet must not keep their
+ * user from the page where he makes an app password. */
+#define PHONES_APART   UINT64_C(0x6a09e667f3bcc908)
+#define CREDENTIAL_OWN 0u /* the user's own password, in the memory of logins */
 
 static void free_options(struct auth *auth)
 {
@@ -149,7 +118,7 @@ static uint64_t key_of_address(const struct auth *auth, const char *address)
 /* The user by id, so that all names of one user count together; unknown ones by what was typed. */
 static uint64_t key_of_user(const struct login *l)
 {
-	char name[LOGGED_NAME_BYTES + 1];
+	char name[AUTH_LOGGED_NAME_BYTES + 1];
 
 	if (l->user != NULL)
 		return siphash(l->auth->keys[2], &l->user->id, sizeof(l->user->id));
@@ -168,87 +137,28 @@ static void set_user_keys(struct login *l)
 {
 	uint64_t pair[2];
 
-	l->user_key = key_of_user(l);
+	l->user_key = key_of_user(l) ^ l->space;
 	pair[0] = l->user_key;
 	pair[1] = l->address_key;
 	l->pair_key = siphash(l->auth->keys[2], pair, sizeof(pair));
 }
 
-/* ---- what is told ---- */
-
-static int add_row(struct store_tx *tx, void *owner, struct err *err)
-{
-	return store_log_add(tx, owner, err);
-}
-
-static bool row_allowed(struct login *l)
-{
-	int64_t minute = l->now_ms / 60000;
-	bool allowed;
-
-	(void)pthread_mutex_lock(&l->auth->rows_lock);
-	if (l->auth->rows_minute != minute)
-		l->auth->rows = 0;
-	l->auth->rows_minute = minute;
-	allowed = l->auth->rows < LOG_ROWS_PER_MINUTE;
-	l->auth->rows += allowed;
-	(void)pthread_mutex_unlock(&l->auth->rows_lock);
-	return allowed;
-}
-
-/* The line is for fail2ban (packaging/fail2ban/bellhop.conf); the row for the administrator. */
-static void tell(struct login *l, const char *reason, bool with_row)
-{
-	const char *typed = l->basic.name == NULL ? "" : l->basic.name;
-	char name[LOGGED_NAME_BYTES + 1];
-	struct log_context lc = {.user = name, .address = l->address};
-	struct log_row row = {.at = l->now_at,
-		.actor = "server",
-		.user = name,
-		.address = l->address,
-		.device_id = "",
-		.device_type = "",
-		.action = "login_failed",
-		.result = reason};
-	struct err err = ERR_INIT;
-
-	(void)snprintf(name, sizeof(name), "%.*s",
-		(int)utf8_floor(typed, strlen(typed), LOGGED_NAME_BYTES), typed);
-	log_info(&lc, "login_failed", F_STR("reason", reason));
-	if (!with_row || !row_allowed(l))
-		return;
-	if (store_transact(l->auth->store, add_row, &row, &err) < 0)
-		log_debug(&lc, "login_row_finished", F_STR("result", err_code_to_str(err.code)));
-}
-
-static enum auth_result fail(struct login *l, const char *reason)
-{
-	uint32_t window_s = l->options.fail_window_s;
-	bool first = auth_throttle_add(l->auth->throttle, l->address_key, l->now_ms, window_s) == 0;
-
-	if (l->basic.name != NULL) {
-		(void)auth_throttle_add(l->auth->throttle, l->user_key, l->now_ms, window_s);
-		first = auth_throttle_add(l->auth->throttle, l->pair_key, l->now_ms, window_s) == 0;
-	}
-	tell(l, reason, first);
-	return AUTH_WRONG;
-}
-
-static bool over(struct login *l, uint64_t key, uint32_t limit)
-{
-	return auth_throttle_count(l->auth->throttle, key, l->now_ms, l->options.fail_window_s) >=
-	       limit;
-}
-
-static enum auth_result throttled(struct login *l, uint64_t key)
-{
-	/* Once: the failures before it have been told one by one. */
-	if (auth_throttle_tell(l->auth->throttle, key, l->now_ms, l->options.fail_window_s))
-		tell(l, "throttled", true);
-	return AUTH_THROTTLED;
-}
-
 /* ---- the check ---- */
+
+/* By what is typed, in the snapshot where the user was found: what was revoked is gone at once. */
+static int find_app(struct login *l, struct store_read *rd, struct err *err)
+{
+	char letters[AUTH_APP_LETTERS + 1], verifier[AUTH_VERIFIER_SIZE];
+	int rc;
+
+	if (l->kind != LOGIN_PHONE || l->options.app_passwords == AUTH_APPS_OFF ||
+		!auth_app_parse(l->basic.password, letters))
+		return 0;
+	auth_app_verifier(l->user->id, letters, verifier);
+	secret_wipe(letters, sizeof(letters));
+	rc = store_app_password_find(rd, l->user->id, verifier, l->arena, &l->app, err);
+	return rc == 0 || err->code == ERR_NOT_FOUND ? 0 : -1;
+}
 
 static int find_user(struct login *l, struct err *err)
 {
@@ -258,7 +168,7 @@ static int find_user(struct login *l, struct err *err)
 		return -1;
 	if (store_user_find_login(
 		    rd, l->basic.name, l->options.default_domain, l->arena, &l->user, err) == 0)
-		return 0;
+		return find_app(l, rd, err);
 	l->user = NULL;
 	return err->code == ERR_NOT_FOUND ? 0 : -1;
 }
@@ -267,6 +177,8 @@ static bool find_entry(struct login *l, struct auth_cache_entry *ret)
 {
 	bool found;
 
+	if (l->kind != LOGIN_PHONE)
+		return false;
 	(void)pthread_rwlock_rdlock(&l->auth->options_lock);
 	found = auth_cache_find(l->auth->cache, &l->tag, l->now_at, ret);
 	(void)pthread_rwlock_unlock(&l->auth->options_lock);
@@ -289,7 +201,7 @@ static void remember(struct login *l, uint64_t credential, int64_t expires_at)
 		.expires_at = expires_at,
 		.address = l->address_key};
 
-	if (expires_at <= l->now_at)
+	if (expires_at <= l->now_at || l->kind != LOGIN_PHONE)
 		return;
 	(void)pthread_rwlock_rdlock(&l->auth->options_lock);
 	auth_cache_put(l->auth->cache, &entry, l->now_at);
@@ -315,7 +227,7 @@ static void leave_gate(struct auth *auth)
 
 static bool user_over(struct login *l)
 {
-	return over(l, l->user_key, l->options.fail_limit_user);
+	return auth_over(l, l->user_key, l->options.fail_limit_user);
 }
 
 static void grant_own(struct login *l, int64_t expires_at)
@@ -331,7 +243,7 @@ static bool pass_remembered(struct login *l, bool is_over)
 
 	if (!remembered(l, CREDENTIAL_OWN, &entry))
 		return false;
-	if (is_over && (entry.address != l->address_key || over(l, l->pair_key, 1)))
+	if (is_over && (entry.address != l->address_key || auth_over(l, l->pair_key, 1)))
 		return false;
 	if (entry.address != l->address_key)
 		remember(l, CREDENTIAL_OWN, entry.expires_at); /* from here, now */
@@ -355,6 +267,26 @@ static enum verdict ask_crypt(struct login *l)
 	return fits && l->user != NULL ? VERDICT_FITS : VERDICT_WRONG;
 }
 
+/* Nobody guesses an app password, so failures do not hold it up. It is remembered for the address
+ * that it comes from, should that be flooded. */
+static void pass_app(struct login *l)
+{
+	uint64_t credential = siphash(l->auth->keys[2], &l->app->id, sizeof(l->app->id)) | 1;
+	struct auth_cache_entry entry;
+
+	l->grant = (struct auth_grant){.user = l->user,
+		.expires_at = l->now_at + l->options.cache_ttl_s,
+		.verifier = l->app->verifier,
+		.app_password = l->app};
+	if (!remembered(l, credential, &entry) || entry.address != l->address_key)
+		remember(l, credential, l->grant.expires_at);
+}
+
+static bool own_password_will_do(const struct login *l)
+{
+	return l->kind == LOGIN_WEB || l->options.app_passwords != AUTH_APPS_REQUIRED;
+}
+
 /* ---- the fallback ---- */
 
 static bool fallback_fits(struct login *l, const char *verifier)
@@ -366,9 +298,9 @@ static bool fallback_fits(struct login *l, const char *verifier)
 
 	if (remembered(l, credential, &entry))
 		return true;
-	if (over(l, key, l->options.fail_limit_user))
+	if (auth_over(l, key, l->options.fail_limit_user))
 		return false;
-	enter_gate(l->auth);
+	enter_gate(l->auth); /* it may be a slow one */
 	fits = auth_check_verifier(l->basic.password, verifier);
 	leave_gate(l->auth);
 	if (fits)
@@ -399,7 +331,7 @@ static bool pass_fallback(struct login *l)
 
 static enum auth_result refuse_throttled(struct login *l, uint64_t key)
 {
-	return pass_fallback(l) ? AUTH_OK : throttled(l, key);
+	return pass_fallback(l) ? AUTH_OK : auth_throttled(l, key);
 }
 
 static enum auth_result check_password(struct login *l)
@@ -423,56 +355,153 @@ static enum auth_result check_password(struct login *l)
 	}
 	if (pass_fallback(l))
 		return AUTH_OK;
-	return fail(l, l->user == NULL ? "unknown_user" : "password");
+	return auth_fail(l, l->user == NULL ? "unknown_user" : "password");
 }
 
-static enum auth_result check(struct login *l, const char *authorization, struct err *err)
+/* Name and password are known. */
+static enum auth_result check_user(struct login *l, bool address_over, struct err *err)
 {
-	enum auth_parse parsed = auth_basic_parse(l->arena, authorization, &l->basic);
-	bool address_over, is_over;
-	struct auth_cache_entry entry;
+	bool is_over;
 
-	if (parsed == AUTH_PARSE_NONE)
-		return AUTH_WRONG;
-	address_over = over(l, l->address_key, l->options.fail_limit_address);
-	set_tag(l, authorization);
-	/* A flood ends here, before the store. */
-	if (address_over && (parsed == AUTH_PARSE_BAD || !find_entry(l, &entry)))
-		return throttled(l, l->address_key);
-	if (parsed == AUTH_PARSE_BAD)
-		return fail(l, "malformed");
 	if (find_user(l, err) < 0)
 		return AUTH_FAILED;
 	set_user_keys(l);
+	if (l->app != NULL) {
+		pass_app(l);
+		return AUTH_OK;
+	}
 	is_over = address_over || user_over(l);
-	if (pass_remembered(l, is_over))
+	if (own_password_will_do(l) && pass_remembered(l, is_over))
 		return AUTH_OK;
 	if (is_over)
 		return refuse_throttled(l, address_over ? l->address_key : l->user_key);
-	return check_password(l);
+	if (own_password_will_do(l))
+		return check_password(l);
+	return pass_fallback(l) ? AUTH_OK : auth_fail(l, "no_app_password");
+}
+
+static bool address_over(struct login *l)
+{
+	return auth_over(l, l->address_key, l->options.fail_limit_address);
+}
+
+static enum auth_result check_header(struct login *l, const char *authorization, struct err *err)
+{
+	enum auth_parse parsed = auth_basic_parse(l->arena, authorization, &l->basic);
+	struct auth_cache_entry entry;
+	bool is_over;
+
+	if (parsed == AUTH_PARSE_NONE)
+		return AUTH_WRONG;
+	is_over = address_over(l);
+	set_tag(l, authorization);
+	/* A flood ends here, before the store. */
+	if (is_over && (parsed == AUTH_PARSE_BAD || !find_entry(l, &entry)))
+		return auth_throttled(l, l->address_key);
+	if (parsed == AUTH_PARSE_BAD)
+		return auth_fail(l, "malformed");
+	return check_user(l, is_over, err);
+}
+
+static void begin(struct login *l, struct auth *auth, enum login_kind kind, const char *address,
+	struct arena *arena)
+{
+	*l = (struct login){.auth = auth,
+		.arena = arena,
+		.address = address == NULL ? "" : address,
+		.kind = kind,
+		.now_at = clock_now_at(),
+		.now_ms = clock_now_ms()};
+	(void)pthread_rwlock_rdlock(&auth->options_lock);
+	l->options = auth->options;
+	l->options.default_domain = arena_x_strdup(arena, auth->default_domain);
+	(void)pthread_rwlock_unlock(&auth->options_lock);
+	if (kind == LOGIN_PHONE && l->options.app_passwords == AUTH_APPS_REQUIRED)
+		l->space = PHONES_APART;
+	l->address_key = key_of_address(auth, l->address) ^ l->space;
 }
 
 enum auth_result auth_check_basic(struct auth *auth, const char *authorization, const char *address,
 	const struct auth_fallback *fallback, struct arena *arena, struct auth_grant *ret,
 	struct err *err)
 {
-	struct login l = {.auth = auth,
-		.arena = arena,
-		.address = address == NULL ? "" : address,
-		.fallback = fallback,
-		.now_at = clock_now_at(),
-		.now_ms = clock_now_ms()};
 	enum auth_result result;
+	struct login l;
 
-	l.address_key = key_of_address(auth, l.address);
-	(void)pthread_rwlock_rdlock(&auth->options_lock);
-	l.options = auth->options;
-	l.options.default_domain = arena_x_strdup(arena, auth->default_domain);
-	(void)pthread_rwlock_unlock(&auth->options_lock);
-	result = check(&l, authorization, err);
+	begin(&l, auth, LOGIN_PHONE, address, arena);
+	l.fallback = fallback;
+	result = check_header(&l, authorization, err);
 	if (result == AUTH_OK)
 		*ret = l.grant;
 	if (l.basic.password != NULL)
 		secret_wipe((void *)(uintptr_t)l.basic.password, strlen(l.basic.password));
 	return result;
+}
+
+enum auth_result auth_check_password(struct auth *auth, const char *name, const char *password,
+	const char *address, struct arena *arena, struct auth_grant *ret, struct err *err)
+{
+	enum auth_result result;
+	struct login l;
+
+	begin(&l, auth, LOGIN_WEB, address, arena);
+	l.basic = (struct auth_basic){name, password};
+	if (address_over(&l))
+		return auth_throttled(&l, l.address_key);
+	result = check_user(&l, false, err);
+	if (result == AUTH_OK && l.user->disabled)
+		result = auth_fail(&l, "disabled");
+	if (result == AUTH_OK)
+		*ret = l.grant;
+	return result;
+}
+
+void auth_refuse(struct auth *auth, const struct user *user, const char *address,
+	struct arena *arena, const char *reason)
+{
+	struct login l;
+
+	begin(&l, auth, LOGIN_PHONE, address, arena);
+	l.user = (struct user *)(uintptr_t)user; /* only read */
+	set_user_keys(&l);
+	auth_fail_elsewhere(&l, reason);
+}
+
+/* ---- tokens ---- */
+
+static int find_token(struct login *l, const char *secret, struct api_token **ret, struct err *err)
+{
+	CLEANUP(store_read_end) struct store_read *rd = NULL;
+	char hash[AUTH_HASH_SIZE];
+
+	auth_secret_hash(AUTH_API_TOKEN, secret, hash);
+	*ret = NULL;
+	if (store_read_begin(l->auth->store, &rd, err) < 0)
+		return -1;
+	if (store_token_find(rd, hash, l->arena, ret, err) < 0)
+		return err->code == ERR_NOT_FOUND ? 0 : -1;
+	if ((*ret)->owner.v != 0 && store_user_load(rd, (*ret)->owner, l->arena, &l->user, err) < 0)
+		return err->code == ERR_NOT_FOUND ? 0 : -1;
+	return 0;
+}
+
+enum auth_result auth_check_token(struct auth *auth, const char *secret, const char *address,
+	struct arena *arena, struct auth_token *ret, struct err *err)
+{
+	struct api_token *token;
+	struct login l;
+
+	begin(&l, auth, LOGIN_TOKEN, address, arena);
+	if (address_over(&l))
+		return auth_throttled(&l, l.address_key);
+	if (find_token(&l, secret, &token, err) < 0)
+		return AUTH_FAILED;
+	if (token == NULL)
+		return auth_fail(&l, "token");
+	if (token->expires_at != 0 && token->expires_at <= l.now_at)
+		return auth_fail(&l, "token_expired");
+	if (token->owner.v != 0 && (l.user == NULL || l.user->disabled))
+		return auth_fail(&l, "disabled");
+	*ret = (struct auth_token){token, l.user};
+	return AUTH_OK;
 }

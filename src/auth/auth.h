@@ -6,7 +6,7 @@
 
 #include "base/arena.h"
 #include "base/err.h"
-#include "store/store.h"
+#include "store/store_credential.h"
 
 /*
  * Who is asking: HTTP Basic credentials against the store (crypt(3), yescrypt for new ones; every
@@ -23,10 +23,18 @@
  */
 struct auth;
 
+/* What phones log in with. The web pages take the user's own password, always. */
+enum auth_apps {
+	AUTH_APPS_ALLOWED, /* app passwords or the user's own */
+	AUTH_APPS_REQUIRED,
+	AUTH_APPS_OFF,
+};
+
 struct auth_options {
 	uint32_t cache_ttl_s, cache_entries;
 	uint32_t fail_limit_user, fail_limit_address, fail_window_s;
 	const char *default_domain;
+	enum auth_apps app_passwords;
 };
 
 enum auth_result {
@@ -50,8 +58,12 @@ struct auth_grant {
 	 * since (struct auth_fallback). Never NULL.
 	 */
 	const char *verifier;
-	uint64_t app_password; /* its id; 0: the user's own password */
-	bool by_fallback;      /* only the fallback accepted it: good for nothing else */
+	/*
+	 * NULL: the user's own password. Else the caller, who knows the device, sees to it that it
+	 * is the one that the app password is bound to.
+	 */
+	const struct app_password *app_password;
+	bool by_fallback; /* only the fallback accepted it: good for nothing else */
 };
 
 /*
@@ -79,6 +91,29 @@ enum auth_result auth_check_basic(struct auth *auth, const char *authorization, 
 /* Does the password fit a verifier of a struct auth_grant? Slow for a crypt(3) hash. Counts and
  * remembers nothing: for a request, give auth_check_basic() a fallback instead. */
 bool auth_check_verifier(const char *password, const char *verifier);
+
+/*
+ * A sign-in on the web pages: the user's own password, never an app password; of disabled users
+ * none. Failures count together with those of phones, from the same address and of the same user;
+ * nothing is remembered.
+ */
+enum auth_result auth_check_password(struct auth *auth, const char *name, const char *password,
+	const char *address, struct arena *arena, struct auth_grant *ret, struct err *err);
+
+/* What let this user in is not for this device: told like a failure, and counted for the address.
+ */
+void auth_refuse(struct auth *auth, const struct user *user, const char *address,
+	struct arena *arena, const char *reason);
+
+/* An API token and the user on whose behalf it is; NULL: the administrator of the machine. */
+struct auth_token {
+	const struct api_token *token;
+	const struct user *user;
+};
+/* secret: what stands behind "Bearer ". Failures count for the address. The caller notes the use
+ * (store_token_used()). */
+enum auth_result auth_check_token(struct auth *auth, const char *secret, const char *address,
+	struct arena *arena, struct auth_token *ret, struct err *err);
 
 /* A new crypt(3) hash (yescrypt), heap string (mem_free). Slow by purpose. */
 NODISCARD int auth_hash_password(const char *password, char **ret, struct err *err);

@@ -1,11 +1,13 @@
 #ifndef BELLHOP_AUTH_AUTH_INTERNAL_H
 #define BELLHOP_AUTH_AUTH_INTERNAL_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "auth/auth.h"
 #include "store/ids.h"
+#include "store/store_credential.h"
 
 /* What the files of this room share. */
 
@@ -80,5 +82,62 @@ bool auth_throttle_tell(
  * or locked hash fits nothing.
  */
 bool auth_password_fits(const char *password, const char *hash);
+
+/* ---- auth.c and auth_failure.c: a login ---- */
+
+#define AUTH_LOGGED_NAME_BYTES 128u
+
+enum login_kind {
+	LOGIN_PHONE, /* HTTP Basic, app passwords too, as auth.app_passwords says */
+	LOGIN_WEB,   /* the user's own password alone */
+	LOGIN_TOKEN, /* an API token: no user's name */
+};
+
+struct auth {
+	struct store *store;
+	uint8_t keys[4][16]; /* SipHash: two for tags, one for names, one for addresses */
+	char *nobody_hash;   /* what the password of an unknown user is checked against */
+	struct auth_throttle *throttle;
+
+	pthread_rwlock_t options_lock; /* options, default_domain, cache */
+	struct auth_options options;
+	char *default_domain;
+	struct auth_cache *cache;
+
+	pthread_mutex_t gate_lock;
+	pthread_cond_t gate_opened;
+	unsigned hashing;
+
+	pthread_mutex_t rows_lock; /* event-log rows of this minute */
+	int64_t rows_minute;
+	unsigned rows;
+};
+
+/* One login on its way. The tag is that of the Authorization header; LOGIN_WEB has none, and is
+ * not remembered. */
+struct login {
+	struct auth *auth;
+	struct arena *arena;
+	const char *address;
+	const struct auth_fallback *fallback; /* NULL: none */
+	struct auth_options options;
+	enum login_kind kind;
+	struct auth_basic basic;
+	struct auth_tag tag;
+	struct user *user;        /* NULL: unknown */
+	struct app_password *app; /* the password is this one; NULL: none of the user's */
+	uint64_t space;           /* in which the keys count */
+	uint64_t address_key, user_key, pair_key;
+	int64_t now_at, now_ms;
+	struct auth_grant grant; /* filled in when it is good */
+};
+
+/* One failure more: counted and told. AUTH_WRONG. */
+enum auth_result auth_fail(struct login *l, const char *reason);
+/* The same, but nothing is counted against the user. */
+void auth_fail_elsewhere(struct login *l, const char *reason);
+bool auth_over(struct login *l, uint64_t key, uint32_t limit);
+/* Told once for each window. AUTH_THROTTLED. */
+enum auth_result auth_throttled(struct login *l, uint64_t key);
 
 #endif

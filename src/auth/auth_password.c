@@ -7,6 +7,7 @@
 #include <crypt.h>
 #include <string.h>
 
+#include "auth/auth_secret.h"
 #include "base/mem.h"
 #include "base/str.h"
 
@@ -57,5 +58,16 @@ int auth_hash_password(const char *password, char **ret, struct err *err)
 
 bool auth_check_verifier(const char *password, const char *verifier)
 {
-	return auth_password_fits(password, verifier);
+	char letters[AUTH_APP_LETTERS + 1], made[AUTH_VERIFIER_SIZE];
+	struct owner_id owner;
+	bool fits;
+
+	if (!auth_verifier_is_app(verifier, &owner))
+		return auth_password_fits(password, verifier);
+	if (!auth_app_parse(password, letters))
+		return false;
+	auth_app_verifier(owner, letters, made);
+	fits = strlen(made) == strlen(verifier) && bytes_equal_secret(made, verifier, strlen(made));
+	secret_wipe(letters, sizeof(letters));
+	return fits;
 }

@@ -128,6 +128,10 @@ void eas_told_note(struct eas_server *server, struct device_id device, struct fo
 /* Was it told so, and has not synchronized the folder since? Forgets it. */
 bool eas_told_take(struct eas_server *server, struct device_id device, struct folder_id folder);
 
+/* ---- app passwords ---- */
+/* Is the phone the one whose app password it came with? Notes the use. False: the reply is set. */
+bool eas_app_password_pass(struct eas_call *call);
+
 /* ---- phones that only try ---- */
 /* While an account is set up, Android's mail programs ask with a DeviceId of "validate", all of
  * them: nothing is kept for it, call->device is made up, with the id 0. */

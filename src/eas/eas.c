@@ -653,6 +653,9 @@ void eas_handle(
 		log_info(&reply->log, "request_refused",
 			F_STR("reason", "the engine crashed on it twice"));
 		eas_reply_common(&call, EAS_STATUS_SERVER_ERROR);
+	} else if (!eas_app_password_pass(&call)) {
+		log_info(&reply->log, "request_refused",
+			F_STR("reason", "the app password is not for this device"));
 	} else if (query->command == EAS_CMD_OPTIONS) {
 		run_options(&call);
 	} else {

@@ -72,6 +72,8 @@ struct eas_reply {
 	uint8_t cookie_len;
 	uint16_t eas_status; /* the first Status in it that is not success; 0: none */
 	const char *why; /* for the administrator, of an answer that is not success; may be NULL */
+	/* 401 because what let the user in is not for this device (auth_refuse()); NULL: no. */
+	const char *login_refused;
 	struct log_context log; /* filled in for the engine's own lines: user, device, command */
 };
 

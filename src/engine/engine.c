@@ -26,6 +26,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/notes.h"
+#include "base/str.h"
 #include "eas/repair.h"
 #include "engine/admin_link.h"
 #include "engine/engine_internal.h"
@@ -82,6 +83,13 @@ struct process {
 
 /* ---- settings ---- */
 
+static enum auth_apps apps_of(const char *choice)
+{
+	if (str_eq(choice, "required"))
+		return AUTH_APPS_REQUIRED;
+	return str_eq(choice, "off") ? AUTH_APPS_OFF : AUTH_APPS_ALLOWED;
+}
+
 static struct auth_options auth_options_of(const struct settings *s)
 {
 	return (struct auth_options){.cache_ttl_s = (uint32_t)s->auth_cache_ttl_s,
@@ -89,7 +97,8 @@ static struct auth_options auth_options_of(const struct settings *s)
 		.fail_limit_user = (uint32_t)s->auth_fail_limit_user,
 		.fail_limit_address = (uint32_t)s->auth_fail_limit_address,
 		.fail_window_s = (uint32_t)s->auth_fail_window_s,
-		.default_domain = s->auth_default_domain};
+		.default_domain = s->auth_default_domain,
+		.app_passwords = apps_of(s->auth_app_passwords)};
 }
 
 static void set_admin_limits(struct process *p, const struct settings *s)

@@ -271,6 +271,9 @@ static void run_command(struct job *job, void *thread_state)
 		r->auth = AUTH_FAILED; /* answered like any trouble before the command */
 	else
 		eas_handle(&server, &request, &r->reply);
+	if (r->auth == AUTH_OK && r->reply.login_refused != NULL)
+		auth_refuse(r->engine->auth, grant.user, r->http.address, r->arena,
+			r->reply.login_refused);
 }
 
 static void on_command_done(struct job *job, bool cancelled)

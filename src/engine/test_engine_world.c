@@ -40,6 +40,16 @@ enum auth_result auth_check_basic(struct auth *auth, const char *authorization, 
 	return AUTH_OK;
 }
 
+void auth_refuse(struct auth *auth, const struct user *user, const char *address,
+	struct arena *arena, const char *reason)
+{
+	(void)auth;
+	(void)user;
+	(void)address;
+	(void)arena;
+	(void)reason;
+}
+
 /* ---- the protocol ---- */
 
 void eas_server_init(struct eas_server *server, struct store *store, struct watches *watches,
