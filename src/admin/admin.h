@@ -112,6 +112,14 @@ uint64_t admin_body_bytes(const char *line, size_t len);
 /* The most that may follow one. Any thread. */
 uint64_t admin_body_max(struct admin *admin);
 
+struct admin_verb;
+/*
+ * The one place where it is decided whether a caller may do that, for verbs and for whatever is
+ * described like one. args need not be checked. ERR_DENIED.
+ */
+NODISCARD int admin_may(const struct admin_caller *caller, const struct admin_verb *verb,
+	const struct json_t *args, struct err *err);
+
 /* A caller from this machine; *caller borrows actor, which is to hold ADMIN_ACTOR_MAX bytes. */
 #define ADMIN_ACTOR_MAX 40
 void admin_caller_local(struct admin_caller *caller, char actor[ADMIN_ACTOR_MAX], uid_t uid);

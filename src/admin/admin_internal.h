@@ -106,13 +106,6 @@ int admin_upgrade(struct admin_call *call, struct err *err);
 int admin_import_begin(struct admin_call *call, struct err *err);
 int admin_import_batch(struct admin_call *call, struct err *err);
 
-/*
- * The one place where it is decided whether a caller may do that: admin_may.c. args need not be
- * checked. ERR_DENIED.
- */
-NODISCARD int admin_may(const struct admin_caller *caller, const struct admin_verb *verb,
-	const json_t *args, struct err *err);
-
 struct admin_limits admin_limits_now(struct admin *admin);
 
 /* Checks "args" of a request against its verb, puts addresses and domains into lower case. */

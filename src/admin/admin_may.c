@@ -47,7 +47,8 @@ int admin_may(const struct admin_caller *caller, const struct admin_verb *verb, 
 			       ? 0
 			       : err_set(err, ERR_DENIED, "only administrators may do that");
 	address = json_string_value(json_object_get(args, "address"));
-	if (verb->self_path == NULL || !str_eq(address, caller->user_address))
+	if (verb->self_path == NULL || caller->user_address == NULL ||
+		!str_eq(address, caller->user_address))
 		return err_set(err, ERR_DENIED, "that is not yours");
 	return 0;
 }

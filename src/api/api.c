@@ -5,14 +5,14 @@
  * verb (api_route.c), and runs it; everything else is a page (api_static.c) or one of the two or
  * three paths for monitors.
  *
- * Threads: any worker; a struct api does not change after api_new(). Limits: web.request_max_bytes,
- * checked by the engine before a body is taken.
+ * Threads: any worker; of a struct api only what is under its lock changes. Limits:
+ * web.request_max_bytes, checked by the engine before a body is taken.
  */
 #include "api/api.h"
 
 #include <string.h>
 
-#include "api/api_internal.h"
+#include "api/api_extra.h"
 #include "base/mem.h"
 #include "base/str.h"
 
@@ -21,7 +21,7 @@ struct api *api_new(const struct api_options *options)
 	struct api *api = x_new(struct api);
 
 	api->options = *options;
-	random_bytes(api->csrf_key, sizeof(api->csrf_key));
+	(void)pthread_mutex_init(&api->lock, NULL);
 	return api;
 }
 
@@ -29,7 +29,7 @@ void api_free(struct api **api)
 {
 	if (*api == NULL)
 		return;
-	secret_wipe((*api)->csrf_key, sizeof((*api)->csrf_key));
+	(void)pthread_mutex_destroy(&(*api)->lock);
 	mem_free(*api);
 	*api = NULL;
 }
@@ -49,22 +49,40 @@ static bool wants_sign_in(struct api_call *call)
 	return true;
 }
 
-static void serve_verb(struct api_call *call, const struct api_route *route)
+static int run(struct api_call *call, const struct api_route *route, json_t *args, struct err *err)
+{
+	json_t *result = NULL;
+
+	if (route->extra != NULL) {
+		if (admin_may(&call->caller, route->verb, args, err) < 0)
+			return -1;
+		route->extra->serve(call, args);
+		return 0;
+	}
+	if (admin_run(call->api->options.admin, route->id, args, &call->caller, &result, err) < 0)
+		return -1;
+	api_reply_json(call, 200, result);
+	json_decref(result);
+	return 0;
+}
+
+static void serve_route(struct api_call *call, const struct api_route *route)
 {
 	struct err err = ERR_INIT;
-	json_t *args = NULL, *result = NULL;
+	json_t *args = NULL;
 
 	call->caller.for_self = route->for_self;
-	if (api_route_args(call, route, &args, &err) < 0) {
+	if (api_route_args(call, route, &args, &err) < 0 || run(call, route, args, &err) < 0)
 		api_reply_error(call, &err);
-		return;
-	}
-	if (admin_run(call->api->options.admin, route->id, args, &call->caller, &result, &err) < 0)
-		api_reply_error(call, &err);
-	else
-		api_reply_json(call, 200, result);
-	json_decref(result);
 	json_decref(args);
+}
+
+static void serve_description(struct api_call *call)
+{
+	json_t *document = api_openapi();
+
+	api_reply_json(call, 200, document);
+	json_decref(document);
 }
 
 static void serve_api(struct api_call *call)
@@ -77,14 +95,18 @@ static void serve_api(struct api_call *call)
 	if (api_session_enter(call) < 0)
 		return;
 	if (count == 1 && str_eq(segments[0], "session")) {
-		api_session_serve(call);
+		api_login_serve(call);
+		return;
+	}
+	if (count == 1 && str_eq(segments[0], "openapi.json") && str_eq(call->method, "GET")) {
+		serve_description(call);
 		return;
 	}
 	if (wants_sign_in(call))
 		return;
 	switch (api_route_find(segments, count, call->method, call->arena, &route, &allow)) {
 	case API_FOUND:
-		serve_verb(call, &route);
+		serve_route(call, &route);
 		return;
 	case API_OTHER_METHOD:
 		api_add_header(call, "Allow", allow);
@@ -97,28 +119,6 @@ static void serve_api(struct api_call *call)
 }
 
 /* ---- the rest ---- */
-
-static int touch(struct store_tx *tx, void *owner, struct err *err)
-{
-	(void)tx;
-	(void)owner;
-	(void)err;
-	return 0;
-}
-
-/* Ready: this engine answers, and the store takes writes. Says so without a login, and nothing
- * else. */
-static void serve_ready(struct api_call *call)
-{
-	struct err err = ERR_INIT;
-	bool ready = store_transact(call->api->options.store, touch, NULL, &err) == 0;
-	const char *text = ready ? "ready\n" : "the store takes no writes\n";
-
-	api_add_header(call, "Cache-Control", "no-store");
-	if (!ready)
-		api_add_header(call, "Retry-After", "5");
-	api_reply_bytes(call, ready ? 200 : 503, "text/plain; charset=utf-8", text, strlen(text));
-}
 
 static void serve_nothing(struct api_call *call)
 {
@@ -137,7 +137,9 @@ static void serve(struct api_call *call)
 		str_eq(target->segments[1], "v1"))
 		serve_api(call);
 	else if (path_is(call, "readyz") && str_eq(call->method, "GET"))
-		serve_ready(call);
+		api_health_ready(call);
+	else if (path_is(call, "metrics") && str_eq(call->method, "GET"))
+		api_health_metrics(call);
 	else if (!api_static_serve(call))
 		serve_nothing(call);
 }

@@ -31,9 +31,12 @@ struct api_options {
 	struct store *store;
 	struct auth *auth;
 	struct admin *admin;
+	/* What /metrics gives (Prometheus' text format); any thread. NULL: there is none. */
+	void (*metrics)(void *owner, struct buf *out);
+	void *owner;
 };
 
-/* All three must outlive it. */
+/* All of them must outlive it. */
 struct api *api_new(const struct api_options *options);
 void api_free(struct api **api);
 

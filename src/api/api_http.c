@@ -179,23 +179,26 @@ const char *api_bearer(const char *authorization)
 }
 
 /* The host without the port that goes without saying. */
-static size_t host_len(const char *host, bool tls)
+static size_t host_len(const char *host, const char *port)
 {
-	const char *port = tls ? ":443" : ":80";
-
 	return strlen(host) - (str_ends(host, port) ? strlen(port) : 0);
 }
 
 bool api_origin_is(const char *origin, bool tls, const char *host)
 {
-	const char *scheme = tls ? "https://" : "http://";
+	bool secure = str_starts(origin, "https://");
+	const char *port = secure ? ":443" : ":80";
 	size_t len;
 
-	if (host == NULL || host[0] == '\0' || !str_starts(origin, scheme))
+	if (host == NULL || host[0] == '\0' || (!secure && !str_starts(origin, "http://")))
 		return false;
-	origin += strlen(scheme);
-	len = host_len(origin, tls);
-	return len == host_len(host, tls) && strncasecmp(origin, host, len) == 0;
+	/* A page without TLS is no part of a site that has it. The other way round a proxy does TLS
+	 * without saying so. */
+	if (tls && !secure)
+		return false;
+	origin = strstr(origin, "//") + 2;
+	len = host_len(origin, port);
+	return len == host_len(host, port) && strncasecmp(origin, host, len) == 0;
 }
 
 bool api_takes_gzip(const struct ipc_request *http)

@@ -2,15 +2,19 @@
 #define BELLHOP_API_API_INTERNAL_H
 
 #include <jansson.h>
+#include <pthread.h>
 
 #include "admin/verbs.h"
 #include "api/api.h"
+#include "store/store_credential.h"
 
 /* What the files of this room share. */
 
 struct api {
 	struct api_options options;
-	uint8_t csrf_key[32]; /* api_session.c; of this process */
+	pthread_mutex_t lock; /* making the key for profiles; the last look at the store */
+	int64_t probed_ms;    /* api_health.c */
+	bool probe_ok;
 };
 
 /* ---- api_http.c: what a browser sends ---- */
@@ -65,6 +69,7 @@ struct api_call {
 	const char *method;         /* GET for HEAD, too */
 	struct admin_caller caller; /* api_session.c; good once somebody signed in */
 	bool signed_in;
+	struct web_session *session; /* NULL: a token, or nobody */
 };
 
 void api_add_header(struct api_call *call, const char *name, const char *value);
@@ -81,9 +86,13 @@ void api_reply_bytes(
 
 /* ---- api_route.c: verbs by method and path ---- */
 
+struct api_extra;
+
 struct api_route {
-	const struct admin_verb *verb;
+	const struct admin_verb *verb; /* whose arguments and scope count */
 	enum admin_verb_id id;
+	const struct api_extra *extra; /* NULL: it is the verb itself */
+	const char *path;              /* that fits */
 	bool for_self;
 };
 
@@ -95,6 +104,17 @@ enum api_found api_route_find(const char *const *segments, size_t count, const c
 NODISCARD int api_route_args(
 	struct api_call *call, const struct api_route *route, json_t **ret, struct err *err);
 
+/* ---- api_health.c: for monitors, without a login ---- */
+
+/* GET of /readyz and /metrics. */
+void api_health_ready(struct api_call *call);
+void api_health_metrics(struct api_call *call);
+
+/* ---- openapi.c ---- */
+
+/* The description of all that the API can do (OpenAPI 3.1); json_decref() it. */
+json_t *api_openapi(void);
+
 /* ---- api_static.c: the pages ---- */
 
 /* False: no such page. */
@@ -102,9 +122,24 @@ bool api_static_serve(struct api_call *call);
 
 /* ---- api_session.c: who asks ---- */
 
+#define API_COOKIE_TLS   "__Host-bellhop"
+#define API_COOKIE_PLAIN "bellhop"
+
 /* By cookie or token; call->signed_in says whether. -1: the request is answered. */
 NODISCARD int api_session_enter(struct api_call *call);
+/* The caller is this user's session from now on. */
+void api_session_become(struct api_call *call, const struct user *user);
+/* Did another site make the browser send this? */
+bool api_session_from_elsewhere(const struct api_call *call);
+void api_session_reply_forged(struct api_call *call);
+/* Too many failed logins. */
+void api_session_reply_throttled(struct api_call *call);
+/* Until when a session is good that is used now. */
+int64_t api_session_end(const struct settings *s, int64_t created_at, int64_t now_at);
+
+/* ---- api_login.c: signing in and out ---- */
+
 /* GET, POST and DELETE of /session. */
-void api_session_serve(struct api_call *call);
+void api_login_serve(struct api_call *call);
 
 #endif

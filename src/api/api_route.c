@@ -9,7 +9,7 @@
  */
 #include <string.h>
 
-#include "api/api_internal.h"
+#include "api/api_extra.h"
 #include "base/str.h"
 
 /* Does the path fit the template, "/users/{address}"? */
@@ -50,36 +50,71 @@ static size_t variables(const char *path)
 	return n;
 }
 
+struct search {
+	const char *const *segments;
+	size_t count;
+	const char *method;
+	struct arena *arena;
+	struct api_route *best;
+	size_t best_variables; /* SIZE_MAX: none fits */
+	const char *allow;
+};
+
+/* The two paths of one verb. */
+static void look_at(struct search *s, const struct admin_verb *verb, struct api_route route)
+{
+	for (int self = 0; self < 2; self++) {
+		const char *path = self ? verb->self_path : verb->path;
+
+		if (path == NULL || !fits(path, s->segments, s->count))
+			continue;
+		note_method(s->arena, verb->method, &s->allow);
+		if (!str_eq(verb->method, s->method) || variables(path) >= s->best_variables)
+			continue;
+		s->best_variables = variables(path);
+		*s->best = route;
+		s->best->path = path;
+		s->best->for_self = self == 1;
+	}
+}
+
 enum api_found api_route_find(const char *const *segments, size_t count, const char *method,
 	struct arena *arena, struct api_route *ret, const char **ret_allow)
 {
-	const char *allow = NULL;
-	size_t best = SIZE_MAX;
+	struct search s = {.segments = segments,
+		.count = count,
+		.method = method,
+		.arena = arena,
+		.best = ret,
+		.best_variables = SIZE_MAX};
 
-	for (int i = 0; i < ADMIN_VERB_COUNT; i++) {
-		const struct admin_verb *verb = &admin_verbs[i];
+	for (int i = 0; i < ADMIN_VERB_COUNT; i++)
+		look_at(&s, &admin_verbs[i],
+			(struct api_route){&admin_verbs[i], (enum admin_verb_id)i});
+	for (size_t i = 0; i < api_extra_count; i++) {
+		const struct api_extra *extra = &api_extras[i];
 
-		for (int self = 0; self < 2; self++) {
-			const char *path = self ? verb->self_path : verb->path;
-
-			if (path == NULL || !fits(path, segments, count))
-				continue;
-			note_method(arena, verb->method, &allow);
-			if (!str_eq(verb->method, method) || variables(path) >= best)
-				continue;
-			best = variables(path);
-			*ret = (struct api_route){verb, (enum admin_verb_id)i, self == 1};
-		}
+		look_at(&s, &extra->verb, (struct api_route){&extra->verb, .extra = extra});
 	}
-	if (best != SIZE_MAX)
+	if (s.best_variables != SIZE_MAX)
 		return API_FOUND;
-	if (allow == NULL)
+	if (s.allow == NULL)
 		return API_NOT_FOUND;
-	*ret_allow = allow;
+	*ret_allow = s.allow;
 	return API_OTHER_METHOD;
 }
 
 /* ---- arguments ---- */
+
+/* The verb whose table says what they are. */
+static const struct admin_verb *args_of(const struct api_route *route)
+{
+	enum admin_verb_id id = ADMIN_VERB_COUNT;
+
+	if (route->extra != NULL && route->extra->args_of != NULL)
+		id = admin_verb_find(route->extra->args_of);
+	return id != ADMIN_VERB_COUNT ? &admin_verbs[id] : route->verb;
+}
 
 static const struct admin_arg *arg_find(const struct admin_verb *verb, const char *name, size_t len)
 {
@@ -149,7 +184,8 @@ static int args_of_query(
 {
 	for (size_t i = 0; i < call->target.pair_count; i++) {
 		const struct api_pair *pair = &call->target.pairs[i];
-		const struct admin_arg *arg = arg_find(route->verb, pair->name, strlen(pair->name));
+		const struct admin_arg *arg =
+			arg_find(args_of(route), pair->name, strlen(pair->name));
 
 		if (arg == NULL)
 			return err_set(err, ERR_BAD_INPUT, "%s has no argument \"%.40s\"",

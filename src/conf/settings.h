@@ -126,6 +126,8 @@ struct setting_def {
 };
 
 const struct setting_def *settings_table(size_t *ret_count);
+/* The value as it would stand in a file (unquoted), appended. */
+void settings_value_text(const struct settings *s, const struct setting_def *def, struct buf *out);
 /* "1 to 3540 s", "yes or no", "error, warn, info or debug", ... appended. */
 void settings_describe_range(const struct setting_def *def, struct buf *out);
 

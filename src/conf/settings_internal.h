@@ -11,8 +11,6 @@ struct settings_private {
 
 /* An empty snapshot with all fields unset; only the parser and settings_default() fill one. */
 struct settings *settings_new(void);
-/* The value as it would stand in a file (unquoted), appended. */
-void settings_value_text(const struct settings *s, const struct setting_def *def, struct buf *out);
 /*
  * Checks text and stores it. folder (or NULL): where relative paths start. ERR_BAD_INPUT says what
  * would be allowed; the snapshot is untouched then.

@@ -10,48 +10,13 @@
 
 #include "base/str.h"
 #include "front/front_internal.h"
+#include "net/nets.h"
 
 #define HOPS_MAX 16u
 
-/* Are the first bits the same? */
-static bool same_net(const struct net_address *a, const struct net_address *b, unsigned bits)
-{
-	unsigned whole = bits / 8, rest = bits % 8;
-
-	return memcmp(a->bytes, b->bytes, whole) == 0 &&
-	       (rest == 0 || (a->bytes[whole] ^ b->bytes[whole]) >> (8 - rest) == 0);
-}
-
-/* An address, or a net: 10.0.0.0/8. What is neither is nobody. */
-static bool is_in(const char *word, const struct net_address *a)
-{
-	const char *slash = strchr(word, '/');
-	size_t len = slash != NULL ? (size_t)(slash - word) : strlen(word);
-	struct err ignored = ERR_INIT;
-	struct net_address net;
-	char text[NET_ADDRESS_TEXT];
-	uint64_t bits;
-
-	if (len >= sizeof(text))
-		return false;
-	memcpy(text, word, len);
-	text[len] = '\0';
-	if (!net_address_parse(text, &net))
-		return false;
-	if (slash == NULL)
-		return memcmp(net.bytes, a->bytes, sizeof(net.bytes)) == 0;
-	if (str_parse_u64(slash + 1, net_address_is_ipv4(&net) ? 32 : 128, &bits, &ignored) < 0)
-		return false;
-	return same_net(&net, a, (unsigned)bits + (net_address_is_ipv4(&net) ? 96 : 0));
-}
-
 bool forwarded_is_in(const struct settings_words *words, const struct net_address *a)
 {
-	for (size_t i = 0; i < words->count; i++) {
-		if (is_in(words->words[i], a))
-			return true;
-	}
-	return false;
+	return nets_hold(words->words, words->count, a);
 }
 
 bool forwarded_is_trusted(const struct settings *s, const struct net_address *a)
@@ -120,4 +85,12 @@ void forwarded_client(const struct settings *s, const struct http_request *http,
 			walk(s, http->headers[i].value, &hops, ret))
 			return;
 	}
+}
+
+bool forwarded_tls(
+	const struct settings *s, const struct http_request *http, const struct net_address *peer)
+{
+	const char *scheme = http_header_find(http, "x-forwarded-proto");
+
+	return forwarded_is_trusted(s, peer) && scheme != NULL && str_eq_nocase(scheme, "https");
 }

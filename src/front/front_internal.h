@@ -440,6 +440,9 @@ bool forwarded_is_trusted(const struct settings *s, const struct net_address *a)
 /* forwarded.c: the client of a request, behind a trusted reverse proxy or not. */
 void forwarded_client(const struct settings *s, const struct http_request *http,
 	const struct net_address *peer, struct net_address *ret);
+/* forwarded.c: does a trusted reverse proxy say that its client came by TLS? */
+bool forwarded_tls(
+	const struct settings *s, const struct http_request *http, const struct net_address *peer);
 
 /* ---- pass.c ---- */
 void pass_init(struct front *f);

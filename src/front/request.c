@@ -106,7 +106,7 @@ static void send_request(struct front *f, struct conn *c)
 	q->target = r->http.target;
 	q->address = net_address_to_str(&client, address);
 	q->served = c->served;
-	q->tls = net_stream_is_tls(&c->stream);
+	q->tls = net_stream_is_tls(&c->stream) || forwarded_tls(f->settings, &r->http, &c->address);
 	q->body_follows = r->body_follows;
 	q->content_length = r->http.content_length;
 	q->header_count = r->http.header_count;

@@ -569,4 +569,7 @@ NODISCARD int store_log_actions(struct store_read *rd, struct arena *arena, cons
 /* Forgets at most limit rows from before that. 1: more are left. Not inside a transaction. */
 NODISCARD int store_log_sweep(struct store *store, int64_t before_at, size_t limit, struct err *err);
 
+/* Writes a row that nobody reads: does the store take writes? */
+NODISCARD int store_probe(struct store_tx *tx, int64_t now_at, struct err *err);
+
 #endif

@@ -1,0 +1,308 @@
+"""The web side: pages, headers, sessions, sign-in, health; what a browser can rely upon."""
+
+import base64
+import os
+import plistlib
+import re
+import subprocess
+import tempfile
+import unittest
+
+from lib.case import ServerCase
+from lib.web import Web
+
+
+class Pages(ServerCase):
+    def test_page_and_its_files(self):
+        web = Web(self.server)
+        page = web.raw("GET", "/")
+        self.assertEqual(page.status, 200)
+        self.assertEqual(page.header("Content-Type"), "text/html; charset=utf-8")
+        self.assertEqual(page.header("Cache-Control"), "no-cache")
+        names = re.findall(r'(?:src|href)="(/[^"]+)"', page.body.decode())
+        self.assertTrue(any(name.startswith("/app.js?v=") for name in names), names)
+        for name in names:
+            whole = web.raw("GET", name)
+            self.assertEqual(whole.status, 200, name)
+            self.assertIn("immutable", whole.header("Cache-Control"), name)
+            packed = web.raw("GET", name, {"Accept-Encoding": "gzip"})
+            if packed.header("Content-Encoding") == "gzip":
+                self.assertLess(len(packed.body), len(whole.body), name)
+                self.assertEqual(packed.header("Vary"), "Accept-Encoding")
+            again = web.raw("GET", name, {"If-None-Match": whole.header("ETag")})
+            self.assertEqual((again.status, again.body), (304, b""), name)
+            # Without the version, or with another one, it is asked for each time.
+            for other in (name.split("?")[0], name.split("?")[0] + "?v=0"):
+                self.assertEqual(web.raw("GET", other).header("Cache-Control"), "no-cache", other)
+
+    def test_head_is_get_without_the_body(self):
+        web = Web(self.server)
+        for target in ("/", "/app.js", "/readyz", "/api/v1/openapi.json", "/nothing", "/api/v1/session"):
+            whole, head = web.raw("GET", target), web.raw("HEAD", target)
+            self.assertEqual(head.status, whole.status, target)
+            self.assertEqual(head.body, b"", target)
+            self.assertEqual(head.header("Content-Length"), str(len(whole.body)), target)
+
+    def test_every_answer_is_safe(self):
+        web = Web(self.server)
+        for target in ("/", "/app.js", "/nothing", "/api/v1/users", "/api/v1/nothing", "/readyz", "/%00", "/api/v1/session"):
+            answer = web.raw("GET", target)
+            policy = dict(part.strip().split(" ", 1) for part in answer.header("Content-Security-Policy").split(";"))
+            self.assertEqual(policy["default-src"], "'none'", target)
+            self.assertEqual(policy["script-src"], "'self'", target)
+            self.assertEqual(policy["frame-ancestors"], "'none'", target)
+            self.assertEqual(policy["base-uri"], "'none'", target)
+            self.assertNotIn("unsafe", str(policy), target)
+            self.assertEqual(answer.header("X-Content-Type-Options"), "nosniff", target)
+            self.assertEqual(answer.header("Referrer-Policy"), "same-origin", target)
+            self.assertIn("camera=()", answer.header("Permissions-Policy"), target)
+            if target.startswith("/api"):
+                self.assertEqual(answer.header("Cache-Control"), "no-store", target)
+
+    def test_no_path_leads_out(self):
+        web = Web(self.server)
+        for target in ("/../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "/..%2f..%2fetc%2fpasswd", "/.%2e/etc/passwd",
+                       "//etc/passwd", "/app.js/../../etc/passwd", "/..%5c..%5cetc", "/%c0%ae%c0%ae/etc/passwd", "/etc/passwd%00.js",
+                       "/index.html%00", "/src/web/package.json", "/.git/config", "/bellhop.conf", "/api/v1/../../etc/passwd",
+                       "/api/v1/users/..%2f..%2fetc%2fpasswd", "/app.js%2f..%2fapp.css"):
+            answer = web.raw("GET", target)
+            self.assertIn(answer.status, (400, 401, 404), target)
+            self.assertNotIn(b"root:", answer.body, target)
+
+    def test_what_is_not_there(self):
+        web = Web(self.server)
+        answer = web.raw("GET", "/nothing/here")
+        self.assertEqual(answer.status, 404)
+        self.assertIn(b"/api/v1", answer.body)
+        for method in ("POST", "PUT", "DELETE", "PATCH"):
+            self.assertEqual(web.raw(method, "/", body=b"").status, 404, method)
+
+    def test_large_bodies_are_refused(self):
+        web = Web(self.server)
+        self.assertEqual(web.raw("POST", "/api/v1/session", {"Content-Type": "application/json"}, b"x" * 65537).status, 413)
+        web.close()
+        self.assertEqual(web.raw("POST", "/api/v1/session", {"Content-Type": "application/json"}, b"x" * 65536).status, 400)
+
+    def test_monitors(self):
+        web = Web(self.server)
+        for target in ("/healthz", "/readyz"):
+            self.assertEqual(web.raw("GET", target).status, 200, target)
+        self.assertEqual(web.raw("GET", "/readyz").body, b"ready\n")
+
+    def test_metrics_by_address(self):
+        web = Web(self.server)
+        # From elsewhere, as a trusted proxy says: not without a token.
+        far = web.raw("GET", "/metrics", {"X-Forwarded-For": "192.0.2.9"})
+        self.assertEqual(far.status, 401)
+        self.assertEqual(far.header("WWW-Authenticate"), "Bearer")
+
+
+class Sessions(ServerCase):
+    settings = {"web.sessions_per_user": "3", "auth.fail_limit_user": "4", "auth.fail_limit_address": "1000"}
+
+    @classmethod
+    def prepare(cls):
+        cls.anna = cls.server.add_user("anna")
+
+    def test_sign_in_and_out(self):
+        web = Web(self.server)
+        self.assertEqual(web.get("/session").status, 401)
+        answer = web.sign_in(self.anna)
+        self.assertEqual(answer.status, 200)
+        self.assertEqual((answer.json["address"], answer.json["admin"]), (self.anna.address, False))
+        cookie = answer.header("Set-Cookie")
+        self.assertRegex(cookie, r"^bellhop=\S{20,}; Path=/; HttpOnly; SameSite=Strict$")
+        again = web.get("/session")
+        self.assertEqual((again.status, again.json["csrf"]), (200, answer.json["csrf"]))
+        self.assertEqual(web.get("/me").json, {"address": self.anna.address, "admin": False})
+        old = dict(web.cookies)
+        out = web.delete("/session")
+        self.assertEqual(out.status, 200)
+        self.assertIn("Max-Age=0", out.header("Set-Cookie"))
+        self.assertEqual(web.cookies, {})
+        web.cookies = old
+        self.assertEqual(web.get("/me").status, 401)
+
+    def test_wrong_password(self):
+        web = Web(self.server)
+        user = self.user()
+        answer = web.sign_in(user, "wrong")
+        self.assertEqual((answer.status, answer.code), (401, "auth"))
+        unknown = web.api("POST", "/session", {"address": "nobody@example.org", "password": "x"})
+        self.assertEqual((unknown.status, unknown.json), (401, answer.json))
+        self.assertEqual(web.cookies, {})
+
+    def test_sign_in_is_throttled(self):
+        user, web = self.user(), Web(self.server)
+        for _ in range(4):
+            self.assertEqual(web.sign_in(user, "wrong").status, 401)
+        answer = web.sign_in(user)
+        self.assertEqual(answer.status, 429)
+        self.assertGreater(int(answer.header("Retry-After")), 0)
+
+    def test_what_is_no_sign_in(self):
+        web = Web(self.server)
+        for body in (b"", b"[]", b"{", b'{"address": 5, "password": "x"}', b'{"address": "anna@example.org"}', b"null"):
+            self.assertEqual(web.api("POST", "/session", body).status, 400, body)
+        form = web.raw("POST", "/api/v1/session", {"Content-Type": "text/plain"},
+                       b'{"address": "anna@example.org", "password": "secret of anna"}')
+        self.assertEqual(form.status, 415)
+        self.assertEqual(web.api("PUT", "/session", {}).status, 405)
+
+    def test_disabled_user(self):
+        user, web = self.user(), Web(self.server)
+        self.assertEqual(web.sign_in(user).status, 200)
+        self.server.bellhop("user", "disable", user.address)
+        self.assertEqual(web.get("/me").status, 401)
+        self.assertEqual(web.sign_in(user).status, 401)
+
+    def test_changed_password_ends_sessions(self):
+        user, web = self.user(), Web(self.server)
+        web.sign_in(user)
+        self.assertEqual(web.get("/me").status, 200)
+        self.server.bellhop("user", "passwd", user.address, "--password-file", self.server.password_file("another"))
+        self.assertEqual(web.get("/me").status, 401)
+
+    def test_signing_in_again_ends_the_session_before(self):
+        user, web = self.user(), Web(self.server)
+        web.sign_in(user)
+        old = Web(self.server)
+        old.cookies = dict(web.cookies)
+        self.assertEqual(old.get("/me").status, 200)
+        self.assertEqual(web.sign_in(user).status, 200)
+        self.assertEqual(web.get("/me").status, 200)
+        self.assertEqual(old.get("/me").status, 401)
+
+    def test_everywhere(self):
+        user = self.user()
+        webs = [Web(self.server) for _ in range(3)]
+        for web in webs:
+            self.assertEqual(web.sign_in(user).status, 200)
+        self.assertEqual(webs[0].delete("/session", everywhere="true").json, {"everywhere": True})
+        self.assertEqual([web.get("/me").status for web in webs], [401, 401, 401])
+
+    def test_number_of_sessions(self):
+        user = self.user()
+        webs = [Web(self.server) for _ in range(4)]
+        for web in webs:
+            self.assertEqual(web.sign_in(user).status, 200)
+        self.assertEqual(sorted(web.get("/me").status for web in webs), [200, 200, 200, 401])
+
+    def test_behind_a_proxy_with_tls(self):
+        """The proxy says so, or the browser does: the cookie is one of TLS."""
+        for headers in ({"X-Forwarded-Proto": "https"}, {"Origin": "https://mail.example.org", "Host": "mail.example.org"},
+                        {"Origin": "https://mail.example.org", "X-Forwarded-Host": "mail.example.org"}):
+            web = Web(self.server, headers=headers)
+            cookie = web.sign_in(self.anna).header("Set-Cookie")
+            self.assertRegex(cookie, r"^__Host-bellhop=\S+; Path=/; HttpOnly; SameSite=Strict; Secure$", headers)
+            self.assertEqual(web.get("/me").status, 200)
+
+    def test_over_tls_only_its_own_cookie_counts(self):
+        web = Web(self.server)
+        web.sign_in(self.anna)
+        self.assertEqual(web.get("/me").status, 200)
+        web.headers["X-Forwarded-Proto"] = "https"
+        self.assertEqual(web.get("/me").status, 401)
+
+    def test_event_log_tells(self):
+        user, web = self.user(), Web(self.server)
+        web.sign_in(user)
+        web.delete("/session")
+        log = self.server.bellhop("log", "list", "--json").stdout
+        self.assertIn(f"web:{user.address}", log)
+        self.assertIn("signed in", log)
+        self.assertIn("signed out", log)
+        self.assertNotIn(user.password, log)
+
+
+class Times(ServerCase):
+    """Sessions that are over; the server's clock is turned on."""
+    settings = {"web.session_idle_s": "600", "web.session_max_s": "1200"}
+
+    def test_idle_and_in_all(self):
+        user, web = self.user(), Web(self.server)
+        begun = web.sign_in(user).json
+        self.assertEqual(begun["expires_at"], begun["created_at"] + 600)
+        seen = web.get("/session").json
+        self.assertEqual(seen["created_at"], begun["created_at"])
+        # A shorter time in the configuration counts for the sessions that are.
+        self.server.write_config(web_session_idle_s="60", web_session_max_s="60")
+        self.server.bellhop("reload")
+        self.assertEqual(web.sign_in(user).json["expires_at"] - web.get("/session").json["created_at"], 60)
+
+
+class Setup(ServerCase):
+    https = True
+    settings = {"server.hostname": "mail.example.org"}
+
+    @classmethod
+    def prepare(cls):
+        cls.anna = cls.server.add_user("anna")
+        cls.web = Web(cls.server, tls=True)
+        cls.web.sign_in(cls.anna)
+
+    def test_setup(self):
+        setup = self.web.get("/me/setup").json
+        self.assertEqual(setup["server"], "mail.example.org")
+        self.assertEqual(setup["port"], self.server.https_port)
+        self.assertEqual(setup["user"], self.anna.address)
+        self.assertTrue(setup["certificate"]["self_signed"])
+        self.assertRegex(setup["certificate"]["sha256"], r"^([0-9A-F]{2}:){31}[0-9A-F]{2}$")
+        for steps in ("ios_profile", "ios", "android", "windows_mobile"):
+            self.assertGreater(len(setup["steps"][steps]), 2)
+            self.assertNotIn("{", "".join(setup["steps"][steps]))
+        self.assertIn("mail.example.org", "".join(setup["steps"]["android"]))
+
+    def test_cookie_of_tls(self):
+        self.assertEqual(list(self.web.cookies), ["__Host-bellhop"])
+
+    def test_qr_code(self):
+        answer = self.web.get("/me/setup.svg")
+        self.assertEqual(answer.header("Content-Type"), "image/svg+xml")
+        self.assertTrue(answer.body.startswith(b"<svg ") and answer.body.rstrip().endswith(b"</svg>"))
+        self.assertNotIn(b"<script", answer.body)
+
+    def verify(self, signed):
+        """The property list in it, after openssl has found the signature good."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "profile")
+            with open(path, "wb") as file:
+                file.write(signed)
+            done = subprocess.run(
+                ["openssl", "cms", "-verify", "-inform", "DER", "-in", path, "-purpose", "any",
+                 "-CAfile", os.path.join(self.server.data, "profile.pem")], capture_output=True, check=False)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            broken = bytearray(signed)
+            broken[signed.index(b"EmailAddress")] ^= 1
+            with open(path, "wb") as file:
+                file.write(broken)
+            bad = subprocess.run(["openssl", "cms", "-verify", "-inform", "DER", "-in", path, "-noverify"],
+                                 capture_output=True, check=False)
+            self.assertNotEqual(bad.returncode, 0)
+        return plistlib.loads(done.stdout)
+
+    def test_profile(self):
+        answer = self.web.get("/me/profile.mobileconfig")
+        self.assertEqual(answer.status, 200, answer)
+        self.assertEqual(answer.header("Content-Type"), "application/x-apple-aspen-config")
+        self.assertEqual(answer.header("Cache-Control"), "no-store")
+        profile = self.verify(answer.body)
+        self.assertEqual(profile["PayloadType"], "Configuration")
+        account, certificate = profile["PayloadContent"]
+        self.assertEqual(account["PayloadType"], "com.apple.eas.account")
+        self.assertEqual(account["Host"], f"mail.example.org:{self.server.https_port}")
+        self.assertEqual((account["EmailAddress"], account["UserName"]), (self.anna.address, self.anna.address))
+        self.assertTrue(account["SSL"])
+        self.assertNotIn("Password", account)
+        self.assertEqual(certificate["PayloadType"], "com.apple.security.root")
+        with open(os.path.join(self.server.data, "self-signed.pem"), encoding="ascii") as file:
+            pem = "".join(file.read().split("-----")[2].split())
+        self.assertEqual(certificate["PayloadContent"], base64.b64decode(pem))
+        # The same one again takes the place of the first.
+        second = self.verify(self.web.get("/me/profile.mobileconfig").body)
+        self.assertEqual(second["PayloadUUID"], profile["PayloadUUID"])
+        self.assertEqual(os.stat(os.path.join(self.server.data, "profile.key")).st_mode & 0o777, 0o600)
+
+
+if __name__ == "__main__":
+    unittest.main()
