@@ -9,6 +9,7 @@
 #include <string.h>
 #include <zlib.h>
 
+#include "auth/auth.h"
 #include "base/clock.h"
 #include "base/crash_test.h"
 #include "base/map.h"
@@ -144,16 +145,28 @@ static void fill_device(struct eas_call *call)
 		.imei = "",
 		.language = "",
 		.operator_name = "",
+		.credential = "",
 		.protocol_version = (uint16_t)call->version,
 		.first_seen_at = call->now_at,
 		.last_seen_at = call->now_at,
 	};
 }
 
+/* What let it in, by which a wipe may reach it one day; not what a pending wipe let in. */
+static const char *credential_of(const struct eas_call *call)
+{
+	const struct auth_grant *grant = call->request->grant;
+
+	return grant == NULL || grant->by_fallback || call->device->wipe == WIPE_DONE
+		       ? call->device->credential
+		       : grant->verifier;
+}
+
 static int create_device(struct eas_call *call, struct err *err)
 {
 	call->device = arena_x_new(call->arena, struct device);
 	fill_device(call);
+	call->device->credential = credential_of(call);
 	if (store_transact(call->server->store, create_tx, call, err) == 0) {
 		log_info(&call->reply->log, "device_created",
 			F_STR("type", call->query->device_type));
@@ -174,7 +187,11 @@ static const char *agent_of(const struct eas_call *call)
 static int seen_tx(struct store_tx *tx, void *owner, struct err *err)
 {
 	struct eas_call *call = owner;
+	const char *credential = credential_of(call);
 
+	if (!str_eq(credential, call->device->credential) &&
+		store_device_set_credential(tx, call->device->id, credential, err) < 0)
+		return -1;
 	return store_device_set_seen(tx, call->device->id, (uint16_t)call->version, agent_of(call),
 		call->query->device_type, call->now_at, err);
 }
@@ -215,6 +232,7 @@ static int note_seen(struct eas_call *call, struct err *err)
 
 	if (d->protocol_version == call->version && str_eq(d->user_agent, agent_of(call)) &&
 		str_eq(d->device_type, call->query->device_type) &&
+		str_eq(d->credential, credential_of(call)) &&
 		call->now_at - d->last_seen_at < SEEN_INTERVAL_S)
 		return 0;
 	return store_transact(call->server->store, seen_tx, call, err);
@@ -526,6 +544,39 @@ static bool command_is_known(struct eas_call *call, bool validates)
 	return true;
 }
 
+static bool by_fallback(const struct eas_call *call)
+{
+	const struct auth_grant *grant = call->request->grant;
+
+	return grant != NULL && grant->by_fallback;
+}
+
+/* Its old credential is good for hearing of a wipe, and there is none any more. */
+static void refuse_fallback(struct eas_call *call)
+{
+	eas_reply_http(call, 401);
+	eas_reply_header(call->reply, "WWW-Authenticate",
+		arena_x_printf(call->arena, "Basic realm=\"%s\"", call->settings->auth_realm));
+	call->reply->login_refused = "password";
+}
+
+/* Whether the phone is to hear of a wipe, or nothing; STOP: the reply is set. */
+static enum gate_answer ask_wipe_and_user(struct eas_call *call, bool validates)
+{
+	enum gate_answer answer = ask_gate(call, GATE_WIPE, GATE_WIPE);
+	struct err ignored = ERR_INIT;
+
+	/* Administrators want to see that it called, and in which version. */
+	if (answer == GATE_STOP && !validates && note_seen(call, &ignored) < 0)
+		log_debug(&call->reply->log, "device_seen_failed", F_ERR(&ignored));
+	if (answer != GATE_NEXT)
+		return answer;
+	if (!by_fallback(call))
+		return ask_gate(call, GATE_USER, GATE_USER);
+	refuse_fallback(call);
+	return GATE_STOP;
+}
+
 /* Everything behind the query. */
 static void run_authorized(struct eas_call *call)
 {
@@ -534,7 +585,7 @@ static void run_authorized(struct eas_call *call)
 
 	if (!find_known(call, validates))
 		return;
-	answer = ask_gate(call, GATE_WIPE, GATE_USER);
+	answer = ask_wipe_and_user(call, validates);
 	if (answer == GATE_STOP)
 		return;
 	/* Nothing is kept of a phone that is not served at all. */
@@ -550,19 +601,15 @@ static void run_authorized(struct eas_call *call)
 		run_command(call);
 }
 
-/* Before there is a partnership, so of the user alone. */
+/* Before there is a partnership, so mostly of the user alone; a device that is named may be one
+ * that is to be erased. */
 static void run_options(struct eas_call *call)
 {
-	struct gate_subject subject = {
-		.server = call->server,
-		.settings = call->settings,
-		.user = call->user,
-		.query = call->query,
-		.now_at = call->now_at,
-	};
-	struct gate_verdict verdict;
+	const char *device_id = call->query->device_id;
 
-	if (gate_check(&subject, GATE_USER, GATE_USER, &verdict) == GATE_STOP)
+	if (device_id != NULL && device_id[0] != 0 && !find_known(call, false))
+		return;
+	if (!by_fallback(call) && ask_gate(call, GATE_WIPE, GATE_USER) == GATE_STOP)
 		eas_reply_http(call, 403);
 	else
 		eas_options(call);

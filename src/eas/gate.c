@@ -21,12 +21,20 @@ static bool needs_no_key(const struct gate_subject *s)
 	return s->query != NULL && eas_command_info(s->query->command)->no_policy_key;
 }
 
-/* Until it is cleared: nothing but Provision, and Ping, which tells to provision. */
+/* A pending one: nothing but Provision, which brings it, and Ping, which tells to provision. Once
+ * wiped the phone stays out; it may repeat an acknowledgment whose answer it did not get. */
 static enum gate_answer check_wipe(const struct gate_subject *s, struct gate_verdict *v)
 {
+	bool provisions = s->query != NULL && s->query->command == EAS_CMD_Provision;
+
 	if (s->device == NULL || s->device->wipe == WIPE_NONE)
 		return GATE_NEXT;
-	if (needs_no_key(s))
+	if (s->device->wipe == WIPE_DONE)
+		return provisions ? GATE_PASS : stop(v, EAS_STATUS_DEVICE_BLOCKED);
+	/* It cannot be told to erase the account alone, and is never told to erase more. */
+	if (s->device->wipe_account && s->version < GATE_ACCOUNT_WIPE_SINCE)
+		return stop(v, EAS_STATUS_DEVICE_BLOCKED);
+	if (needs_no_key(s) || (s->query == NULL && s->provisioning_known))
 		return GATE_PASS;
 	v->provision = true;
 	return stop(v, EAS_STATUS_REMOTE_WIPE);

@@ -42,12 +42,16 @@ static int look_folders(struct store_read *rd, struct arena *arena,
 
 /* The phone sends nothing now, so its credentials are looked at here: an order to provision, and
  * that the user is locked out, are said even with old ones. */
-static void ask_gate(
-	const struct gate_subject *subject, bool credentials_old, struct wait_verdict *v)
+static void ask_gate(const struct gate_subject *subject, bool credentials_old,
+	struct wait_verdict *v, bool *ret_quiet)
 {
 	struct gate_verdict verdict;
+	enum gate_answer answer = gate_check(subject, GATE_WIPE, GATE_USER, &verdict);
 
-	if (gate_check(subject, GATE_WIPE, GATE_USER, &verdict) == GATE_NEXT) {
+	/* It was told to provision, and hears nothing more of its mailbox. */
+	if (answer == GATE_PASS)
+		*ret_quiet = true;
+	if (answer == GATE_NEXT) {
 		if (credentials_old) {
 			v->http = 401;
 			return;
@@ -93,7 +97,7 @@ static int look_admin(struct store_read *rd, struct arena *arena, struct eas_ser
 	gate.device = device;
 	gate.version = device->protocol_version;
 	gate.policy_version = policy->version;
-	ask_gate(&gate, user->epoch != subject->user_epoch, v);
+	ask_gate(&gate, user->epoch != subject->user_epoch, v, ret_clean);
 	return 0;
 }
 

@@ -16,6 +16,7 @@
 #include "eas/command/sync_internal.h"
 #include "eas/remember.h"
 #include "eas/wait_internal.h"
+#include "store/store_wipe.h"
 
 struct restore {
 	struct eas_call call;
@@ -135,7 +136,9 @@ static int restore(struct restore *r, struct err *err)
 		.user = call->user->id,
 		.device = call->device->id,
 		.user_epoch = r->cookie.user_epoch,
-		.provisioning_known = r->cookie.provisioning_known != 0,
+		/* One that is to be erased is told again. */
+		.provisioning_known =
+			r->cookie.provisioning_known != 0 && !wipe_is_pending(call->device->wipe),
 	};
 	struct wait_verdict verdict = {.http = 0};
 

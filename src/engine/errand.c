@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "eas/wipe.h"
 #include "engine/engine_internal.h"
 
 #define EAS_PATH     "/Microsoft-Server-ActiveSync"
@@ -240,9 +241,12 @@ void errand_start(struct lane_member *member)
 /* Also again after a long upload: the user may have been disabled since. */
 static bool authenticate(struct errand *r, struct auth_grant *ret)
 {
+	struct eas_wipe_request wipe = {r->engine->store, &r->http};
+	struct auth_fallback fallback = {eas_wipe_credential, &wipe};
+
 	r->auth = auth_check_basic(r->engine->auth,
 		ipc_header_find(r->http.headers, r->http.header_count, "authorization"),
-		r->http.address, NULL, r->arena, ret, &r->err);
+		r->http.address, &fallback, r->arena, ret, &r->err);
 	if (r->auth == AUTH_OK)
 		r->auth_until_at = ret->expires_at;
 	telemetry_count(&r->engine->telemetry->logins[r->auth]);

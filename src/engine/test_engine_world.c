@@ -11,6 +11,7 @@
 #include "base/fd.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "eas/wipe.h"
 
 #define PATIENCE 200 /* rounds of 50 ms */
 
@@ -48,6 +49,14 @@ void auth_refuse(struct auth *auth, const struct user *user, const char *address
 	(void)address;
 	(void)arena;
 	(void)reason;
+}
+
+const char *eas_wipe_credential(void *owner, const struct user *user, struct arena *arena)
+{
+	(void)owner;
+	(void)user;
+	(void)arena;
+	return NULL;
 }
 
 /* ---- the protocol ---- */

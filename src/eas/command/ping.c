@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "eas/ping_internal.h"
 #include "eas/request.h"
+#include "store/store_wipe.h"
 #include "sync/generations.h"
 
 /* How often a phone is told to provision before it is left to wait. */
@@ -244,11 +245,30 @@ static int ping(struct ping *p, struct err *err)
 	return 0;
 }
 
+/* It is to be erased: whatever it asks for, it is told to provision. One that does not and asks at
+ * once again is left to wait, and hears of nothing else. */
+static void ping_for_wipe(struct eas_call *call)
+{
+	uint32_t heartbeat_s = (uint32_t)call->settings->push_heartbeat_min_s;
+
+	if (eas_pending_count(call->server, call->device->id) > PROVISION_HINTS) {
+		call->reply->no_renewal = true;
+		if (eas_hold(call, WATCH_PING, NULL, 0, heartbeat_s))
+			return;
+		call->reply->no_renewal = false;
+	}
+	eas_reply_status(call, PING_HIERARCHY);
+}
+
 void eas_ping(struct eas_call *call)
 {
 	struct ping p = {.call = call};
 	struct err err = ERR_INIT;
 
+	if (wipe_is_pending(call->device->wipe)) {
+		ping_for_wipe(call);
+		return;
+	}
 	if (!merge(&p))
 		return;
 	if (ping(&p, &err) < 0)

@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "eas/request.h"
+#include "store/store_wipe.h"
 
 enum {
 	STATUS_OK = 1,
@@ -30,7 +31,8 @@ struct provision {
 	/* for the transaction */
 	uint32_t temporary, final;
 	uint8_t acknowledged;
-	enum wipe_state wipe;
+	enum wipe_event event;
+	const char *address; /* of the user */
 	struct device_information information;
 };
 
@@ -66,23 +68,26 @@ static int policy_tx(struct store_tx *tx, void *owner, struct err *err)
 
 static int wipe_tx(struct store_tx *tx, void *owner, struct err *err)
 {
+	static const char *const results[WIPE_EVENT_COUNT] = {[WIPE_EVENT_SEND] = "sent",
+		[WIPE_EVENT_ACKNOWLEDGE] = "acknowledged",
+		[WIPE_EVENT_FAIL] = "failed"};
 	struct provision *p = owner;
 	struct log_row row = {
 		.at = p->call->now_at,
 		.actor = "device",
-		.user = p->call->user->login,
+		.user = p->address,
 		.address = p->call->request->http->address,
 		.device_id = p->call->device->device_id,
 		.device_type = p->call->device->device_type,
-		.action = "wipe",
-		.result = p->wipe == WIPE_SENT   ? "sent"
-			  : p->wipe == WIPE_DONE ? "acknowledged"
-						 : "failed",
+		.action = p->call->device->wipe_account ? "account wipe" : "wipe",
+		.result = results[p->event],
 	};
+	enum wipe_state from, to;
 
-	if (store_device_set_wipe(tx, p->call->device->id, p->wipe, p->call->now_at, err) < 0)
+	if (store_wipe_move(tx, p->call->device->id, p->event, "", p->call->now_at, &from, err) < 0)
 		return -1;
-	return store_log_add(tx, &row, err);
+	/* What it says again is no news. */
+	return wipe_next(from, p->event, &to) && to == from ? 0 : store_log_add(tx, &row, err);
 }
 
 static int information_tx(struct store_tx *tx, void *owner, struct err *err)
@@ -218,28 +223,41 @@ static int phase_acknowledge(
 	return 0;
 }
 
-/* A wipe goes before everything else; what the phone asked for is not answered. */
+/* What a report means; whoever erased the whole phone erased the account, too. */
+static enum wipe_event event_of(const struct provision *p, const struct wbxml_node *report)
+{
+	bool whole = wbxml_find(p->call->root, TAG_Provision_RemoteWipe) != NULL;
+
+	if (report == NULL)
+		return WIPE_EVENT_SEND;
+	if (eas_get_uint(report, TAG_Provision_Status, 0) != 1)
+		return WIPE_EVENT_FAIL;
+	return whole || p->call->device->wipe_account ? WIPE_EVENT_ACKNOWLEDGE : WIPE_EVENT_FAIL;
+}
+
+/* A wipe goes before everything else; what the phone asked for is not answered. The order is noted
+ * as sent before it is sent, so what a crash leaves is an order that goes out again. */
 static int phase_wipe(struct provision *p, const struct wbxml_node *report, struct err *err)
 {
-	bool directive = true;
-	unsigned status = STATUS_OK;
+	struct eas_call *call = p->call;
 
-	/* Once wiped it stays out, with the same answer, until an administrator clears it. */
-	p->wipe = p->call->device->wipe == WIPE_DONE ? WIPE_DONE : WIPE_SENT;
-	if (report != NULL) {
-		bool done = eas_get_uint(report, TAG_Provision_Status, 0) == 1;
-
-		p->wipe = done ? WIPE_DONE : WIPE_FAILED;
-		status = done ? STATUS_OK : STATUS_PROTOCOL;
-		directive = !done;
+	p->event = event_of(p, report);
+	p->address = arena_x_printf(call->arena, "%s@%s", call->user->login, call->user->domain);
+	if (store_transact(call->server->store, wipe_tx, p, err) < 0) {
+		if (err->code != ERR_CONFLICT)
+			return -1;
+		/* Wiped, and not to be told again; or taken back a moment ago. */
+		eas_reply_common(call, call->device->wipe == WIPE_DONE ? EAS_STATUS_DEVICE_BLOCKED
+								       : EAS_STATUS_RETRY_LATER);
+		return 0;
 	}
-	if (p->wipe != p->call->device->wipe &&
-		store_transact(p->call->server->store, wipe_tx, p, err) < 0)
-		return -1;
-	begin(p, status);
-	if (directive)
-		wbxml_add_empty(&p->call->writer, TAG_Provision_RemoteWipe);
-	wbxml_end(&p->call->writer);
+	eas_pending_clear(call->server, call->device->id);
+	begin(p, p->event == WIPE_EVENT_FAIL ? STATUS_PROTOCOL : STATUS_OK);
+	if (p->event != WIPE_EVENT_ACKNOWLEDGE)
+		wbxml_add_empty(&call->writer, call->device->wipe_account
+						       ? TAG_Provision_AccountOnlyRemoteWipe
+						       : TAG_Provision_RemoteWipe);
+	wbxml_end(&call->writer);
 	return 0;
 }
 

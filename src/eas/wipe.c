@@ -1,0 +1,40 @@
+/*
+ * Which credential a phone may still use to hear of its wipe. Asked only when a login is about to
+ * be refused; for a user without a pending wipe it costs one look at the user's devices. No state.
+ */
+#include "eas/wipe.h"
+
+#include "base/mem.h"
+#include "eas/query.h"
+#include "store/store_wipe.h"
+
+static const char *find(struct store_read *rd, const struct eas_wipe_request *request,
+	const struct user *user, struct arena *arena, struct err *err)
+{
+	struct eas_query *query = arena_x_new(arena, struct eas_query);
+	const char *credential = NULL;
+	uint64_t pending = 0;
+
+	/* Nothing of a stranger's request is read for users whom this does not concern. */
+	if (store_wipe_pending(rd, user->id, &pending, err) < 0 || pending == 0)
+		return NULL;
+	if (eas_query_parse(arena, request->http, query, err) < 0)
+		return NULL;
+	if (query->command != EAS_CMD_OPTIONS &&
+		(query->device_id == NULL || query->device_id[0] == 0))
+		return NULL;
+	if (store_wipe_credential(rd, user->id, query->device_id, arena, &credential, err) < 0)
+		return NULL;
+	return credential;
+}
+
+const char *eas_wipe_credential(void *owner, const struct user *user, struct arena *arena)
+{
+	const struct eas_wipe_request *request = owner;
+	CLEANUP(store_read_end) struct store_read *rd = NULL;
+	struct err ignored = ERR_INIT; /* the login is refused, and that is logged */
+
+	if (store_read_begin(request->store, &rd, &ignored) < 0)
+		return NULL;
+	return find(rd, request, user, arena, &ignored);
+}
