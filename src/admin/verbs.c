@@ -49,7 +49,7 @@ const struct admin_verb admin_verbs[ADMIN_VERB_COUNT] = {
 		REST(USERS, "POST", "/users")},
 	[ADMIN_USER_PASSWD] = {"user passwd", "Set a user's password. It takes effect at the next request, also of waiting phones.",
 		true, false, ADMIN_CONFIRM_NONE, {ADDRESS("whose"), PASSWORD}, "",
-		REST(USERS, "PUT", "/users/{address}/password")},
+		REST_SELF(USERS, "PUT", "/users/{address}/password", "/me/password")},
 	[ADMIN_USER_LIST] = {"user list", "List the users.",
 		false, false, ADMIN_CONFIRM_NONE, {{NULL}}, "address name enabled used_bytes quota_bytes created_at",
 		REST(READ, "GET", "/users")},

@@ -49,32 +49,45 @@ static bool wants_sign_in(struct api_call *call)
 	return true;
 }
 
-static int run(struct api_call *call, const struct api_route *route, json_t *args, struct err *err)
+/* Before the arguments are looked at: a stranger learns nothing of what they lack. */
+static int may(struct api_call *call, const struct api_route *route, struct err *err)
 {
-	json_t *result = NULL;
+	json_t *about = json_object();
+	int status;
 
-	if (route->extra != NULL) {
-		if (admin_may(&call->caller, route->verb, args, err) < 0)
-			return -1;
-		route->extra->serve(call, args);
-		return 0;
-	}
-	if (admin_run(call->api->options.admin, route->id, args, &call->caller, &result, err) < 0)
+	if (route->for_self && call->caller.user_address != NULL)
+		(void)json_object_set_new(about, "address", json_string(call->caller.user_address));
+	status = admin_may(&call->caller, route->verb, about, err);
+	json_decref(about);
+	return status;
+}
+
+static int run(struct api_call *call, const struct api_route *route, struct err *err)
+{
+	json_t *args = NULL, *result = NULL;
+	int status = 0;
+
+	if (may(call, route, err) < 0 || api_route_args(call, route, &args, err) < 0)
 		return -1;
-	api_reply_json(call, 200, result);
+	if (route->extra != NULL)
+		route->extra->serve(call, args);
+	else
+		status = admin_run(
+			call->api->options.admin, route->id, args, &call->caller, &result, err);
+	if (result != NULL)
+		api_reply_json(call, 200, result);
 	json_decref(result);
-	return 0;
+	json_decref(args);
+	return status;
 }
 
 static void serve_route(struct api_call *call, const struct api_route *route)
 {
 	struct err err = ERR_INIT;
-	json_t *args = NULL;
 
 	call->caller.for_self = route->for_self;
-	if (api_route_args(call, route, &args, &err) < 0 || run(call, route, args, &err) < 0)
+	if (run(call, route, &err) < 0)
 		api_reply_error(call, &err);
-	json_decref(args);
 }
 
 static void serve_description(struct api_call *call)

@@ -5,6 +5,9 @@
 const struct api_extra api_extras[] = {
 	{{.name = "me", .help = "Who is asking: address, whether an administrator, the scopes of a token.",
 		.scope = ADMIN_SCOPE_SELF, .method = "GET", .self_path = "/me", .columns = ""}, api_me_show, "application/json", NULL},
+	{{.name = "me password", .help = "Change the own password, which must be said once more. Ends all sessions but this one.", .changes = true,
+		.args = {{"old", ADMIN_ARG_SECRET, true, false, "the password so far"}, {"password", ADMIN_ARG_SECRET, true, false, "the new one"}},
+		.scope = ADMIN_SCOPE_SELF, .method = "PUT", .self_path = "/me/password", .columns = ""}, api_login_change_password, "application/json", NULL},
 	{{.name = "me setup", .help = "What a phone needs to be set up: server, port, user, the certificate, steps by system.",
 		.scope = ADMIN_SCOPE_SELF, .method = "GET", .self_path = "/me/setup", .columns = ""}, api_me_setup, "application/json", NULL},
 	{{.name = "me setup code", .help = "A QR code with the address of the page for setting up a phone.",

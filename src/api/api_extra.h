@@ -24,6 +24,8 @@ extern const size_t api_extra_count;
 void api_me_show(struct api_call *call, json_t *args);
 void api_me_setup(struct api_call *call, json_t *args);
 void api_me_qr(struct api_call *call, json_t *args);
+/* api_login.c */
+void api_login_change_password(struct api_call *call, json_t *args);
 /* api_profile.c */
 void api_profile_get(struct api_call *call, json_t *args);
 /* api_export.c */

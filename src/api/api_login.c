@@ -1,5 +1,5 @@
 /*
- * Signing in and out: POST, GET and DELETE of /api/v1/session.
+ * Signing in and out: POST, GET and DELETE of /api/v1/session; the own password.
  *
  * Only the user's own password lets in, never that of an app, so a lost phone opens no page. Failed
  * attempts are counted together with those of phones (auth/auth.h). A browser that signs in gets a
@@ -9,7 +9,7 @@
  */
 #include <string.h>
 
-#include "api/api_internal.h"
+#include "api/api_extra.h"
 #include "auth/auth_secret.h"
 #include "base/clock.h"
 #include "base/mem.h"
@@ -178,6 +178,54 @@ static void sign_out(struct api_call *call)
 	body = json_pack("{s:b}", "everywhere", change.end_all);
 	api_reply_json(call, 200, body);
 	json_decref(body);
+}
+
+/* ---- the own password ---- */
+
+static void reply_login(struct api_call *call, enum auth_result result, const struct err *err)
+{
+	if (result == AUTH_THROTTLED)
+		api_session_reply_throttled(call);
+	else if (result == AUTH_FAILED)
+		api_reply_error(call, err);
+	else
+		api_reply_trouble(call, 403, "denied", "the password so far is wrong");
+}
+
+/* Who only found a page open must not take the account over: the password so far is asked for. */
+void api_login_change_password(struct api_call *call, json_t *args)
+{
+	struct auth_grant grant = {0};
+	struct err err = ERR_INIT;
+	const char *old = json_string_value(json_object_get(args, "old"));
+	enum auth_result result;
+	json_t *changed = NULL;
+
+	if (old == NULL || json_string_value(json_object_get(args, "password")) == NULL) {
+		api_reply_trouble(call, 400, "bad_input",
+			"the password so far (old) and the new one (password) are needed");
+		return;
+	}
+	result = auth_check_password(call->api->options.auth, call->caller.user_address, old,
+		call->http->address, call->arena, &grant, &err);
+	if (result != AUTH_OK) {
+		reply_login(call, result, &err);
+		return;
+	}
+	(void)json_object_del(args, "old");
+	if (admin_run(call->api->options.admin, ADMIN_USER_PASSWD, args, &call->caller, &changed,
+		    &err) < 0) {
+		api_reply_error(call, &err);
+		return;
+	}
+	json_decref(changed);
+	(void)json_object_del(args, "password");
+	/* The change has ended all sessions: this browser, which knows the new one, gets another.
+	 */
+	if (call->session != NULL)
+		begin_session(call, grant.user);
+	else
+		api_reply_json(call, 200, args);
 }
 
 void api_login_serve(struct api_call *call)

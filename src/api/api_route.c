@@ -88,14 +88,15 @@ enum api_found api_route_find(const char *const *segments, size_t count, const c
 		.best = ret,
 		.best_variables = SIZE_MAX};
 
-	for (int i = 0; i < ADMIN_VERB_COUNT; i++)
-		look_at(&s, &admin_verbs[i],
-			(struct api_route){&admin_verbs[i], (enum admin_verb_id)i});
+	/* They come first: one that has the path of a verb stands before it (PUT /me/password). */
 	for (size_t i = 0; i < api_extra_count; i++) {
 		const struct api_extra *extra = &api_extras[i];
 
 		look_at(&s, &extra->verb, (struct api_route){&extra->verb, .extra = extra});
 	}
+	for (int i = 0; i < ADMIN_VERB_COUNT; i++)
+		look_at(&s, &admin_verbs[i],
+			(struct api_route){&admin_verbs[i], (enum admin_verb_id)i});
 	if (s.best_variables != SIZE_MAX)
 		return API_FOUND;
 	if (s.allow == NULL)

@@ -194,6 +194,8 @@ static void test_routes(void)
 	CHECK_STR(route("POST", "/me/devices/X/wipe"), "device wipe self");
 	CHECK_STR(route("GET", "/me/setup"), "me setup self");
 	CHECK_STR(route("GET", "/log.csv"), "log csv");
+	/* The own password is not the verb alone, which asks for no old one. */
+	CHECK_STR(route("PUT", "/me/password"), "me password self");
 	CHECK_STR(route("GET", "/nothing"), "none");
 	CHECK_STR(route("GET", "/"), "none");
 	CHECK_STR(route("GET", "/users/a@b.de/nothing"), "none");

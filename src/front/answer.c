@@ -41,13 +41,11 @@ static struct request *answer_begin(
 	return r;
 }
 
-static bool answer_end(struct front *f, struct conn *c, const void *body, size_t len)
+/* The head is whole, and the body, if it has one, is in r->out. */
+static bool answer_send(struct front *f, struct conn *c)
 {
 	struct request *r = c->request;
 
-	http_response_end(&r->out, len);
-	if (!r->is_head)
-		buf_add(&r->out, body, len);
 	request_charge(f, r);
 	if (r->out.failed) {
 		conn_close(f, c);
@@ -55,6 +53,16 @@ static bool answer_end(struct front *f, struct conn *c, const void *body, size_t
 	}
 	conn_set_deadline(f, c, (int64_t)f->settings->http_request_timeout_s * 1000);
 	return answer_flush(f, c);
+}
+
+static bool answer_end(struct front *f, struct conn *c, const void *body, size_t len)
+{
+	struct request *r = c->request;
+
+	http_response_end(&r->out, len);
+	if (!r->is_head)
+		buf_add(&r->out, body, len);
+	return answer_send(f, c);
 }
 
 static bool answer_plainly(struct front *f, struct conn *c, int status, bool close, uint32_t wait_s)
@@ -145,6 +153,10 @@ bool answer_engine(struct front *f, struct conn *c, const struct ipc_response *r
 		if (!is_ours(response->headers[i].name))
 			http_response_header(
 				&r->out, response->headers[i].name, response->headers[i].value);
+	}
+	if (response->status == 204 || response->status == 304) {
+		http_response_end_bare(&r->out);
+		return answer_send(f, c);
 	}
 	if (!response->body_follows)
 		return answer_end(f, c, response->body, (size_t)response->body_len);

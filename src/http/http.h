@@ -110,6 +110,8 @@ void http_response_begin(
 	struct buf *out, int status, const char *reason, int64_t now_at, enum http_after after);
 /* Control characters in a value become blanks: no header can smuggle in another. */
 void http_response_header(struct buf *out, const char *name, const char *value);
+/* The blank line alone, for 204 and 304, which have no body and tell no length (RFC 9110 8.6). */
+void http_response_end_bare(struct buf *out);
 /* Content-Length and the blank line. */
 void http_response_end(struct buf *out, uint64_t content_length);
 

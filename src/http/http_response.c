@@ -93,6 +93,11 @@ void http_response_header(struct buf *out, const char *name, const char *value)
 	buf_add_str(out, "\r\n");
 }
 
+void http_response_end_bare(struct buf *out)
+{
+	buf_add_str(out, "\r\n");
+}
+
 void http_response_end(struct buf *out, uint64_t content_length)
 {
 	buf_addf(out, "Content-Length: %llu\r\n\r\n", (unsigned long long)content_length);
