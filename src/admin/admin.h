@@ -92,12 +92,14 @@ struct admin_options {
 	void *owner;
 };
 
-/* What may come in by an import; as for mail by LMTP. */
+/* What may come in by an import, as for mail by LMTP; what a user may have. */
 struct admin_limits {
 	uint64_t message_max_bytes;
 	uint64_t folders_max;
 	struct mime_limits mime;
 	uint32_t refuse_s;
+	uint32_t app_passwords_max;
+	uint64_t oof_max_bytes; /* of one message */
 };
 
 /* Copies the options; the store must outlive it. */
@@ -137,5 +139,11 @@ void admin_handle_body(struct admin *admin, const char *line, size_t len, const 
  */
 NODISCARD int admin_run(struct admin *admin, unsigned verb, struct json_t *args,
 	const struct admin_caller *caller, struct json_t **ret_result, struct err *err);
+/*
+ * What `log list` and `log export` search for, from their arguments (checked before): for who
+ * writes the whole log to somebody, page by page (admin/log_export.h). The texts are those of args.
+ */
+NODISCARD int admin_log_filter(
+	const struct json_t *args, struct arena *arena, struct log_filter *ret, struct err *err);
 
 #endif

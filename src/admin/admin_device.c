@@ -1,9 +1,10 @@
 /* Verbs about phones and the policy that they must follow. Threads and transactions: see admin.c.
  */
-#include "admin/admin_internal.h"
+#include "admin/admin_page.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "policy/policy.h"
+#include "store/store_page.h"
 
 static const char *state_of(const struct device *device)
 {
@@ -43,34 +44,65 @@ static json_t *device_to_json(
 	return object;
 }
 
-static int list_of(struct admin_call *call, const struct user *user, struct err *err)
-{
-	const char *address = admin_user_address(call, user);
-	struct device *devices;
-	size_t count;
+struct device_list {
+	struct admin_call *call;
+	struct admin_page page;
+	const char *state;       /* only those; NULL: all */
+	const struct user *user; /* of the device before */
+};
 
-	if (store_device_list(call->rd, user->id, call->arena, &devices, &count, err) < 0)
+static bool state_fits(const struct device_list *list, const json_t *object)
+{
+	return list->state == NULL ||
+	       str_starts(json_string_value(json_object_get(object, "state")), list->state);
+}
+
+static int list_one(void *owner, struct device_id id, struct err *err)
+{
+	struct device_list *list = owner;
+	struct admin_call *call = list->call;
+	struct device *device;
+	struct user *user;
+	json_t *object;
+
+	/* A state is known only when the device is loaded. */
+	if (list->state == NULL && !admin_page_takes(&list->page))
+		return 1;
+	if (store_device_load(call->rd, id, call->arena, &device, err) < 0)
 		return -1;
-	for (size_t i = 0; i < count; i++)
-		(void)json_array_append_new(
-			call->result, device_to_json(call, &devices[i], address));
-	return 0;
+	if (list->user == NULL || list->user->id.v != device->owner.v) {
+		if (store_user_load(call->rd, device->owner, call->arena, &user, err) < 0)
+			return -1;
+		list->user = user;
+	}
+	object = device_to_json(call, device, admin_user_address(call, list->user));
+	if (state_fits(list, object) && (list->state == NULL || admin_page_takes(&list->page)))
+		(void)json_array_append(call->result, object);
+	json_decref(object);
+	return list->page.left > 0 ? 1 : 0;
 }
 
 int admin_device_list(struct admin_call *call, struct err *err)
 {
-	struct user *users;
-	size_t count = 1;
+	static const struct admin_sort sorts[] = {{"address", DEVICES_BY_ADDRESS, false},
+		{"last_seen_at", DEVICES_BY_SEEN, false},
+		{"first_seen_at", DEVICES_BY_FIRST_SEEN, false}, {"model", DEVICES_BY_MODEL, false},
+		{"type", DEVICES_BY_TYPE, false}, {"version", DEVICES_BY_VERSION, false}};
+	struct device_list list = {.call = call, .state = admin_text(call, "state")};
+	struct owner_id whose = {0};
+	struct user *user;
 
-	if (admin_text(call, "address") != NULL
-			? admin_user(call, &users, err) < 0
-			: store_user_list(call->rd, call->arena, &users, &count, err) < 0)
+	if (admin_page_begin(call, sorts, ARRAY_LEN(sorts), &list.page, err) < 0)
 		return -1;
-	for (size_t i = 0; i < count; i++) {
-		if (list_of(call, &users[i], err) < 0)
+	if (admin_text(call, "address") != NULL) {
+		if (admin_user(call, &user, err) < 0)
 			return -1;
+		whose = user->id;
 	}
-	return 0;
+	if (list.page.left == 0)
+		return 0;
+	return store_device_walk(call->rd, whose, list.page.search,
+		(enum store_device_sort)list.page.sort, list.page.down, list_one, &list, err);
 }
 
 /* By its DeviceId alone: somebody must be the only one who has it. */

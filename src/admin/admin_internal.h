@@ -69,6 +69,17 @@ int admin_user_enable(struct admin_call *call, struct err *err);
 int admin_user_quota(struct admin_call *call, struct err *err);
 int admin_user_expiry(struct admin_call *call, struct err *err);
 int admin_user_del(struct admin_call *call, struct err *err);
+int admin_user_admin(struct admin_call *call, struct err *err);
+int admin_app_password_add(struct admin_call *call, struct err *err);
+int admin_app_password_list(struct admin_call *call, struct err *err);
+int admin_app_password_revoke(struct admin_call *call, struct err *err);
+int admin_oof_show(struct admin_call *call, struct err *err);
+int admin_oof_set(struct admin_call *call, struct err *err);
+int admin_session_list(struct admin_call *call, struct err *err);
+int admin_session_end(struct admin_call *call, struct err *err);
+int admin_token_add(struct admin_call *call, struct err *err);
+int admin_token_list(struct admin_call *call, struct err *err);
+int admin_token_revoke(struct admin_call *call, struct err *err);
 int admin_alias_add(struct admin_call *call, struct err *err);
 int admin_alias_del(struct admin_call *call, struct err *err);
 int admin_alias_list(struct admin_call *call, struct err *err);
@@ -98,6 +109,8 @@ int admin_queue_drop(struct admin_call *call, struct err *err);
 int admin_policy_show(struct admin_call *call, struct err *err);
 int admin_policy_set(struct admin_call *call, struct err *err);
 int admin_log_list(struct admin_call *call, struct err *err);
+int admin_log_actions(struct admin_call *call, struct err *err);
+int admin_log_export(struct admin_call *call, struct err *err);
 int admin_status(struct admin_call *call, struct err *err);
 int admin_stats(struct admin_call *call, struct err *err);
 int admin_reload(struct admin_call *call, struct err *err);
@@ -105,6 +118,9 @@ int admin_restart(struct admin_call *call, struct err *err);
 int admin_upgrade(struct admin_call *call, struct err *err);
 int admin_import_begin(struct admin_call *call, struct err *err);
 int admin_import_batch(struct admin_call *call, struct err *err);
+
+/* "2026-11-22", "2026-11-22 20:15:30" (UTC), or seconds since 1970. */
+bool admin_time_parse(const char *text, int64_t *ret);
 
 struct admin_limits admin_limits_now(struct admin *admin);
 

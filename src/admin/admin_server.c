@@ -11,36 +11,7 @@
 #include "conf/settings.h"
 #include "store/store_queue.h"
 
-#define COUNTERS_MAX      512
-#define LOG_LIMIT_DEFAULT 100
-#define LOG_LIMIT_MAX     10000
-
-int admin_log_list(struct admin_call *call, struct err *err)
-{
-	const char *user = admin_text(call, "user");
-	uint64_t limit = MIN(admin_number(call, "limit", LOG_LIMIT_DEFAULT), LOG_LIMIT_MAX);
-	struct log_row *rows;
-	size_t count;
-
-	if (store_log_list(call->rd, user != NULL ? user : "", admin_number(call, "before", 0),
-		    limit, call->arena, &rows, &count, err) < 0)
-		return -1;
-	for (size_t i = 0; i < count; i++) {
-		json_t *row = json_object();
-
-		admin_put_number(row, "id", rows[i].id);
-		admin_put_number(row, "at", (uint64_t)rows[i].at);
-		admin_put(row, "actor", rows[i].actor);
-		admin_put(row, "action", rows[i].action);
-		admin_put(row, "result", rows[i].result);
-		admin_put(row, "user", rows[i].user);
-		admin_put(row, "device", rows[i].device_id);
-		admin_put(row, "device_type", rows[i].device_type);
-		admin_put(row, "address", rows[i].address);
-		(void)json_array_append_new(call->result, row);
-	}
-	return 0;
-}
+#define COUNTERS_MAX 512
 
 /* ---- counters ---- */
 

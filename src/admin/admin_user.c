@@ -2,9 +2,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "admin/admin_internal.h"
+#include "admin/admin_page.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "store/store_page.h"
 
 static void put_use(json_t *object, const struct user *user)
 {
@@ -36,9 +37,23 @@ static json_t *user_to_json(struct admin_call *call, const struct user *user)
 	admin_put(object, "address", admin_user_address(call, user));
 	admin_put(object, "name", user->display_name);
 	admin_put_bool(object, "enabled", !user->disabled);
+	admin_put_bool(object, "admin", user->admin);
 	put_use(object, user);
 	admin_put_number(object, "created_at", (uint64_t)user->created_at);
 	return object;
+}
+
+static int put_devices(
+	struct admin_call *call, const struct user *user, json_t *object, struct err *err)
+{
+	uint64_t count;
+	int64_t seen_at;
+
+	if (store_device_summary(call->rd, user->id, &count, &seen_at, err) < 0)
+		return -1;
+	admin_put_number(object, "device_count", count);
+	admin_put_number(object, "last_seen_at", (uint64_t)seen_at);
+	return 0;
 }
 
 static int ensure_domain(struct admin_call *call, const char *domain, struct err *err)
@@ -82,16 +97,41 @@ int admin_user_passwd(struct admin_call *call, struct err *err)
 	return store_user_set_password(call->tx, user->id, call->password_hash, err);
 }
 
+struct user_list {
+	struct admin_call *call;
+	struct admin_page page;
+};
+
+static int list_one(void *owner, struct owner_id id, struct err *err)
+{
+	struct user_list *list = owner;
+	struct user *user;
+	json_t *object;
+
+	if (!admin_page_takes(&list->page))
+		return 1;
+	if (store_user_load(list->call->rd, id, list->call->arena, &user, err) < 0)
+		return -1;
+	object = user_to_json(list->call, user);
+	(void)json_array_append_new(list->call->result, object);
+	if (put_devices(list->call, user, object, err) < 0)
+		return -1;
+	return list->page.left > 0 ? 1 : 0;
+}
+
 int admin_user_list(struct admin_call *call, struct err *err)
 {
-	struct user *users;
-	size_t count;
+	static const struct admin_sort sorts[] = {{"address", USERS_BY_ADDRESS, false},
+		{"name", USERS_BY_NAME, false}, {"created_at", USERS_BY_CREATED, false},
+		{"used_bytes", USERS_BY_USED, false}};
+	struct user_list list = {.call = call};
 
-	if (store_user_list(call->rd, call->arena, &users, &count, err) < 0)
+	if (admin_page_begin(call, sorts, ARRAY_LEN(sorts), &list.page, err) < 0)
 		return -1;
-	for (size_t i = 0; i < count; i++)
-		(void)json_array_append_new(call->result, user_to_json(call, &users[i]));
-	return 0;
+	if (list.page.left == 0)
+		return 0;
+	return store_user_walk(call->rd, list.page.search, (enum store_user_sort)list.page.sort,
+		list.page.down, list_one, &list, err);
 }
 
 int admin_user_show(struct admin_call *call, struct err *err)
@@ -114,6 +154,8 @@ int admin_user_show(struct admin_call *call, struct err *err)
 	(void)json_object_set_new(call->result, "aliases", list);
 	put_days(call->result, user->junk_days, user->deleted_days);
 	if (store_device_list(call->rd, user->id, call->arena, &devices, &count, err) < 0)
+		return -1;
+	if (put_devices(call, user, call->result, err) < 0)
 		return -1;
 	(void)json_object_set_new(call->result, "devices", list = json_array());
 	for (size_t i = 0; i < count; i++)

@@ -226,7 +226,7 @@ static void test_users(void)
 		      "add\",\"args\":{\"address\":\"bert@example.org\",\"password\":\"x\"}}"),
 		"conflict: the address bert@example.org is taken");
 	CHECK_HAS(ask("{\"verb\":\"user list\"}"),
-		"{\"address\":\"anna@example.org\",\"created_at\":");
+		"{\"address\":\"anna@example.org\",\"admin\":false,\"created_at\":");
 	CHECK_STR(ask("{\"verb\":\"user disable\",\"args\":{\"address\":\"bert@example.org\"}}"),
 		"{\"address\":\"bert@example.org\",\"enabled\":false}");
 	CHECK_HAS(ask("{\"verb\":\"user show\",\"args\":{\"address\":\"bert@example.org\"}}"),

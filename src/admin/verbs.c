@@ -37,6 +37,28 @@
 		"password", ADMIN_ARG_SECRET, true, false, "the password"                          \
 	}
 
+/* clang-format off */
+#define PAGE(what, columns)                                                                        \
+	{"search", ADMIN_ARG_TEXT, false, false, "only with this in " what},                       \
+		{"sort", ADMIN_ARG_TEXT, false, false,                                             \
+			"by " columns "; a hyphen in front puts the largest first"},               \
+		{"limit", ADMIN_ARG_INT, false, false, "at most so many (all)"},                   \
+		{"offset", ADMIN_ARG_INT, false, false, "leave out so many first (0)"}
+
+#define LOG_FILTER                                                                                 \
+	{"since", ADMIN_ARG_TEXT, false, false,                                                    \
+		"not before that time: 2026-11-22, \"2026-11-22 20:15\" (UTC), or seconds since "  \
+		"1970"},                                                                           \
+		{"until", ADMIN_ARG_TEXT, false, false, "before that time"},                       \
+		{"actor", ADMIN_ARG_TEXT, false, false, "only what this one did, for example admin:uid=0"}, \
+		{"user", ADMIN_ARG_TEXT, false, false, "only events of this user's address"},      \
+		{"device", ADMIN_ARG_TEXT, false, false, "only of the phone of this DeviceId"},    \
+		{"action", ADMIN_ARG_TEXT, false, false, "only this, as log actions lists them"},  \
+		{"result", ADMIN_ARG_TEXT, false, false, "only what ended so"},                    \
+		{"text", ADMIN_ARG_TEXT, false, false, "only with this somewhere in it"}
+
+/* clang-format on */
+
 #define REST(scope_, method_, path_)                                                               \
 	.scope = ADMIN_SCOPE_##scope_, .method = (method_), .path = (path_)
 #define REST_SELF(scope_, method_, path_, self_) REST(scope_, method_, path_), .self_path = (self_)
@@ -51,7 +73,8 @@ const struct admin_verb admin_verbs[ADMIN_VERB_COUNT] = {
 		true, false, ADMIN_CONFIRM_NONE, {ADDRESS("whose"), PASSWORD}, "",
 		REST_SELF(USERS, "PUT", "/users/{address}/password", "/me/password")},
 	[ADMIN_USER_LIST] = {"user list", "List the users.",
-		false, false, ADMIN_CONFIRM_NONE, {{NULL}}, "address name enabled used_bytes quota_bytes created_at",
+		false, false, ADMIN_CONFIRM_NONE, {PAGE("an address or the name", "address, name, created_at or used_bytes")},
+		"address name enabled admin device_count last_seen_at used_bytes quota_bytes created_at",
 		REST(READ, "GET", "/users")},
 	[ADMIN_USER_SHOW] = {"user show", "Show one user: addresses, phones, size.",
 		false, false, ADMIN_CONFIRM_NONE, {ADDRESS("who")}, "",
@@ -74,6 +97,47 @@ const struct admin_verb admin_verbs[ADMIN_VERB_COUNT] = {
 	[ADMIN_USER_DEL] = {"user del", "Delete a user with all mail and phones.",
 		true, false, ADMIN_CONFIRM_ASK, {ADDRESS("who"), YES}, "",
 		REST(USERS, "DELETE", "/users/{address}")},
+	[ADMIN_USER_ADMIN] = {"user admin", "Let a user administer the server on the web pages, or no more. Ends his web sessions.",
+		true, false, ADMIN_CONFIRM_NONE, {ADDRESS("who"), {"on", ADMIN_ARG_FLAG, false, false, "an administrator from now on"},
+			{"off", ADMIN_ARG_FLAG, false, false, "one no more"}}, "", false,
+		{"on", "off", "user admin needs --on or --off", "user admin takes --on or --off, not both"},
+		REST(USERS, "PUT", "/users/{address}/admin")},
+	[ADMIN_APP_PASSWORD_ADD] = {"app-password add", "Make a password for one phone of a user. It is shown once, and can be revoked without a change of the user's own.",
+		true, false, ADMIN_CONFIRM_NONE, {ADDRESS("whose"), {"name", ADMIN_ARG_TEXT, true, true, "what it is for, for example \"Anna's tablet\""},
+			{"bind", ADMIN_ARG_TEXT, false, false, "only for the phone of this DeviceId"},
+			{"first_use", ADMIN_ARG_FLAG, false, false, "only for the first phone that uses it"}}, "",
+		REST_SELF(USERS, "POST", "/users/{address}/app-passwords", "/me/app-passwords")},
+	[ADMIN_APP_PASSWORD_LIST] = {"app-password list", "List a user's app passwords: for which phone, and when they were used last.",
+		false, false, ADMIN_CONFIRM_NONE, {ADDRESS("whose")}, "id name binding device last_used_at last_device last_address created_at",
+		REST_SELF(READ, "GET", "/users/{address}/app-passwords", "/me/app-passwords")},
+	[ADMIN_APP_PASSWORD_REVOKE] = {"app-password revoke", "Take an app password back. It ends at once, also for waiting phones.",
+		true, false, ADMIN_CONFIRM_NONE, {ADDRESS("whose"), {"id", ADMIN_ARG_INT, true, true, "its number, as app-password list shows it"}}, "",
+		REST_SELF(USERS, "DELETE", "/users/{address}/app-passwords/{id}", "/me/app-passwords/{id}")},
+	[ADMIN_OOF_SHOW] = {"oof show", "Show a user's out-of-office: state, times, and the message for each audience.",
+		false, false, ADMIN_CONFIRM_NONE, {ADDRESS("whose")}, "",
+		REST_SELF(READ, "GET", "/users/{address}/oof", "/me/oof")},
+	[ADMIN_OOF_SET] = {"oof set", "Change a user's out-of-office, as his phones can. What is not named stays.",
+		true, false, ADMIN_CONFIRM_NONE, {ADDRESS("whose"),
+			{"settings", ADMIN_ARG_JSON, true, true, "for example '{\"state\": \"on\", \"internal\": {\"enabled\": true, \"text\": \"Back on Monday.\"}}'; state is off, on or timed (with start_at and end_at), audiences are internal, external_known and external_unknown"}}, "",
+		REST_SELF(USERS, "PUT", "/users/{address}/oof", "/me/oof")},
+	[ADMIN_SESSION_LIST] = {"session list", "List where a user is signed in on the web pages.",
+		false, false, ADMIN_CONFIRM_NONE, {ADDRESS("whose")}, "created_at last_seen_at expires_at from user_agent",
+		REST_SELF(READ, "GET", "/users/{address}/sessions", "/me/sessions")},
+	[ADMIN_SESSION_END] = {"session end", "Sign a user out of the web pages, everywhere.",
+		true, false, ADMIN_CONFIRM_NONE, {ADDRESS("who")}, "",
+		REST_SELF(USERS, "DELETE", "/users/{address}/sessions", "/me/sessions")},
+	[ADMIN_TOKEN_ADD] = {"token add", "Make a token for scripts that use the REST API. It is shown once.",
+		true, false, ADMIN_CONFIRM_NONE, {{"name", ADMIN_ARG_TEXT, true, true, "what it is for, for example monitoring"},
+			{"scopes", ADMIN_ARG_TEXT, true, true, "what it may do: words of read, users, devices, wipe, policies, access, queue, server, metrics, self"},
+			{"days", ADMIN_ARG_INT, false, false, "how long it is good (for ever)"},
+			{"for", ADMIN_ARG_ADDRESS, false, false, "the user who it stands for, and who it can never do more than (an administrator of this machine)"}}, "",
+		REST(SERVER, "POST", "/tokens")},
+	[ADMIN_TOKEN_LIST] = {"token list", "List the tokens: what they may do, and when they were used last.",
+		false, false, ADMIN_CONFIRM_NONE, {{NULL}}, "name scopes for expires_at last_used_at last_address created_by",
+		REST(READ, "GET", "/tokens")},
+	[ADMIN_TOKEN_REVOKE] = {"token revoke", "Take a token back.",
+		true, false, ADMIN_CONFIRM_NONE, {{"name", ADMIN_ARG_TEXT, true, true, "as token list shows it"}}, "",
+		REST(SERVER, "DELETE", "/tokens/{name}")},
 	[ADMIN_ALIAS_ADD] = {"alias add", "Give a user one more address.",
 		true, false, ADMIN_CONFIRM_NONE, {{"alias", ADMIN_ARG_ADDRESS, true, true, "the new address"}, ADDRESS("the user who gets it")}, "",
 		REST(USERS, "POST", "/aliases")},
@@ -114,7 +178,9 @@ const struct admin_verb admin_verbs[ADMIN_VERB_COUNT] = {
 		true, false, ADMIN_CONFIRM_NONE, {GROUP, ADDRESS("who")}, "",
 		REST(POLICIES, "DELETE", "/groups/{group}/members/{address}")},
 	[ADMIN_DEVICE_LIST] = {"device list", "List the phones, of everybody or of one user.",
-		false, false, ADMIN_CONFIRM_NONE, {{"address", ADMIN_ARG_ADDRESS, false, true, "whose"}},
+		false, false, ADMIN_CONFIRM_NONE, {{"address", ADMIN_ARG_ADDRESS, false, true, "whose"},
+			{"state", ADMIN_ARG_TEXT, false, false, "only those whose state begins so, for example blocked or wipe"},
+			PAGE("the user's address, or what a phone says of itself", "address, last_seen_at, first_seen_at, model, type or version")},
 		"address device type model version last_seen_at state",
 		REST_SELF(READ, "GET", "/devices", "/me/devices")},
 	[ADMIN_DEVICE_SHOW] = {"device show", "Show all that is known of one phone.",
@@ -167,11 +233,19 @@ const struct admin_verb admin_verbs[ADMIN_VERB_COUNT] = {
 		true, false, ADMIN_CONFIRM_NONE, {{"settings", ADMIN_ARG_JSON, true, true, "for example '{\"DevicePasswordEnabled\": 1}'; {} for the default"}}, "",
 		REST(POLICIES, "PUT", "/policy")},
 	[ADMIN_LOG_LIST] = {"log list", "Show the event log, newest first.",
-		false, false, ADMIN_CONFIRM_NONE, {{"user", ADMIN_ARG_ADDRESS, false, false, "only events of this user"},
+		false, false, ADMIN_CONFIRM_NONE, {LOG_FILTER,
 			{"limit", ADMIN_ARG_INT, false, false, "at most so many (100)"},
-			{"before", ADMIN_ARG_INT, false, false, "only events with a smaller id"}},
+			{"before", ADMIN_ARG_INT, false, false, "only events older than the one with this id"}},
 		"id at actor action result user device address",
 		REST(READ, "GET", "/log")},
+	[ADMIN_LOG_ACTIONS] = {"log actions", "List what the event log tells of, and what it means.",
+		false, false, ADMIN_CONFIRM_NONE, {{NULL}}, "action text",
+		REST(READ, "GET", "/log/actions")},
+	[ADMIN_LOG_EXPORT] = {"log export", "Write the event log, or what of it is searched for, as a file for other programs.",
+		false, false, ADMIN_CONFIRM_NONE, {LOG_FILTER,
+			{"format", ADMIN_ARG_TEXT, false, false, "csv or jsonl, JSON lines (csv)"},
+			{"before", ADMIN_ARG_INT, false, false, "only events older than the one with this id"}}, "",
+		REST(READ, "GET", "/log/export")},
 	[ADMIN_STATUS] = {"status", "Show whether the server is well: users, phones, waiting phones, processes.",
 		false, false, ADMIN_CONFIRM_NONE, {{NULL}}, "",
 		REST(READ, "GET", "/status")},

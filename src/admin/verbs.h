@@ -18,6 +18,17 @@ enum admin_verb_id {
 	ADMIN_USER_QUOTA,
 	ADMIN_USER_EXPIRY,
 	ADMIN_USER_DEL,
+	ADMIN_USER_ADMIN,
+	ADMIN_APP_PASSWORD_ADD,
+	ADMIN_APP_PASSWORD_LIST,
+	ADMIN_APP_PASSWORD_REVOKE,
+	ADMIN_OOF_SHOW,
+	ADMIN_OOF_SET,
+	ADMIN_SESSION_LIST,
+	ADMIN_SESSION_END,
+	ADMIN_TOKEN_ADD,
+	ADMIN_TOKEN_LIST,
+	ADMIN_TOKEN_REVOKE,
 	ADMIN_ALIAS_ADD,
 	ADMIN_ALIAS_DEL,
 	ADMIN_ALIAS_LIST,
@@ -47,6 +58,8 @@ enum admin_verb_id {
 	ADMIN_POLICY_SHOW,
 	ADMIN_POLICY_SET,
 	ADMIN_LOG_LIST,
+	ADMIN_LOG_ACTIONS,
+	ADMIN_LOG_EXPORT,
 	ADMIN_STATUS,
 	ADMIN_STATS,
 	ADMIN_RELOAD,
@@ -75,7 +88,7 @@ struct admin_arg {
 	const char *help;
 };
 
-#define ADMIN_ARGS_MAX 6
+#define ADMIN_ARGS_MAX 12
 
 /* Two optional arguments of which exactly one is to be given; first NULL: none are. */
 struct admin_choice {

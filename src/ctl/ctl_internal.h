@@ -3,6 +3,7 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stdio.h>
 
 #include "admin/verbs.h"
 #include "base/buf.h"
@@ -64,6 +65,9 @@ NODISCARD int ctl_client_ask(const char *socket_path, const char *verb, json_t *
 NODISCARD int ctl_client_open(const char *socket_path, int *ret_fd, struct err *err);
 NODISCARD int ctl_client_send(int fd, const char *verb, json_t *args, const struct buf *body,
 	json_t **ret_result, struct err *err);
+
+/* ctl_log.c: the event log as the arguments of `log export` want it. */
+NODISCARD int ctl_log_export(const char *socket_path, json_t *args, FILE *out, struct err *err);
 
 /* ctl_signal.c: SIGINT and SIGTERM are remembered instead of ending the process. */
 void ctl_signal_catch(void);

@@ -288,6 +288,21 @@ static int ask(const struct ctl_command *c, const struct admin_verb *verb, json_
 	return status;
 }
 
+static int run_log_export(const struct ctl_command *c, json_t *args)
+{
+	char *path = socket_path(c);
+	struct err err = ERR_INIT;
+	int status;
+
+	if (path == NULL)
+		return CTL_CONFIG;
+	status = ctl_log_export(path, args, stdout, &err);
+	mem_free(path);
+	if (status < 0)
+		return complain(err.code == ERR_TIMEOUT ? CTL_UNREACHABLE : CTL_REFUSED, &err);
+	return CTL_DONE;
+}
+
 /* Without a server: on the data folder itself. */
 static int run_local(const struct ctl_command *c, const struct admin_verb *verb, const json_t *args)
 {
@@ -434,6 +449,8 @@ static int run_verb(const struct ctl_command *c, const struct admin_verb *verb, 
 		status = run_doctor(c, verb);
 	else if (verb == &admin_local_verbs[ADMIN_LOCAL_EXPORT])
 		status = run_export(c, verb, args);
+	else if (verb == &admin_verbs[ADMIN_LOG_EXPORT])
+		status = run_log_export(c, args);
 	else
 		status = is_local(verb) ? run_local(c, verb, args) : ask(c, verb, args);
 	json_decref(args);

@@ -59,7 +59,8 @@ static const struct {
 	{"user del a@b.c --yes=1", "--yes takes no value"},
 	{"-c", "-c needs a value"},
 	{"user add a@b.c --password geheim", "there is no option --password"},
-	{"user del a --yes --yes --yes --yes --yes --yes --yes", "one option too many"},
+	{"user del a --yes --yes --yes --yes --yes --yes --yes --yes --yes --yes --yes --yes --yes",
+		"one option too many"},
 };
 
 /* Splits a copy of the line into argv. */

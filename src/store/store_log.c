@@ -5,6 +5,7 @@
  */
 #include "base/mem.h"
 #include "store/store_internal.h"
+#include "store/store_page.h"
 
 int store_log_add(struct store_tx *tx, const struct log_row *row, struct err *err)
 {
@@ -116,29 +117,10 @@ static int load_cursor(struct store_read *rd, uint64_t before_id, int64_t *ret_a
 	return rc < 0 ? -1 : 0;
 }
 
-/* "%text%" with what LIKE would read otherwise marked. */
-static const char *like(struct arena *arena, const char *text)
-{
-	struct buf b = BUF_INIT;
-	const char *made;
-
-	if (!is_given(text))
-		return "";
-	buf_add_byte(&b, '%');
-	for (const char *p = text; *p != '\0'; p++) {
-		if (*p == '%' || *p == '_' || *p == '\\')
-			buf_add_byte(&b, '\\');
-		buf_add_byte(&b, (uint8_t)*p);
-	}
-	buf_add_byte(&b, '%');
-	made = arena_x_strdup(arena, buf_cstr(&b));
-	buf_deinit(&b);
-	return made;
-}
-
 int store_log_find(struct store_read *rd, const struct log_filter *filter, size_t limit,
 	struct arena *arena, struct log_row **ret, size_t *ret_count, struct err *err)
 {
+	CLEANUP(mem_freep) char *like = store_like(filter->text);
 	CLEANUP(db_done) struct db_stmt *st = NULL;
 	int64_t at, id;
 
@@ -154,7 +136,7 @@ int store_log_find(struct store_read *rd, const struct log_filter *filter, size_
 	db_bind_text(st, 7, store_text(filter->actor));
 	db_bind_text(st, 8, store_text(filter->action));
 	db_bind_text(st, 9, store_text(filter->result));
-	db_bind_text(st, 10, like(arena, filter->text));
+	db_bind_text(st, 10, like);
 	db_bind_i64(st, 11, limit > INT64_MAX ? INT64_MAX : (int64_t)limit);
 	return read_rows(st, arena, ret, ret_count, err);
 }
