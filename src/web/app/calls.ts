@@ -138,4 +138,51 @@ export const me = {
 	devices: (signal?: AbortSignal) => GET<Device[]>("/me/devices", {}, signal),
 	wipe: (device: string, body: object) => POST(at`/me/devices/${device}/wipe`, { yes: true, ...body }),
 	remove: (device: string) => DELETE(at`/me/devices/${device}`, { yes: true }),
+	setup: (signal?: AbortSignal) => GET<Setup>("/me/setup", {}, signal),
 };
+
+export interface Setup {
+	server: string;
+	port: number;
+	tls: boolean;
+	user: string;
+	url: string;
+	qr: string;
+	profile: string;
+	certificate?: { self_signed: boolean; sha256: string };
+	steps: Record<string, string[]>;
+}
+
+export interface Setting {
+	section: string;
+	name: string;
+	value: string;
+	default: string;
+	changed: boolean;
+	unit: string;
+	range: string;
+	reloadable: boolean;
+	text: string;
+}
+
+export const settings = {
+	list: (signal?: AbortSignal) => GET<Setting[]>("/settings", {}, signal),
+};
+
+export interface Point {
+	at: number;
+	parked: number;
+	heartbeat_s: number;
+	pushes: number;
+	syncs: number;
+	errors: number;
+	push_p50_us: number;
+	push_p99_us: number;
+}
+
+export interface Overview {
+	points: Point[];
+	warnings: { text: string; remedy?: string }[];
+}
+
+export const overview = (span: string, signal?: AbortSignal) => GET<Overview>("/overview", { span }, signal);
