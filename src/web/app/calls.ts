@@ -28,20 +28,47 @@ export interface Device {
 	[more: string]: unknown;
 }
 
-export interface Collection {
+export interface Folder {
 	folder: number;
 	name: string;
+	class: string;
 	held: number;
 	pending: number;
 	withheld: number;
-	behind: number;
+	items: number;
 	comparing: boolean;
-	state_bytes: number;
 }
 
-export interface DeviceCheck {
-	collections: Collection[];
-	findings: (string | Record<string, unknown>)[];
+export interface Wait {
+	ended_at: number;
+	asked_s: number;
+	lasted_s: number;
+	end: string;
+}
+
+export interface DeviceError {
+	at: number;
+	command: string;
+	version: string;
+	http: number;
+	status: number;
+	from: string;
+	text: string;
+}
+
+export interface Trace {
+	number: number;
+	at: number;
+	command: string;
+	version: string;
+	waits: boolean;
+	http: number;
+	status: number;
+	took_us: number;
+	request: string;
+	request_bytes: number;
+	answer: string;
+	answer_bytes: number;
 }
 
 export interface Group {
@@ -106,8 +133,12 @@ export const domains = {
 export const devices = {
 	list: (query: Query, signal?: AbortSignal) => GET<Device[]>("/devices", query, signal),
 	show: (address: string, device: string, signal?: AbortSignal) => GET<Device>(at`/users/${address}/devices/${device}`, {}, signal),
-	check: (address: string, device: string, signal?: AbortSignal) => GET<DeviceCheck>(at`/users/${address}/devices/${device}/check`, {}, signal),
-	repair: (address: string, device: string, folder?: number) => POST(at`/users/${address}/devices/${device}/repair`, folder === undefined ? { all: true } : { folder: String(folder) }),
+	folders: (address: string, device: string, signal?: AbortSignal) => GET<Folder[]>(at`/users/${address}/devices/${device}/folders`, {}, signal),
+	waits: (address: string, device: string, signal?: AbortSignal) => GET<Wait[]>(at`/users/${address}/devices/${device}/waits`, {}, signal),
+	errors: (address: string, device: string, signal?: AbortSignal) => GET<DeviceError[]>(at`/users/${address}/devices/${device}/errors`, {}, signal),
+	trace: (address: string, device: string, signal?: AbortSignal) => GET<{ traces: Trace[]; last: number }>(at`/users/${address}/devices/${device}/trace`, {}, signal),
+	repair: (address: string, device: string, folder?: number) => POST(at`/users/${address}/devices/${device}/repair`, which(folder)),
+	resync: (address: string, device: string, folder?: number) => POST(at`/users/${address}/devices/${device}/resync`, which(folder)),
 	block: (address: string, device: string) => POST(at`/users/${address}/devices/${device}/block`),
 	unblock: (address: string, device: string) => POST(at`/users/${address}/devices/${device}/unblock`),
 	wipe: (address: string, device: string, body: object) => POST(at`/users/${address}/devices/${device}/wipe`, { yes: true, ...body }),
@@ -186,3 +217,164 @@ export interface Overview {
 }
 
 export const overview = (span: string, signal?: AbortSignal) => GET<Overview>("/overview", { span }, signal);
+
+function which(folder: number | undefined): object {
+	return folder === undefined ? { all: true } : { folder: String(folder) };
+}
+
+/* ---- policies ---- */
+
+export type PolicyValue = boolean | number | null | string[];
+
+export interface PolicyRow {
+	policy: string;
+	description: string;
+	default: boolean;
+	version: number;
+	settings: number;
+	required: boolean;
+	refresh_interval_h: number;
+	assigned: number;
+}
+
+export interface PolicyRules {
+	required: boolean;
+	refresh_interval_h: number;
+	allow_non_provisionable: boolean;
+	allow_partial: boolean;
+	allow_refused: boolean;
+	allow_other: boolean;
+}
+
+export type PolicyOptions = { [name in keyof PolicyRules]: PolicyRules[name] | null };
+
+export interface Scope {
+	kind: string;
+	name: string;
+}
+
+export interface Policy {
+	policy: string;
+	description: string;
+	default: boolean;
+	options: PolicyOptions;
+	rules: PolicyRules;
+	settings: Record<string, PolicyValue>;
+	assignments: Scope[];
+	exceptions: Scope[];
+}
+
+export interface PolicySetting {
+	setting: string;
+	group: string;
+	type: string;
+	minimum?: number;
+	maximum?: number;
+	default: PolicyValue;
+	nullable: boolean;
+	unit: string;
+	since: string;
+	text: string;
+	[platform: string]: unknown;
+}
+
+export interface PolicyException extends Scope {
+	policy: string;
+	exempt: boolean;
+}
+
+export interface Effective {
+	policy: string;
+	policy_exempt: boolean;
+	policy_from: string;
+	policy_status?: string;
+	policy_current?: boolean;
+	policy_refresh_at?: number;
+	platform?: string;
+	rules: PolicyRules;
+	settings: { setting: string; value: PolicyValue; is_default: boolean; effect?: string; note?: string }[];
+}
+
+export const policies = {
+	list: (signal?: AbortSignal) => GET<PolicyRow[]>("/policies", {}, signal),
+	show: (policy: string, signal?: AbortSignal) => GET<Policy>(at`/policies/${policy}`, {}, signal),
+	table: (signal?: AbortSignal) => GET<PolicySetting[]>("/policy-settings", {}, signal),
+	create: (policy: string, description: string) => POST("/policies", description === "" ? { policy } : { policy, description }),
+	copy: (policy: string, copy: string, description: string) => POST(at`/policies/${policy}/copies`, description === "" ? { new: copy } : { new: copy, description }),
+	change: (policy: string, body: { settings?: Record<string, PolicyValue>; options?: Partial<PolicyOptions>; description?: string }) => PUT(at`/policies/${policy}`, body),
+	makeDefault: (policy: string) => PUT(at`/policies/${policy}/default`),
+	remove: (policy: string) => DELETE(at`/policies/${policy}`, { yes: true }),
+	assign: (policy: string, scope: Scope) => PUT("/policy-assignments", { policy, ...scopeArgs(scope) }),
+	unassign: (scope: Scope) => DELETE("/policy-assignments", scopeArgs(scope)),
+	exceptions: (signal?: AbortSignal) => GET<PolicyException[]>("/policy-exceptions", {}, signal),
+	except: (address: string, device: string, policy: string) => PUT("/policy-exceptions", { address, ...(device && { device }), ...(policy && { policy }) }),
+	unexcept: (address: string, device: string) => DELETE("/policy-exceptions", { address, device: device || undefined }),
+	effective: (address: string, device: string, signal?: AbortSignal) => GET<Effective>(at`/users/${address}/policy`, { device }, signal),
+};
+
+/* {"kind": "user", "name": "anna@example.org"} as the arguments of verbs. */
+function scopeArgs(scope: Scope): Record<string, string> {
+	return { [scope.kind === "user" ? "address" : scope.kind]: scope.name };
+}
+
+/* ---- what lets somebody in ---- */
+
+export interface AppPassword {
+	id: number;
+	name: string;
+	binding: string;
+	device: string;
+	created_at: number;
+	created_by: string;
+	last_used_at: number;
+	last_device: string;
+	last_address: string;
+}
+
+export interface Token {
+	name: string;
+	scopes: string;
+	for: string;
+	created_at: number;
+	created_by: string;
+	expires_at: number;
+	last_used_at: number;
+	last_address: string;
+}
+
+export interface WebSession {
+	created_at: number;
+	last_seen_at: number;
+	expires_at: number;
+	from: string;
+	user_agent: string;
+}
+
+export const own = {
+	appPasswords: (signal?: AbortSignal) => GET<AppPassword[]>("/me/app-passwords", {}, signal),
+	addAppPassword: (name: string, firstUse: boolean) => POST<{ password: string }>("/me/app-passwords", firstUse ? { name, first_use: true } : { name }),
+	removeAppPassword: (id: number) => DELETE(at`/me/app-passwords/${id}`, { yes: true }),
+	password: (old: string, password: string) => PUT("/me/password", { old, password }),
+	oof: (signal?: AbortSignal) => GET<Oof>("/me/oof", {}, signal),
+	setOof: (settings: Partial<Oof>) => PUT("/me/oof", { settings }),
+	sessions: (signal?: AbortSignal) => GET<WebSession[]>("/me/sessions", {}, signal),
+};
+
+export const tokens = {
+	list: (signal?: AbortSignal) => GET<Token[]>("/tokens", {}, signal),
+	add: (body: { name: string; scopes: string; days?: number; for?: string }) => POST<{ token: string }>("/tokens", body),
+	remove: (name: string) => DELETE(at`/tokens/${name}`, { yes: true }),
+};
+
+export interface OofMessage {
+	enabled: boolean;
+	html: boolean;
+	text: string;
+}
+
+export interface Oof {
+	state: string;
+	start_at: number;
+	end_at: number;
+	[audience: string]: OofMessage | string | number;
+}

@@ -1,12 +1,19 @@
 /* The pages, and where they stand in the menu. */
 import type { ComponentChildren } from "preact";
 import { AccountPage } from "./pages/account";
+import { AppPasswordsPage } from "./pages/app-passwords";
 import { DevicePage } from "./pages/device";
 import { DevicesPage } from "./pages/devices";
 import { GroupsPage } from "./pages/groups";
 import { LogPage } from "./pages/log";
+import { OofPage } from "./pages/oof";
+import { OverviewPage } from "./pages/overview";
 import { PhonesPage } from "./pages/phones";
+import { PoliciesPage } from "./pages/policies";
 import { QueuePage } from "./pages/queue";
+import { SettingsPage } from "./pages/settings";
+import { SetupPage } from "./pages/setup";
+import { TokensPage } from "./pages/tokens";
 import { UserPage, UsersPage } from "./pages/users";
 import type { Place } from "./router";
 import type { IconName } from "./ui/icons";
@@ -17,11 +24,18 @@ interface Route {
 }
 
 export const ROUTES: Record<string, Route> = {
-	devices: { admin: true, render: (place) => place.path.length >= 3 ? <DevicePage address={place.path[1]} device={place.path[2]} /> : <DevicesPage place={place} /> },
+	overview: { admin: true, render: (place) => <OverviewPage place={place} /> },
+	devices: { admin: true, render: (place) => place.path.length >= 3 ? <DevicePage place={place} /> : <DevicesPage place={place} /> },
 	users: { admin: true, render: (place) => place.path.length >= 2 ? <UserPage address={place.path[1]} /> : <UsersPage place={place} /> },
 	groups: { admin: true, render: (place) => <GroupsPage place={place} /> },
+	policies: { admin: true, render: (place) => <PoliciesPage place={place} /> },
 	queue: { admin: true, render: () => <QueuePage /> },
 	log: { admin: true, render: (place) => <LogPage place={place} /> },
+	settings: { admin: true, render: () => <SettingsPage /> },
+	tokens: { admin: true, render: () => <TokensPage /> },
+	"app-passwords": { render: () => <AppPasswordsPage /> },
+	"out-of-office": { render: () => <OofPage /> },
+	setup: { render: () => <SetupPage /> },
 	phones: { render: () => <PhonesPage /> },
 	account: { render: () => <AccountPage /> },
 };
@@ -36,14 +50,24 @@ export const SECTIONS: { title: string; admin?: boolean; pages: { path: string; 
 		],
 	},
 	{
+		title: "House rules", admin: true, pages: [
+			{ path: "policies", title: "Policies", icon: "policy" },
+		],
+	},
+	{
 		title: "Server", admin: true, pages: [
 			{ path: "queue", title: "Queue", icon: "queue" },
 			{ path: "log", title: "Event log", icon: "log" },
+			{ path: "settings", title: "Settings", icon: "settings" },
+			{ path: "tokens", title: "API tokens", icon: "token" },
 		],
 	},
 	{
 		title: "Your account", pages: [
 			{ path: "phones", title: "My phones", icon: "device" },
+			{ path: "setup", title: "Set up a phone", icon: "setup" },
+			{ path: "app-passwords", title: "App passwords", icon: "key" },
+			{ path: "out-of-office", title: "Out of office", icon: "away" },
 			{ path: "account", title: "Password", icon: "lock" },
 		],
 	},

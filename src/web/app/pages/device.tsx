@@ -1,118 +1,129 @@
-import { devices, type Collection, type Device } from "../calls";
-import { ago, bytes, count, duration, time } from "../format";
-import { go, link } from "../router";
-import { Ask, useDialog } from "../ui/dialog";
+import { devices, policies, type Device, type PolicyRules } from "../calls";
+import { ago, duration, time } from "../format";
+import { link, type Place } from "../router";
+import { useDialog } from "../ui/dialog";
 import { Show, useLoad } from "../ui/load";
 import { Facts, Head, State, Tag } from "../ui/parts";
 import { Table } from "../ui/table";
+import { DeviceActions } from "./device-actions";
+import { DeviceErrors, DeviceFolders, DeviceTrace, DeviceWaits } from "./device-tabs";
+import { Except, refresh } from "./policies";
+import { settingName, valueText } from "./policy";
 
-const text = (value: unknown) => (typeof value === "string" ? value : "");
-const number = (value: unknown) => (typeof value === "number" ? value : undefined);
+export const text = (value: unknown) => (typeof value === "string" ? value : "");
+export const number = (value: unknown) => (typeof value === "number" && value !== 0 ? value : undefined);
+const when = (value: unknown) => number(value) ? time(number(value)) : "";
 
-export function DevicePage({ address, device }: { address: string; device: string }) {
-	const one = useLoad((signal) => devices.show(address, device, signal), [address, device], 10000);
-	const check = useLoad((signal) => devices.check(address, device, signal), [address, device]);
+export function nameOf(phone: Device): string {
+	return text(phone.friendly_name) || phone.model || phone.type || phone.device;
+}
+
+const TABS: [string, string][] = [["", "State"], ["policy", "Policy"], ["folders", "Folders"], ["waits", "Heartbeats"], ["errors", "Errors"], ["trace", "Trace"]];
+
+export function DevicePage({ place }: { place: Place }) {
+	const [, address, device] = place.path;
+	const tab = place.path[3] ?? "";
+	const one = useLoad((signal) => devices.show(address, device, signal), [address, device], 5000);
 	const [dialog, open] = useDialog();
-	const after = (close: () => void) => (did: boolean) => {
-		close();
-		if (did) {
-			void one.reload();
-			void check.reload();
-		}
-	};
-	const name = one.data ? one.data.model || one.data.type || device : device;
 	return (
 		<div class="stack">
-			<Head title={name} crumb={{ href: "#/devices", text: "Devices" }} text={<>of <a href={link(["users", address])}>{address}</a></>} />
-			<Show of={one}>
-				{(phone) => (
-					<div class="grid-2">
-						<section class="card stack" aria-labelledby="dev-state">
-							<div class="card-head"><h2 id="dev-state">State</h2><State of={phone.state} /></div>
-							<Facts of={[
-								["Last seen", <time title={time(phone.last_seen_at)}>{ago(phone.last_seen_at)}</time>],
-								["Waits up to", number(phone.heartbeat_s) ? duration(number(phone.heartbeat_s)) : ""],
-								["Protocol", phone.version],
-								["First seen", time(number(phone.first_seen_at))],
-								["Policy taken", number(phone.provisioned_at) ? time(number(phone.provisioned_at)) : ""],
-								["Wipe ordered", number(phone.wipe_at) ? time(number(phone.wipe_at)) : ""],
-							]} />
-						</section>
-						<section class="card stack" aria-labelledby="dev-what">
-							<h2 id="dev-what">What it is</h2>
-							<Facts of={[
-								["Model", phone.model], ["Type", phone.type], ["Its name", text(phone.friendly_name)], ["System", text(phone.os)],
-								["Program", text(phone.user_agent)], ["Language", text(phone.language)], ["Operator", text(phone.operator)],
-								["Phone number", text(phone.phone_number)], ["IMEI", text(phone.imei)], ["Device id", <code>{device}</code>],
-							]} />
-						</section>
-					</div>
-				)}
-			</Show>
-			{one.data && <Actions phone={one.data} open={open} after={after} />}
-			<Show of={check}>
-				{(result) => <Folders rows={result.collections} findings={result.findings} ask={(row) => open((close) => (
-					<Ask title={`Resync ${row.name}?`} doing="Resync" done={`${row.name} is compared at the phone's next Sync.`} run={() => devices.repair(address, device, row.folder)} onClose={after(close)}>
-						<p>The next Sync compares this folder with what is here and sends the difference. The phone keeps its mail and its key.</p>
-					</Ask>
-				))} />}
-			</Show>
+			<Head title={one.data ? one.data.model || one.data.type || device : device} crumb={{ href: "#/devices", text: "Devices" }}
+				text={<span class="row">of <a class="wrap" href={link(["users", address])}>{address}</a>{one.data && <State of={one.data.state} />}</span>} />
+			<nav class="tabs" aria-label="About this phone">
+				{TABS.map(([key, label]) => <a key={key} href={link(["devices", address, device, ...(key ? [key] : [])])} aria-current={tab === key ? "page" : undefined}>{label}</a>)}
+			</nav>
+			{tab === "" && <Show of={one}>{(phone) => <Summary phone={phone} />}</Show>}
+			{tab === "" && one.data && <DeviceActions phone={one.data} open={open} reload={one.reload} />}
+			{tab === "policy" && <DevicePolicy address={address} device={device} />}
+			{tab === "folders" && <DeviceFolders address={address} device={device} />}
+			{tab === "waits" && <DeviceWaits address={address} device={device} />}
+			{tab === "errors" && <DeviceErrors address={address} device={device} />}
+			{tab === "trace" && <DeviceTrace address={address} device={device} />}
 			{dialog}
 		</div>
 	);
 }
 
-function Folders({ rows, findings, ask }: { rows: Collection[]; findings: unknown[]; ask: (row: Collection) => void }) {
+function Summary({ phone }: { phone: Device }) {
 	return (
-		<>
-			{findings.length > 0 && <div class="note warn"><b>The check found something</b><ul>{findings.map((one, i) => <li key={i}>{typeof one === "string" ? one : JSON.stringify(one)}</li>)}</ul></div>}
-			{rows.length === 0
-				? <section class="card"><h2>Folders</h2><p class="soft">The phone has synchronized nothing yet.</p></section>
-				: (
-					<Table caption="Folders that the phone should hold" rows={rows} rowKey={(row) => row.folder} columns={[
-						{ label: "Folder", cell: (row) => row.name },
-						{ label: "Items held", num: true, cell: (row) => count(row.held) },
-						{ label: "To be sent", num: true, cell: (row) => count(row.pending) },
-						{ label: "Withheld", num: true, cell: (row) => count(row.withheld) },
-						{ label: "Memory of it", num: true, cell: (row) => bytes(row.state_bytes) },
-						{ label: "State", cell: (row) => row.comparing ? <Tag tone="warn">Being compared</Tag> : row.pending > 0 || row.behind > 0 ? <Tag>Something waits</Tag> : <Tag tone="good">Up to date</Tag> },
-						{ label: "", bare: true, cell: (row) => <button type="button" class="button mini" aria-label={`Resync ${row.name}`} onClick={() => ask(row)}>Resync</button> },
-					]} />
-				)}
-		</>
+		<div class="grid-2">
+			<section class="card stack" aria-labelledby="dev-state">
+				<h2 id="dev-state">How it is</h2>
+				<Facts of={[
+					["Last seen", <time title={time(phone.last_seen_at)}>{ago(phone.last_seen_at)}</time>],
+					["Heartbeat", number(phone.heartbeat_s) ? `asks to be told within ${duration(number(phone.heartbeat_s))}` : ""],
+					["Protocol", phone.version],
+					["At most", text(phone.ceiling) || text(phone.version_ceiling)],
+					["Policy", text(phone.policy) || (phone.policy_exempt === true ? "none (exception)" : "")],
+					["It answered", text(phone.policy_status) && phone.policy_status !== "none" ? <State of={text(phone.policy_status)} /> : ""],
+					["Takes it again", when(phone.policy_refresh_at)],
+					["Access", text(phone.access) && <State of={text(phone.access)} />],
+					["Why", text(phone.access_reason)],
+					["Wipe", text(phone.wipe) && phone.wipe !== "none" ? <State of={text(phone.wipe)} /> : ""],
+					["Kind of wipe", number(phone.wipe_asked_at) || number(phone.wipe_at) ? (phone.wipe_account_only === true ? "the account only" : "the whole phone") : ""],
+					["Ordered", when(phone.wipe_asked_at ?? phone.wipe_at)],
+					["Ordered by", text(phone.wipe_asked_by)],
+					["Sent", when(phone.wipe_sent_at)],
+					["Answered", when(phone.wipe_answered_at)],
+					["First seen", when(phone.first_seen_at)],
+				]} />
+			</section>
+			<section class="card stack" aria-labelledby="dev-what">
+				<h2 id="dev-what">What it is</h2>
+				<Facts of={[
+					["Model", phone.model], ["Type", phone.type], ["Its name", text(phone.friendly_name)], ["System", text(phone.os)],
+					["Program", text(phone.user_agent)], ["Language", text(phone.language)], ["Operator", text(phone.operator)],
+					["Phone number", text(phone.phone_number)], ["IMEI", text(phone.imei)], ["Device id", <code>{phone.device}</code>],
+					["Recovery password", text(phone.recovery_password) && <details><summary>Show it</summary><code>{text(phone.recovery_password)}</code></details>],
+				]} />
+			</section>
+		</div>
 	);
 }
 
-type Open = ReturnType<typeof useDialog>[1];
+export function rulesText(rules: PolicyRules): string {
+	const out = [rules.required ? "must be taken" : "is only offered", `taken again ${refresh(rules.refresh_interval_h)}`];
+	out.push(rules.allow_partial ? "a part is enough" : "a part is not enough");
+	out.push(rules.allow_refused ? "refusing is let through" : "who refuses stays out");
+	return out.join("; ");
+}
 
-function Actions({ phone, open, after }: { phone: Device; open: Open; after: (close: () => void) => (did: boolean) => void }) {
-	const { address, device } = phone;
-	const name = phone.model || phone.type || device;
+function DevicePolicy({ address, device }: { address: string; device: string }) {
+	const one = useLoad((signal) => policies.effective(address, device, signal), [address, device], 10000);
+	const all = useLoad((signal) => policies.list(signal), []);
+	const [dialog, open] = useDialog();
 	return (
-		<section class="card stack" aria-labelledby="dev-do">
-			<h2 id="dev-do">Actions</h2>
-			<div class="row">
-				<button type="button" class="button" onClick={() => open((close) => (
-					<Ask title="Let this phone in?" doing="Allow" done={`${name} may sync.`} run={() => devices.unblock(address, device)} onClose={after(close)}><p>{name} of {address} may sync again.</p></Ask>
-				))}>Allow</button>
-				<button type="button" class="button" onClick={() => open((close) => (
-					<Ask title="Block this phone?" doing="Block" danger done={`${name} is blocked.`} run={() => devices.block(address, device)} onClose={after(close)}><p>{name} of {address} is refused from now on, also when it waits. What it holds stays on it.</p></Ask>
-				))}>Block</button>
-				<button type="button" class="button" onClick={() => open((close) => (
-					<Ask title="Resync everything?" doing="Resync all" done="Every folder is compared at the phone's next Syncs." run={() => devices.repair(address, device)} onClose={after(close)}><p>Every folder is compared with what is here, and the difference is sent. The phone keeps its mail.</p></Ask>
-				))}>Resync all</button>
-				<button type="button" class="button danger" onClick={() => open((close) => (
-					<Ask title="Wipe this phone?" danger doing="Wipe" typed={device} typedLabel={`Type the device id ${device} to confirm`} done="The wipe is ordered." run={() => devices.wipe(address, device, {})} onClose={after(close)}>
-						<Facts of={[["User", address], ["Model", name], ["Last seen", `${time(phone.last_seen_at)} (${ago(phone.last_seen_at)})`]]} />
-					</Ask>
-				))}>Wipe</button>
-				<button type="button" class="button danger" onClick={() => open((close) => (
-					<Ask title="Forget this phone?" danger doing="Delete" done={`${name} is forgotten.`} run={() => devices.remove(address, device)} onClose={(did) => {
-						close();
-						if (did) go("#/devices");
-					}}><p>{name} of {address} goes from the list, with all that is known of it. When it calls again it starts anew.</p></Ask>
-				))}>Delete</button>
-			</div>
-		</section>
+		<Show of={one}>
+			{(found) => (
+				<>
+					<section class="card stack" aria-labelledby="dev-policy">
+						<div class="card-head"><h2 id="dev-policy">{found.policy_exempt ? "No policy" : <a href={link(["policies", found.policy])}>{found.policy}</a>}</h2>
+							<button type="button" class="button mini" onClick={() => open((close) => <Except from={all.data ?? []} address={address} device={device} onClose={(did) => {
+								close();
+								if (did) void one.reload();
+							}} />)}>Make an exception</button></div>
+						<Facts of={[
+							["Because of", found.policy_from],
+							["The phone answered", <State of={found.policy_status} />],
+							["Up to date", found.policy_current === undefined ? "" : found.policy_current ? <Tag tone="good">Yes</Tag> : <Tag tone="warn">Takes it at its next request</Tag>],
+							["Takes it again", found.policy_refresh_at ? time(found.policy_refresh_at) : ""],
+							["Kind of phone", found.platform],
+							["The policy", rulesText(found.rules)],
+						]} />
+					</section>
+					{found.settings.length === 0
+						? <p class="note">This policy demands nothing of the phone.</p>
+						: (
+							<Table caption="Effective on this phone" rows={found.settings} rowKey={(row) => row.setting} columns={[
+								{ label: "Setting", cell: (row) => settingName(row.setting) },
+								{ label: "Demanded", cell: (row) => valueText(row.value) },
+								{ label: "What the phone does", cell: (row) => row.effect ?? "–" },
+								{ label: "Note", cell: (row) => row.note || "–" },
+							]} />
+						)}
+					{dialog}
+				</>
+			)}
+		</Show>
 	);
 }
