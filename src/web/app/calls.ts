@@ -6,8 +6,11 @@ export interface User {
 	name: string;
 	enabled: boolean;
 	admin?: boolean;
+	device_count?: number;
+	last_seen_at?: number;
 	used_bytes: number;
-	quota_bytes: number;
+	/* "none": no bound. */
+	quota_bytes: number | string;
 	created_at: number;
 	aliases?: string[];
 	devices?: string[];
@@ -114,6 +117,9 @@ export const users = {
 	password: (address: string, password: string) => PUT(at`/users/${address}/password`, { password }),
 	enable: (address: string) => POST(at`/users/${address}/enable`),
 	disable: (address: string) => POST(at`/users/${address}/disable`),
+	admin: (address: string, on: boolean) => PUT(at`/users/${address}/admin`, on ? { on: true } : { off: true }),
+	appPasswords: (address: string, signal?: AbortSignal) => GET<AppPassword[]>(at`/users/${address}/app-passwords`, {}, signal),
+	revokeAppPassword: (address: string, id: number) => DELETE(at`/users/${address}/app-passwords/${id}`),
 	quota: (address: string, size: string) => PUT(at`/users/${address}/quota`, { size }),
 	expiry: (address: string, junk: string, deleted: string) => PUT(at`/users/${address}/expiry`, { junk, deleted }),
 	remove: (address: string) => DELETE(at`/users/${address}`, { yes: true }),
@@ -162,6 +168,7 @@ export const queue = {
 };
 
 export const log = {
+	actions: (signal?: AbortSignal) => GET<{ action: string; text: string }[]>("/log/actions", {}, signal),
 	list: (query: Query, signal?: AbortSignal) => GET<LogRow[]>("/log", query, signal),
 };
 
@@ -353,17 +360,18 @@ export interface WebSession {
 export const own = {
 	appPasswords: (signal?: AbortSignal) => GET<AppPassword[]>("/me/app-passwords", {}, signal),
 	addAppPassword: (name: string, firstUse: boolean) => POST<{ password: string }>("/me/app-passwords", firstUse ? { name, first_use: true } : { name }),
-	removeAppPassword: (id: number) => DELETE(at`/me/app-passwords/${id}`, { yes: true }),
+	removeAppPassword: (id: number) => DELETE(at`/me/app-passwords/${id}`),
 	password: (old: string, password: string) => PUT("/me/password", { old, password }),
 	oof: (signal?: AbortSignal) => GET<Oof>("/me/oof", {}, signal),
 	setOof: (settings: Partial<Oof>) => PUT("/me/oof", { settings }),
 	sessions: (signal?: AbortSignal) => GET<WebSession[]>("/me/sessions", {}, signal),
+	endSessions: () => DELETE("/me/sessions"),
 };
 
 export const tokens = {
 	list: (signal?: AbortSignal) => GET<Token[]>("/tokens", {}, signal),
 	add: (body: { name: string; scopes: string; days?: number; for?: string }) => POST<{ token: string }>("/tokens", body),
-	remove: (name: string) => DELETE(at`/tokens/${name}`, { yes: true }),
+	remove: (name: string) => DELETE(at`/tokens/${name}`),
 };
 
 export interface OofMessage {

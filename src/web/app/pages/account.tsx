@@ -62,7 +62,10 @@ export function AccountPage() {
 					]} />
 				)}
 			</Show>
-			<div><button type="button" class="button" onClick={signOut}>Sign out here</button></div>
+			<div class="row">
+				<button type="button" class="button" onClick={signOut}>Sign out here</button>
+				<button type="button" class="button danger" onClick={() => own.endSessions().then(signOut, (problem) => setError(problem.message))}>Sign out everywhere</button>
+			</div>
 		</div>
 	);
 }

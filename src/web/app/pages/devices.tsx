@@ -9,7 +9,7 @@ import { Empty, Head, State } from "../ui/parts";
 import { Pager, Table } from "../ui/table";
 
 const SIZE = 50;
-const SORTS: [string, string][] = [["last_seen_at", "Last seen"], ["address", "User"], ["model", "Model"], ["type", "Type"], ["version", "Protocol"]];
+const SORTS: [string, string][] = [["last_seen_at", "Last seen"], ["first_seen_at", "First seen"], ["address", "User"], ["model", "Model"], ["type", "Type"], ["version", "Protocol"]];
 
 export function DevicesPage({ place }: { place: Place }) {
 	const get = (name: string) => place.query.get(name) ?? "";

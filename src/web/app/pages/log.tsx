@@ -13,11 +13,11 @@ const SIZE = 100;
 
 export function LogPage({ place }: { place: Place }) {
 	const get = (name: string) => place.query.get(name) ?? "";
-	const filter: Query = { user: get("user") || undefined, action: get("action") || undefined, device: get("device") || undefined };
+	const filter: Query = Object.fromEntries(["user", "action", "device", "text", "since", "until"].map((name) => [name, get(name) || undefined]));
 	const before = get("before");
-	const [user, setUser] = useState(get("user"));
-	const [action, setAction] = useState(get("action"));
-	const [device, setDevice] = useState(get("device"));
+	const [form, setForm] = useState<Record<string, string>>(Object.fromEntries(place.query));
+	const input = (name: string) => ({ value: form[name] ?? "", onInput: (e: { currentTarget: { value: string } }) => setForm({ ...form, [name]: e.currentTarget.value }) });
+	const actions = useLoad((signal) => log.actions(signal), []);
 	const all = useLoad((signal) => log.list({ ...filter, limit: SIZE + 1, before: before || undefined }, signal), [place.query.toString()]);
 	return (
 		<div class="stack">
@@ -27,16 +27,24 @@ export function LogPage({ place }: { place: Place }) {
 			</Head>
 			<form class="filters" role="search" onSubmit={(e) => {
 				e.preventDefault();
-				setQuery({ user: user.trim(), action: action.trim(), device: device.trim(), before: undefined });
+				setQuery({ ...Object.fromEntries(["user", "action", "device", "text", "since", "until"].map((name) => [name, form[name]?.trim()])), before: undefined });
 			}}>
-				<Field label="User"><input type="search" value={user} placeholder="anna@example.org" onInput={(e) => setUser(e.currentTarget.value)} /></Field>
-				<Field label="Action"><input type="search" value={action} placeholder="device wipe" onInput={(e) => setAction(e.currentTarget.value)} /></Field>
-				<Field label="Device id"><input type="search" value={device} onInput={(e) => setDevice(e.currentTarget.value)} /></Field>
+				<Field label="Anything" class="grow"><input type="search" placeholder="a word, an address, a device" {...input("text")} /></Field>
+				<Field label="User"><input type="search" placeholder="anna@example.org" {...input("user")} /></Field>
+				<Field label="Action">
+					<select value={form.action ?? ""} onChange={(e) => setForm({ ...form, action: e.currentTarget.value })}>
+						<option value="">All</option>
+						{(actions.data ?? []).map((one) => <option key={one.action} value={one.action} title={one.text}>{one.action}</option>)}
+					</select>
+				</Field>
+				<Field label="Device id"><input type="search" {...input("device")} /></Field>
+				<Field label="From (UTC)"><input type="date" {...input("since")} /></Field>
+				<Field label="Before (UTC)"><input type="date" {...input("until")} /></Field>
 				<button class="button" type="submit"><Icon name="search" />Search</button>
 			</form>
 			<Show of={all}>
 				{(found) => found.length === 0
-					? <Empty icon="log" title="No events">{user || action || device ? <p>Nothing in the log fits. <a href="#/log">Show everything</a></p> : <p>As soon as something is changed, it is written down here.</p>}</Empty>
+					? <Empty icon="log" title="No events">{Object.values(filter).some(Boolean) ? <p>Nothing in the log fits. <a href="#/log" onClick={() => setForm({})}>Show everything</a></p> : <p>As soon as something is changed, it is written down here.</p>}</Empty>
 					: (
 						<Table<LogRow> caption="Events, newest first" hideCaption rows={found.slice(0, SIZE)} rowKey={(row) => row.id} columns={[
 							{ label: "Time", cell: (row) => <time class="nowrap">{time(row.at)}</time> },

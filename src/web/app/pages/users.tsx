@@ -1,6 +1,6 @@
 import { useState } from "preact/hooks";
 import { aliases, domains, users, type User } from "../calls";
-import { bytes, counted, date } from "../format";
+import { ago, bytes, counted, date, time } from "../format";
 import { go, link, setQuery, type Place } from "../router";
 import { useSession } from "../session";
 import { Ask, useDialog } from "../ui/dialog";
@@ -48,7 +48,9 @@ export function UsersPage({ place }: { place: Place }) {
 						{ label: "Address", cell: (user) => <a href={link(["users", user.address])}>{user.address}</a> },
 						{ label: "Name", cell: (user) => user.name || <span class="soft">–</span> },
 						{ label: "State", cell: (user) => <span class="row"><UserState of={user} />{user.admin && <Tag>Administrator</Tag>}</span> },
-						{ label: "Mail", num: true, cell: (user) => user.quota_bytes ? `${bytes(user.used_bytes)} of ${bytes(user.quota_bytes)}` : bytes(user.used_bytes) },
+						{ label: "Phones", num: true, cell: (user) => user.device_count ?? "–" },
+						{ label: "Last seen", cell: (user) => user.last_seen_at ? <time class="nowrap" title={time(user.last_seen_at)}>{ago(user.last_seen_at)}</time> : "never" },
+						{ label: "Mail", num: true, cell: (user) => typeof user.quota_bytes === "number" ? `${bytes(user.used_bytes)} of ${bytes(user.quota_bytes)}` : bytes(user.used_bytes) },
 						{ label: "Since", cell: (user) => <span class="nowrap">{date(user.created_at)}</span> },
 					]} foot={<Pager noun="user" offset={offset} size={SIZE} shown={Math.min(found.length, SIZE)} more={found.length > SIZE} onOffset={(to) => setQuery({ offset: to ? String(to) : undefined })} />} />
 				)}
@@ -125,7 +127,7 @@ export function UserPage({ address }: { address: string }) {
 								<Facts of={[
 									["Name", user.name],
 									["State", <span class="row"><UserState of={user} />{user.admin && <Tag>Administrator</Tag>}</span>],
-									["Mail", user.quota_bytes ? `${bytes(user.used_bytes)} of ${bytes(user.quota_bytes)}` : `${bytes(user.used_bytes)}, no bound`],
+									["Mail", typeof user.quota_bytes === "number" ? `${bytes(user.used_bytes)} of ${bytes(user.quota_bytes)}` : `${bytes(user.used_bytes)}, no bound`],
 									["Member since", date(user.created_at)],
 									["Junk E-mail keeps", days(user.junk_days)],
 									["Deleted Items keeps", days(user.deleted_days)],
@@ -134,6 +136,11 @@ export function UserPage({ address }: { address: string }) {
 									<button type="button" class="button" onClick={() => open((close) => <PasswordDialog address={address} onClose={after(close)} />)}>Set password</button>
 									<button type="button" class="button" onClick={() => open((close) => <QuotaDialog user={user} onClose={after(close)} />)}>Mail bound</button>
 									<button type="button" class="button" onClick={() => open((close) => <ExpiryDialog user={user} onClose={after(close)} />)}>Clean-up</button>
+									<button type="button" class="button" disabled={address === session.address} onClick={() => open((close) => (
+										<Ask title={user.admin ? `Make ${address} an ordinary user?` : `Make ${address} an administrator?`} danger={!user.admin} doing={user.admin ? "Take the right away" : "Make administrator"} done="Done. It counts from the next sign-in." run={() => users.admin(address, !user.admin)} onClose={after(close)}>
+											<p>{user.admin ? "These pages then show only the own phones." : "An administrator sees everybody's phones here, sets policies and wipes phones."} Sessions of {address} on these pages end.</p>
+										</Ask>
+									))}>{user.admin ? "No longer administrator" : "Make administrator"}</button>
 									{user.enabled
 										? <button type="button" class="button danger" onClick={() => open((close) => (
 											<Ask title={`Lock ${address} out?`} danger doing="Lock out" done={`${address} is locked out.`} run={() => users.disable(address)} onClose={after(close)}>
@@ -163,6 +170,7 @@ export function UserPage({ address }: { address: string }) {
 								) : <p class="soft">Mail comes in under {address} alone.</p>}
 							</section>
 						</div>
+						<UserAppPasswords address={address} />
 						<section class="card stack" aria-labelledby="user-del">
 							<h2 id="user-del">Delete</h2>
 							<p class="soft">The mailbox with all mail, phones and settings goes at once. There is no way back but a backup.</p>
@@ -184,6 +192,28 @@ export function UserPage({ address }: { address: string }) {
 	);
 }
 
+function UserAppPasswords({ address }: { address: string }) {
+	const all = useLoad((signal) => users.appPasswords(address, signal), [address]);
+	const [dialog, open] = useDialog();
+	if (!all.data || all.data.length === 0) return null;
+	return (
+		<>
+			<Table caption="App passwords" rows={all.data} rowKey={(row) => row.id} columns={[
+				{ label: "Name", cell: (row) => <span class="wrap">{row.name}</span> },
+				{ label: "Works on", cell: (row) => row.device ? <code class="small">{row.device}</code> : row.binding },
+				{ label: "Last used", cell: (row) => row.last_used_at ? <time title={time(row.last_used_at)}>{ago(row.last_used_at)}</time> : "never" },
+				{ label: "", bare: true, num: true, cell: (row) => <button type="button" class="button mini danger" aria-label={`Revoke ${row.name}`} onClick={() => open((close) => (
+					<Ask title={`Revoke “${row.name}”?`} danger doing="Revoke" done={`“${row.name}” is revoked.`} run={() => users.revokeAppPassword(address, row.id)} onClose={(did) => {
+						close();
+						if (did) void all.reload();
+					}}><p>The phone that uses it is refused at its next request.</p></Ask>
+				))}>Revoke</button> },
+			]} />
+			{dialog}
+		</>
+	);
+}
+
 function days(value: number | string | undefined): string {
 	if (value === undefined) return "";
 	return typeof value === "number" ? counted(value, "day") : value === "never" ? "for ever" : "as the server's settings say";
@@ -202,7 +232,7 @@ export function PasswordDialog({ address, onClose }: { address: string } & Closi
 }
 
 function QuotaDialog({ user, onClose }: { user: User } & Closing) {
-	const [size, setSize] = useState(user.quota_bytes ? `${Math.round(user.quota_bytes / 1048576)}M` : "none");
+	const [size, setSize] = useState(typeof user.quota_bytes === "number" ? `${Math.round(user.quota_bytes / 1048576)}M` : "none");
 	return (
 		<Ask title="Bound what the mail may take" doing="Set" done="The bound is set." run={() => users.quota(user.address, size.trim())} onClose={onClose}>
 			<p>{user.address} uses {bytes(user.used_bytes)}. What is there stays; new mail is refused when it does not fit.</p>
