@@ -146,8 +146,11 @@ export const devices = {
 	repair: (address: string, device: string, folder?: number) => POST(at`/users/${address}/devices/${device}/repair`, which(folder)),
 	resync: (address: string, device: string, folder?: number) => POST(at`/users/${address}/devices/${device}/resync`, which(folder)),
 	block: (address: string, device: string) => POST(at`/users/${address}/devices/${device}/block`),
-	unblock: (address: string, device: string) => POST(at`/users/${address}/devices/${device}/unblock`),
-	wipe: (address: string, device: string, body: object) => POST(at`/users/${address}/devices/${device}/wipe`, { yes: true, ...body }),
+	allow: (address: string, device: string) => POST(at`/users/${address}/devices/${device}/allow`),
+	ceiling: (address: string, device: string, version: string) => PUT(at`/users/${address}/devices/${device}/ceiling`, { version }),
+	wipe: (address: string, device: string, account: boolean) => POST<Device>(at`/users/${address}/devices/${device}/wipe`, account ? { yes: true, account } : { yes: true }),
+	cancel: (address: string, device: string) => DELETE<Device>(at`/users/${address}/devices/${device}/wipe`),
+	clear: (address: string, device: string) => POST<Device>(at`/users/${address}/devices/${device}/clear`),
 	remove: (address: string, device: string) => DELETE(at`/users/${address}/devices/${device}`, { yes: true }),
 };
 
@@ -174,7 +177,9 @@ export const log = {
 
 export const me = {
 	devices: (signal?: AbortSignal) => GET<Device[]>("/me/devices", {}, signal),
-	wipe: (device: string, body: object) => POST(at`/me/devices/${device}/wipe`, { yes: true, ...body }),
+	wipe: (device: string, account: boolean) => POST<Device>(at`/me/devices/${device}/wipe`, account ? { yes: true, account } : { yes: true }),
+	cancel: (device: string) => DELETE<Device>(at`/me/devices/${device}/wipe`),
+	clear: (device: string) => POST<Device>(at`/me/devices/${device}/clear`),
 	remove: (device: string) => DELETE(at`/me/devices/${device}`, { yes: true }),
 	setup: (signal?: AbortSignal) => GET<Setup>("/me/setup", {}, signal),
 };
@@ -321,7 +326,7 @@ export const policies = {
 
 /* {"kind": "user", "name": "anna@example.org"} as the arguments of verbs. */
 function scopeArgs(scope: Scope): Record<string, string> {
-	return { [scope.kind === "user" ? "address" : scope.kind]: scope.name };
+	return scope.kind === "organisation" ? {} : { [scope.kind === "user" ? "address" : scope.kind]: scope.name };
 }
 
 /* ---- what lets somebody in ---- */
@@ -386,3 +391,40 @@ export interface Oof {
 	end_at: number;
 	[audience: string]: OofMessage | string | number;
 }
+
+/* ---- mobile services and access ---- */
+
+export interface Service {
+	service: string;
+	type: string;
+	value: string;
+	/* Where that is laid down: "organisation", "domain example.org", ...; "settings" when nowhere. */
+	from: string;
+	/* What is laid down for exactly the scope that was asked for; "": nothing. */
+	own: string;
+	minimum: number;
+	maximum: number;
+	unit: string;
+	text: string;
+}
+
+export interface AccessRule {
+	id: number;
+	position: number;
+	access: string;
+	rule: string;
+	note: string;
+}
+
+export const services = {
+	list: (scope: Scope, signal?: AbortSignal) => GET<Service[]>("/services", scopeArgs(scope), signal),
+	set: (scope: Scope, service: string, value: string) => PUT(at`/services/${service}`, { value, ...scopeArgs(scope) }),
+	unset: (scope: Scope, service: string) => DELETE(at`/services/${service}`, scopeArgs(scope)),
+};
+
+export const access = {
+	rules: (signal?: AbortSignal) => GET<AccessRule[]>("/access/rules", {}, signal),
+	add: (body: { rule: string; access: string; note?: string; position?: number }) => POST("/access/rules", body),
+	move: (id: number, position: number) => PUT(at`/access/rules/${id}`, { position }),
+	remove: (id: number) => DELETE(at`/access/rules/${id}`, { yes: true }),
+};

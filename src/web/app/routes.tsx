@@ -12,6 +12,7 @@ import { PhonesPage } from "./pages/phones";
 import { PoliciesPage } from "./pages/policies";
 import { QueuePage } from "./pages/queue";
 import { SettingsPage } from "./pages/settings";
+import { ServicesPage } from "./pages/services";
 import { SetupPage } from "./pages/setup";
 import { TokensPage } from "./pages/tokens";
 import { UserPage, UsersPage } from "./pages/users";
@@ -29,6 +30,7 @@ export const ROUTES: Record<string, Route> = {
 	users: { admin: true, render: (place) => place.path.length >= 2 ? <UserPage address={place.path[1]} /> : <UsersPage place={place} /> },
 	groups: { admin: true, render: (place) => <GroupsPage place={place} /> },
 	policies: { admin: true, render: (place) => <PoliciesPage place={place} /> },
+	services: { admin: true, render: (place) => <ServicesPage place={place} /> },
 	queue: { admin: true, render: () => <QueuePage /> },
 	log: { admin: true, render: (place) => <LogPage place={place} /> },
 	settings: { admin: true, render: () => <SettingsPage /> },
@@ -52,6 +54,7 @@ export const SECTIONS: { title: string; admin?: boolean; pages: { path: string; 
 	{
 		title: "House rules", admin: true, pages: [
 			{ path: "policies", title: "Policies", icon: "policy" },
+			{ path: "services", title: "Mobile services", icon: "switches" },
 		],
 	},
 	{

@@ -47,6 +47,7 @@ export function DevicePage({ place }: { place: Place }) {
 function Summary({ phone }: { phone: Device }) {
 	return (
 		<div class="grid-2">
+			<WipeState phone={phone} />
 			<section class="card stack" aria-labelledby="dev-state">
 				<h2 id="dev-state">How it is</h2>
 				<Facts of={[
@@ -59,12 +60,6 @@ function Summary({ phone }: { phone: Device }) {
 					["Takes it again", when(phone.policy_refresh_at)],
 					["Access", text(phone.access) && <State of={text(phone.access)} />],
 					["Why", text(phone.access_reason)],
-					["Wipe", text(phone.wipe) && phone.wipe !== "none" ? <State of={text(phone.wipe)} /> : ""],
-					["Kind of wipe", number(phone.wipe_asked_at) || number(phone.wipe_at) ? (phone.wipe_account_only === true ? "the account only" : "the whole phone") : ""],
-					["Ordered", when(phone.wipe_asked_at ?? phone.wipe_at)],
-					["Ordered by", text(phone.wipe_asked_by)],
-					["Sent", when(phone.wipe_sent_at)],
-					["Answered", when(phone.wipe_answered_at)],
 					["First seen", when(phone.first_seen_at)],
 				]} />
 			</section>
@@ -80,6 +75,25 @@ function Summary({ phone }: { phone: Device }) {
 		</div>
 	);
 }
+
+/* An order to erase the phone, from its asking to its end. */
+export function WipeState({ phone }: { phone: Device }) {
+	const state = text(phone.wipe);
+	if (state === "" || state === "none") return null;
+	const over = state === "cancelled" || state === "cleared";
+	return (
+		<section class={`card stack wide ${over ? "" : "note bad"}`} aria-label="Wipe">
+			<div class="card-head"><h2>{phone.wipe_kind === "account" ? "Wipe of the account alone" : "Wipe of the whole phone"}</h2><State of={state} /></div>
+			{!over && text(phone.wipe_reach_text) && <p>{sentence(text(phone.wipe_reach_text))}</p>}
+			<Facts of={[
+				["Ordered", when(phone.wipe_asked_at)], ["By", text(phone.wipe_asked_by)], ["Sent to the phone", when(phone.wipe_sent_at)],
+				["Answered", when(phone.wipe_answered_at)], ["Ended", when(phone.wipe_ended_at)], ["Ended by", text(phone.wipe_ended_by)],
+			]} />
+		</section>
+	);
+}
+
+export const sentence = (words: string) => words.charAt(0).toUpperCase() + words.slice(1) + (/[.!?]$/.test(words) ? "" : ".");
 
 export function rulesText(rules: PolicyRules): string {
 	const out = [rules.required ? "must be taken" : "is only offered", `taken again ${refresh(rules.refresh_interval_h)}`];

@@ -48,7 +48,9 @@ export function Facts({ of }: { of: [string, ComponentChildren][] }) {
 const STATES: Record<string, [Tone, string]> = {
 	provisioned: ["good", "In order"],
 	"not provisioned": ["warn", "Without policy"],
-	"wipe ordered": ["bad", "Wipe ordered"],
+	"wipe pending": ["bad", "Wipe ordered"],
+	cancelled: ["plain", "Cancelled"],
+	cleared: ["plain", "Cleared"],
 	"wipe failed": ["bad", "Wipe failed"],
 	allowed: ["good", "Allowed"],
 	allow: ["good", "Allow"],
