@@ -1,0 +1,156 @@
+/* Phones, as an administrator and as their owner see them. */
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { admin, assert, bellhop, bellhopJson, deliver, eventually, house, makeUser, Person, Phone, test } from "./house.mjs";
+
+const device = (user, phone) => `devices/${encodeURIComponent(user.address)}/${encodeURIComponent(phone.id)}`;
+
+function mailOf(phone) {
+	const folder = `${phone.folder}/data`;
+	return existsSync(folder) ? readdirSync(folder, { recursive: true }).filter((name) => /(^|\/)(cur|new)\/[^/]+$/.test(String(name))) : [];
+}
+
+test("a phone parks and is seen to wait, and a push reaches it", async () => {
+	const user = await makeUser();
+	const person = await (await Person.at()).signIn(admin, "overview");
+	const { page } = person;
+	const figure = page.locator(".figure.first dd");
+	await figure.waitFor();
+	const before = Number((await figure.textContent()).replace(/\D/g, "")) || 0;
+	const phone = new Phone(user);
+	await phone.wait("ping_parked");
+	await eventually("one more phone waits", async () => Number((await figure.textContent()).replace(/\D/g, "")) > before, 25000);
+	await person.go("devices");
+	await page.getByRole("searchbox", { name: "Search" }).fill(user.address);
+	await page.getByRole("button", { name: "Search" }).click();
+	const row = page.getByRole("row").filter({ hasText: phone.id });
+	await row.waitFor();
+	assert.equal(await page.getByRole("row").count(), 2);
+	await row.getByRole("link").first().click();
+	await page.getByText("In order").first().waitFor();
+	const mark = phone.mark;
+	await deliver(user.address, "seen at once");
+	await phone.wait("pushed", mark);
+	await page.getByRole("link", { name: "Folders" }).click();
+	await page.getByRole("row").filter({ hasText: "Inbox" }).filter({ hasText: "Up to date" }).waitFor();
+	await page.getByRole("link", { name: "Trace" }).click();
+	await page.getByText("Ping").first().waitFor();
+	assert.equal((await page.textContent("main")).includes("seen at once"), false);
+});
+
+test("a changed policy makes the phone provision again", async () => {
+	const user = await makeUser();
+	const phone = new Phone(user);
+	await phone.wait("ping_parked");
+	const shown = () => bellhopJson("device", "show", user.address, phone.id);
+	const before = (await shown()).provisioned_at;
+	const person = await (await Person.at()).signIn(admin, "policies");
+	const { page } = person;
+	await page.getByRole("button", { name: "Make a policy" }).click();
+	await page.getByLabel("Name", { exact: true }).fill("Field staff");
+	await page.getByRole("dialog").getByRole("button", { name: "Make", exact: true }).click();
+	await page.getByRole("heading", { level: 1, name: "Field staff" }).waitFor();
+	await page.getByLabel("Device password enabled").check();
+	await page.getByLabel("Min device password length (characters)").fill("6");
+	await page.getByRole("button", { name: "Save" }).click();
+	await page.getByText("Everything is saved.").waitFor();
+	const mark = phone.mark;
+	await person.button("Assign").click();
+	await page.getByLabel("To a").selectOption("user");
+	await page.getByLabel("Mail address").fill(user.address);
+	await page.getByRole("dialog").getByRole("button", { name: "Assign" }).click();
+	await page.getByRole("status").filter({ hasText: `${user.address} has Field staff now.` }).waitFor();
+	await phone.wait("ping_parked", mark);
+	const after = await eventually("the phone has the policy", async () => {
+		const now = await shown();
+		return now.policy === "Field staff" && now.policy_current && now;
+	});
+	assert.ok(after.provisioned_at >= before);
+	await person.go(`${device(user, phone)}/policy`);
+	await page.getByRole("row").filter({ hasText: "Min device password length" }).filter({ hasText: "6" }).waitFor();
+	await page.getByText("All accepted").waitFor();
+});
+
+test("a phone in quarantine is released", async () => {
+	const user = await makeUser();
+	await bellhop("access", "rule", "add", "quarantine", `device = ${user.login}phone141`);
+	const phone = new Phone(user);
+	const person = await (await Person.at()).signIn(admin, "devices?state=quarantined");
+	const { page } = person;
+	await eventually("the phone is in quarantine", async () => (await bellhopJson("device", "list", user.address)).some((row) => row.state === "quarantined"));
+	await page.reload();
+	await page.getByRole("row").filter({ hasText: phone.id }).getByRole("link").first().click();
+	await page.getByText("In quarantine").first().waitFor();
+	await deliver(user.address, "after the release");
+	await person.button("Release").click();
+	await page.getByRole("dialog").getByRole("button", { name: "Allow" }).click();
+	await page.getByText("In order").first().waitFor();
+	await eventually("the mail is on the phone", async () => mailOf(phone).some((name) => readFileSync(`${phone.folder}/data/${name}`, "utf8").includes("after the release")), 25000);
+});
+
+test("a wipe erases the phone, which stays out until it is cleared", async () => {
+	const user = await makeUser();
+	await deliver(user.address, "secret");
+	const phone = new Phone(user);
+	await phone.wait("ping_parked");
+	assert.equal(mailOf(phone).length, 1);
+	const person = await (await Person.at()).signIn(admin, device(user, phone));
+	const { page } = person;
+	await person.button("Wipe").click();
+	const dialog = page.getByRole("dialog");
+	await dialog.getByText(user.address).waitFor();
+	await dialog.getByText("Last seen").waitFor();
+	/* Nothing happens before the id is typed. */
+	await dialog.getByRole("button", { name: "Wipe the phone" }).click();
+	await dialog.getByRole("alert").filter({ hasText: "Please type" }).waitFor();
+	await dialog.getByLabel(/Type the device id/).fill(phone.id);
+	await dialog.getByRole("button", { name: "Wipe the phone" }).click();
+	assert.equal(await phone.ended, 4);
+	assert.deepEqual(mailOf(phone), []);
+	await page.getByText("Confirmed by the phone").waitFor();
+	await person.button("Clear after the wipe").click();
+	await page.getByRole("dialog").getByRole("button", { name: "Clear" }).click();
+	await page.getByText("Cleared").waitFor();
+});
+
+test("a wipe that has not reached the phone is cancelled", async () => {
+	const user = await makeUser();
+	await deliver(user.address, "kept");
+	const phone = new Phone(user);
+	await phone.wait("ping_parked");
+	phone.process.kill("SIGTERM");
+	await phone.ended;
+	const person = await (await Person.at({ size: "phone" })).signIn(user, "phones");
+	const { page } = person;
+	await page.getByRole("button", { name: /^Wipe / }).first().click();
+	await page.getByLabel("Type wipe to confirm").fill("wipe");
+	await page.getByRole("button", { name: "Wipe the phone" }).click();
+	await page.getByText("Wipe ordered").waitFor();
+	await page.getByRole("button", { name: /^Cancel the wipe of/ }).click();
+	await page.getByRole("dialog").getByRole("button", { name: "Cancel the wipe" }).click();
+	await page.getByRole("button", { name: /^Wipe / }).first().waitFor();
+	assert.equal((await bellhopJson("device", "show", user.address, phone.id)).wipe, "cancelled");
+	assert.equal(mailOf(phone).length, 1);
+});
+
+test("names of devices and programs are text and nothing else", async () => {
+	const user = await makeUser();
+	const evil = `<img src=x onerror="document.title='bad'"><script>document.title='bad'</script>`;
+	const status = await evilPhone(user, evil);
+	assert.ok([200, 449].includes(status), String(status));
+	const person = await (await Person.at()).signIn(admin, `devices?search=${encodeURIComponent(user.address)}`);
+	const { page } = person;
+	await page.getByRole("row").filter({ hasText: user.address }).getByRole("link").first().click();
+	await page.getByText(evil).first().waitFor();
+	assert.equal(await page.locator("main img, main script").count(), 0);
+	assert.doesNotMatch(await page.title(), /^bad/);
+});
+
+/* One request as a phone whose User-Agent, id and type are hostile. */
+async function evilPhone(user, evil) {
+	const query = new URLSearchParams({ Cmd: "FolderSync", User: user.address, DeviceId: "evil1", DeviceType: "Evil" });
+	const answer = await fetch(`${house.url}/Microsoft-Server-ActiveSync?${query}`, {
+		method: "POST", body: Uint8Array.from([0x03, 0x01, 0x6a, 0x00, 0x00, 0x07, 0x56, 0x52, 0x03, 0x30, 0x00, 0x01, 0x01]),
+		headers: { "Authorization": "Basic " + Buffer.from(`${user.address}:${user.password}`).toString("base64"), "MS-ASProtocolVersion": "12.1", "Content-Type": "application/vnd.ms-sync.wbxml", "User-Agent": evil },
+	});
+	return answer.status;
+}

@@ -1,0 +1,100 @@
+/* Each page, in both themes and two sizes: found accessible by axe, nothing beside the screen; and a walk by keyboard alone. */
+import { mkdirSync } from "node:fs";
+import { admin, assert, axeSource, bellhopJson, deliver, house, makeUser, Person, Phone, test } from "./house.mjs";
+
+const PAGES = ["overview", "devices", "users", "groups", "policies", "services", "access", "queue", "log", "settings", "tokens", "phones", "setup", "app-passwords", "out-of-office", "account"];
+
+async function lookAt(person, name, theme, size) {
+	const { page } = person;
+	await page.getByRole("heading", { level: 1 }).waitFor();
+	await page.getByText("Loading…").first().waitFor({ state: "detached" });
+	const wide = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+	assert.ok(wide <= 0, `${name} is ${wide} pixels wider than the ${size}`);
+	if (house.shots) {
+		mkdirSync(house.shots, { recursive: true });
+		await page.screenshot({ path: `${house.shots}/${name.replace(/\W+/g, "-")}-${theme}-${size}.png` });
+	}
+	const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"], runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] }));
+	assert.deepEqual(violations.map((one) => `${name} ${theme} ${size}: ${one.id}: ${one.nodes.slice(0, 3).map((node) => `${node.html.slice(0, 140)} ${node.any[0]?.message ?? ""}`).join(" | ")}`), []);
+}
+
+let prepared;
+async function prepare() {
+	prepared ??= (async () => {
+		const user = await makeUser("everyone");
+		await deliver(user.address, "one");
+		const phone = new Phone(user, { version: "16.1" });
+		await phone.wait("ping_parked");
+		const policy = (await bellhopJson("policy", "list"))[0].policy;
+		return [`devices/${user.address}/${phone.id}`, ...["policy", "folders", "waits", "errors", "trace"].map((tab) => `devices/${user.address}/${phone.id}/${tab}`), `users/${user.address}`, `policies/${encodeURIComponent(policy)}`];
+	})();
+	return prepared;
+}
+
+async function everyPage(theme, size) {
+	const more = await prepare();
+	const person = await Person.at({ theme, size });
+	await person.context.addInitScript({ path: axeSource });
+	await person.go();
+	await person.page.getByLabel("Password").waitFor();
+	await lookAt(person, "door", theme, size);
+	await person.signIn(admin, "overview");
+	for (const name of [...PAGES, ...more]) {
+		await person.go(name);
+		await lookAt(person, name, theme, size);
+	}
+}
+
+test("every page is accessible on a desktop, light", () => everyPage("light", "desktop"));
+test("every page is accessible on a desktop, dark", () => everyPage("dark", "desktop"));
+test("every page is accessible on a phone, light", () => everyPage("light", "phone"));
+if (house.shots) test("every page is accessible on a phone, dark", () => everyPage("dark", "phone"));
+
+test("keyboard alone leads through sign-in, menu, dialog and back", async () => {
+	const person = await Person.at();
+	const { page } = person;
+	await person.go("users");
+	person.expect(401);
+	await page.getByLabel("Mail address").waitFor();
+	await page.keyboard.press("Tab");
+	const focused = () => page.evaluate(() => document.activeElement?.textContent || document.activeElement?.getAttribute("name") || "");
+	if ((await focused()) !== "address") await page.getByLabel("Mail address").focus();
+	await page.keyboard.type(admin.address);
+	await page.keyboard.press("Tab");
+	await page.keyboard.type(admin.password);
+	await page.keyboard.press("Enter");
+	await page.getByRole("heading", { level: 1, name: "Users" }).waitFor();
+	/* The first stop is the way past the menu. */
+	await page.keyboard.press("Tab");
+	assert.equal(await focused(), "Skip to the page");
+	await page.keyboard.press("Enter");
+	assert.equal(await page.evaluate(() => document.activeElement?.id), "main");
+	for (let i = 0; i < 12 && (await focused()) !== "Add a user"; i++) await page.keyboard.press("Tab");
+	assert.equal(await focused(), "Add a user");
+	const ring = await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle);
+	assert.notEqual(ring, "none", "the focus is not seen");
+	await page.keyboard.press("Enter");
+	await page.getByRole("dialog", { name: "Add a user" }).waitFor();
+	await page.keyboard.press("Escape");
+	await page.getByRole("dialog", { name: "Add a user" }).waitFor({ state: "detached" });
+	assert.equal(await focused(), "Add a user");
+	/* A link in the menu: the focus goes to the heading of the new page. */
+	await page.getByRole("link", { name: "Groups" }).focus();
+	await page.keyboard.press("Enter");
+	await page.getByRole("heading", { level: 1, name: "Groups" }).waitFor();
+	assert.equal(await focused(), "Groups");
+	assert.match(await page.title(), /^Groups/);
+});
+
+test("the appearance is chosen and remembered", async () => {
+	const person = await (await Person.at({ theme: "light" })).signIn(admin, "settings");
+	const { page } = person;
+	const ground = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+	const light = await ground();
+	await page.getByLabel("Appearance").selectOption("dark");
+	const dark = await ground();
+	assert.notEqual(dark, light);
+	await page.reload();
+	await page.getByRole("heading", { level: 1 }).waitFor();
+	assert.equal(await ground(), dark);
+});
