@@ -34,6 +34,7 @@
 
 struct admin;
 struct json_t;
+struct telemetry;
 
 /*
  * Who asks. LOCAL: a process of this machine, over the socket, by SO_PEERCRED: root and the user
@@ -77,6 +78,9 @@ struct admin_options {
 	/* Makes the next Sync of a phone compare a whole folder (eas/repair.h). NULL: refused. */
 	int (*repair)(void *owner, struct device_id device, struct owner_id folder_owner,
 		struct folder_id folder, struct err *err);
+	/* Makes a phone start over with a folder (eas/repair.h). NULL: refused. */
+	int (*resync)(void *owner, struct device_id device, struct owner_id folder_owner,
+		struct folder_id folder, struct err *err);
 	/* Ends the withholding of an item from a phone (eas_release() there). ERR_NOT_FOUND: it is
 	 * not withheld. NULL: refused. */
 	int (*release)(void *owner, struct device_id device, struct owner_id folder_owner,
@@ -89,6 +93,13 @@ struct admin_options {
 	 * NULL: none.
 	 */
 	size_t (*counters)(void *owner, struct admin_counter *out, size_t max);
+	/* Everything that is counted, in Prometheus' text format; any thread; blocks for a second
+	 * at most. NULL: nothing. */
+	void (*metrics)(void *owner, struct buf *out);
+	/* Puts "series", "now" and "warnings" into the object. NULL: refused. */
+	int (*overview)(void *owner, struct json_t *result, struct err *err);
+	/* What the engine remembers of phones; must outlive it. NULL: nothing. */
+	struct telemetry *telemetry;
 	void *owner;
 };
 
@@ -108,6 +119,10 @@ void admin_free(struct admin **admin);
 
 /* Any thread; before it an import is refused. */
 void admin_set_limits(struct admin *admin, const struct admin_limits *limits);
+
+/* Appends all metrics as Prometheus wants them (its Content-Type: text/plain; version=0.0.4). Any
+ * thread; blocks for a second at most. */
+void admin_metrics(struct admin *admin, struct buf *out);
 
 /* How many bytes follow this line: 0 when none do; UINT64_MAX when it says something else. */
 uint64_t admin_body_bytes(const char *line, size_t len);

@@ -1,7 +1,8 @@
 /*
- * device check, device repair: what a phone holds against what is there. Checking reads in one
- * snapshot; a repair is done by the engine, which knows whether the phone is being served just now.
- * Threads: see admin.c. Limits: about LOG_BYTES of folder names in a row of the event log.
+ * device check, folders, repair, resync: what a phone holds against what is there. Checking reads
+ * in one snapshot; a repair or a new start is done by the engine, which knows whether the phone is
+ * being served just now. Threads: see admin.c. Limits: about LOG_BYTES of folder names in a row of
+ * the event log.
  */
 #include <inttypes.h>
 #include <string.h>
@@ -35,6 +36,12 @@ static void on_finding(const char *text, void *owner)
 	utf8_add_clean(&clean, text, strlen(text));
 	(void)json_array_append_new(owner, json_string(buf_cstr(&clean)));
 	buf_deinit(&clean);
+}
+
+static void on_nothing(const char *text, void *owner)
+{
+	(void)text;
+	(void)owner;
 }
 
 static json_t *counts_to_json(const struct sync_collection_ref *ref, const char *name,
@@ -181,23 +188,109 @@ static void name_repaired(struct admin_call *call, const struct chosen *chosen)
 	buf_deinit(&text);
 }
 
-int admin_device_repair(struct admin_call *call, struct err *err)
+/* What is done to each of the chosen collections. */
+typedef int (*each_fn)(void *owner, struct device_id device, struct owner_id folder_owner,
+	struct folder_id folder, struct err *err);
+
+static int do_each(struct admin_call *call, each_fn fn, const char *key, struct err *err)
 {
-	const struct admin_options *o = &call->admin->options;
-	json_t *repaired = json_array();
+	json_t *done = json_array();
 	struct chosen chosen;
 
-	(void)json_object_set_new(call->result, "repaired", repaired);
-	if (o->repair == NULL)
+	(void)json_object_set_new(call->result, key, done);
+	if (fn == NULL)
 		return err_set(err, ERR_BUSY, "this engine serves no phones");
 	if (choose(call, &chosen, err) < 0)
 		return -1;
 	for (size_t i = 0; i < chosen.count; i++) {
-		if (o->repair(o->owner, chosen.device->id, chosen.refs[i].owner,
+		if (fn(call->admin->options.owner, chosen.device->id, chosen.refs[i].owner,
 			    chosen.refs[i].folder, err) < 0)
 			return err_wrap(err, "folder %" PRIu64, chosen.refs[i].folder.v);
-		(void)json_array_append_new(repaired, json_string(chosen.names[i]));
+		(void)json_array_append_new(done, json_string(chosen.names[i]));
 	}
 	name_repaired(call, &chosen);
 	return 0;
+}
+
+int admin_device_repair(struct admin_call *call, struct err *err)
+{
+	return do_each(call, call->admin->options.repair, "repaired", err);
+}
+
+int admin_device_resync(struct admin_call *call, struct err *err)
+{
+	return do_each(call, call->admin->options.resync, "resynced", err);
+}
+
+/* ---- folders ---- */
+
+static const char *class_of(enum folder_type type)
+{
+	switch (type) {
+	case FOLDER_CALENDAR:
+	case FOLDER_USER_CALENDAR:
+		return "Calendar";
+	case FOLDER_CONTACTS:
+	case FOLDER_USER_CONTACTS:
+	case FOLDER_RECIPIENT_CACHE:
+		return "Contacts";
+	case FOLDER_TASKS:
+	case FOLDER_USER_TASKS:
+		return "Tasks";
+	case FOLDER_NOTES:
+	case FOLDER_USER_NOTES:
+		return "Notes";
+	default:
+		return "Email";
+	}
+}
+
+static int add_folder(struct admin_call *call, const struct device *device,
+	const struct sync_collection_ref *ref, struct err *err)
+{
+	struct sync_check_counts counts;
+	struct folder *folder;
+	uint64_t items;
+	json_t *row;
+
+	if (store_folder_load(call->rd, ref->owner, ref->folder, call->arena, &folder, err) < 0) {
+		if (err->code != ERR_NOT_FOUND)
+			return -1;
+		*err = (struct err)
+			ERR_INIT; /* deleted since: its state goes with the next FolderSync */
+		return 0;
+	}
+	if (sync_check_collection(
+		    call->rd, device, ref, call->now_at, on_nothing, NULL, &counts, err) < 0 ||
+		store_item_count(call->rd, ref->owner, ref->folder, INT64_MIN, 0, &items, err) < 0)
+		return -1;
+	row = json_object();
+	admin_put_number(row, "folder", ref->folder.v);
+	admin_put(row, "name", folder->name);
+	admin_put(row, "class", class_of(folder->type));
+	admin_put_number(row, "held", counts.held);
+	admin_put_number(row, "pending", counts.pending);
+	admin_put_number(row, "withheld", counts.withheld);
+	admin_put_number(row, "items", items);
+	admin_put_bool(row, "comparing", counts.scan_unfinished);
+	(void)json_array_append_new(call->result, row);
+	return 0;
+}
+
+int admin_device_folders(struct admin_call *call, struct err *err)
+{
+	struct sync_collection_ref *refs;
+	struct device *device;
+	struct user *user;
+	size_t count;
+	int result = 0;
+
+	if (admin_device(call, &user, &device, err) < 0 ||
+		store_sync_state_list(call->rd, device->id, call->arena, &refs, &count, err) < 0)
+		return -1;
+	for (size_t i = 0; i < count && result == 0; i++) {
+		if (refs[i].folder.v != 0)
+			result = add_folder(call, device, &refs[i], err);
+	}
+	return result;
 }

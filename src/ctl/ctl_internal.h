@@ -101,6 +101,15 @@ struct settings;
 NODISCARD int ctl_store_run(enum admin_local_id verb, const json_t *args,
 	const struct settings *settings, json_t **ret_result, struct err *err);
 
+/* ctl_trace.c */
+void ctl_trace_render(const json_t *result, struct buf *out);
+/* Asks for traces after that one until Ctrl-C, and prints them. */
+NODISCARD int ctl_trace_follow(
+	const char *path, json_t *args, bool json, json_int_t last, struct err *err);
+
+/* ctl_overview.c */
+void ctl_overview_render(const json_t *result, struct buf *out);
+
 /* ctl_render.c: a result for people. columns: of the verb, "" for one object. */
 void ctl_render(const json_t *result, const char *columns, struct buf *out);
 

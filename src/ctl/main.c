@@ -166,7 +166,14 @@ static void show(const struct ctl_command *c, const struct admin_verb *verb, con
 		mem_free(dump);
 		return;
 	}
-	ctl_render(result, verb->columns, &text);
+	if (verb == &admin_verbs[ADMIN_TRACE])
+		ctl_trace_render(result, &text);
+	else if (verb == &admin_verbs[ADMIN_OVERVIEW])
+		ctl_overview_render(result, &text);
+	else if (verb == &admin_verbs[ADMIN_METRICS])
+		buf_add_str(&text, json_string_value(json_object_get(result, "text")));
+	else
+		ctl_render(result, verb->columns, &text);
 	print(stdout, &text);
 }
 
@@ -277,12 +284,17 @@ static int ask(const struct ctl_command *c, const struct admin_verb *verb, json_
 	if (path == NULL)
 		return CTL_CONFIG;
 	status = ask_and_wait(path, verb, args, &result, &err);
+	if (status == 0)
+		show(c, verb, result);
+	if (status == 0 && verb == &admin_verbs[ADMIN_TRACE] &&
+		json_is_true(json_object_get(args, "follow")))
+		status = ctl_trace_follow(path, args, c->json,
+			json_integer_value(json_object_get(result, "last")), &err);
 	mem_free(path);
 	if (status < 0) {
 		json_decref(result);
 		return complain(err.code == ERR_TIMEOUT ? CTL_UNREACHABLE : CTL_REFUSED, &err);
 	}
-	show(c, verb, result);
 	status = has_findings(result) ? CTL_REFUSED : CTL_DONE;
 	json_decref(result);
 	return status;

@@ -144,6 +144,11 @@ int db_check(struct db_conn *conn, bool quick, void (*found)(const char *text, v
 	return conn->driver->check(conn, quick, found, owner, err);
 }
 
+void db_stats_read(const struct db *db, struct db_stats *ret)
+{
+	db->driver->stats_read(db, ret);
+}
+
 void db_fail_after(struct db *db, unsigned n, enum err_code code)
 {
 	db->driver->fail_after(db, n, code);

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "telemetry/histogram.h"
 
 /*
  * One prepared-statement API over several databases. The SQL text is common to all drivers ($1
@@ -93,6 +94,13 @@ NODISCARD int db_copy(struct db_conn *conn, const char *path, bool (*go_on)(void
  * with tables. -1 only when it could not look. */
 NODISCARD int db_check(struct db_conn *conn, bool quick,
 	void (*found)(const char *text, void *owner), void *owner, struct err *err);
+
+/* What the writer has done since db_open(). Any thread. */
+struct db_stats {
+	uint64_t groups, transactions;
+	struct histogram_view commit; /* one for each group: what it takes until it is on disk */
+};
+void db_stats_read(const struct db *db, struct db_stats *ret);
 
 /* Tests only: the n-th write step or commit of the writer from now on fails with this code, as a
  * full disk or a broken one would (the group is taken back); 0 switches it off. */

@@ -33,6 +33,7 @@ struct db_driver {
 		struct err *err);
 	int (*check)(struct db_conn *conn, bool quick, void (*found)(const char *text, void *owner),
 		void *owner, struct err *err);
+	void (*stats_read)(const struct db *db, struct db_stats *ret);
 	void (*fail_after)(struct db *db, unsigned n, enum err_code code);
 };
 

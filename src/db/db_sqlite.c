@@ -201,5 +201,6 @@ const struct db_driver db_sqlite = {
 	.on_writer = sqlite_on_writer,
 	.copy = db_sqlite_copy,
 	.check = db_sqlite_check,
+	.stats_read = db_sqlite_stats_read,
 	.fail_after = sqlite_fail_after,
 };

@@ -68,6 +68,10 @@ struct sqlite_db {
 	bool closing;
 	struct sqlite_conn *writer_conn;
 
+	/* counted by the writer */
+	_Atomic uint64_t groups, transactions;
+	struct histogram commit;
+
 	/* tests: countdown of write steps, 0: off */
 	_Atomic unsigned fail_countdown;
 	_Atomic int fail_code;
@@ -110,6 +114,7 @@ int db_sqlite_check(struct db_conn *conn, bool quick, void (*found)(const char *
 /* The writer thread: starts with db->writer_conn open; stop finishes what is queued. */
 NODISCARD int db_sqlite_writer_start(struct sqlite_db *db, struct err *err);
 void db_sqlite_writer_stop(struct sqlite_db *db);
+void db_sqlite_stats_read(const struct db *db, struct db_stats *ret);
 int db_sqlite_transact(struct db *db, db_txn_fn fn, void *owner, struct err *err);
 
 #endif

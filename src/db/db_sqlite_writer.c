@@ -18,6 +18,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/notes.h"
 #include "base/pure.h"
@@ -74,6 +75,19 @@ static void fail_all(struct sqlite_txn **txns, size_t count, const struct err *e
 	}
 }
 
+/* The WAL is synced in it. */
+static int commit(struct sqlite_conn *conn, size_t count, struct err *err)
+{
+	int64_t begun_us = clock_now_us();
+
+	if (db_sqlite_run(conn, "COMMIT", err) < 0)
+		return -1;
+	histogram_add(&conn->db->commit, (uint64_t)(clock_now_us() - begun_us));
+	(void)atomic_fetch_add_explicit(&conn->db->groups, 1, memory_order_relaxed);
+	(void)atomic_fetch_add_explicit(&conn->db->transactions, count, memory_order_relaxed);
+	return 0;
+}
+
 /* True: every member has its result. False: nothing happened, run them one by one. */
 static bool run_together(struct sqlite_conn *conn, struct sqlite_txn **txns, size_t count)
 {
@@ -90,7 +104,7 @@ static bool run_together(struct sqlite_conn *conn, struct sqlite_txn **txns, siz
 			return count == 1;
 		}
 	}
-	if (db_sqlite_injected(conn, &err) || db_sqlite_run(conn, "COMMIT", &err) < 0) {
+	if (db_sqlite_injected(conn, &err) || commit(conn, count, &err) < 0) {
 		take_back(conn);
 		fail_all(txns, count, &err);
 		return count == 1;
@@ -179,6 +193,15 @@ int db_sqlite_transact(struct db *base, db_txn_fn fn, void *owner, struct err *e
 	(void)pthread_mutex_unlock(&db->queue_mutex);
 	(void)pthread_cond_destroy(&txn.finished);
 	return txn.rc < 0 ? -1 : 0;
+}
+
+void db_sqlite_stats_read(const struct db *base, struct db_stats *ret)
+{
+	const struct sqlite_db *db = (const struct sqlite_db *)base;
+
+	ret->groups = atomic_load_explicit(&db->groups, memory_order_relaxed);
+	ret->transactions = atomic_load_explicit(&db->transactions, memory_order_relaxed);
+	histogram_read(&db->commit, &ret->commit);
 }
 
 int db_sqlite_writer_start(struct sqlite_db *db, struct err *err)

@@ -128,6 +128,11 @@ void eas_told_note(struct eas_server *server, struct device_id device, struct fo
 /* Was it told so, and has not synchronized the folder since? Forgets it. */
 bool eas_told_take(struct eas_server *server, struct device_id device, struct folder_id folder);
 
+/* The phone is to start over with this folder: its next look at a watch of it finds a change. */
+void eas_resync_note(struct eas_server *server, struct device_id device, struct folder_id folder);
+/* Is it? Forgets it. */
+bool eas_resync_take(struct eas_server *server, struct device_id device, struct folder_id folder);
+
 /* ---- app passwords ---- */
 /* Is the phone the one whose app password it came with? Notes the use. False: the reply is set. */
 bool eas_app_password_pass(struct eas_call *call);

@@ -17,6 +17,7 @@
 #define PENDING_SLOTS  4096
 #define PENDING_OF(id) ((id).v % PENDING_SLOTS)
 #define TOLD_SLOTS     16384
+#define RESYNC_SLOTS   1024
 
 struct eas_memory {
 	pthread_mutex_t mutex;
@@ -27,7 +28,8 @@ struct eas_memory {
 		_Atomic uint64_t device;
 		_Atomic uint32_t count;
 	} pending[PENDING_SLOTS];
-	_Atomic uint64_t told[TOLD_SLOTS]; /* marks of a device and a folder; 0: free */
+	_Atomic uint64_t told[TOLD_SLOTS];      /* marks of a device and a folder; 0: free */
+	_Atomic uint64_t resyncs[RESYNC_SLOTS]; /* the same, of those that are to start over */
 };
 
 void eas_server_init(struct eas_server *server, struct store *store, struct watches *watches,
@@ -148,4 +150,20 @@ bool eas_told_take(struct eas_server *server, struct device_id device, struct fo
 
 	return atomic_compare_exchange_strong(
 		&server->memory->told[(mark >> 1) % TOLD_SLOTS], &expected, 0);
+}
+
+/* What shares a slot displaces another's mark: that phone starts over when it next synchronizes. */
+void eas_resync_note(struct eas_server *server, struct device_id device, struct folder_id folder)
+{
+	uint64_t mark = told_mark(device, folder);
+
+	atomic_store(&server->memory->resyncs[(mark >> 1) % RESYNC_SLOTS], mark);
+}
+
+bool eas_resync_take(struct eas_server *server, struct device_id device, struct folder_id folder)
+{
+	uint64_t mark = told_mark(device, folder), expected = mark;
+
+	return atomic_compare_exchange_strong(
+		&server->memory->resyncs[(mark >> 1) % RESYNC_SLOTS], &expected, 0);
 }

@@ -132,3 +132,29 @@ int eas_release(struct eas_server *server, struct device_id device, struct owner
 
 	return repair(server, &r, err);
 }
+
+/* ---- starting over ---- */
+
+static int forget(struct store_tx *tx, void *owner, struct err *err)
+{
+	const struct eas_collection *c = owner;
+
+	return store_sync_state_save(tx, c->device, c->owner, c->folder, NULL, 0, NULL, 0, err);
+}
+
+int eas_resync(struct eas_server *server, struct device_id device, struct owner_id owner,
+	struct folder_id folder, struct err *err)
+{
+	struct eas_collection collection = {device, owner, folder};
+	struct change_event event = {.owner = owner, .device = device, .kinds = CHANGE_DEVICE};
+	int result;
+
+	eas_collections_lock(server, &collection, 1);
+	result = store_transact(server->store, forget, &collection, err);
+	if (result == 0)
+		eas_resync_note(server, device, folder);
+	eas_collections_unlock(server, &collection, 1);
+	if (result == 0)
+		watches_publish(server->watches, &event, 1);
+	return result;
+}

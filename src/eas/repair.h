@@ -16,6 +16,14 @@ NODISCARD int eas_repair(struct eas_server *server, struct device_id device, str
 	struct folder_id folder, struct err *err);
 
 /*
+ * Forgets what the phone holds of that collection: its key is good no more, so it starts over with
+ * key 0 and gets everything again. A waiting phone that watches the folder is woken. Locks and
+ * threads as eas_repair().
+ */
+NODISCARD int eas_resync(struct eas_server *server, struct device_id device, struct owner_id owner,
+	struct folder_id folder, struct err *err);
+
+/*
  * Ends the withholding of one item: the next Sync of that collection tries it again, with all the
  * attempts that sync.repeats_max allows, whichever of its keys the phone comes with. A waiting
  * phone is woken. ERR_NOT_FOUND: nothing of that id is withheld from the phone. Locks and threads

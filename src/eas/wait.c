@@ -16,7 +16,7 @@
 #include "eas/wait_internal.h"
 #include "sync/hierarchy.h"
 
-static int look_folders(struct store_read *rd, struct arena *arena,
+static int look_folders(struct eas_server *server, struct store_read *rd, struct arena *arena,
 	const struct wait_subject *subject, int64_t now_at, struct wait_verdict *v, struct err *err)
 {
 	v->changed = arena_x_alloc(arena, (subject->folder_count + 1) * sizeof(*v->changed));
@@ -34,7 +34,7 @@ static int look_folders(struct store_read *rd, struct arena *arena,
 		if (sync_pending(rd, subject->device, f->owner, f->folder, now_at, &pending, err) <
 			0)
 			return -1;
-		if (pending)
+		if (pending || eas_resync_take(server, subject->device, f->folder))
 			v->changed[v->changed_count++] = f;
 	}
 	return 0;
@@ -116,7 +116,7 @@ int eas_wait_look(struct eas_server *server, struct arena *arena,
 	if (result == 0 && !clean && !eas_wait_verdict_any(&v))
 		result = hierarchy_pending(rd, subject->device, subject->user, &v.hierarchy, err);
 	if (result == 0 && !clean && !eas_wait_verdict_any(&v))
-		result = look_folders(rd, arena, subject, now_at, &v, err);
+		result = look_folders(server, rd, arena, subject, now_at, &v, err);
 	store_read_end(&rd);
 	if (result < 0)
 		return -1;

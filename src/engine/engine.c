@@ -30,6 +30,7 @@
 #include "eas/repair.h"
 #include "engine/admin_link.h"
 #include "engine/engine_internal.h"
+#include "engine/metrics.h"
 #include "engine/poison.h"
 #include "ingest/lmtp.h"
 #include "mime/mime.h"
@@ -69,6 +70,7 @@ struct process {
 	atomic_bool upgrading, upgrade_failed; /* the last upgrade, as the supervisor says */
 	struct lmtp_server *lmtp;
 	struct submit_queue *queue;
+	struct metrics *metrics;
 	struct engine engine;
 	int listen_fd;
 	struct loop_fd *listen_watch, *control_watch;
@@ -141,6 +143,7 @@ static void take_settings(struct process *p)
 	lmtp_server_set_settings(p->lmtp, next);
 	submit_queue_set_settings(p->queue, next);
 	set_admin_limits(p, next);
+	metrics_set_settings(p->metrics, next);
 	engine_set_settings(&p->engine, next);
 	set_log_level(next);
 	p->settings = next;
@@ -500,6 +503,31 @@ static int release(void *owner, struct device_id device, struct owner_id folder_
 }
 
 /* Any thread. */
+static int resync(void *owner, struct device_id device, struct owner_id folder_owner,
+	struct folder_id folder, struct err *err)
+{
+	struct process *p = owner;
+
+	return eas_resync(&p->engine.eas, device, folder_owner, folder, err);
+}
+
+/* Any thread. */
+static void render_metrics(void *owner, struct buf *out)
+{
+	struct process *p = owner;
+
+	metrics_render(p->metrics, out);
+}
+
+/* Any thread. */
+static int overview(void *owner, struct json_t *result, struct err *err)
+{
+	struct process *p = owner;
+
+	return overview_fill(p->metrics, &p->engine, result, err);
+}
+
+/* Any thread. */
 static void retry_queue(void *owner)
 {
 	struct process *p = owner;
@@ -529,10 +557,16 @@ static int start_admin(struct process *p, struct err *err)
 		.upgrade = ask_upgrade,
 		.repair = repair,
 		.release = release,
+		.resync = resync,
+		.metrics = render_metrics,
+		.overview = overview,
+		.telemetry = p->engine.telemetry,
 		.retry_queue = retry_queue,
 		.counters = counters,
 		.owner = p};
 
+	p->metrics = metrics_new(
+		&(struct metrics_sources){&p->engine, p->store, p->queue, p->lmtp}, p->settings);
 	p->admin = admin_new(&o);
 	set_admin_limits(p, p->settings);
 	return admin_link_start(p->loop, p->admin, path, &p->admin_link, err);
@@ -614,8 +648,11 @@ static void take_down(struct process *p)
 	fd_close(&p->listen_fd);
 	end_reload(p, true); /* nobody of the administrator's threads waits any longer */
 	admin_link_stop(&p->admin_link);
+	if (p->metrics != NULL)
+		metrics_detach(p->metrics);
 	lmtp_server_stop(&p->lmtp);
 	engine_deinit(&p->engine);
+	metrics_free(&p->metrics); /* nobody's thread asks for them any longer */
 	submit_queue_stop(&p->queue);
 	if (p->sweep_timer.loop != NULL)
 		loop_timer_clear(&p->sweep_timer);

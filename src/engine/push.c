@@ -500,7 +500,8 @@ void push_waited(struct engine *e, const struct ipc_waited *waited)
 		.ended_at = (uint32_t)clock_now_at(),
 		.asked_s = (uint16_t)MIN(waited->asked_s, UINT16_MAX),
 		.lasted_s = (uint16_t)MIN(waited->lasted_s, UINT16_MAX),
-		.end = (uint8_t)waited->end};
+		.end = (uint8_t)waited->end,
+		.direct = waited->direct};
 
 	if (wait.device != 0)
 		waits_add(e->telemetry->waits, &wait);

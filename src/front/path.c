@@ -187,6 +187,7 @@ void path_wait_over(struct front *f, const struct conn *c, enum ipc_wait_end end
 	frame.waited = (struct ipc_waited){.asked_s = c->heartbeat_s,
 		.lasted_s = lasted_s,
 		.end = end,
+		.direct = net_stream_is_tls(&c->stream),
 		.cookie_len = c->cookie_len};
 	memcpy(frame.waited.cookie, c->cookie, c->cookie_len);
 	link_send(f, &frame);

@@ -306,6 +306,7 @@ static void put_waited(struct buf *out, const struct ipc_waited *w)
 	buf_add_u32(out, w->asked_s);
 	buf_add_u32(out, w->lasted_s);
 	buf_add_byte(out, (uint8_t)w->end);
+	put_bool(out, w->direct);
 	put_cookie(out, w->cookie, w->cookie_len);
 }
 
@@ -316,6 +317,7 @@ static void get_waited(struct rd *r, struct ipc_waited *ret)
 	ret->asked_s = rd_u32(r);
 	ret->lasted_s = rd_u32(r);
 	end = rd_u8(r);
+	ret->direct = get_bool(r);
 	if (end < IPC_WAIT_EXPIRED || end > IPC_WAIT_CUT)
 		r->failed = true;
 	ret->end = (enum ipc_wait_end)end;

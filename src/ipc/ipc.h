@@ -160,6 +160,7 @@ enum ipc_wait_end { IPC_WAIT_EXPIRED = 1, IPC_WAIT_WOKEN, IPC_WAIT_CLOSED, IPC_W
 struct ipc_waited {
 	uint32_t asked_s, lasted_s;
 	enum ipc_wait_end end;
+	bool direct;          /* over TLS that ends here: no reverse proxy of this house stands between */
 	uint8_t cookie_len;
 	uint8_t cookie[IPC_COOKIE_MAX];
 };

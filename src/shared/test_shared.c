@@ -336,6 +336,41 @@ static void test_rate_room(void)
 	fd_close(&fd);
 }
 
-TEST_MAIN(TEST(test_counts), TEST(test_move), TEST(test_connections), TEST(test_parts_end),
-	TEST(test_full), TEST(test_other_layout), TEST(test_exact), TEST(test_killed),
-	TEST(test_pending), TEST(test_rate), TEST(test_rate_room))
+/* What a process has counted goes to the next one that asks, under the names that both have. */
+static void test_counters(void)
+{
+	static const char *const names[] = {"level", "apples", "pears"},
+				 *const lasting[] = {NULL, "apples", "pears"},
+				 *const later[] = {"pears", "plums", "apples"};
+	struct shared *s = NULL;
+	int fd = make(&sizes, &s), a = shared_part_take(s, 11), b = shared_part_take(s, 12);
+	uint64_t *old = shared_counters(s, a, lasting, ARRAY_LEN(names)), next[3] = {5, 0, 1};
+
+	old[0] = 7;
+	old[1] = 3;
+	old[2] = 2;
+	shared_counters_inherit(s, later, ARRAY_LEN(later), next);
+	CHECK_INT(next[2], 1);
+	shared_bury(s, 11);
+	shared_counters_inherit(s, later, ARRAY_LEN(later), next);
+	CHECK_INT(next[0], 7);
+	CHECK_INT(next[1], 0);
+	CHECK_INT(next[2], 4);
+	/* Once only; and two that end one after the other add up. */
+	shared_counters_inherit(s, later, ARRAY_LEN(later), next);
+	CHECK_INT(next[0], 7);
+	shared_counters(s, b, lasting, ARRAY_LEN(lasting))[1] = 10;
+	shared_part_release(s, b);
+	a = shared_part_take(s, 13);
+	CHECK_INT(shared_counters(s, a, lasting, ARRAY_LEN(lasting))[1], 0);
+	shared_counters(s, a, lasting, ARRAY_LEN(lasting))[1] = 1;
+	shared_part_release(s, a);
+	shared_counters_inherit(s, later, ARRAY_LEN(later), next);
+	CHECK_INT(next[2], 15);
+	shared_close(&s);
+	fd_close(&fd);
+}
+
+TEST_MAIN(TEST(test_counters), TEST(test_counts), TEST(test_move), TEST(test_connections),
+	TEST(test_parts_end), TEST(test_full), TEST(test_other_layout), TEST(test_exact),
+	TEST(test_killed), TEST(test_pending), TEST(test_rate), TEST(test_rate_room))

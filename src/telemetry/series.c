@@ -76,6 +76,10 @@ static void add_point(struct ring *r, int64_t now_at, const struct series_counts
 			.syncs = per_minute(now->syncs, before->syncs, passed_s),
 			.requests = per_minute(now->requests, before->requests, passed_s),
 			.errors = per_minute(now->errors, before->errors, passed_s),
+			.logins_refused =
+				per_minute(now->logins_refused, before->logins_refused, passed_s),
+			.logins_throttled = per_minute(
+				now->logins_throttled, before->logins_throttled, passed_s),
 			.push_p50_us = (uint32_t)histogram_quantile_us(&push, 50),
 			.push_p99_us = (uint32_t)histogram_quantile_us(&push, 99)};
 		r->next = (r->next + 1) % r->max;

@@ -20,7 +20,7 @@ struct series;
 /* What somebody has counted so far; all but `parked`, `connections` and `heartbeat_s` only grow. */
 struct series_counts {
 	uint64_t parked, connections, heartbeat_s;
-	uint64_t pushes, syncs, requests, errors;
+	uint64_t pushes, syncs, requests, errors, logins_refused, logins_throttled;
 	struct histogram_view push;
 };
 
@@ -28,7 +28,7 @@ struct series_counts {
 struct series_point {
 	int64_t at; /* its end */
 	uint32_t parked, connections, heartbeat_s;
-	float pushes, syncs, requests, errors;
+	float pushes, syncs, requests, errors, logins_refused, logins_throttled;
 	uint32_t push_p50_us, push_p99_us; /* 0: no push */
 };
 

@@ -34,7 +34,7 @@ struct trace {
 	uint8_t command;
 	uint32_t request_len, answer_len;   /* whole */
 	uint32_t request_kept, answer_kept; /* of them here */
-	const uint8_t *request, *answer; /* NULL, given to traces_add(): nothing of it is kept */
+	const uint8_t *request, *answer;    /* NULL, given to traces_add(): nothing of it is kept */
 };
 
 struct traces *traces_new(const struct traces_limits *limits);

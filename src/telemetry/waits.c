@@ -63,6 +63,24 @@ size_t waits_read(struct waits *w, uint64_t device, struct wait *out, size_t max
 	return found;
 }
 
+size_t waits_read_ended(struct waits *w, uint32_t since_at, struct wait *out, size_t max)
+{
+	size_t found = 0, there;
+
+	(void)pthread_mutex_lock(&w->lock);
+	there = (size_t)MIN(w->count, (uint64_t)w->max);
+	for (size_t i = 1; i <= there && found < max; i++) {
+		const struct wait *wait = &w->ring[(w->next + w->max - i) % w->max];
+
+		if (wait->ended_at < since_at)
+			break;
+		if (wait->end == WAIT_CLOSED || wait->end == WAIT_CUT)
+			out[found++] = *wait;
+	}
+	(void)pthread_mutex_unlock(&w->lock);
+	return found;
+}
+
 const char *wait_end_to_str(enum wait_end end)
 {
 	switch (end) {

@@ -22,7 +22,8 @@ struct wait {
 	uint64_t device;
 	uint32_t ended_at; /* wall clock, seconds */
 	uint16_t asked_s, lasted_s;
-	uint8_t end; /* enum wait_end */
+	uint8_t end;    /* enum wait_end */
+	uint8_t direct; /* 1: no reverse proxy of the house in between */
 };
 
 /* max 0: nothing is kept. */
@@ -31,6 +32,11 @@ void waits_free(struct waits **waits);
 void waits_add(struct waits *waits, const struct wait *wait);
 /* The newest of one device first; returns how many. */
 size_t waits_read(struct waits *waits, uint64_t device, struct wait *out, size_t max);
+/*
+ * Waits of all phones that did not come to their end and were not ended by news, since then: what
+ * somebody else has cut, and what phones closed. Returns how many, the newest at most.
+ */
+size_t waits_read_ended(struct waits *waits, uint32_t since_at, struct wait *out, size_t max);
 /* "expired", "woken", "closed", "cut". */
 const char *wait_end_to_str(enum wait_end end);
 

@@ -74,6 +74,12 @@ const char *wbxml_text(const struct wbxml_node *node, unsigned tag);
  * when redact is true (Mime, Data, Body, Subject, From, To, Cc, names...). */
 void wbxml_dump(const struct wbxml_node *node, bool redact, struct buf *out);
 
+/* May a trace show this text of this element? Only keys, ids, numbers, times and fixed words of
+ * elements that are known to be harmless (public.def). */
+bool wbxml_text_is_public(unsigned tag, const char *text, size_t len);
+/* The same rendering, redacted, of bytes that need not be a whole document, nor one at all. */
+void wbxml_trace(const void *bytes, size_t len, struct buf *out);
+
 /*
  * The writer. Starts the document with 03 01 6A 00 at the first element; switches pages by itself.
  * Misuse (an end too many, text beside elements) is our bug: assert. Limits are those of the

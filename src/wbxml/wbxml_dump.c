@@ -1,7 +1,6 @@
 /*
- * A tree as indented text, for traces. Redacted, only what is known to be harmless is shown: ids,
- * keys, statuses, numbers and types of the protocol's own pages; every other text is given by its
- * length.
+ * A tree as indented text, for traces. Redacted, only what is known to be harmless is shown
+ * (public.def); every other text is given by its length.
  *
  * Limits: walks by pointers, no recursion; the output is bounded by its buffer. Any thread.
  */
@@ -10,57 +9,6 @@
 #include <string.h>
 
 #include "base/mem.h"
-
-/* Pages whose texts are the protocol's own, apart from the tags below. */
-static bool page_is_public(unsigned page)
-{
-	switch (page) {
-	case 0:  /* AirSync */
-	case 5:  /* Move */
-	case 6:  /* GetItemEstimate */
-	case 7:  /* FolderHierarchy */
-	case 8:  /* MeetingResponse */
-	case 13: /* Ping */
-	case 14: /* Provision */
-	case 20: /* ItemOperations */
-		return true;
-	default:
-		return false;
-	}
-}
-
-static bool text_is_public(unsigned tag)
-{
-	switch (tag) {
-	/* Secrets and people's words on public pages. */
-	case TAG_FolderHierarchy_DisplayName:
-	case TAG_ItemOperations_Data:
-	case TAG_ItemOperations_UserName:
-	case TAG_ItemOperations_Password:
-		return false;
-	/* Harmless ones elsewhere. */
-	case TAG_AirSyncBase_Type:
-	case TAG_AirSyncBase_TruncationSize:
-	case TAG_AirSyncBase_EstimatedDataSize:
-	case TAG_AirSyncBase_Truncated:
-	case TAG_AirSyncBase_AllOrNone:
-	case TAG_AirSyncBase_FileReference:
-	case TAG_AirSyncBase_Status:
-	case TAG_Email_Read:
-	case TAG_Email_DateReceived:
-	case TAG_Email_MessageClass:
-	case TAG_Email_Importance:
-	case TAG_ComposeMail_ClientId:
-	case TAG_ComposeMail_Status:
-	case TAG_Settings_Status:
-	case TAG_Search_Status:
-	case TAG_Search_Range:
-	case TAG_Search_Total:
-		return true;
-	default:
-		return page_is_public(tag >> 8);
-	}
-}
 
 static void add_escaped(struct buf *out, const char *text, size_t len)
 {
@@ -82,7 +30,7 @@ static void add_text(const struct wbxml_node *node, bool redact, struct buf *out
 {
 	if (node->opaque)
 		buf_addf(out, "[opaque, %u bytes]", node->len);
-	else if (redact && node->len > 0 && !text_is_public(node->tag))
+	else if (redact && node->len > 0 && !wbxml_text_is_public(node->tag, node->text, node->len))
 		buf_addf(out, "[%u bytes]", node->len);
 	else
 		add_escaped(out, node->text, node->len);

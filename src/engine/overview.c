@@ -1,0 +1,342 @@
+/*
+ * The overview: the series as the pages draw them, numbers of now, and what should be looked at,
+ * each with its remedy in plain words. Any thread but the loop's; owns nothing.
+ */
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "engine/metrics.h"
+
+#define HOUR_S             3600
+#define DAY_S              86400
+#define CERTIFICATE_WARN_S (14 * DAY_S)
+#define DISK_WARN_PERCENT  10
+#define QUEUE_WARN_S       HOUR_S
+#define CUT_PHONES_MIN     3     /* fewer may be chance */
+#define CUT_PART_MIN       4     /* one in so many of what ended early */
+#define CUTS_MAX           65536 /* looked at */
+#define REMEDY_HEARTBEAT   "30 minutes"
+
+/* ---- the series ---- */
+
+static void append(json_t *object, const char *key, json_t *value)
+{
+	json_t *list = json_object_get(object, key);
+
+	if (list == NULL)
+		(void)json_object_set_new(object, key, list = json_array());
+	(void)json_array_append_new(list, value);
+}
+
+/* To a hundredth: what is drawn needs no more. */
+static json_t *rounded(double value)
+{
+	return json_real((double)(int64_t)(value * 100 + 0.5) / 100);
+}
+
+static json_t *points_to_json(const struct series_point *points, size_t count, unsigned step_s)
+{
+	static const char *const keys[] = {"at", "parked", "connections", "heartbeat_s",
+		"pushes_per_min", "syncs_per_min", "requests_per_min", "errors_per_min",
+		"push_p50_ms", "push_p99_ms"};
+	json_t *object = json_object();
+
+	(void)json_object_set_new(object, "step_s", json_integer(step_s));
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++)
+		(void)json_object_set_new(object, keys[i], json_array());
+	for (size_t i = 0; i < count; i++) {
+		const struct series_point *p = &points[i];
+
+		append(object, "at", json_integer(p->at));
+		append(object, "parked", json_integer(p->parked));
+		append(object, "connections", json_integer(p->connections));
+		append(object, "heartbeat_s", json_integer(p->heartbeat_s));
+		append(object, "pushes_per_min", rounded((double)p->pushes));
+		append(object, "syncs_per_min", rounded((double)p->syncs));
+		append(object, "requests_per_min", rounded((double)p->requests));
+		append(object, "errors_per_min", rounded((double)p->errors));
+		append(object, "push_p50_ms", rounded(p->push_p50_us / 1000.0));
+		append(object, "push_p99_ms", rounded(p->push_p99_us / 1000.0));
+	}
+	return object;
+}
+
+/* ---- warnings ---- */
+
+static void warn(json_t *list, const char *code, const char *severity, const char *remedy,
+	const char *fmt, ...) PRINTF_LIKE(5, 6);
+
+static void warn(json_t *list, const char *code, const char *severity, const char *remedy,
+	const char *fmt, ...)
+{
+	json_t *row = json_object();
+	char text[400];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	(void)json_object_set_new(row, "code", json_string(code));
+	(void)json_object_set_new(row, "severity", json_string(severity));
+	(void)json_object_set_new(row, "text", json_string(text));
+	(void)json_object_set_new(row, "remedy", json_string(remedy));
+	(void)json_array_append_new(list, row);
+}
+
+/* Those that may have one cause stand together. */
+static unsigned side_of(const struct wait *w)
+{
+	return w->direct * 2u + (w->end == WAIT_CUT);
+}
+
+static int compare_cuts(const void *a, const void *b)
+{
+	const struct wait *x = a, *y = b;
+
+	if (side_of(x) != side_of(y))
+		return side_of(x) < side_of(y) ? -1 : 1;
+	return x->lasted_s < y->lasted_s ? -1 : x->lasted_s > y->lasted_s;
+}
+
+static int compare_devices(const void *a, const void *b)
+{
+	uint64_t x = ((const struct wait *)a)->device, y = ((const struct wait *)b)->device;
+
+	return x < y ? -1 : x > y;
+}
+
+static size_t count_phones(struct wait *waits, size_t count)
+{
+	size_t phones = 0;
+
+	qsort(waits, count, sizeof(*waits), compare_devices);
+	for (size_t i = 0; i < count; i++)
+		phones += i == 0 || waits[i].device != waits[i - 1].device;
+	return phones;
+}
+
+/* The proxies that are configured; "" when phones come directly. */
+static void name_proxies(const struct settings *s, char *text, size_t size)
+{
+	size_t at = 0;
+
+	text[0] = '\0';
+	for (size_t i = 0; i < s->http_trusted_proxies.count && at + 1 < size; i++)
+		at += (size_t)snprintf(text + at, size - at, "%s%.60s", i > 0 ? ", " : "",
+			s->http_trusted_proxies.words[i]);
+}
+
+static void warn_cuts(
+	json_t *list, const struct settings *s, bool direct, size_t phones, unsigned seconds)
+{
+	char proxies[200], remedy[400];
+
+	name_proxies(s, proxies, sizeof(proxies));
+	if (!direct)
+		(void)snprintf(remedy, sizeof(remedy),
+			"raise the idle time-out of the proxy at %s to " REMEDY_HEARTBEAT
+			" (docs/PROXIES.md)",
+			proxies);
+	else
+		(void)snprintf(remedy, sizeof(remedy),
+			"let whatever stands between the phones and this server, a firewall, NAT "
+			"or proxy, keep silent connections for " REMEDY_HEARTBEAT
+			" (docs/PROXIES.md)");
+	warn(list, "connections_cut", "warning", remedy,
+		"%zu phones lose their connection after %u s", phones, seconds);
+}
+
+/* Of waits of one side, by length: a part of them that is more than chance. */
+static void look_at_side(json_t *list, const struct settings *s, struct wait *cuts, size_t count)
+{
+	for (size_t i = 0, end; i < count; i = end) {
+		unsigned from_s = cuts[i].lasted_s, seconds;
+		size_t phones;
+
+		for (end = i; end < count && cuts[end].lasted_s <= from_s + MAX(from_s / 20, 2);)
+			end++;
+		seconds = cuts[i + (end - i) / 2].lasted_s;
+		if (seconds < s->push_path_min_s / 2 || (end - i) * CUT_PART_MIN < count)
+			continue;
+		phones = count_phones(&cuts[i], end - i);
+		if (phones >= CUT_PHONES_MIN)
+			warn_cuts(list, s, cuts[i].direct, phones, seconds);
+	}
+}
+
+/* Many phones whose silence ended at the same moment of it: not by their own will. */
+static void look_at_cuts(json_t *list, struct telemetry *t, const struct settings *s)
+{
+	struct wait *cuts = x_calloc(CUTS_MAX, sizeof(*cuts));
+	size_t count =
+		waits_read_ended(t->waits, (uint32_t)(clock_now_at() - DAY_S), cuts, CUTS_MAX);
+
+	qsort(cuts, count, sizeof(*cuts), compare_cuts);
+	for (size_t i = 0, end; i < count; i = end) {
+		unsigned side = side_of(&cuts[i]);
+
+		for (end = i; end < count && side_of(&cuts[end]) == side;)
+			end++;
+		look_at_side(list, s, &cuts[i], end - i);
+	}
+	mem_free(cuts);
+}
+
+static uint64_t front_value(struct engine *e, const char *name)
+{
+	struct stats_counter fronts[IPC_STATS_MAX];
+	size_t count = stats_known(e->stats, fronts, ARRAY_LEN(fronts));
+
+	for (size_t i = 0; i < count; i++) {
+		if (str_eq(fronts[i].name, name))
+			return fronts[i].value;
+	}
+	return 0;
+}
+
+static void look_at_fronts(json_t *list, struct engine *e)
+{
+	if (front_value(e, "all_heartbeats_short") != 0)
+		warn(list, "heartbeats_short", "warning",
+			"let firewall, NAT, load balancer and proxy keep idle TCP connections for "
+			"an hour (docs/PROXIES.md)",
+			"phones wait only %" PRIu64
+			" s on average, which empties their batteries: something on the way cuts "
+			"idle connections",
+			front_value(e, "all_heartbeat_average_s"));
+	if (front_value(e, "refused_all") != 0)
+		warn(list, "connections_full", "problem",
+			"raise server.max_connections; bellhop doctor says what this system allows",
+			"%" PRIu64 " connections were refused because too many were there",
+			front_value(e, "refused_all"));
+	if (front_value(e, "refused_address") != 0)
+		warn(list, "address_full", "warning",
+			"when they were phones behind one address, put it into "
+			"http.address_exceptions",
+			"%" PRIu64 " connections were refused by http.connections_per_address",
+			front_value(e, "refused_address"));
+	if (atomic_load(&e->refused_busy) != 0)
+		warn(list, "workers_full", "warning",
+			"look at request durations and the disk; raise server.workers",
+			"%" PRIu64 " requests were told to come later, because all workers were "
+			"busy",
+			(uint64_t)atomic_load(&e->refused_busy));
+}
+
+static void look_at_certificate(json_t *list, const struct metrics_slow *slow)
+{
+	int64_t left_s = slow->certificate_until_at - clock_now_at();
+
+	if (slow->certificate_known && left_s < 0)
+		warn(list, "certificate_expired", "problem",
+			"install a new one, then: bellhop reload",
+			"the certificate has expired: phones refuse to connect");
+	else if (slow->certificate_known && left_s < CERTIFICATE_WARN_S)
+		warn(list, "certificate_expires", "warning",
+			"install a new one, then: bellhop reload",
+			"the certificate expires in %" PRId64 " days", left_s / DAY_S);
+	if (slow->certificate_known && slow->certificate_self_signed)
+		warn(list, "certificate_self_signed", "warning",
+			"set tls.certificate and tls.key to one that phones trust",
+			"the certificate is self-signed: phones warn, or refuse");
+}
+
+static void look_at_stock(json_t *list, const struct metrics_slow *slow)
+{
+	int64_t oldest_at = (int64_t)slow->counts.queue_oldest_at;
+
+	if (slow->disk_known && slow->disk_free_bytes < slow->disk_bytes / 100 * DISK_WARN_PERCENT)
+		warn(list, "disk_full", "problem",
+			"make room, or lower quotas; without room mail is refused",
+			"only %" PRIu64 " MB of %" PRIu64 " MB are free in server.data_dir",
+			slow->disk_free_bytes >> 20, slow->disk_bytes >> 20);
+	if (slow->counted && oldest_at != 0 && clock_now_at() - oldest_at > QUEUE_WARN_S)
+		warn(list, "queue_stuck", "warning", "bellhop queue list shows what the relay says",
+			"%" PRIu64 " messages wait for the relay, the oldest for %" PRId64
+			" minutes",
+			slow->queue_mails, (clock_now_at() - oldest_at) / 60);
+	if (slow->counted && slow->queue_held > 0)
+		warn(list, "queue_held", "warning",
+			"look with bellhop queue list, then bellhop queue retry or queue drop",
+			"%" PRIu64 " recipients are held since a restore", slow->queue_held);
+	if (slow->counted && slow->counts.wipes[WIPE_FAILED] > 0)
+		warn(list, "wipe_failed", "problem",
+			"look at the devices; what lies on them is not erased",
+			"%" PRIu64 " phones could not do the wipe",
+			slow->counts.wipes[WIPE_FAILED]);
+	if (slow->program_replaced)
+		warn(list, "upgrade_due", "warning", "bellhop upgrade",
+			"another version is installed than the one that runs");
+}
+
+/* Of the last hour. */
+static void look_at_logins(json_t *list, const struct series_point *points, size_t count)
+{
+	double throttled = 0;
+
+	for (size_t i = 0; i < count; i++)
+		throttled += (double)points[i].logins_throttled * SERIES_STEP_S / 60;
+	if (throttled >= 1)
+		warn(list, "logins_throttled", "warning",
+			"bellhop log list shows whose logins fail; packaging/fail2ban keeps "
+			"strangers out",
+			"%.0f requests of the last hour were refused because too many logins had "
+			"failed before",
+			throttled);
+}
+
+/* ---- the whole ---- */
+
+static json_t *now_to_json(struct metrics *m, const struct metrics_slow *slow)
+{
+	struct series_counts counts;
+	json_t *now = json_object();
+	uint64_t wipes = slow->counts.wipes[WIPE_ORDERED] + slow->counts.wipes[WIPE_SENT];
+
+	metrics_counts(m, &counts);
+	(void)json_object_set_new(now, "at", json_integer(clock_now_at()));
+	(void)json_object_set_new(now, "started_at", json_integer(metrics_started_at(m)));
+	(void)json_object_set_new(now, "version", json_string(BELLHOP_VERSION));
+	(void)json_object_set_new(now, "parked", json_integer((json_int_t)counts.parked));
+	(void)json_object_set_new(now, "connections", json_integer((json_int_t)counts.connections));
+	(void)json_object_set_new(now, "heartbeat_s", json_integer((json_int_t)counts.heartbeat_s));
+	(void)json_object_set_new(
+		now, "queue_messages", json_integer((json_int_t)slow->queue_mails));
+	(void)json_object_set_new(now, "users", json_integer((json_int_t)slow->counts.users));
+	(void)json_object_set_new(now, "wipes_pending", json_integer((json_int_t)wipes));
+	return now;
+}
+
+int overview_fill(struct metrics *m, struct engine *engine, json_t *result, struct err *err)
+{
+	struct series_point *points = x_calloc(SERIES_LONG, sizeof(*points));
+	json_t *series = json_object(), *warnings = json_array();
+	const struct settings *settings = metrics_settings(m);
+	struct metrics_slow slow;
+	size_t count;
+
+	(void)err;
+	metrics_slow_read(m, &slow);
+	count = series_read_long(engine->telemetry->series, points);
+	(void)json_object_set_new(
+		series, "day", points_to_json(points, count, SERIES_STEP_S * SERIES_PER_LONG));
+	count = series_read_fine(engine->telemetry->series, points);
+	(void)json_object_set_new(series, "hour", points_to_json(points, count, SERIES_STEP_S));
+	look_at_cuts(warnings, engine->telemetry, settings);
+	look_at_fronts(warnings, engine);
+	look_at_certificate(warnings, &slow);
+	look_at_stock(warnings, &slow);
+	look_at_logins(warnings, points, count);
+	(void)json_object_set_new(result, "now", now_to_json(m, &slow));
+	(void)json_object_set_new(result, "series", series);
+	(void)json_object_set_new(result, "warnings", warnings);
+	settings_unref(&settings);
+	mem_free(points);
+	return 0;
+}
