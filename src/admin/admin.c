@@ -78,6 +78,19 @@ static const admin_verb_fn verb_functions[ADMIN_VERB_COUNT] = {
 	[ADMIN_QUEUE_DROP] = admin_queue_drop,
 	[ADMIN_POLICY_SHOW] = admin_policy_show,
 	[ADMIN_POLICY_SET] = admin_policy_set,
+	[ADMIN_POLICY_ASSIGN] = admin_policy_assign,
+	[ADMIN_POLICY_UNASSIGN] = admin_policy_unassign,
+	[ADMIN_POLICY_ASSIGNMENTS] = admin_policy_assignments,
+	[ADMIN_POLICY_EXCEPT] = admin_policy_except,
+	[ADMIN_POLICY_UNEXCEPT] = admin_policy_unexcept,
+	[ADMIN_POLICY_EXCEPTIONS] = admin_policy_exceptions,
+	[ADMIN_POLICY_EFFECTIVE] = admin_policy_effective,
+	[ADMIN_POLICY_SETTINGS] = admin_policy_settings,
+	[ADMIN_POLICY_CREATE] = admin_policy_create,
+	[ADMIN_POLICY_COPY] = admin_policy_copy,
+	[ADMIN_POLICY_DELETE] = admin_policy_delete,
+	[ADMIN_POLICY_DEFAULT] = admin_policy_default,
+	[ADMIN_POLICY_LIST] = admin_policy_list,
 	[ADMIN_LOG_LIST] = admin_log_list,
 	[ADMIN_LOG_ACTIONS] = admin_log_actions,
 	[ADMIN_LOG_EXPORT] = admin_log_export,
@@ -201,6 +214,7 @@ const char *admin_user_address(struct admin_call *call, const struct user *user)
 
 static void new_result(struct admin_call *call)
 {
+	rules_unref(&call->rules);
 	json_decref(call->result);
 	call->result = call->verb->columns[0] != '\0' ? json_array() : json_object();
 }
@@ -396,6 +410,7 @@ void admin_handle_body(struct admin *admin, const char *line, size_t len, const 
 	add_answer(out, status == 0 ? call.result : NULL, &err);
 	json_decref(call.result);
 	json_decref(request);
+	rules_unref(&call.rules);
 	arena_free(&call.arena);
 }
 
@@ -413,6 +428,7 @@ int admin_run(struct admin *admin, unsigned verb, json_t *args, const struct adm
 		*ret_result = call.result;
 	else
 		json_decref(call.result);
+	rules_unref(&call.rules);
 	arena_free(&call.arena);
 	return status;
 }

@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "mime/mime.h"
+#include "policy/policy.h"
 #include "store/store.h"
 
 /*
@@ -103,7 +104,8 @@ struct admin_options {
 	void *owner;
 };
 
-/* What may come in by an import, as for mail by LMTP; what a user may have. */
+/* What may come in by an import, as for mail by LMTP; what a user may have; what else of the
+ * configuration counts. */
 struct admin_limits {
 	uint64_t message_max_bytes;
 	uint64_t folders_max;
@@ -111,6 +113,7 @@ struct admin_limits {
 	uint32_t refuse_s;
 	uint32_t app_passwords_max;
 	uint64_t oof_max_bytes; /* of one message */
+	struct policy_rules policy; /* what the configuration says of provisioning */
 };
 
 /* Copies the options; the store must outlive it. */

@@ -1,9 +1,7 @@
-/* Verbs about phones and the policy that they must follow. Threads and transactions: see admin.c.
- */
+/* Verbs about phones. Threads and transactions: see admin.c. */
 #include "admin/admin_page.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "policy/policy.h"
 #include "store/store_page.h"
 
 static const char *state_of(const struct device *device)
@@ -76,6 +74,10 @@ static int list_one(void *owner, struct device_id id, struct err *err)
 		list->user = user;
 	}
 	object = device_to_json(call, device, admin_user_address(call, list->user));
+	if (admin_policy_put_device(call, list->user, device, object, err) < 0) {
+		json_decref(object);
+		return -1;
+	}
 	if (state_fits(list, object) && (list->state == NULL || admin_page_takes(&list->page)))
 		(void)json_array_append(call->result, object);
 	json_decref(object);
@@ -164,13 +166,13 @@ int admin_device_show(struct admin_call *call, struct err *err)
 	admin_put(call->result, "imei", d->imei);
 	admin_put(call->result, "language", d->language);
 	admin_put(call->result, "operator", d->operator_name);
+	if (admin_policy_put_device(call, user, d, call->result, err) < 0)
+		return -1;
 	if (store_device_recovery(call->rd, d->id, call->arena, &recovery, err) < 0)
 		return -1;
 	admin_put(call->result, "recovery_password", recovery);
 	admin_put_number(call->result, "first_seen_at", (uint64_t)d->first_seen_at);
 	admin_put_number(call->result, "provisioned_at", (uint64_t)d->provisioned_at);
-	admin_put_number(call->result, "policy_version", d->policy_version);
-	admin_put_number(call->result, "policy_status", d->policy_status);
 	admin_put_number(call->result, "heartbeat_s", d->ping_heartbeat_s);
 	admin_put_number(call->result, "wipe_at", (uint64_t)d->wipe_at);
 	admin_put_bool(call->result, "blocked", d->blocked);
@@ -236,43 +238,4 @@ int admin_device_del(struct admin_call *call, struct err *err)
 		return -1;
 	admin_put(call->result, "device", device->device_id);
 	return store_device_delete(call->tx, device->id, err);
-}
-
-/* ---- the policy ---- */
-
-int admin_policy_show(struct admin_call *call, struct err *err)
-{
-	struct policy *policy;
-	json_t *settings = json_object();
-
-	if (policy_load(call->rd, call->arena, &policy, err) < 0) {
-		json_decref(settings);
-		return -1;
-	}
-	admin_put_number(call->result, "version", policy->version);
-	for (size_t i = 0; i < policy->count; i++)
-		(void)json_object_set_new(settings, policy->settings[i].name,
-			policy->settings[i].empty
-				? json_null()
-				: json_integer((json_int_t)policy->settings[i].value));
-	(void)json_object_set_new(call->result, "settings", settings);
-	return 0;
-}
-
-int admin_policy_set(struct admin_call *call, struct err *err)
-{
-	const json_t *settings = json_object_get(call->args, "settings");
-	struct policy_row *row;
-	struct policy *policy;
-	char *text = json_dumps(settings, JSON_COMPACT);
-	const char *json = arena_x_strdup(call->arena, text != NULL ? text : "{}");
-
-	mem_free(text);
-	/* Parsed for its errors: they name the setting and what is allowed. */
-	if (policy_parse(json, call->arena, &policy, err) < 0 ||
-		store_policy_save(call->tx, json, err) < 0 ||
-		store_policy_load(call->rd, call->arena, &row, err) < 0)
-		return -1;
-	admin_put_number(call->result, "version", row->version);
-	return 0;
 }

@@ -7,6 +7,7 @@
 #include "admin/admin.h"
 #include "admin/verbs.h"
 #include "base/arena.h"
+#include "policy/rules.h"
 
 struct admin {
 	struct admin_options options;
@@ -26,6 +27,7 @@ struct admin_call {
 	struct arena *arena;
 	struct store_read *rd;     /* the snapshot; inside a change that of the transaction */
 	struct store_tx *tx;       /* NULL: a reading verb */
+	const struct rules *rules; /* once a verb has loaded them; a reference */
 	const char *password_hash; /* for verbs with a password */
 	int64_t now_at;
 	/* Set by a verb that works outside: what is left to be done, in the transaction of the row
@@ -52,6 +54,9 @@ NODISCARD int admin_device(
 /* The group of the argument "group". */
 struct user_group;
 NODISCARD int admin_group_find(struct admin_call *call, struct user_group **ret, struct err *err);
+/* What policy a phone has, and what it said of it, as fields of the object. */
+NODISCARD int admin_policy_put_device(struct admin_call *call, const struct user *user,
+	const struct device *device, json_t *object, struct err *err);
 /* "anna@example.org", in the arena. */
 const char *admin_user_address(struct admin_call *call, const struct user *user);
 /* Puts text or a number into an object; NULL text becomes "". Text that is no UTF-8 is cleaned. */
@@ -115,6 +120,19 @@ int admin_queue_retry(struct admin_call *call, struct err *err);
 int admin_queue_drop(struct admin_call *call, struct err *err);
 int admin_policy_show(struct admin_call *call, struct err *err);
 int admin_policy_set(struct admin_call *call, struct err *err);
+int admin_policy_assign(struct admin_call *call, struct err *err);
+int admin_policy_unassign(struct admin_call *call, struct err *err);
+int admin_policy_assignments(struct admin_call *call, struct err *err);
+int admin_policy_except(struct admin_call *call, struct err *err);
+int admin_policy_unexcept(struct admin_call *call, struct err *err);
+int admin_policy_exceptions(struct admin_call *call, struct err *err);
+int admin_policy_effective(struct admin_call *call, struct err *err);
+int admin_policy_settings(struct admin_call *call, struct err *err);
+int admin_policy_create(struct admin_call *call, struct err *err);
+int admin_policy_copy(struct admin_call *call, struct err *err);
+int admin_policy_delete(struct admin_call *call, struct err *err);
+int admin_policy_default(struct admin_call *call, struct err *err);
+int admin_policy_list(struct admin_call *call, struct err *err);
 int admin_log_list(struct admin_call *call, struct err *err);
 int admin_log_actions(struct admin_call *call, struct err *err);
 int admin_log_export(struct admin_call *call, struct err *err);

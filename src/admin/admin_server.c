@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "conf/settings.h"
+#include "store/store_policy.h"
 #include "store/store_queue.h"
 
 #define COUNTERS_MAX 512
@@ -89,7 +90,7 @@ int admin_status(struct admin_call *call, struct err *err)
 		store_device_list(call->rd, everybody, call->arena, &devices, &device_count, err) <
 			0 ||
 		store_domain_list(call->rd, call->arena, &domains, &domain_count, err) < 0 ||
-		store_policy_load(call->rd, call->arena, &policy, err) < 0 ||
+		store_policy_find(call->rd, NULL, call->arena, &policy, err) < 0 ||
 		store_queue_count(call->rd, &queue, err) < 0)
 		return -1;
 	admin_put(call->result, "version", BELLHOP_VERSION);

@@ -450,13 +450,13 @@ static void test_policy(void)
 	CHECK_HAS(ask("{\"verb\":\"policy show\"}"), "\"version\":1");
 	CHECK_STR(ask("{\"verb\":\"policy "
 		      "set\",\"args\":{\"settings\":{\"DevicePasswordEnabled\":1}}}"),
-		"{\"version\":2}");
-	CHECK_HAS(ask("{\"verb\":\"policy show\"}"), "\"DevicePasswordEnabled\":1");
+		"{\"default\":true,\"description\":\"\",\"policy\":\"default\",\"version\":2}");
+	CHECK_HAS(ask("{\"verb\":\"policy show\"}"), "\"DevicePasswordEnabled\":true");
 	CHECK_HAS(ask("{\"verb\":\"policy set\",\"args\":{\"settings\":{\"Nonsense\":1}}}"),
 		"bad_input: ");
 	CHECK_HAS(ask("{\"verb\":\"policy "
 		      "set\",\"args\":{\"settings\":{\"MinDevicePasswordLength\":99}}}"),
-		"16");
+		"18");
 	CHECK_HAS(ask("{\"verb\":\"policy set\",\"args\":{\"settings\":3}}"),
 		"bad_input: settings must be a JSON object");
 	CHECK_HAS(ask("{\"verb\":\"policy show\"}"), "\"version\":2");

@@ -32,6 +32,26 @@
 	{                                                                                          \
 		"rank", ADMIN_ARG_INT, must, must, "0 to 9999; the smallest counts first (100)"    \
 	}
+#define POLICY(what)                                                                               \
+	{                                                                                          \
+		"policy", ADMIN_ARG_TEXT, true, true, what                                         \
+	}
+#define POLICY_OPTIONS                                                                             \
+	{                                                                                          \
+		"options", ADMIN_ARG_JSON, false, false,                                           \
+			"a JSON object: required, refresh_interval_h, allow_non_provisionable, "   \
+			"allow_partial, allow_refused, allow_other; null for the default"          \
+	}
+#define DESCRIPTION                                                                                \
+	{                                                                                          \
+		"description", ADMIN_ARG_TEXT, false, false, "what it is for"                      \
+	}
+#define SCOPE_ARGS                                                                                 \
+	{"address", ADMIN_ARG_ADDRESS, false, false, "a user"},                                    \
+		{"group", ADMIN_ARG_TEXT, false, false, "a group"},                                \
+	{                                                                                          \
+		"domain", ADMIN_ARG_DOMAIN, false, false, "a domain"                               \
+	}
 #define PASSWORD                                                                                   \
 	{                                                                                          \
 		"password", ADMIN_ARG_SECRET, true, false, "the password"                          \
@@ -181,7 +201,7 @@ const struct admin_verb admin_verbs[ADMIN_VERB_COUNT] = {
 		false, false, ADMIN_CONFIRM_NONE, {{"address", ADMIN_ARG_ADDRESS, false, true, "whose"},
 			{"state", ADMIN_ARG_TEXT, false, false, "only those whose state begins so, for example blocked or wipe"},
 			PAGE("the user's address, or what a phone says of itself", "address, last_seen_at, first_seen_at, model, type or version")},
-		"address device type model version last_seen_at state",
+		"address device type model version last_seen_at state policy policy_status",
 		REST_SELF(READ, "GET", "/devices", "/me/devices")},
 	[ADMIN_DEVICE_SHOW] = {"device show", "Show all that is known of one phone.",
 		false, false, ADMIN_CONFIRM_NONE, {ADDRESS("whose"), DEVICE}, "",
@@ -249,12 +269,56 @@ const struct admin_verb admin_verbs[ADMIN_VERB_COUNT] = {
 		true, false, ADMIN_CONFIRM_ASK, {{"mail", ADMIN_ARG_INT, true, true, "its number, as queue list shows it"},
 			{"recipient", ADMIN_ARG_TEXT, false, true, "only for this address"}, YES}, "",
 		REST(QUEUE, "DELETE", "/queue/{mail}")},
-	[ADMIN_POLICY_SHOW] = {"policy show", "Show the policy that phones must follow.",
-		false, false, ADMIN_CONFIRM_NONE, {{NULL}}, "",
-		REST(READ, "GET", "/policy")},
-	[ADMIN_POLICY_SET] = {"policy set", "Replace the policy: a JSON object of EASProvisionDoc settings. Phones provision again.",
-		true, false, ADMIN_CONFIRM_NONE, {{"settings", ADMIN_ARG_JSON, true, true, "for example '{\"DevicePasswordEnabled\": 1}'; {} for the default"}}, "",
-		REST(POLICIES, "PUT", "/policy")},
+	[ADMIN_POLICY_LIST] = {"policy list", "List the policies; phones have the default one unless something else is laid down for them.",
+		false, false, ADMIN_CONFIRM_NONE, {{NULL}}, "policy default version settings required refresh_interval_h assigned description",
+		REST(READ, "GET", "/policies")},
+	[ADMIN_POLICY_SHOW] = {"policy show", "Show a policy: what phones must do, and whom it is for.",
+		false, false, ADMIN_CONFIRM_NONE, {{"policy", ADMIN_ARG_TEXT, false, true, "its name; without: the default policy"}}, "",
+		REST(READ, "GET", "/policies/{policy}")},
+	[ADMIN_POLICY_SETTINGS] = {"policy settings", "List what a policy can say, the classic settings first, and what kinds of phones really do with each.",
+		false, false, ADMIN_CONFIRM_NONE, {{NULL}}, "setting type minimum maximum default unit since ios android windows_mobile text",
+		REST(READ, "GET", "/policy-settings")},
+	[ADMIN_POLICY_SET] = {"policy set", "Replace what a policy says: a JSON object of EASProvisionDoc settings. Phones whose own policy became another one provision again.",
+		true, false, ADMIN_CONFIRM_NONE, {{"settings", ADMIN_ARG_JSON, false, true, "for example '{\"DevicePasswordEnabled\": true}'; {} for nothing; see policy settings"},
+			{"policy", ADMIN_ARG_TEXT, false, false, "its name; without: the default policy"},
+			POLICY_OPTIONS, {"merge", ADMIN_ARG_FLAG, false, false, "change only what is given, keep the rest"}, DESCRIPTION}, "",
+		REST(POLICIES, "PUT", "/policies/{policy}")},
+	[ADMIN_POLICY_CREATE] = {"policy create", "Make a policy.",
+		true, false, ADMIN_CONFIRM_NONE, {POLICY("its name"),
+			{"settings", ADMIN_ARG_JSON, false, true, "a JSON object of settings; see policy settings"}, POLICY_OPTIONS, DESCRIPTION}, "",
+		REST(POLICIES, "POST", "/policies")},
+	[ADMIN_POLICY_COPY] = {"policy copy", "Make a policy that says what another one says.",
+		true, false, ADMIN_CONFIRM_NONE, {POLICY("the one that is there"), {"new", ADMIN_ARG_TEXT, true, true, "the name of the copy"}, DESCRIPTION}, "",
+		REST(POLICIES, "POST", "/policies/{policy}/copies")},
+	[ADMIN_POLICY_DELETE] = {"policy delete", "Delete a policy that is for nobody any more.",
+		true, false, ADMIN_CONFIRM_ASK, {POLICY("its name"), YES}, "",
+		REST(POLICIES, "DELETE", "/policies/{policy}")},
+	[ADMIN_POLICY_DEFAULT] = {"policy default", "Make a policy the default one: for everybody for whom nothing else is laid down.",
+		true, false, ADMIN_CONFIRM_NONE, {POLICY("its name")}, "",
+		REST(POLICIES, "PUT", "/policies/{policy}/default")},
+	[ADMIN_POLICY_ASSIGN] = {"policy assign", "Give a policy to a domain, a group or a user. The user's own counts first, then the group's, then the domain's.",
+		true, false, ADMIN_CONFIRM_NONE, {POLICY("its name"), SCOPE_ARGS}, "",
+		REST(POLICIES, "PUT", "/policy-assignments")},
+	[ADMIN_POLICY_UNASSIGN] = {"policy unassign", "Take the policy of a domain, a group or a user away again.",
+		true, false, ADMIN_CONFIRM_NONE, {SCOPE_ARGS}, "",
+		REST(POLICIES, "DELETE", "/policy-assignments")},
+	[ADMIN_POLICY_ASSIGNMENTS] = {"policy assignments", "List whom policies are given to.",
+		false, false, ADMIN_CONFIRM_NONE, {{NULL}}, "kind name policy",
+		REST(READ, "GET", "/policy-assignments")},
+	[ADMIN_POLICY_EXCEPT] = {"policy except", "Put a user, or one phone, on the list of exceptions: exempt from every policy, or with another one. It goes before all assignments.",
+		true, false, ADMIN_CONFIRM_NONE, {ADDRESS("who"), {"device", ADMIN_ARG_TEXT, false, true, "only this phone of the user"},
+			{"policy", ADMIN_ARG_TEXT, false, false, "the policy to have instead; without: exempt"}}, "",
+		REST(POLICIES, "PUT", "/policy-exceptions")},
+	[ADMIN_POLICY_UNEXCEPT] = {"policy unexcept", "Take a user, or a phone, off the list of exceptions.",
+		true, false, ADMIN_CONFIRM_NONE, {ADDRESS("who"), {"device", ADMIN_ARG_TEXT, false, true, "the phone"}}, "",
+		REST(POLICIES, "DELETE", "/policy-exceptions")},
+	[ADMIN_POLICY_EXCEPTIONS] = {"policy exceptions", "List the exceptions.",
+		false, false, ADMIN_CONFIRM_NONE, {{NULL}}, "kind name exempt policy",
+		REST(READ, "GET", "/policy-exceptions")},
+	[ADMIN_POLICY_EFFECTIVE] = {"policy effective", "Show which policy a user or a phone has, why, what it said of it, and what comes of each setting there.",
+		false, false, ADMIN_CONFIRM_NONE, {ADDRESS("whose"), {"device", ADMIN_ARG_TEXT, false, true, "the phone; without: of the user, for each kind of phone"},
+			{"all", ADMIN_ARG_FLAG, false, false, "also settings that demand nothing"}}, "",
+		REST(READ, "GET", "/users/{address}/policy")},
 	[ADMIN_LOG_LIST] = {"log list", "Show the event log, newest first.",
 		false, false, ADMIN_CONFIRM_NONE, {LOG_FILTER,
 			{"limit", ADMIN_ARG_INT, false, false, "at most so many (100)"},

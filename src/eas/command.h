@@ -28,7 +28,6 @@ struct eas_call {
 	unsigned version; /* times ten */
 	const struct user *user;
 	const struct rules *rules; /* of the snapshot that the device was loaded from; referenced */
-	uint64_t policy_version;   /* in force */
 	struct device *device;     /* as loaded at the start of the request */
 	struct wbxml_node *root;   /* NULL: the request has no body */
 	const uint8_t *body;       /* decompressed */
@@ -77,8 +76,9 @@ const char *eas_versions_offered(const struct settings *settings, struct arena *
 const char *eas_commands_offered(struct arena *arena);
 bool eas_version_offered(const struct settings *settings, unsigned version);
 
-/* Settings as the rules that the policy room wants. */
-void eas_policy_rules(const struct settings *settings, struct policy_rules *ret);
+/* The policy of a phone, and what it says of provisioning. */
+const struct rules_policy *eas_policy(const struct settings *settings, const struct rules *rules,
+	const struct user *user, struct device_id device, struct policy_rules *ret);
 
 /* ---- DeviceInformation (settings.c), which Provision has, too ---- */
 /* set: the element Set in it. */

@@ -79,13 +79,19 @@ const char *eas_commands_offered(struct arena *arena)
 	return text;
 }
 
-void eas_policy_rules(const struct settings *settings, struct policy_rules *ret)
+const struct rules_policy *eas_policy(const struct settings *settings, const struct rules *rules,
+	const struct user *user, struct device_id device, struct policy_rules *ret)
 {
-	*ret = (struct policy_rules){
+	struct policy_rules configured = {
 		.required = settings->policy_required,
 		.allow_non_provisionable = settings->policy_allow_non_provisionable,
 		.refresh_interval_h = (uint32_t)settings->policy_refresh_interval_h,
 	};
+	struct rules_subject subject = {user->id, device, user->domain};
+	const struct rules_policy *policy = rules_policy(rules, &subject, NULL);
+
+	policy_options_resolve(&policy->options, &configured, ret);
+	return policy;
 }
 
 /* ---- the device ---- */
@@ -109,24 +115,18 @@ static int get_rules(struct eas_call *call, struct store_read *rd, struct err *e
 	return rules_get(call->server->rules, rd, &call->rules, err);
 }
 
-/* The device, and with it the rules and the version of the policy: one snapshot for what every
- * command needs. */
+/* The device, and with it the rules: one snapshot for what every command needs. */
 static int find_device(struct eas_call *call, struct err *err)
 {
-	struct policy_row *policy;
 	struct store_read *rd;
 	int result;
 
 	if (store_read_begin(call->server->store, &rd, err) < 0)
 		return -1;
-	result = store_policy_load(rd, call->arena, &policy, err);
+	result = get_rules(call, rd, err);
 	if (result == 0)
-		result = get_rules(call, rd, err);
-	if (result == 0) {
-		call->policy_version = policy->version;
 		result = store_device_find(rd, call->user->id, call->query->device_id, call->arena,
 			&call->device, err);
-	}
 	store_read_end(&rd);
 	return result;
 }
@@ -202,25 +202,26 @@ static int make_validating_device(struct eas_call *call, struct err *err)
 {
 	static const uint8_t key[16];
 	uint64_t seed[3] = {call->user->id.v, 0, 0};
-	struct policy_row *policy;
+	const struct rules_policy *policy;
+	struct policy_rules rules;
 	struct store_read *rd;
 	int result;
 
 	if (store_read_begin(call->server->store, &rd, err) < 0)
 		return -1;
-	result = store_policy_load(rd, call->arena, &policy, err);
-	if (result == 0)
-		result = get_rules(call, rd, err);
+	result = get_rules(call, rd, err);
 	store_read_end(&rd);
 	if (result < 0)
 		return -1;
-	seed[1] = call->policy_version = policy->version;
 	call->device = arena_x_new(call->arena, struct device);
 	fill_device(call);
+	policy = eas_policy(call->settings, call->rules, call->user, call->device->id, &rules);
+	seed[1] = rules_policy_hash(policy, call->version);
+	call->device->policy_version = seed[1];
+	call->device->policy_status = POLICY_STATUS_FULL;
 	call->device->policy_key_temporary = (uint32_t)siphash(key, seed, sizeof(seed)) | 1;
 	seed[2] = 1;
 	call->device->policy_key = ((uint32_t)siphash(key, seed, sizeof(seed)) & ~1u) | 2;
-	call->device->policy_version = policy->version;
 	call->device->provisioned_at = call->now_at;
 	return 0;
 }
@@ -483,7 +484,7 @@ static enum gate_answer ask_gate(struct eas_call *call, enum gate_step first, en
 		.device = call->device,
 		.query = call->query,
 		.version = call->version,
-		.policy_version = call->policy_version,
+		.rules = call->rules,
 		.now_at = call->now_at,
 	};
 	struct gate_verdict verdict;

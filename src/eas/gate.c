@@ -61,10 +61,12 @@ static enum gate_answer check_service(const struct gate_subject *s, struct gate_
 static enum gate_answer check_waiting_policy(const struct gate_subject *s, struct gate_verdict *v)
 {
 	struct policy_rules rules;
+	const struct rules_policy *policy =
+		eas_policy(s->settings, s->rules, s->user, s->device->id, &rules);
 
-	eas_policy_rules(s->settings, &rules);
 	if (s->provisioning_known ||
-		!policy_pending(s->device, s->policy_version, &rules, s->now_at))
+		!policy_pending(s->device, rules_policy_hash(policy, s->version), &rules,
+			eas_pending_seen(s->server, s->device->id), s->now_at))
 		return GATE_NEXT;
 	v->provision = true;
 	return stop(v, EAS_STATUS_INVALID_POLICY_KEY);
@@ -75,15 +77,17 @@ static enum gate_answer check_asking_policy(const struct gate_subject *s, struct
 	struct policy_request request = {s->query->policy_key, s->query->policy_key_sent,
 		(uint16_t)s->version, 0,
 		str_eq_nocase(s->query->device_type, "TestActiveSyncConnectivity")};
-	/* A device that only tries an account out has no row and no memory. */
-	bool counts = !request.key_sent && s->device->id.v != 0;
 	struct policy_rules rules;
+	const struct rules_policy *policy =
+		eas_policy(s->settings, s->rules, s->user, s->device->id, &rules);
+	/* A device that only tries an account out has no row and no memory. */
+	bool counts = (!request.key_sent || !rules.required) && s->device->id.v != 0;
 	enum policy_gate gate;
 
-	eas_policy_rules(s->settings, &rules);
 	if (counts)
 		request.told = eas_pending_seen(s->server, s->device->id);
-	gate = policy_check(s->device, s->policy_version, &rules, &request, s->now_at);
+	gate = policy_check(
+		s->device, rules_policy_hash(policy, s->version), &rules, &request, s->now_at);
 	if (gate == POLICY_PASS)
 		return GATE_NEXT;
 	if (counts)

@@ -3,6 +3,7 @@
 
 #include "eas/eas.h"
 #include "eas/query.h"
+#include "policy/rules.h"
 
 /*
  * The one place where it is decided whether a phone may go on: asked for each request, and for a
@@ -38,8 +39,8 @@ struct gate_subject {
 		*device; /* NULL: has no row yet; GATE_ACCESS and GATE_POLICY need one */
 	/* What is asked for; NULL: the phone waits, be it parked or about to be. */
 	const struct eas_query *query;
-	unsigned version;        /* times ten */
-	uint64_t policy_version; /* in force */
+	unsigned version;          /* times ten */
+	const struct rules *rules; /* of the snapshot that user and device come from */
 	int64_t now_at;
 	bool provisioning_known; /* waiting: it was told to provision and goes on waiting */
 };

@@ -27,7 +27,8 @@ struct wait_verdict {
 	bool hierarchy;
 	size_t changed_count;
 	const struct watch_folder **changed; /* in the arena */
-	uint64_t seq; /* of the user: what was looked at */
+	uint64_t seq;                        /* of the user: what was looked at */
+	int64_t refresh_at; /* when the phone is to provision again anyhow; 0: never */
 };
 
 struct wait_subject {

@@ -65,6 +65,15 @@ static void ask_gate(const struct gate_subject *subject, bool credentials_old,
 		v->common = verdict.status;
 }
 
+/* When the phone is to provision again though nothing changes; 0: never. */
+static int64_t refresh_at(const struct gate_subject *gate)
+{
+	struct policy_rules rules;
+
+	(void)eas_policy(gate->settings, gate->rules, gate->user, gate->device->id, &rules);
+	return policy_refresh_at(gate->device, &rules);
+}
+
 /* Users, devices and policies first: they decide whether the phone may be told anything. */
 static int look_admin(struct store_read *rd, struct arena *arena, struct eas_server *server,
 	const struct wait_subject *subject, int64_t now_at, struct wait_verdict *v, bool *ret_clean,
@@ -76,7 +85,7 @@ static int look_admin(struct store_read *rd, struct arena *arena, struct eas_ser
 		.now_at = now_at,
 		.provisioning_known = subject->provisioning_known,
 	};
-	struct policy_row *policy;
+	const struct rules *rules;
 	struct device *device;
 	struct user *user;
 
@@ -88,7 +97,7 @@ static int look_admin(struct store_read *rd, struct arena *arena, struct eas_ser
 		v->hierarchy = true; /* FolderSync makes the partnership anew */
 		return err->code == ERR_NOT_FOUND ? 0 : -1;
 	}
-	if (store_policy_load(rd, arena, &policy, err) < 0)
+	if (rules_get(server->rules, rd, &rules, err) < 0)
 		return -1;
 	v->seq = user->seq;
 	*ret_clean = subject->clean_seq != 0 && subject->clean_seq == user->seq &&
@@ -96,9 +105,20 @@ static int look_admin(struct store_read *rd, struct arena *arena, struct eas_ser
 	gate.user = user;
 	gate.device = device;
 	gate.version = device->protocol_version;
-	gate.policy_version = policy->version;
+	gate.rules = rules;
 	ask_gate(&gate, user->epoch != subject->user_epoch, v, ret_clean);
+	v->refresh_at = refresh_at(&gate);
+	rules_unref(&rules);
 	return 0;
+}
+
+/* What is further away than the phone can wait without a look need not be noted. */
+static void set_due(struct eas_server *server, struct watch_id watch, int64_t in_s)
+{
+	const struct settings *s = server->settings;
+
+	if (in_s <= (int64_t)(s->push_renew_lease_s + 2 * s->push_heartbeat_max_s))
+		watch_set_due(server->watches, watch, clock_now_ms() + in_s * 1000);
 }
 
 int eas_wait_look(struct eas_server *server, struct arena *arena,
@@ -122,8 +142,11 @@ int eas_wait_look(struct eas_server *server, struct arena *arena,
 		return -1;
 	/* A change that is published only after this look wakes nobody when the look has seen it.
 	 */
-	if (subject->watch.v != 0 && !eas_wait_verdict_any(&v))
+	if (subject->watch.v != 0 && !eas_wait_verdict_any(&v)) {
 		watch_checked(server->watches, subject->watch, subject->user, v.seq);
+		if (v.refresh_at != 0 && !subject->provisioning_known)
+			set_due(server, subject->watch, v.refresh_at - now_at);
+	}
 	*ret = v;
 	return 0;
 }

@@ -110,6 +110,9 @@ static void set_admin_limits(struct process *p, const struct settings *s)
 		.mime = {.parts = s->mime_parts_max,
 			.depth = s->mime_depth_max,
 			.header_bytes = s->mime_header_max_bytes},
+		.policy = {.required = s->policy_required,
+			.allow_non_provisionable = s->policy_allow_non_provisionable,
+			.refresh_interval_h = (uint32_t)s->policy_refresh_interval_h},
 		.refuse_s = (uint32_t)s->poison_request_refuse_s,
 		.app_passwords_max = (uint32_t)s->auth_app_passwords_max,
 		.oof_max_bytes = s->eas_oof_max_bytes};

@@ -66,6 +66,7 @@ static void on_events(struct loop_note *note);
 static void on_arm_timer(struct loop_note *note);
 static void on_flag_timer(void *owner);
 static void park(struct engine *e, const struct parking *p, struct errand **request);
+static void arm_timer(struct push *push);
 
 struct push *push_new(struct engine *e)
 {
@@ -341,8 +342,10 @@ static void park(struct engine *e, const struct parking *p, struct errand **requ
 	struct check *check;
 	unsigned marks;
 
-	if (watch_park(e->watches, p->watch, &p->handle, &marks, send_park, &call))
+	if (watch_park(e->watches, p->watch, &p->handle, &marks, send_park, &call)) {
+		arm_timer(e->push);
 		return;
+	}
 	if (marks == 0) {
 		answer_superseded(e, p, request);
 		return;

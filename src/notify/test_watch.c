@@ -303,6 +303,60 @@ static void test_timers_in_order_of_time(void)
 	clock_fake_off();
 }
 
+/* Looked at when its time has come, though nothing happened; once. */
+static void test_due(void)
+{
+	struct told told;
+	struct watches *w = new_watches(&told);
+	struct watch_id id = begin_parked(w, PHONE, 1), other = begin_parked(w, OTHER, 2);
+	CLEANUP(arena_free) struct arena *arena = arena_new(0);
+	struct watch_view view;
+	unsigned marks;
+
+	CHECK_INT(watches_next_timer_ms(w, 5000), -1);
+	for (int i = 0; i < 3000; i++) /* a second time says nothing */
+		watch_set_due(w, id, 9000);
+	watch_set_due(w, other, 7000);
+	watch_set_due(w, (struct watch_id){999}, 6000);
+	CHECK_INT(watches_next_timer_ms(w, 5000), 2000);
+	watches_run_timers(w, 6999);
+	CHECK_INT(told.marked, 0);
+	watches_run_timers(w, 7000);
+	CHECK_INT(told.marked, 1);
+	CHECK(told.id.v == other.v);
+	CHECK_INT(told.marks, WATCH_MARK_ADMIN);
+	CHECK_INT(watches_next_timer_ms(w, 7000), 2000);
+	/* An administrator's change may have moved it: it can be set again. */
+	watches_publish(w, &(struct change_event){.kinds = CHANGE_GLOBAL}, 1);
+	REQUIRE(watch_check_begin(w, id, arena, &view));
+	watch_set_due(w, id, 8000);
+	REQUIRE(park(w, id, 1, &marks));
+	told.marked = 0;
+	watches_run_timers(w, 8000);
+	CHECK_INT(told.marked, 1);
+	/* One that is gone is passed over. */
+	CHECK(watch_end(w, id, NULL));
+	watches_run_timers(w, 20000);
+	CHECK_INT(told.marked, 1);
+	CHECK_INT(watches_next_timer_ms(w, 20000), -1);
+	watches_free(&w);
+	clock_fake_off();
+}
+
+/* Phones that come again and again leave nothing behind. */
+static void test_due_is_swept(void)
+{
+	struct told told;
+	struct watches *w = new_watches(&told);
+
+	for (int i = 0; i < 20000; i++)
+		watch_set_due(w, begin(w, PHONE), 9000 + i % 7);
+	watches_run_timers(w, 9100);
+	CHECK_INT(watches_next_timer_ms(w, 9100), -1);
+	watches_free(&w);
+	clock_fake_off();
+}
+
 static void test_one_watch_per_device(void)
 {
 	struct told told;
@@ -788,8 +842,9 @@ static void test_guests(void)
 
 TEST_MAIN(TEST(test_decisions), TEST(test_other_owner), TEST(test_change_between_check_and_park),
 	TEST(test_view_names_changed_folders), TEST(test_flags_gather),
-	TEST(test_timers_in_order_of_time), TEST(test_one_watch_per_device), TEST(test_held_ends),
-	TEST(test_touch), TEST(test_admin_is_told_on_top), TEST(test_published_late),
-	TEST(test_gone), TEST(test_many_on_one_folder), TEST(test_restored_yields),
-	TEST(test_rename), TEST(test_comes_back), TEST(test_comes_back_before_it_went),
-	TEST(test_forgotten), TEST(test_not_known), TEST(test_remembers_so_many), TEST(test_guests))
+	TEST(test_timers_in_order_of_time), TEST(test_due), TEST(test_due_is_swept),
+	TEST(test_one_watch_per_device), TEST(test_held_ends), TEST(test_touch),
+	TEST(test_admin_is_told_on_top), TEST(test_published_late), TEST(test_gone),
+	TEST(test_many_on_one_folder), TEST(test_restored_yields), TEST(test_rename),
+	TEST(test_comes_back), TEST(test_comes_back_before_it_went), TEST(test_forgotten),
+	TEST(test_not_known), TEST(test_remembers_so_many), TEST(test_guests))

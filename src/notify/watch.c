@@ -125,6 +125,7 @@ void watches_free(struct watches **w)
 		while ((*w)->by_id.slots[i] != NULL)
 			watch_remove(*w, WATCH_OF((*w)->by_id.slots[i], struct watch, by_id));
 	}
+	watch_due_deinit(*w);
 	watch_index_deinit(&(*w)->by_id);
 	watch_index_deinit(&(*w)->by_user);
 	watch_index_deinit(&(*w)->by_device);
@@ -318,6 +319,7 @@ bool watch_park(struct watches *w, struct watch_id id, const struct ipc_handle *
 		stale = watch->stale;
 		send(arg);
 	} else if (watch != NULL) {
+		watch->due = watch->due && !(watch->marks & WATCH_MARK_ADMIN);
 		clear_marks(watch);
 	}
 	(void)pthread_mutex_unlock(&w->lock);
@@ -458,6 +460,7 @@ static bool take_for_check(struct watches *w, struct watch_id id, bool again, st
 		(watch->state == WATCH_CHECKING) == again;
 	if (taken) {
 		fill_view(watch, arena, ret);
+		watch->due = watch->due && !(watch->marks & WATCH_MARK_ADMIN);
 		clear_marks(watch);
 		watch->state = WATCH_CHECKING;
 		/* The check will see what the timer was to tell. */

@@ -114,6 +114,9 @@ struct watch_id watch_begin(struct watches *w, const struct watch_spec *spec);
  * now marks nothing (or the phone would be woken for what it has).
  */
 void watch_checked(struct watches *w, struct watch_id id, struct owner_id user, uint64_t seq);
+/* The watch is to be looked at then, as if somebody had changed something about its device
+ * (WATCH_MARK_ADMIN). What was set before stays, unless such a mark came since. */
+void watch_set_due(struct watches *w, struct watch_id id, int64_t at_ms);
 /*
  * Checking -> parked under this handle. True: parked; `send(arg)` was called under the mutex, so
  * that no WAKE can be queued before the PARK (send only queues bytes). False: marks arrived since

@@ -43,6 +43,7 @@ struct watch {
 			   more */
 	bool held : 1;  /* parked once: a front knows the handle */
 	bool known : 1; /* the same request may park again from memory */
+	bool due : 1;   /* is in watches.due */
 	uint8_t packed[]; /* its folders (watch_folders.h) */
 };
 
@@ -54,6 +55,12 @@ struct watch_guest {
 	struct watch_guest *next; /* of the same watch */
 };
 
+/* A watch that is to be looked at then (watch_due.c). */
+struct watch_due {
+	int64_t at_ms;
+	uint64_t id;
+};
+
 struct watches {
 	pthread_mutex_t lock; /* all below */
 	struct watch_options options;
@@ -61,6 +68,8 @@ struct watches {
 	struct list_node timers;     /* of watches, soonest first */
 	struct list_node remembered; /* those which have been so for longest first */
 	size_t remembered_count;
+	struct watch_due *due; /* a heap, soonest first; of watches that may be gone */
+	size_t due_count, due_cap;
 	uint64_t last_id;
 };
 
@@ -92,5 +101,12 @@ void watch_calls_run(struct watch_calls *calls, struct watches *w);
 /* With the lock: adds marks, and when the watch is parked notes the call. False: it was only
  * remembered and is gone. */
 bool watch_mark(struct watches *w, struct watch *watch, unsigned marks, struct watch_calls *calls);
+
+/* ---- watch_due.c, with the lock ---- */
+/* -1: nothing is due. */
+int64_t watch_due_next_ms(const struct watches *w);
+/* Marks what is due. */
+void watch_due_run(struct watches *w, int64_t now_ms, struct watch_calls *calls);
+void watch_due_deinit(struct watches *w);
 
 #endif

@@ -216,12 +216,15 @@ void watches_publish(struct watches *w, const struct change_event *events, size_
 
 int64_t watches_next_timer_ms(struct watches *w, int64_t now_ms)
 {
-	int64_t left = -1;
+	int64_t left = -1, due_ms;
 
 	(void)pthread_mutex_lock(&w->lock);
 	if (!list_empty(&w->timers))
 		left = MAX(
 			LIST_ENTRY(w->timers.next, struct watch, queue)->flag_due_ms - now_ms, 0);
+	due_ms = watch_due_next_ms(w);
+	if (due_ms >= 0 && (left < 0 || due_ms - now_ms < left))
+		left = MAX(due_ms - now_ms, 0);
 	(void)pthread_mutex_unlock(&w->lock);
 	return left;
 }
@@ -241,6 +244,7 @@ void watches_run_timers(struct watches *w, int64_t now_ms)
 		list_remove(&watch->queue);
 		(void)watch_mark(w, watch, WATCH_MARK_CHECK, &calls);
 	}
+	watch_due_run(w, now_ms, &calls);
 	(void)pthread_mutex_unlock(&w->lock);
 	watch_calls_run(&calls, w);
 }

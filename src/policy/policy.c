@@ -1,195 +1,183 @@
 /*
- * Policies: one table of settings, the document made of it, the gate. No state; any thread.
+ * Policies: the table of settings, the gate, and what a policy says beyond its document. No state;
+ * any thread. The document itself: policy_document.c.
  */
 #include "policy/policy.h"
 
-#include <inttypes.h>
 #include <jansson.h>
-#include <string.h>
 
 #include "base/mem.h"
-#include "wbxml/wbxml.h"
+#include "base/str.h"
 
-#define POLICY_EMPTY (-2)
+/* ---- options ---- */
 
-struct setting_def {
-	const char *name;
-	unsigned tag;
-	uint16_t since;
-	int64_t fallback, minimum, maximum;
-};
+static const struct policy_options no_say = {-1, -1, -1, -1, -1, -1};
 
-static const struct setting_def defs[] = {
-#define POLICY_SETTING(name, since, fallback, minimum, maximum)                                    \
-	{#name, TAG_Provision_##name, since, fallback, minimum, maximum},
-#include "policy/settings.def"
-#undef POLICY_SETTING
-};
+enum { REFRESH_MAX_H = 9999 };
 
-static size_t find_def(const char *name)
+static int *flag_of(struct policy_options *o, const char *name)
 {
-	for (size_t i = 0; i < ARRAY_LEN(defs); i++) {
-		if (strcmp(defs[i].name, name) == 0)
-			return i;
-	}
-	return ARRAY_LEN(defs);
+	if (str_eq(name, "required"))
+		return &o->required;
+	if (str_eq(name, "allow_non_provisionable"))
+		return &o->allow_non_provisionable;
+	if (str_eq(name, "allow_partial"))
+		return &o->allow_partial;
+	if (str_eq(name, "allow_refused"))
+		return &o->allow_refused;
+	return str_eq(name, "allow_other") ? &o->allow_other : NULL;
 }
 
-static int apply_value(struct policy_setting *s, const struct setting_def *def, const json_t *value,
-	struct err *err)
+static int apply_option(
+	struct policy_options *o, const char *name, const json_t *value, struct err *err)
 {
-	json_int_t v;
+	int *flag = flag_of(o, name);
 
-	if (json_is_null(value) && def->fallback == POLICY_EMPTY) {
-		s->empty = true;
+	if (flag != NULL) {
+		if (!json_is_boolean(value) && !json_is_null(value))
+			return err_set(err, ERR_BAD_INPUT,
+				"policy option %s is true, false, or null for the default", name);
+		*flag = json_is_null(value) ? -1 : json_is_true(value);
 		return 0;
 	}
-	if (json_is_boolean(value))
-		v = json_is_true(value) ? 1 : 0;
-	else if (json_is_integer(value))
-		v = json_integer_value(value);
-	else
+	if (!str_eq(name, "refresh_interval_h"))
+		return err_set(err, ERR_BAD_INPUT, "no policy option is called \"%.60s\"", name);
+	if (json_is_null(value)) {
+		o->refresh_interval_h = -1;
+		return 0;
+	}
+	if (!json_is_integer(value) || json_integer_value(value) < 0 ||
+		json_integer_value(value) > REFRESH_MAX_H)
 		return err_set(err, ERR_BAD_INPUT,
-			"policy setting %s must be a number from %" PRId64 " to %" PRId64,
-			def->name, def->minimum, def->maximum);
-	if (v < def->minimum || v > def->maximum)
-		return err_set(err, ERR_BAD_INPUT,
-			"policy setting %s is %" PRId64 ", outside %" PRId64 " to %" PRId64,
-			def->name, (int64_t)v, def->minimum, def->maximum);
-	s->value = v;
-	s->empty = false;
+			"policy option refresh_interval_h is a number of hours up to %d, 0 for "
+			"never, or null for the default",
+			REFRESH_MAX_H);
+	o->refresh_interval_h = json_integer_value(value);
 	return 0;
 }
 
-static int apply_json(struct policy_setting *settings, const char *text, struct err *err)
+/* strict: the first mistake ends it; else what is wrong is left out. */
+static int apply_options(struct policy_options *o, const char *json, bool strict, struct err *err)
 {
 	json_error_t where;
-	json_t *root, *value;
+	json_t *root = json_loads(json, JSON_REJECT_DUPLICATES, &where), *value;
 	const char *name;
 	int result = 0;
 
-	root = json_loads(text, JSON_REJECT_DUPLICATES, &where);
 	if (!json_is_object(root)) {
 		json_decref(root);
-		return err_set(err, ERR_BAD_INPUT, "a policy is a JSON object of settings: %s",
-			root == NULL ? where.text : "this is another value");
+		return err_set(err, ERR_BAD_INPUT, "the options of a policy are a JSON object");
 	}
 	json_object_foreach(root, name, value)
 	{
-		size_t at = find_def(name);
-
-		if (at == ARRAY_LEN(defs))
-			result = err_set(
-				err, ERR_BAD_INPUT, "no policy setting is called \"%.60s\"", name);
-		else
-			result = apply_value(&settings[at], &defs[at], value, err);
-		if (result < 0)
-			break;
+		if (result == 0 && apply_option(o, name, value, err) < 0 && strict)
+			result = -1;
 	}
 	json_decref(root);
 	return result;
 }
 
-int policy_parse(const char *json, struct arena *arena, struct policy **ret, struct err *err)
+int policy_options_parse(const char *json, struct policy_options *ret, struct err *err)
 {
-	struct policy_setting *settings = arena_x_alloc(arena, sizeof(*settings) * ARRAY_LEN(defs));
-	struct policy *policy = arena_x_new(arena, struct policy);
+	struct policy_options options = no_say;
 
-	for (size_t i = 0; i < ARRAY_LEN(defs); i++) {
-		settings[i] = (struct policy_setting){
-			.name = defs[i].name,
-			.tag = defs[i].tag,
-			.since = defs[i].since,
-			.value = defs[i].fallback,
-			.empty = defs[i].fallback == POLICY_EMPTY,
-		};
-	}
-	if (json[0] != 0 && apply_json(settings, json, err) < 0)
+	if (json[0] != '\0' && apply_options(&options, json, true, err) < 0)
 		return -1;
-	policy->settings = settings;
-	policy->count = ARRAY_LEN(defs);
-	*ret = policy;
+	*ret = options;
 	return 0;
 }
 
-int policy_load(struct store_read *rd, struct arena *arena, struct policy **ret, struct err *err)
+struct policy_options policy_options_restore(const char *json)
 {
-	struct policy_row *row;
+	struct policy_options options = no_say;
+	struct err ignored = ERR_INIT;
 
-	if (store_policy_load(rd, arena, &row, err) < 0 ||
-		policy_parse(row->settings, arena, ret, err) < 0)
-		return err_wrap(err, "loading the policy");
-	(*ret)->version = row->version;
-	return 0;
+	if (json[0] != '\0')
+		(void)apply_options(&options, json, false, &ignored);
+	return options;
 }
 
-int64_t policy_value(const struct policy *policy, const char *name)
+void policy_options_resolve(const struct policy_options *options,
+	const struct policy_rules *fallback, struct policy_rules *ret)
 {
-	for (size_t i = 0; i < policy->count; i++) {
-		if (strcmp(policy->settings[i].name, name) == 0)
-			return policy->settings[i].empty ? 0 : policy->settings[i].value;
+	bool lenient = options->allow_non_provisionable >= 0 ? options->allow_non_provisionable
+							     : fallback->allow_non_provisionable;
+
+	*ret = (struct policy_rules){
+		.required = options->required >= 0 ? options->required : fallback->required,
+		.allow_non_provisionable = lenient,
+		.allow_partial = options->allow_partial >= 0 ? options->allow_partial : lenient,
+		.allow_refused = options->allow_refused >= 0 ? options->allow_refused : lenient,
+		.allow_other = options->allow_other >= 0 ? options->allow_other : lenient,
+		.refresh_interval_h = options->refresh_interval_h >= 0
+					      ? (uint32_t)options->refresh_interval_h
+					      : fallback->refresh_interval_h,
+	};
+}
+
+/* ---- acknowledgments ---- */
+
+const char *policy_status_to_str(unsigned status)
+{
+	static const char *const names[] = {"none", "full", "partial", "refused", "other"};
+
+	return status < ARRAY_LEN(names) ? names[status] : "other";
+}
+
+bool policy_accepts(const struct policy_rules *rules, unsigned status)
+{
+	switch (status) {
+	case POLICY_STATUS_FULL:
+		return true;
+	case POLICY_STATUS_PARTIAL:
+		return rules->allow_partial;
+	case POLICY_STATUS_REFUSED:
+		return rules->allow_refused;
+	default:
+		return rules->allow_other;
 	}
-	return 0;
 }
 
-static void wap_parm(struct buf *out, const char *name, int64_t value)
+/* ---- the gate ---- */
+
+int64_t policy_refresh_at(const struct device *device, const struct policy_rules *rules)
 {
-	buf_addf(out, "<parm name=\"%s\" value=\"%" PRId64 "\"/>", name, value);
-}
-
-static void wap_registry(struct buf *out, const struct policy *policy)
-{
-	int64_t idle_s = policy_value(policy, "MaxInactivityTimeDeviceLock");
-	int64_t attempts = policy_value(policy, "MaxDevicePasswordFailedAttempts");
-	int64_t length = policy_value(policy, "MinDevicePasswordLength");
-
-	buf_add_str(out, "<characteristic type=\"Registry\"><characteristic type=\""
-			 "HKLM\\Comm\\Security\\Policy\\LASSD\\AE\\{50C13377-C66D-400C-889E-"
-			 "C316FC4AB374}\">");
-	wap_parm(out, "AEFrequencyType", idle_s > 0 ? 1 : 0);
-	if (idle_s > 0)
-		wap_parm(out, "AEFrequencyValue", (idle_s + 59) / 60);
-	buf_add_str(out,
-		"</characteristic><characteristic type=\"HKLM\\Comm\\Security\\Policy\\LASSD\">");
-	wap_parm(out, "DeviceWipeThreshold", attempts > 0 ? attempts : -1);
-	/* Half of the threshold, as is usual, so that a pocket is told from a person in time. */
-	wap_parm(out, "CodewordFrequency", attempts > 0 ? attempts / 2 : -1);
-	buf_add_str(out, "</characteristic><characteristic "
-			 "type=\"HKLM\\Comm\\Security\\Policy\\LASSD\\LAP\\lap_pw\">");
-	wap_parm(out, "MinimumPasswordLength", length > 0 ? length : 1);
-	wap_parm(out, "PasswordComplexity",
-		policy_value(policy, "AlphanumericDevicePasswordRequired") ? 0 : 2);
-	buf_add_str(out, "</characteristic></characteristic>");
-}
-
-void policy_to_wap(const struct policy *policy, struct buf *out)
-{
-	bool password = policy_value(policy, "DevicePasswordEnabled") != 0;
-
-	buf_add_str(out, "<wap-provisioningdoc><characteristic type=\"SecurityPolicy\">");
-	wap_parm(out, "4131", password ? 0 : 1);
-	if (!password)
-		wap_parm(out, "4133", 1);
-	buf_add_str(out, "</characteristic>");
-	if (password)
-		wap_registry(out, policy);
-	buf_add_str(out, "</wap-provisioningdoc>");
+	if (!rules->required || rules->refresh_interval_h == 0 || device->policy_key == 0)
+		return 0;
+	return device->provisioned_at + (int64_t)rules->refresh_interval_h * 3600;
 }
 
 static bool refresh_due(
 	const struct device *device, const struct policy_rules *rules, int64_t now_at)
 {
-	return rules->refresh_interval_h > 0 &&
-	       now_at - device->provisioned_at >= (int64_t)rules->refresh_interval_h * 3600;
+	int64_t at = policy_refresh_at(device, rules);
+
+	return at != 0 && now_at >= at;
 }
 
-enum policy_gate policy_check(const struct device *device, uint64_t policy_version,
+/* It has a key, to a document that is not its own any more, or to one it may not answer so. */
+static bool outdated(const struct device *device, uint64_t hash, const struct policy_rules *rules)
+{
+	return device->policy_version != hash || !policy_accepts(rules, device->policy_status);
+}
+
+/* Need not provision; but one that did once still obeys what it was told then, and should hear that
+ * it need not. */
+static bool should_hear(const struct device *device, uint64_t hash, unsigned told)
+{
+	return device->policy_key != 0 && device->policy_version != hash && told < POLICY_TELLINGS;
+}
+
+enum policy_gate policy_check(const struct device *device, uint64_t hash,
 	const struct policy_rules *rules, const struct policy_request *request, int64_t now_at)
 {
 	if (device->wipe != WIPE_NONE)
 		return POLICY_WIPE;
 	if (!rules->required)
-		return POLICY_PASS;
+		return request->key_sent && request->key == device->policy_key &&
+				       should_hear(device, hash, request->told)
+			       ? POLICY_KEY_INVALID
+			       : POLICY_PASS;
 	/* A phone of old that knows nothing of policies never sends the header. That it cannot, and
 	 * not merely has not yet, shows when it comes again and again all the same. */
 	if (request->never_provisions && request->key == 0)
@@ -201,17 +189,19 @@ enum policy_gate policy_check(const struct device *device, uint64_t policy_versi
 	}
 	if (request->key == 0 || device->policy_key == 0)
 		return POLICY_NOT_PROVISIONED;
-	if (request->key != device->policy_key || device->policy_version != policy_version)
+	if (request->key != device->policy_key || outdated(device, hash, rules))
 		return POLICY_KEY_INVALID;
 	return refresh_due(device, rules, now_at) ? POLICY_REFRESH : POLICY_PASS;
 }
 
-bool policy_pending(const struct device *device, uint64_t policy_version,
-	const struct policy_rules *rules, int64_t now_at)
+bool policy_pending(const struct device *device, uint64_t hash, const struct policy_rules *rules,
+	unsigned told, int64_t now_at)
 {
 	if (device->wipe != WIPE_NONE)
 		return true;
-	if (!rules->required || device->policy_key == 0)
+	if (device->policy_key == 0)
 		return false;
-	return device->policy_version != policy_version || refresh_due(device, rules, now_at);
+	if (!rules->required)
+		return should_hear(device, hash, told);
+	return outdated(device, hash, rules) || refresh_due(device, rules, now_at);
 }

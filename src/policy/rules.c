@@ -212,7 +212,7 @@ int rules_load(struct store_read *rd, const struct rules **ret, struct err *err)
 	atomic_init(&rules->refs, 1);
 	if (store_rules_version(rd, &rules->version, err) < 0 ||
 		store_group_list(rd, rules->arena, &rules->groups, &rules->group_count, err) < 0 ||
-		load_members(rd, rules, err) < 0 ||
+		load_members(rd, rules, err) < 0 || rules_load_policies(rd, rules, err) < 0 ||
 		access_rules_load(rd, rules->arena, &rules->access, err) < 0 ||
 		services_load(rd, rules, err) < 0 ||
 		store_access_texts(rd, rules->arena, rules->access_texts, err) < 0) {

@@ -4,6 +4,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/map.h"
+#include "policy/policy.h"
 #include "store/store_access.h"
 #include "store/store_rules.h"
 
@@ -32,6 +33,11 @@ struct rules {
 	const struct access_rules *access;
 	struct rules_table *scope_values; /* of struct scope_values */
 	const char *access_texts[ACCESS_TEXTS];
+	/* Policies (rules_policy.c): */
+	struct rules_policy *policies; /* the default first, then by name */
+	size_t policy_count;
+	const struct rules_policy *no_policy;                       /* of who is exempt */
+	struct rules_table *policy_assignments, *policy_exceptions; /* of struct rules_policy */
 
 	/* private */
 	struct rules_table *tables;
@@ -44,6 +50,32 @@ struct rules_subject {
 	struct device_id device;
 	const char *domain; /* lower case */
 };
+
+/* ---- policies (rules_policy.c) ---- */
+
+struct rules_policy {
+	uint64_t id; /* 0: no policy at all */
+	const char *name;
+	bool is_default;
+	uint64_t version;
+	const struct policy *document;
+	struct policy_options options;
+	uint64_t hashes[3]; /* rules_policy_hash() */
+};
+
+/* Why it is that policy. */
+struct rules_policy_from {
+	bool exception;
+	struct scope scope; /* SCOPE_ORG: it is the default */
+};
+/* Never NULL. An exception for the device, then for its user, goes before all assignments.
+ * *ret_from may be NULL. */
+const struct rules_policy *rules_policy(const struct rules *rules,
+	const struct rules_subject *subject, struct rules_policy_from *ret_from);
+/* policy_hash() of its document. */
+uint64_t rules_policy_hash(const struct rules_policy *policy, unsigned version);
+/* While the rules are made. */
+NODISCARD int rules_load_policies(struct store_read *rd, struct rules *rules, struct err *err);
 
 /* ---- from the database ---- */
 

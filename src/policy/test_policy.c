@@ -1,6 +1,7 @@
-#include "policy/policy.h"
+#include "policy/effective.h"
 
 #include "base/mem.h"
+#include "base/str.h"
 #include "base/test.h"
 
 static void test_default_demands_nothing(void)
@@ -52,6 +53,13 @@ static void test_bad_documents(void)
 		{"{\"AllowCamara\":1}", "AllowCamara"},
 		{"{\"AllowBluetooth\":3}", "AllowBluetooth"},
 		{"{\"MinDevicePasswordLength\":\"x\"}", "MinDevicePasswordLength"},
+		{"{\"MinDevicePasswordLength\":19}", "outside 1 to 18"},
+		{"{\"AllowCamera\":null}", "AllowCamera"},
+		{"{\"MaxCalendarAgeFilter\":2}", "without 1 to 3"},
+		{"{\"ApprovedApplicationList\":[\"abc\"]}", "SHA-1"},
+		{"{\"ApprovedApplicationList\":\"abc\"}", "SHA-1"},
+		{"{\"UnapprovedInROMApplicationList\":[\"\"]}", "names of files"},
+		{"{\"UnapprovedInROMApplicationList\":[1]}", "names of files"},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -86,12 +94,13 @@ static void test_gate(void)
 		{0, 0, false, 25, 3, 100, WIPE_NONE, POLICY_NOT_PROVISIONED},
 		{0, 0, false, 141, 3, 100, WIPE_NONE, POLICY_NOT_PROVISIONED},
 	};
-	struct policy_rules rules = {true, true, 1};
+	struct policy_rules rules = {true, true, true, true, true, 1};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct device device = {
 			.policy_key = cases[i].stored,
 			.policy_version = cases[i].acknowledged,
+			.policy_status = POLICY_STATUS_FULL,
 			.provisioned_at = cases[i].provisioned_at,
 			.wipe = cases[i].wipe,
 		};
@@ -104,7 +113,7 @@ static void test_gate(void)
 
 static void test_phone_without_policies(void)
 {
-	struct policy_rules rules = {true, true, 1};
+	struct policy_rules rules = {true, true, true, true, true, 1};
 	struct policy_request request = {.version = 25};
 	struct device device = {.policy_key = 0};
 
@@ -118,5 +127,150 @@ static void test_phone_without_policies(void)
 	CHECK_INT(policy_check(&device, 3, &rules, &request, 200), POLICY_PASS);
 }
 
-TEST_MAIN(TEST(test_default_demands_nothing), TEST(test_password_in_wap), TEST(test_bad_documents),
+/* Need not provision; one that did once hears of it, but not for ever. */
+static void test_not_required(void)
+{
+	struct policy_rules rules = {.required = false};
+	struct device device = {
+		.policy_key = 7, .policy_version = 3, .policy_status = POLICY_STATUS_FULL};
+	struct policy_request request = {.key = 7, .key_sent = true, .version = 141};
+
+	CHECK_INT(policy_check(&device, 3, &rules, &request, 200), POLICY_PASS);
+	CHECK(!policy_pending(&device, 3, &rules, 0, 200));
+	CHECK_INT(policy_check(&device, 4, &rules, &request, 200), POLICY_KEY_INVALID);
+	CHECK(policy_pending(&device, 4, &rules, 0, 200));
+	request.told = POLICY_TELLINGS;
+	CHECK_INT(policy_check(&device, 4, &rules, &request, 200), POLICY_PASS);
+	CHECK(!policy_pending(&device, 4, &rules, POLICY_TELLINGS, 200));
+	device.policy_key = 0;
+	request = (struct policy_request){.version = 141};
+	CHECK_INT(policy_check(&device, 4, &rules, &request, 200), POLICY_PASS);
+	CHECK(!policy_pending(&device, 4, &rules, 0, 200));
+}
+
+static void test_acknowledgments(void)
+{
+	struct policy_rules rules = {.required = true, .allow_partial = true};
+	struct policy_request request = {.key = 7, .key_sent = true, .version = 141};
+	struct device device = {.policy_key = 7, .policy_version = 3};
+
+	for (unsigned status = POLICY_STATUS_FULL; status <= POLICY_STATUS_OTHER; status++) {
+		bool in = status <= POLICY_STATUS_PARTIAL;
+
+		device.policy_status = (uint8_t)status;
+		CHECK_INT(policy_accepts(&rules, status), in);
+		CHECK_INT(policy_check(&device, 3, &rules, &request, 200),
+			in ? POLICY_PASS : POLICY_KEY_INVALID);
+		CHECK_INT(policy_pending(&device, 3, &rules, 0, 200), !in);
+	}
+	CHECK_STR(policy_status_to_str(POLICY_STATUS_REFUSED), "refused");
+}
+
+static void test_options(void)
+{
+	struct policy_rules configured = {.required = true, .refresh_interval_h = 24}, rules;
+	struct policy_options options;
+	struct err err = ERR_INIT;
+
+	REQUIRE_OK(policy_options_parse("", &options, &err), &err);
+	policy_options_resolve(&options, &configured, &rules);
+	CHECK(rules.required && !rules.allow_non_provisionable && !rules.allow_partial);
+	CHECK_INT(rules.refresh_interval_h, 24);
+	REQUIRE_OK(policy_options_parse("{\"required\":false,\"allow_non_provisionable\":true,"
+					"\"allow_refused\":false,\"refresh_interval_h\":0}",
+			   &options, &err),
+		&err);
+	policy_options_resolve(&options, &configured, &rules);
+	CHECK(!rules.required && rules.allow_non_provisionable && rules.allow_partial &&
+		!rules.allow_refused && rules.allow_other);
+	CHECK_INT(rules.refresh_interval_h, 0);
+	CHECK_INT(policy_options_parse("{\"required\":1}", &options, &err), -1);
+	CHECK_INT(policy_options_parse("{\"refresh_interval_h\":10000}", &options, &err), -1);
+	CHECK_INT(policy_options_parse("{\"nonsense\":true}", &options, &err), -1);
+	CHECK_INT(policy_options_parse("[]", &options, &err), -1);
+	options = policy_options_restore("{\"nonsense\":true,\"required\":true}");
+	CHECK_INT(options.required, 1);
+}
+
+static uint64_t hash_of(const char *json, unsigned version)
+{
+	CLEANUP(arena_free) struct arena *arena = arena_new(0);
+	struct err err = ERR_INIT;
+	struct policy *policy;
+
+	REQUIRE_OK(policy_parse(json, arena, &policy, &err), &err);
+	return policy_hash(policy, version);
+}
+
+/* The number follows what the policy says, and the form in which it is sent, and nothing else. */
+static void test_hash(void)
+{
+	static const char camera[] = "{\"AllowCamera\":false}";
+	static const char same[] = "{\"AllowCamera\":0,\"AllowBluetooth\":2}";
+
+	CHECK(hash_of(camera, 161) != hash_of("", 161));
+	CHECK(hash_of(camera, 121) == hash_of(same, 161));
+	CHECK(hash_of(camera, 25) == hash_of(same, 25));
+	CHECK(hash_of(camera, 25) != hash_of(camera, 120));
+	CHECK(hash_of(camera, 120) != hash_of(camera, 121));
+	CHECK(hash_of("{\"UnapprovedInROMApplicationList\":[\"a\",\"b\"]}", 141) !=
+		hash_of("{\"UnapprovedInROMApplicationList\":[\"ab\"]}", 141));
+}
+
+static void test_restore(void)
+{
+	CLEANUP(arena_free) struct arena *arena = arena_new(0);
+	struct policy *policy =
+		policy_restore("{\"Nonsense\":1,\"AllowCamera\":9,\"AllowWiFi\":0}", arena);
+
+	CHECK_INT(policy_value(policy, "AllowCamera"), 1);
+	CHECK_INT(policy_value(policy, "AllowWiFi"), 0);
+	CHECK_INT(policy_value(policy_restore("{", arena), "AllowWiFi"), 1);
+	for (size_t i = 0; i + 1 < policy->count; i++)
+		CHECK(policy->settings[i].info->tag < policy->settings[i + 1].info->tag);
+}
+
+/* Every setting has its words, and each kind of phone is thought of. */
+static void test_table(void)
+{
+	for (size_t i = 0; i < policy_settings_count; i++) {
+		const struct policy_setting_info *info = &policy_settings[i];
+
+		CHECK(str_ends(info->text, "."));
+		CHECK(i == 0 || info->group != POLICY_CLASSIC ||
+			policy_settings[i - 1].group == POLICY_CLASSIC);
+		CHECK(policy_effect_of(info, POLICY_ANDROID, NULL) != POLICY_EFFECT_UNKNOWN);
+		CHECK(policy_effect_of(info, POLICY_WINDOWS_MOBILE, NULL) != POLICY_EFFECT_UNKNOWN);
+		CHECK_INT(policy_effect_of(info, POLICY_PLATFORM_UNKNOWN, NULL),
+			POLICY_EFFECT_UNKNOWN);
+	}
+	CHECK_INT(policy_settings_count, 42);
+}
+
+static void test_effects(void)
+{
+	CLEANUP(arena_free) struct arena *arena = arena_new(0);
+	struct policy *policy = policy_restore("{\"AllowCamera\":false}", arena);
+	struct device phone = {
+		.device_type = "iPhone", .user_agent = "", .os = "", .protocol_version = 161};
+	const struct policy_setting *camera = policy_find(policy, "AllowCamera"),
+				    *length = policy_find(policy, "MinDevicePasswordLength");
+	const char *note;
+
+	CHECK_INT(policy_effect_on(policy, camera, &phone, &note), POLICY_EFFECT_ENFORCED);
+	CHECK_INT(policy_effect_on(policy, length, &phone, &note), POLICY_EFFECT_OFF);
+	phone.protocol_version = 25;
+	CHECK_INT(policy_effect_on(policy, camera, &phone, &note), POLICY_EFFECT_NOT_SENT);
+	CHECK_STR(note, "needs protocol version 12.1");
+	phone = (struct device){.device_type = "SAMSUNGSGHI317M", .user_agent = "", .os = ""};
+	CHECK_INT(policy_platform_of(&phone), POLICY_ANDROID);
+	phone.device_type = "WP8";
+	CHECK_INT(policy_platform_of(&phone), POLICY_PLATFORM_UNKNOWN);
+	phone.user_agent = "MSFT-PPC/5.2.5067";
+	CHECK_INT(policy_platform_of(&phone), POLICY_WINDOWS_MOBILE);
+}
+
+TEST_MAIN(TEST(test_not_required), TEST(test_acknowledgments), TEST(test_options), TEST(test_hash),
+	TEST(test_restore), TEST(test_table), TEST(test_effects),
+	TEST(test_default_demands_nothing), TEST(test_password_in_wap), TEST(test_bad_documents),
 	TEST(test_gate), TEST(test_phone_without_policies))

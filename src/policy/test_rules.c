@@ -1,6 +1,7 @@
 #include "policy/rules.h"
 
 #include "base/str.h"
+#include "store/store_policy.h"
 #include "store/test_store_util.h"
 
 static uint64_t sales, staff, field;
@@ -169,4 +170,130 @@ static void test_bad_names(void)
 	world_free(&w);
 }
 
-TEST_MAIN(TEST(test_precedence), TEST(test_cache), TEST(test_bad_names))
+/* ---- policies ---- */
+
+static uint64_t strict, lax;
+static struct policy_scope policy_scope;
+
+static int make_policies(struct store_tx *tx, struct world *w, struct err *err)
+{
+	struct policy_row row = {.name = "Strict",
+		.description = "",
+		.settings = "{\"AllowCamera\":false}",
+		.options = ""};
+
+	(void)w;
+	if (store_policy_add(tx, &row, &strict, err) < 0)
+		return -1;
+	row.name = "lax";
+	row.settings = "";
+	return store_policy_add(tx, &row, &lax, err);
+}
+
+static int assign(struct store_tx *tx, struct world *w, struct err *err)
+{
+	(void)w;
+	return store_policy_assign(tx, &policy_scope, err);
+}
+
+static int unassign(struct store_tx *tx, struct world *w, struct err *err)
+{
+	(void)w;
+	return store_policy_unassign(tx, &policy_scope, err);
+}
+
+static void give(struct world *w, bool exception, struct scope scope, uint64_t policy)
+{
+	struct err err = ERR_INIT;
+
+	policy_scope = (struct policy_scope){scope, exception, policy};
+	REQUIRE_OK(transact(w, assign, &err), &err);
+}
+
+static void check_policy(struct world *w, const struct rules_subject *subject, const char *name,
+	enum scope_kind kind, bool exception)
+{
+	const struct rules *rules = load(w);
+	struct rules_policy_from from;
+
+	CHECK_STR(rules_policy(rules, subject, &from)->name, name);
+	CHECK_INT(from.scope.kind, kind);
+	CHECK_INT(from.exception, exception);
+	rules_unref(&rules);
+}
+
+static void test_policies(void)
+{
+	struct world *w = world_new();
+	struct rules_subject anna = {w->anna, {7}, "example.org"};
+	struct rules_subject bob = {w->bob, {8}, "example.net"};
+	struct err err = ERR_INIT;
+
+	REQUIRE_OK(transact(w, make_groups, &err), &err);
+	REQUIRE_OK(transact(w, make_policies, &err), &err);
+	check_policy(w, &anna, "default", SCOPE_ORG, false);
+	give(w, false, (struct scope){SCOPE_DOMAIN, 0, "example.org"}, lax);
+	check_policy(w, &anna, "lax", SCOPE_DOMAIN, false);
+	check_policy(w, &bob, "default", SCOPE_ORG, false);
+	give(w, false, (struct scope){SCOPE_GROUP, staff, ""}, strict);
+	check_policy(w, &anna, "Strict", SCOPE_GROUP, false);
+	give(w, false, (struct scope){SCOPE_USER, w->anna.v, ""}, lax);
+	check_policy(w, &anna, "lax", SCOPE_USER, false);
+	give(w, true, (struct scope){SCOPE_USER, w->anna.v, ""}, 0);
+	check_policy(w, &anna, "", SCOPE_USER, true);
+	give(w, true, (struct scope){SCOPE_DEVICE, 7, ""}, strict);
+	check_policy(w, &anna, "Strict", SCOPE_DEVICE, true);
+	anna.device.v = 9;
+	check_policy(w, &anna, "", SCOPE_USER, true);
+	/* What is there already is no change. */
+	w->event_count = 0;
+	give(w, true, (struct scope){SCOPE_DEVICE, 7, ""}, strict);
+	CHECK_INT(w->event_count, 0);
+	REQUIRE_OK(transact(w, unassign, &err), &err);
+	CHECK_INT(w->event_count, 1);
+	CHECK_INT(transact(w, unassign, &err), -1);
+	CHECK_INT(err.code, ERR_NOT_FOUND);
+	/* Whoever goes takes along what was laid down. */
+	REQUIRE_OK(transact(w, drop_anna, &err), &err);
+	check_policy(w, &anna, "lax", SCOPE_DOMAIN, false);
+	world_free(&w);
+}
+
+static int change_policies(struct store_tx *tx, struct world *w, struct err *err)
+{
+	(void)w;
+	CHECK_INT(store_policy_delete(tx, 1, err), -1);
+	CHECK_INT(err->code, ERR_CONFLICT);
+	CHECK_INT(store_policy_set_default(tx, strict, err), 0);
+	CHECK_INT(store_policy_delete(tx, 1, err), 0);
+	CHECK_INT(store_policy_delete(tx, 1, err), -1);
+	CHECK_INT(err->code, ERR_NOT_FOUND);
+	CHECK_INT(store_policy_change(tx, strict, NULL, "{}", NULL, err), 0);
+	CHECK_INT(store_policy_change(tx, strict, "x", NULL, NULL, err), 0);
+	return 0;
+}
+
+static void test_policy_changes(void)
+{
+	struct world *w = world_new();
+	struct rules_subject bob = {w->bob, {8}, "example.net"};
+	struct err err = ERR_INIT;
+	const struct rules *rules;
+
+	REQUIRE_OK(transact(w, make_policies, &err), &err);
+	CHECK_INT(transact(w, make_policies, &err), -1);
+	CHECK_INT(err.code, ERR_CONFLICT);
+	REQUIRE_OK(transact(w, change_policies, &err), &err);
+	rules = load(w);
+	CHECK_INT(rules->policy_count, 2);
+	CHECK_STR(rules->policies[0].name, "Strict");
+	CHECK_INT(rules->policies[0].version, 3);
+	CHECK(rules_policy_hash(&rules->policies[0], 141) ==
+		rules_policy_hash(rules->no_policy, 141));
+	CHECK_INT(rules_policy(rules, &bob, NULL)->options.required, -1);
+	rules_unref(&rules);
+	world_free(&w);
+}
+
+TEST_MAIN(TEST(test_policies), TEST(test_policy_changes), TEST(test_precedence), TEST(test_cache),
+	TEST(test_bad_names))

@@ -326,8 +326,8 @@ struct device {
 	int64_t first_seen_at, last_seen_at;
 	uint32_t policy_key;        /* the final one; 0: none */
 	uint32_t policy_key_temporary;
-	uint8_t policy_status;      /* what the phone acknowledged: 0 nothing yet, 1 all, 2 partly, 3 not, 4 others manage it */
-	uint64_t policy_version;    /* of the policy it acknowledged or was sent */
+	uint8_t policy_status;      /* enum policy_status: what the phone acknowledged */
+	uint64_t policy_version;    /* policy_hash() of what it was sent */
 	int64_t provisioned_at;
 	enum wipe_state wipe;       /* changed through store_wipe.h alone */
 	int64_t wipe_at;
@@ -399,14 +399,6 @@ struct oof {
 /* One that was never set: all off and empty. */
 NODISCARD int store_oof_load(struct store_read *rd, struct owner_id owner, struct arena *arena, struct oof *ret, struct err *err);
 NODISCARD int store_oof_save(struct store_tx *tx, struct owner_id owner, const struct oof *oof, struct err *err);
-
-/* ---- policy: one document, for everybody; raising its version publishes CHANGE_GLOBAL ---- */
-struct policy_row {
-	uint64_t version;      /* starts at 1 */
-	const char *settings;  /* JSON object of EASProvisionDoc settings; "" = defaults */
-};
-NODISCARD int store_policy_load(struct store_read *rd, struct arena *arena, struct policy_row **ret, struct err *err);
-NODISCARD int store_policy_save(struct store_tx *tx, const char *settings, struct err *err);
 
 /* ---- sync states: blobs of the sync room; folder 0 is the hierarchy ---- */
 struct sync_state_row {

@@ -143,6 +143,15 @@ static const struct rule rules[] = {
 		" scope_values WHERE (scope = 1 AND scope_name NOT IN (SELECT name FROM domains))"
 		" OR (scope = 2 AND scope_id NOT IN (SELECT id FROM user_groups))"
 		" OR (scope = 3 AND scope_id NOT IN (SELECT owner FROM users))"},
+	{"nobody can have this policy, or it is not there",
+		"SELECT 'scope ' || scope || ' ' || scope_id || scope_name FROM policy_scopes WHERE"
+		" (policy <> 0 AND policy NOT IN (SELECT id FROM policies)) OR (policy = 0 AND"
+		" exception = 0) OR (scope = 1 AND scope_name NOT IN (SELECT name FROM domains)) OR"
+		" (scope = 2 AND scope_id NOT IN (SELECT id FROM user_groups)) OR (scope = 3 AND"
+		" scope_id NOT IN (SELECT owner FROM users)) OR (scope = 4 AND scope_id NOT IN"
+		" (SELECT id FROM devices))"},
+	{"one policy must be the default",
+		"SELECT 'policies' WHERE (SELECT COUNT(*) FROM policies WHERE is_default = 1) <> 1"},
 
 	/* Folders. */
 	{"there is no Inbox",

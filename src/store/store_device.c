@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "store/store_access.h"
 #include "store/store_internal.h"
+#include "store/store_rules.h"
 
 #define DEVICE_COLUMNS                                                                             \
 	"id, owner, device_id, device_type, user_agent, model, os, friendly_name, phone_number,"   \
@@ -529,8 +530,9 @@ int store_device_forget(struct store_tx *tx, struct device_id id, struct err *er
 int store_device_delete(struct store_tx *tx, struct device_id id, struct err *err)
 {
 	CLEANUP(db_done) struct db_stmt *st = NULL;
+	struct scope scope = {SCOPE_DEVICE, id.v, ""};
 
-	if (store_device_forget(tx, id, err) < 0 ||
+	if (store_scope_forget(tx, &scope, err) < 0 || store_device_forget(tx, id, err) < 0 ||
 		store_run_id(tx, "DELETE FROM device_usage WHERE device = $1", id.v, err) < 0 ||
 		store_run_id(tx,
 			"DELETE FROM wipes WHERE owner = (SELECT owner FROM devices WHERE id = $1)"

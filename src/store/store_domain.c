@@ -7,6 +7,7 @@
 #include "base/str.h"
 #include "store/store_access.h"
 #include "store/store_internal.h"
+#include "store/store_rules.h"
 
 enum { DOMAIN_MAX_BYTES = 253, LABEL_MAX_BYTES = 63 };
 
@@ -76,7 +77,8 @@ int store_domain_delete(struct store_tx *tx, const char *domain, struct err *err
 	if (count > 0)
 		return err_set(err, ERR_CONFLICT, "%llu addresses are in the domain %.200s",
 			(unsigned long long)count, domain);
-	if (store_prepare_tx(tx, "DELETE FROM domains WHERE name = $1", &st, err) < 0)
+	if (store_scope_forget(tx, &scope, err) < 0 ||
+		store_prepare_tx(tx, "DELETE FROM domains WHERE name = $1", &st, err) < 0)
 		return -1;
 	db_bind_text(st, 1, lower);
 	if (store_run(st, err) < 0)

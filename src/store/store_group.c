@@ -31,6 +31,25 @@ void store_bind_scope(struct db_stmt *st, int first, const struct scope *scope)
 	db_bind_text(st, first + 2, named ? scope->name : "");
 }
 
+/* Every table with the columns of a scope. */
+static const char *const forget_scope[] = {
+	"DELETE FROM policy_scopes WHERE scope = $1 AND scope_id = $2 AND scope_name = $3",
+};
+
+int store_scope_forget(struct store_tx *tx, const struct scope *scope, struct err *err)
+{
+	for (size_t i = 0; i < ARRAY_LEN(forget_scope); i++) {
+		CLEANUP(db_done) struct db_stmt *st = NULL;
+
+		if (store_prepare_tx(tx, forget_scope[i], &st, err) < 0)
+			return -1;
+		store_bind_scope(st, 1, scope);
+		if (store_run(st, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 int store_rules_version(struct store_read *rd, uint64_t *ret, struct err *err)
 {
 	CLEANUP(db_done) struct db_stmt *st = NULL;
@@ -131,10 +150,12 @@ int store_group_set_rank(struct store_tx *tx, uint64_t id, uint32_t rank, struct
 int store_group_delete(struct store_tx *tx, uint64_t id, struct err *err)
 {
 	CLEANUP(db_done) struct db_stmt *st = NULL;
+	struct scope scope = {SCOPE_GROUP, id, ""};
 
 	if (store_run_id(tx, "DELETE FROM group_members WHERE group_id = $1", id, err) < 0 ||
 		store_run_id(tx, "DELETE FROM scope_values WHERE scope = 2 AND scope_id = $1", id,
 			err) < 0 ||
+		store_scope_forget(tx, &scope, err) < 0 ||
 		store_prepare_tx(tx, "DELETE FROM user_groups WHERE id = $1", &st, err) < 0)
 		return -1;
 	db_bind_u64(st, 1, id);

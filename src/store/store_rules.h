@@ -31,6 +31,9 @@ const char *scope_kind_to_str(enum scope_kind kind);
 struct db_stmt;
 void store_bind_scope(struct db_stmt *st, int first, const struct scope *scope);
 
+/* All that is laid down for a domain, group, user or device which is going; no event. */
+NODISCARD int store_scope_forget(struct store_tx *tx, const struct scope *scope, struct err *err);
+
 /* How often the rules were changed; 0: never. */
 NODISCARD int store_rules_version(struct store_read *rd, uint64_t *ret, struct err *err);
 /* Something of them changed in this transaction: every parked phone is looked at again. */

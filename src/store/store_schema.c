@@ -319,9 +319,27 @@ static const char *const step_16[] = {
 	NULL,
 };
 
+/* Policies by name, and whom they are for; policy 0, of an exception: none. */
+static const char *const step_17[] = {
+	"ALTER TABLE policies ADD COLUMN name TEXT NOT NULL DEFAULT 'default'",
+	"ALTER TABLE policies ADD COLUMN name_key TEXT NOT NULL DEFAULT 'default'",
+	"ALTER TABLE policies ADD COLUMN description TEXT NOT NULL DEFAULT ''",
+	"ALTER TABLE policies ADD COLUMN is_default BIGINT NOT NULL DEFAULT 0",
+	"ALTER TABLE policies ADD COLUMN options TEXT NOT NULL DEFAULT ''",
+	"INSERT INTO policies (id, version, settings) VALUES (1, 1, '') ON CONFLICT (id) DO "
+	"NOTHING",
+	"UPDATE policies SET is_default = 1 WHERE id = 1",
+	"CREATE UNIQUE INDEX policies_by_name ON policies (name_key)",
+	"INSERT INTO counters (name, value) VALUES ('policy', 1)",
+	"CREATE TABLE policy_scopes (exception BIGINT NOT NULL, scope BIGINT NOT NULL,"
+	" scope_id BIGINT NOT NULL, scope_name TEXT NOT NULL, policy BIGINT NOT NULL,"
+	" PRIMARY KEY (exception, scope, scope_id, scope_name)) WITHOUT ROWID",
+	NULL,
+};
+
 const struct store_schema_step store_schema_steps[] = {{step_1}, {step_2}, {step_3}, {step_4},
 	{step_5}, {step_6}, {step_7}, {step_8}, {step_9}, {step_10}, {step_11}, {step_12},
-	{step_13}, {step_14}, {step_15}, {step_16}};
+	{step_13}, {step_14}, {step_15}, {step_16}, {step_17}};
 const size_t store_schema_step_count = sizeof(store_schema_steps) / sizeof(store_schema_steps[0]);
 
 struct migration {

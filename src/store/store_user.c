@@ -12,6 +12,7 @@
 #include "base/str.h"
 #include "store/store_credential.h"
 #include "store/store_internal.h"
+#include "store/store_rules.h"
 
 /* RFC 5321, 4.5.3.1; the domain's limit is in store_domain.c. */
 enum { LOGIN_MAX_BYTES = 64, DISPLAY_NAME_MAX_BYTES = 256, NAME_MAX_BYTES = 512 };
@@ -495,10 +496,30 @@ int store_user_set_expiry(struct store_tx *tx, struct owner_id id, int64_t junk_
 	return 0;
 }
 
+/* What is laid down for the user and for each of the devices. */
+static int forget_scopes(struct store_tx *tx, struct owner_id id, struct err *err)
+{
+	CLEANUP(arena_free) struct arena *arena = arena_new(0);
+	struct scope user = {SCOPE_USER, id.v, ""};
+	struct device *devices;
+	size_t count;
+
+	if (store_scope_forget(tx, &user, err) < 0 ||
+		store_device_list(&tx->read, id, arena, &devices, &count, err) < 0)
+		return -1;
+	for (size_t i = 0; i < count; i++) {
+		struct scope device = {SCOPE_DEVICE, devices[i].id.v, ""};
+
+		if (store_scope_forget(tx, &device, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 int store_user_delete(struct store_tx *tx, struct owner_id id, struct err *err)
 {
 	/* What there is much of waits for the sweep; nobody finds it any more. */
-	if (raise_epoch(tx, id, err) < 0 ||
+	if (raise_epoch(tx, id, err) < 0 || forget_scopes(tx, id, err) < 0 ||
 		store_run_id(tx, "DELETE FROM users WHERE owner = $1", id.v, err) < 0 ||
 		store_run_id(tx, "DELETE FROM addresses WHERE owner = $1", id.v, err) < 0 ||
 		store_run_id(tx, "DELETE FROM folders WHERE owner = $1", id.v, err) < 0 ||

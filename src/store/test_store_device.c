@@ -357,34 +357,7 @@ static void test_added(void)
 	world_free(&w);
 }
 
-/* ---- policy, log ---- */
-
-static int save_policy(struct store_tx *tx, struct world *w, struct err *err)
-{
-	(void)w;
-	return store_policy_save(tx, "{\"a\":1}", err);
-}
-
-static void test_policy(void)
-{
-	struct world *w = world_new();
-	struct err err = ERR_INIT;
-	struct policy_row *policy;
-
-	for (int round = 0; round < 3; round++) {
-		struct store_read *rd = reading(w);
-
-		REQUIRE_OK(store_policy_load(rd, w->arena, &policy, &err), &err);
-		store_read_end(&rd);
-		CHECK_INT(policy->version, round == 0 ? 1 : 2);
-		CHECK_STR(policy->settings, round == 0 ? "" : "{\"a\":1}");
-		REQUIRE_OK(transact(w, save_policy, &err), &err);
-		CHECK_INT(w->event_count, 1);
-	}
-	CHECK_INT(w->events[0].kinds, CHANGE_GLOBAL);
-	CHECK_INT(w->events[0].owner.v, 0);
-	world_free(&w);
-}
+/* ---- log ---- */
 
 static int add_log(struct store_tx *tx, struct world *w, struct err *err)
 {
@@ -428,5 +401,4 @@ static void test_log(void)
 }
 
 TEST_MAIN(TEST(test_device_save), TEST(test_device_groups), TEST(test_sync_states),
-	TEST(test_sync_chunks), TEST(test_sent), TEST(test_added), TEST(test_policy),
-	TEST(test_log))
+	TEST(test_sync_chunks), TEST(test_sent), TEST(test_added), TEST(test_log))

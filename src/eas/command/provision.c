@@ -27,12 +27,15 @@ enum {
 
 struct provision {
 	struct eas_call *call;
-	struct policy *policy;
+	const struct rules_policy *policy;
+	struct policy_rules rules;
 	/* for the transaction */
 	uint32_t temporary, final;
 	uint8_t acknowledged;
 	enum wipe_event event;
 	const char *address; /* of the user */
+	uint64_t hash;       /* of the document that the temporary key belongs to */
+	bool told;           /* something is to stand in the event log */
 	struct device_information information;
 };
 
@@ -46,24 +49,33 @@ static uint32_t new_policy_key(void)
 	return key;
 }
 
-static int load_policy(struct provision *p, struct err *err)
+/* That a phone does not obey, and what came of it. */
+static int log_acknowledgment(struct store_tx *tx, const struct provision *p, struct err *err)
 {
-	struct store_read *rd;
-	int result;
+	struct log_row row = {
+		.at = p->call->now_at,
+		.actor = "device",
+		.user = p->address,
+		.address = p->call->request->http->address,
+		.device_id = p->call->device->device_id,
+		.device_type = p->call->device->device_type,
+		.action = "policy acknowledged",
+		.result = arena_x_printf(p->call->arena, "%s: %s, %s", p->policy->name,
+			policy_status_to_str(p->acknowledged),
+			p->final != 0 ? "let in" : "kept out"),
+	};
 
-	if (store_read_begin(p->call->server->store, &rd, err) < 0)
-		return -1;
-	result = policy_load(rd, p->call->arena, &p->policy, err);
-	store_read_end(&rd);
-	return result;
+	return store_log_add(tx, &row, err);
 }
 
 static int policy_tx(struct store_tx *tx, void *owner, struct err *err)
 {
 	struct provision *p = owner;
 
+	if (p->told && log_acknowledgment(tx, p, err) < 0)
+		return -1;
 	return store_device_set_policy(tx, p->call->device->id, p->temporary, p->final,
-		p->acknowledged, p->policy->version, p->call->now_at, err);
+		p->acknowledged, p->hash, p->call->now_at, err);
 }
 
 static int wipe_tx(struct store_tx *tx, void *owner, struct err *err)
@@ -111,27 +123,45 @@ static void begin(struct provision *p, unsigned status)
 	wbxml_add_uint(w, TAG_Provision_Status, status);
 }
 
+static void encode_list(struct wbxml_writer *w, const struct policy_setting *s)
+{
+	if (s->list_count == 0) {
+		wbxml_add_empty(w, s->info->tag);
+		return;
+	}
+	wbxml_start(w, s->info->tag);
+	for (size_t i = 0; i < s->list_count; i++)
+		wbxml_add_text(w, s->info->item_tag, s->list[i]);
+	wbxml_end(w);
+}
+
 static void encode_document(struct provision *p)
 {
+	const struct policy *policy = p->policy->document;
 	struct wbxml_writer *w = &p->call->writer;
 	struct buf wap = BUF_INIT;
 
 	if (p->call->version < 120) {
-		policy_to_wap(p->policy, &wap);
+		policy_to_wap(policy, &wap);
 		wbxml_add_textn(w, TAG_Provision_Data, buf_cstr(&wap), wap.len);
 		buf_deinit(&wap);
 		return;
 	}
 	wbxml_start(w, TAG_Provision_Data);
 	wbxml_start(w, TAG_Provision_EASProvisionDoc);
-	for (size_t i = 0; i < p->policy->count; i++) {
-		const struct policy_setting *s = &p->policy->settings[i];
+	for (size_t i = 0; i < policy->count; i++) {
+		const struct policy_setting *s = &policy->settings[i];
 		char value[24];
 
-		if (s->since > p->call->version)
+		if (s->info->since > p->call->version)
 			continue;
-		(void)snprintf(value, sizeof(value), "%" PRId64, s->value);
-		wbxml_add_text(w, s->tag, s->empty ? "" : value);
+		if (s->info->item_tag != 0) {
+			encode_list(w, s);
+			continue;
+		}
+		(void)snprintf(
+			value, sizeof(value), "%" PRId64, policy_wire_value(s, p->call->version));
+		wbxml_add_text(w, s->info->tag, s->empty ? "" : value);
 	}
 	wbxml_end(w);
 	wbxml_end(w);
@@ -175,6 +205,9 @@ static int phase_initial(struct provision *p, const char *type, struct err *err)
 {
 	p->temporary = eas_only_validates(p->call) ? p->call->device->policy_key_temporary
 						   : new_policy_key();
+	/* What the phone said last stays to be seen until it says something new. */
+	p->acknowledged = p->call->device->policy_status;
+	p->hash = rules_policy_hash(p->policy, p->call->version);
 	if (save_policy(p, err) < 0)
 		return -1;
 	begin(p, STATUS_OK);
@@ -185,9 +218,9 @@ static int phase_initial(struct provision *p, const char *type, struct err *err)
 /* Which status an acknowledgment of this kind leads to; STATUS_OK: accepted. */
 static unsigned judge(const struct provision *p, unsigned reported)
 {
-	if (reported == 1 || p->call->settings->policy_allow_non_provisionable)
+	if (policy_accepts(&p->rules, reported))
 		return STATUS_OK;
-	return reported == 4 ? STATUS_MANAGED_ELSEWHERE : STATUS_PARTLY;
+	return reported == POLICY_STATUS_OTHER ? STATUS_MANAGED_ELSEWHERE : STATUS_PARTLY;
 }
 
 static int phase_acknowledge(
@@ -205,6 +238,9 @@ static int phase_acknowledge(
 	}
 	p->temporary = d->policy_key_temporary;
 	p->acknowledged = (uint8_t)reported;
+	p->told = reported != POLICY_STATUS_FULL && reported != d->policy_status;
+	/* The policy may have changed meanwhile: then the phone learns it with its next command. */
+	p->hash = d->policy_version;
 	/* The final key was given before and the answer got lost: the same again. */
 	p->final = d->policy_key;
 	if (verdict != STATUS_OK)
@@ -305,8 +341,8 @@ static int provision(struct provision *p, struct err *err)
 		eas_device_information_is_new(&p->information, p->call->device) &&
 		store_transact(p->call->server->store, information_tx, p, err) < 0)
 		return -1;
-	if (load_policy(p, err) < 0)
-		return -1;
+	p->policy = eas_policy(
+		p->call->settings, p->call->rules, p->call->user, p->call->device->id, &p->rules);
 	if (element != NULL)
 		return phase_policy(p, element, err);
 	begin(p, STATUS_OK);

@@ -103,16 +103,13 @@ static int recovery_tx(struct store_tx *tx, void *owner, struct err *err)
 	return store_device_set_recovery(tx, r->device, r->password, err);
 }
 
-static int recovery_allowed(struct eas_call *call, bool *ret, struct err *err)
+static bool recovery_allowed(struct eas_call *call)
 {
-	CLEANUP(store_read_end) struct store_read *rd = NULL;
-	struct policy *policy;
+	struct policy_rules rules;
+	const struct rules_policy *policy =
+		eas_policy(call->settings, call->rules, call->user, call->device->id, &rules);
 
-	if (store_read_begin(call->server->store, &rd, err) < 0 ||
-		policy_load(rd, call->arena, &policy, err) < 0)
-		return -1;
-	*ret = policy_value(policy, "PasswordRecoveryEnabled") != 0;
-	return 0;
+	return policy_value(policy->document, "PasswordRecoveryEnabled") != 0;
 }
 
 static unsigned set_password(struct eas_call *call, const struct wbxml_node *node)
@@ -120,11 +117,8 @@ static unsigned set_password(struct eas_call *call, const struct wbxml_node *nod
 	struct recovery r = {call->device->id,
 		eas_get_text(wbxml_find(node, TAG_Settings_Set), TAG_Settings_Password, "")};
 	struct err err = ERR_INIT;
-	bool allowed;
 
-	if (recovery_allowed(call, &allowed, &err) < 0)
-		return trouble(call, &err);
-	if (!allowed)
+	if (!recovery_allowed(call))
 		return SETTINGS_POLICY;
 	if (!eas_only_validates(call) &&
 		store_transact(call->server->store, recovery_tx, &r, &err) < 0)
