@@ -1,139 +1,62 @@
 /*
  * Tables to take along: the event log as CSV (RFC 4180) and as lines of JSON, the settings with
- * their documentation. The log comes from its verb, page by page.
+ * their documentation.
  *
  * Threads: any worker. Limits: web.export_rows_max.
  */
-#include <string.h>
-
+#include "admin/log_export.h"
 #include "api/api_extra.h"
+#include "base/mem.h"
 #include "base/str.h"
-
-#define PAGE 1000
 
 /* ---- the event log ---- */
 
-typedef void (*row_fn)(struct buf *out, const struct admin_verb *verb, json_t *row);
-
-static void add_cell(struct buf *out, const char *text)
+static int add_rows(
+	struct api_call *call, struct log_filter *filter, enum log_format format, struct err *err)
 {
-	/* A spreadsheet takes these for the beginning of a formula, and some texts are of phones.
-	 */
-	bool formula = text[0] != '\0' && strchr("=+-@\t\r", text[0]) != NULL;
+	CLEANUP(arena_free) struct arena *arena = arena_new(0);
+	uint64_t pages = call->settings->web_export_rows_max / LOG_PAGE_ROWS;
+	int more = 1;
 
-	buf_add_byte(out, '"');
-	if (formula)
-		buf_add_byte(out, '\'');
-	for (; *text != '\0'; text++) {
-		if (*text == '"')
-			buf_add_byte(out, '"');
-		buf_add_byte(out, (uint8_t)*text);
+	log_export_begin(&call->reply->body, format);
+	for (uint64_t i = 0; more == 1 && i < pages; i++) {
+		more = log_export_page(
+			call->api->options.store, filter, format, arena, &call->reply->body, err);
+		arena_clear(arena);
 	}
-	buf_add_byte(out, '"');
+	return more < 0 ? -1 : 0;
 }
 
-static void each_column(struct buf *out, const struct admin_verb *verb, json_t *row)
+static void export_log(
+	struct api_call *call, json_t *args, enum log_format format, const char *name)
 {
-	const char *name = verb->columns;
-
-	for (bool first = true; *name != '\0'; first = false) {
-		size_t len = strcspn(name, " ");
-		char key[64] = "";
-		json_t *value;
-
-		memcpy(key, name, len < sizeof(key) ? len : 0);
-		if (!first)
-			buf_add_byte(out, ',');
-		value = json_object_get(row, key);
-		if (row == NULL)
-			add_cell(out, key);
-		else if (json_is_integer(value))
-			buf_addf(out, "%lld", (long long)json_integer_value(value));
-		else if (json_is_boolean(value))
-			buf_add_str(out, json_is_true(value) ? "true" : "false");
-		else if (json_is_string(value))
-			add_cell(out, json_string_value(value));
-		name += len + (name[len] == ' ');
-	}
-	buf_add_str(out, "\r\n");
-}
-
-static int dump_into(const char *bytes, size_t len, void *owner)
-{
-	struct buf *out = owner;
-
-	buf_add(out, bytes, len);
-	return out->failed ? -1 : 0;
-}
-
-static void as_line(struct buf *out, const struct admin_verb *verb, json_t *row)
-{
-	(void)verb;
-	(void)json_dump_callback(row, dump_into, out, JSON_COMPACT);
-	buf_add_byte(out, '\n');
-}
-
-/* One page of the verb's rows; *before: where the next begins. Returns their number; -1: err. */
-static int add_page(struct api_call *call, json_t *args, row_fn add, struct err *err)
-{
-	json_t *rows = NULL, *row, *page_args = json_copy(args);
-	size_t i;
-	int count;
-
-	if (admin_run(call->api->options.admin, ADMIN_LOG_LIST, page_args, &call->caller, &rows,
-		    err) < 0) {
-		json_decref(page_args);
-		return -1;
-	}
-	json_array_foreach(rows, i, row)
-	{
-		add(&call->reply->body, &admin_verbs[ADMIN_LOG_LIST], row);
-		(void)json_object_set(args, "before", json_object_get(row, "id"));
-	}
-	count = (int)json_array_size(rows);
-	json_decref(rows);
-	json_decref(page_args);
-	return count;
-}
-
-static void export_log(struct api_call *call, json_t *args, row_fn add)
-{
-	uint64_t left = call->settings->web_export_rows_max;
+	struct log_filter filter;
 	struct err err = ERR_INIT;
-	int count;
 
-	do {
-		uint64_t page = left < PAGE ? left : PAGE;
-
-		(void)json_object_set_new(args, "limit", json_integer((json_int_t)page));
-		count = add_page(call, args, add, &err);
-		if (count < 0) {
-			api_reply_error(call, &err);
-			return;
-		}
-		left -= (uint64_t)count < left ? (uint64_t)count : left;
-	} while (count == PAGE && left > 0);
+	if (json_object_get(args, "format") != NULL) {
+		api_reply_trouble(call, 400, "bad_input", "the path says the format");
+		return;
+	}
+	if (admin_log_filter(args, call->arena, &filter, &err) < 0 ||
+		add_rows(call, &filter, format, &err) < 0) {
+		api_reply_error(call, &err);
+		return;
+	}
+	call->reply->status = 200;
+	api_add_header(call, "Content-Type", log_format_type(format));
+	api_add_header(call, "Cache-Control", "no-store");
+	api_add_header(call, "Content-Disposition",
+		arena_x_printf(call->arena, "attachment; filename=\"bellhop-log.%s\"", name));
 }
 
 void api_export_csv(struct api_call *call, json_t *args)
 {
-	api_add_header(call, "Cache-Control", "no-store");
-	api_add_header(call, "Content-Disposition", "attachment; filename=\"bellhop-log.csv\"");
-	call->reply->status = 200;
-	each_column(&call->reply->body, &admin_verbs[ADMIN_LOG_LIST], NULL);
-	export_log(call, args, each_column);
-	if (call->reply->status == 200)
-		api_add_header(call, "Content-Type", "text/csv; charset=utf-8; header=present");
+	export_log(call, args, LOG_CSV, "csv");
 }
 
 void api_export_lines(struct api_call *call, json_t *args)
 {
-	api_add_header(call, "Cache-Control", "no-store");
-	api_add_header(call, "Content-Disposition", "attachment; filename=\"bellhop-log.jsonl\"");
-	call->reply->status = 200;
-	export_log(call, args, as_line);
-	if (call->reply->status == 200)
-		api_add_header(call, "Content-Type", "application/jsonl");
+	export_log(call, args, LOG_JSONL, "jsonl");
 }
 
 /* ---- the settings ---- */
