@@ -88,13 +88,14 @@ bool eas_device_information_is_new(
 	const struct device_information *information, const struct device *device);
 
 /* ---- waiting (wait.c) ---- */
+struct wait_verdict;
 /*
  * Registers a watch, then looks whether there is anything to say. True: there is not, and the reply
- * is a WAIT. False: something came meanwhile; the watch is ended. Records errors by answering them:
- * then true, too.
+ * is a WAIT. False: there is, and *ret says what; the watch is ended. Records errors by answering
+ * them: then true, too.
  */
 bool eas_hold(struct eas_call *call, enum watch_kind kind, const struct watch_folder *folders,
-	size_t count, uint32_t heartbeat_s);
+	size_t count, uint32_t heartbeat_s, struct wait_verdict *ret);
 
 /*
  * Notes what the calling thread is at work on: a crash from here to notes_end() is counted against

@@ -1,8 +1,8 @@
 /*
  * Waiting: registering watches, and the exact look at what a waiting phone would be told.
  *
- * The order is register, look, park (watch.h). The first look of a Ping before it registers saves
- * the registration when there is news already; the one that counts comes after.
+ * The order is register, look, park (watch.h). There is one look, for it is what a Ping costs: some
+ * statements for each folder. When it finds news, the registration was in vain, which costs little.
  */
 #include <assert.h>
 #include <string.h>
@@ -196,7 +196,7 @@ struct device_id eas_watch_cookie_device(const uint8_t *cookie, size_t len)
 }
 
 bool eas_hold(struct eas_call *call, enum watch_kind kind, const struct watch_folder *folders,
-	size_t count, uint32_t heartbeat_s)
+	size_t count, uint32_t heartbeat_s, struct wait_verdict *ret)
 {
 	struct watch_spec spec = {
 		.kind = kind,
@@ -219,16 +219,15 @@ bool eas_hold(struct eas_call *call, enum watch_kind kind, const struct watch_fo
 		.provisioning_known = call->reply->no_renewal,
 	};
 	struct watch_id id = watch_begin(call->server->watches, &spec);
-	struct wait_verdict verdict;
 	struct err err = ERR_INIT;
 
 	subject.watch = id;
-	if (eas_wait_look(call->server, call->arena, &subject, &verdict, &err) < 0) {
+	if (eas_wait_look(call->server, call->arena, &subject, ret, &err) < 0) {
 		(void)watch_end(call->server->watches, id, NULL);
 		eas_reply_error(call, &err);
 		return true;
 	}
-	if (eas_wait_verdict_any(&verdict)) {
+	if (eas_wait_verdict_any(ret)) {
 		(void)watch_end(call->server->watches, id, NULL);
 		return false;
 	}
@@ -236,7 +235,7 @@ bool eas_hold(struct eas_call *call, enum watch_kind kind, const struct watch_fo
 	call->reply->watch = id;
 	call->reply->heartbeat_s = heartbeat_s;
 	call->reply->expiry = kind == WATCH_PING ? IPC_EXPIRY_PING : IPC_EXPIRY_SYNC;
-	eas_wait_cookie(call, kind, heartbeat_s, verdict.seq);
+	eas_wait_cookie(call, kind, heartbeat_s, ret->seq);
 	return true;
 }
 

@@ -199,11 +199,10 @@ static int load_watch_folders(
 
 /* The hint to provision, a few times; then the phone is held for the shortest heartbeat, never
  * renewed from memory. */
-static bool hint_at_provisioning(struct ping *p, struct wait_subject *subject)
+static bool hint_at_provisioning(struct ping *p)
 {
 	if (eas_pending_count(p->call->server, p->call->device->id) <= PROVISION_HINTS)
 		return true;
-	subject->provisioning_known = true;
 	p->call->reply->no_renewal = true;
 	p->heartbeat_s = (uint32_t)p->call->settings->push_heartbeat_min_s;
 	return false;
@@ -212,16 +211,11 @@ static bool hint_at_provisioning(struct ping *p, struct wait_subject *subject)
 static int ping(struct ping *p, struct err *err)
 {
 	struct eas_call *call = p->call;
-	struct wait_subject subject = {
-		.kind = WATCH_PING,
-		.user = call->user->id,
-		.device = call->device->id,
-		.user_epoch = call->user->epoch,
-	};
 	struct watch_folder *folders;
 	struct wait_verdict verdict;
+	size_t count;
 
-	if (load_watch_folders(p, &folders, &subject.folder_count, err) < 0) {
+	if (load_watch_folders(p, &folders, &count, err) < 0) {
 		if (err->code != ERR_NOT_FOUND)
 			return -1;
 		eas_reply_status(call, PING_HIERARCHY);
@@ -229,18 +223,11 @@ static int ping(struct ping *p, struct err *err)
 	}
 	if (remember(p, err) < 0)
 		return -1;
-	subject.folders = folders;
-	if (eas_wait_look(call->server, call->arena, &subject, &verdict, err) < 0)
-		return -1;
-	if (verdict.provision && !hint_at_provisioning(p, &subject) &&
-		eas_wait_look(call->server, call->arena, &subject, &verdict, err) < 0)
-		return -1;
-	while (!eas_wait_verdict_any(&verdict)) {
-		if (eas_hold(call, WATCH_PING, folders, subject.folder_count, p->heartbeat_s))
-			return 0;
-		if (eas_wait_look(call->server, call->arena, &subject, &verdict, err) < 0)
-			return -1;
-	}
+	if (eas_hold(call, WATCH_PING, folders, count, p->heartbeat_s, &verdict))
+		return 0;
+	if (verdict.provision && !hint_at_provisioning(p) &&
+		eas_hold(call, WATCH_PING, folders, count, p->heartbeat_s, &verdict))
+		return 0;
 	eas_ping_answer_verdict(call, &verdict);
 	return 0;
 }
@@ -250,10 +237,11 @@ static int ping(struct ping *p, struct err *err)
 static void ping_for_wipe(struct eas_call *call)
 {
 	uint32_t heartbeat_s = (uint32_t)call->settings->push_heartbeat_min_s;
+	struct wait_verdict verdict;
 
 	if (eas_pending_count(call->server, call->device->id) > PROVISION_HINTS) {
 		call->reply->no_renewal = true;
-		if (eas_hold(call, WATCH_PING, NULL, 0, heartbeat_s))
+		if (eas_hold(call, WATCH_PING, NULL, 0, heartbeat_s, &verdict))
 			return;
 		call->reply->no_renewal = false;
 	}

@@ -20,6 +20,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "eas/command/sync_internal.h"
+#include "eas/ping_internal.h"
 #include "eas/request.h"
 
 #define HOLD_ROUNDS_MAX 5
@@ -495,6 +496,7 @@ static bool hold(struct sync_run *run)
 {
 	struct watch_folder *folders =
 		arena_x_alloc(run->call->arena, (run->job_count + 1) * sizeof(*folders));
+	struct wait_verdict verdict;
 	size_t count = 0;
 
 	for (size_t i = 0; i < run->job_count; i++) {
@@ -509,7 +511,7 @@ static bool hold(struct sync_run *run)
 				.exact = true,
 			};
 	}
-	return eas_hold(run->call, WATCH_SYNC, folders, count, run->wait_s);
+	return eas_hold(run->call, WATCH_SYNC, folders, count, run->wait_s, &verdict);
 }
 
 void sync_run(struct sync_run *run)
