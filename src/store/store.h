@@ -414,10 +414,14 @@ struct sync_chunk_row {
 	const uint8_t *bytes;
 	size_t len;
 };
-/* All generations (at most STORE_SYNC_GENERATIONS_MAX rows, current first) and the chunks they share, ordered by id. */
+/* All generations (at most STORE_SYNC_GENERATIONS_MAX rows, current first) and the chunks they share, ordered by id. ret_chunks
+ * NULL: without them, for small states have none. */
 NODISCARD int store_sync_state_load(struct store_read *rd, struct device_id device, struct owner_id owner, struct folder_id folder,
 	struct arena *arena, struct sync_state_row **ret, size_t *ret_count, struct sync_chunk_row **ret_chunks, size_t *ret_chunk_count,
 	struct err *err);
+/* The chunks alone, of the same snapshot. */
+NODISCARD int store_sync_chunks_load(struct store_read *rd, struct device_id device, struct owner_id owner, struct folder_id folder,
+	struct arena *arena, struct sync_chunk_row **ret, size_t *ret_count, struct err *err);
 /* Replaces all generations by these rows and all chunks by these (0 rows: deletes). A chunk that is there already is not written
  * again. ERR_NOT_FOUND: the device is gone. */
 NODISCARD int store_sync_state_save(struct store_tx *tx, struct device_id device, struct owner_id owner, struct folder_id folder,

@@ -17,7 +17,7 @@ static void bind_place(
 	db_bind_u64(st, 3, folder.v);
 }
 
-static int load_chunks(struct store_read *rd, struct device_id device, struct owner_id owner,
+int store_sync_chunks_load(struct store_read *rd, struct device_id device, struct owner_id owner,
 	struct folder_id folder, struct arena *arena, struct sync_chunk_row **ret,
 	size_t *ret_count, struct err *err)
 {
@@ -79,8 +79,8 @@ int store_sync_state_load(struct store_read *rd, struct device_id device, struct
 			return -1;
 		count++;
 	}
-	if (rc < 0 ||
-		load_chunks(rd, device, owner, folder, arena, ret_chunks, ret_chunk_count, err) < 0)
+	if (rc < 0 || (ret_chunks != NULL && store_sync_chunks_load(rd, device, owner, folder,
+						     arena, ret_chunks, ret_chunk_count, err) < 0))
 		return -1;
 	*ret = rows;
 	*ret_count = count;

@@ -19,29 +19,46 @@ void sync_collection_deinit(struct sync_collection *c)
 	}
 }
 
+/* False: it is broken, or lacks its chunks; it is as before then. */
+static bool decode(struct sync_collection *c, uint8_t g, const struct sync_state_row *row,
+	const struct sync_chunk_row *chunks, size_t chunk_count)
+{
+	struct err ignored = ERR_INIT;
+
+	return sync_state_decode(
+		       row->blob, row->blob_len, chunks, chunk_count, &c->states[g], &ignored) == 0;
+}
+
 int sync_collection_load(struct store_read *rd, struct device_id device, struct owner_id owner,
 	struct folder_id folder, struct sync_collection *ret, struct err *err)
 {
 	CLEANUP(arena_free) struct arena *arena = arena_new(0);
+	struct sync_chunk_row *chunks = NULL;
+	size_t count, chunk_count = 0;
 	struct sync_state_row *rows;
-	struct sync_chunk_row *chunks;
-	size_t count, chunk_count;
+	bool all = false;
 
 	*ret = (struct sync_collection){.device = device, .owner = owner, .folder = folder};
 	for (size_t g = 0; g < SYNC_GENERATIONS; g++)
 		sync_state_init(&ret->states[g]);
-	if (store_sync_state_load(rd, device, owner, folder, arena, &rows, &count, &chunks,
-		    &chunk_count, err) < 0)
+	if (store_sync_state_load(
+		    rd, device, owner, folder, arena, &rows, &count, NULL, NULL, err) < 0)
 		return -1;
 	for (size_t i = 0; i < count; i++) {
-		struct err ignored = ERR_INIT;
 		uint8_t g = rows[i].generation;
 
 		if (g >= SYNC_GENERATIONS)
 			continue;
-		ret->present[g] = sync_state_decode(rows[i].blob, rows[i].blob_len, chunks,
-					  chunk_count, &ret->states[g], &ignored) == 0;
 		ret->states[g].key = rows[i].key;
+		ret->present[g] = decode(ret, g, &rows[i], chunks, chunk_count);
+		/* Only large inventories are in chunks; nearly all states can do without. */
+		if (ret->present[g] || all)
+			continue;
+		if (store_sync_chunks_load(
+			    rd, device, owner, folder, arena, &chunks, &chunk_count, err) < 0)
+			return -1;
+		all = true;
+		ret->present[g] = decode(ret, g, &rows[i], chunks, chunk_count);
 	}
 	return 0;
 }
