@@ -49,6 +49,8 @@ int detached_flush(struct net_stream *s);
 void detached_shut(struct net_stream *s);
 void detached_close(struct net_stream *s);
 
+/* A step of the handshake begins, or is over. */
+void detach_step(struct net_stream *s, bool begins);
 /* The note-taking that net_stream_prepare_detach() began; before SSL_free(). */
 void detach_abandon(struct net_stream *s);
 

@@ -129,7 +129,9 @@ int net_stream_handshake(struct net_stream *s, struct err *err)
 		return 1;
 	ERR_clear_error();
 	errno = 0;
+	detach_step(s, true);
 	rc = SSL_do_handshake(s->ssl);
+	detach_step(s, false);
 	if (rc == 1)
 		return 1;
 	result = tls_result(s, rc);
