@@ -1,5 +1,5 @@
-"""Detached TLS with other people's clients: OpenSSL, GnuTLS, curl and Python talk, park, are woken, change keys,
-resume and leave. And what is left of their keys in the memory of a front: nothing."""
+"""Detached TLS with other people's clients: OpenSSL, GnuTLS, wolfSSL, mbedTLS, NSS, Node.js, curl and Python talk, park,
+are woken, change keys, resume and leave. And what is left of their keys in the memory of a front: nothing."""
 
 import base64
 import os
@@ -16,6 +16,7 @@ from lib.case import ServerCase
 from lib.server import eventually
 
 ROUNDS = 100
+SOURCES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "tls-clients")
 HEALTHZ = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 SUITES = (("-tls1_3", "-ciphersuites", "TLS_AES_128_GCM_SHA256"), ("-tls1_3", "-ciphersuites", "TLS_AES_256_GCM_SHA384"),
           ("-tls1_3", "-ciphersuites", "TLS_CHACHA20_POLY1305_SHA256"),
@@ -46,6 +47,13 @@ class Pipe:
 
     def expect(self, pattern):
         return eventually(lambda: self.seen(pattern), what=f"{pattern} in {self.text[-300:]}")
+
+    def end(self):
+        """Our clients (tls-clients/) say so when the server has answered their close_notify."""
+        self.process.stdin.close()
+        self.expect(rb"closed\n")
+        if self.process.wait() != 0:
+            raise AssertionError(f"exit status {self.process.returncode}")
 
     def close(self):
         self.process.stdin.close()
@@ -109,6 +117,51 @@ class Clients(ServerCase):
                 self.addCleanup(client.close)
                 client.expect(rb"Simple Client Mode:\s*")
                 self.talk(client)
+
+    def compiled(self, name, *libraries):
+        folder = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, folder)
+        path = os.path.join(folder, name)
+        subprocess.run([self.program("cc"), "-o", path, os.path.join(SOURCES, f"{name}.c"), *libraries], check=True)
+        return path
+
+    def client(self, *argv):
+        client = Pipe(*argv)
+        self.addCleanup(client.close)
+        return client
+
+    def test_wolfssl(self):
+        program = self.compiled("wolfssl", "-lwolfssl")
+
+        def update(client, number):
+            if number % 10 == 5:
+                client.send(b"\x01")
+
+        for version in ("tls1.2", "tls1.3"):
+            with self.subTest(version=version):
+                client = self.client(program, str(self.server.https_port), version)
+                self.talk(client, *([update] if version == "tls1.3" else []))
+                client.end()
+
+    def test_mbedtls(self):
+        client = self.client(self.compiled("mbedtls", "-lmbedtls", "-lmbedx509", "-lmbedcrypto"), str(self.server.https_port))
+        self.talk(client)
+        client.end()
+
+    def test_node(self):
+        program = self.program("node")
+        for version in ("TLSv1.2", "TLSv1.3"):
+            with self.subTest(version=version):
+                client = self.client(program, os.path.join(SOURCES, "node.js"), str(self.server.https_port), version)
+                self.talk(client)
+                client.end()
+
+    def test_nss(self):
+        program = self.program("tstclnt")
+        for version in ("tls1.2", "tls1.3"):
+            with self.subTest(version=version):
+                self.talk(self.client(program, "-h", "127.0.0.1", "-p", str(self.server.https_port), "-o", "-D", "-V",
+                                      f"{version}:{version}"))
 
     def test_python(self):
         for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
