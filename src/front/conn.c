@@ -27,6 +27,7 @@
 #define LINGER_IDLE_MS 5000   /* of silence */
 #define LINGER_MS      120000 /* in all: a client that first sends 50 MB and then looks for its 401 */
 #define DRAIN_ROUND    (64u * 1024)
+#define QUEUED_MS      1000 /* until a handshake that waits for its turn is looked at again */
 
 /* What a connection may become. */
 #define TO(state) (1u << (state))
@@ -162,8 +163,14 @@ static void conn_handshake(struct front *f, struct conn *c)
 	struct log_context lc;
 
 	if (!pace_step(f)) {
+		if (c->queued_ms == 0)
+			c->queued_ms = clock_now_ms();
 		front_again(f, c);
 		return;
+	}
+	if (c->queued_ms != 0) { /* this was our time, not the peer's */
+		conn_set_deadline_at(f, c, c->deadline_ms + clock_now_ms() - c->queued_ms);
+		c->queued_ms = 0;
 	}
 	switch (net_stream_handshake(&c->stream, &err)) {
 	case 1:
@@ -312,6 +319,7 @@ void conn_accepted(struct listener *l, int fd, const struct net_address *address
 	}
 	c->port = l->port;
 	c->state = (uint8_t)first;
+	c->queued_ms = 0;
 	if (first == CONN_HANDSHAKE)
 		pace_begin(f);
 	if (admit(f, c))
@@ -494,6 +502,10 @@ void conn_on_deadline(void *owner, uint32_t slot)
 	}
 	switch ((enum conn_state)c->state) {
 	case CONN_HANDSHAKE:
+		if (c->queued_ms != 0) { /* it has said what it has to, and waits for us */
+			conn_set_deadline(f, c, QUEUED_MS);
+			return;
+		}
 		front_count(f, tls_failed);
 		front_count(f, timeouts);
 		conn_close(f, c);

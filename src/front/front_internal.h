@@ -61,6 +61,7 @@ struct conn {
 	union {
 		int64_t renew_until_ms;  /* the watch may be renewed from memory before this */
 		int64_t linger_until_ms; /* LINGER: the end of all patience */
+		int64_t queued_ms; /* HANDSHAKE: since when it waits for its turn with us; 0: not */
 	};
 	struct print print; /* of the request that parked */
 	struct net_address address;

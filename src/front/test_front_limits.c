@@ -6,6 +6,7 @@
 #include "base/str.h"
 #include "base/test.h"
 #include "front/test_rig.h"
+#include "loop/loop.h"
 
 static struct rig rig;
 
@@ -257,6 +258,42 @@ static void test_crowd(void)
 	rig_stop(&rig);
 }
 
+/* The time that a handshake waits for its turn with us is not the client's: it does not count. */
+static void test_queue_is_our_time(void)
+{
+	enum { PHONES = 40 };
+	struct phone crowd[PHONES];
+	struct err err = ERR_INIT;
+	bool done[PHONES] = {false};
+	int finished = 0;
+
+	begin("[tls]\nhandshake_timeout_s = 5\n", true);
+	for (int i = 0; i < PHONES; i++) {
+		phone_connect_raw(&rig, &crowd[i]);
+		REQUIRE_OK(net_stream_init_client(
+				   &crowd[i].stream, crowd[i].stream.fd, rig.client_tls, &err),
+			&err);
+		CHECK_INT(net_stream_handshake(&crowd[i].stream, &err), NET_AGAIN);
+	}
+	/* Two rounds in which the first of them have their turn, then we are busy for a minute. */
+	for (int i = 0; i < 2 || rig_count(&rig, "accepted") < PHONES; i++)
+		(void)loop_run_once(front_loop(rig.front), 0);
+	clock_fake_advance_ms(60000);
+	for (int round = 0; round < 2000 && finished < PHONES / 2; round++) {
+		rig_spin(&rig);
+		for (int i = 0; i < PHONES; i++) {
+			if (!done[i] && net_stream_handshake(&crowd[i].stream, &err) == 1) {
+				done[i] = true;
+				finished++;
+			}
+		}
+	}
+	CHECK(finished >= PHONES / 2);
+	for (int i = 0; i < PHONES; i++)
+		phone_close(&crowd[i]);
+	rig_stop(&rig);
+}
+
 /* ---- sent away ---- */
 
 /* Not all at the same second. */
@@ -286,4 +323,5 @@ static void test_retry_spreads(void)
 
 TEST_MAIN(TEST(test_connections_per_user), TEST(test_requests_per_device),
 	TEST(test_renewals_are_free), TEST(test_unfinished_handshakes),
-	TEST(test_handshakes_a_second), TEST(test_crowd), TEST(test_retry_spreads))
+	TEST(test_handshakes_a_second), TEST(test_crowd), TEST(test_queue_is_our_time),
+	TEST(test_retry_spreads))
