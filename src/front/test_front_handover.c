@@ -1,5 +1,6 @@
 /* Two processes of a front: what goes from the old one to the new one, and what must not be lost.
  */
+#include <openssl/ssl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -316,6 +317,15 @@ static void test_tls_goes_along(void)
 	CHECK(str_starts(phone_answer(&rig, &p, NULL), "HTTP/1.1 200 OK"));
 	phone_send(&rig, &p, PING);
 	rig_until(&rig, "renewals_memory", 1);
+	/* New keys in mid-wait, both ways: still parked, and the answer is under the new ones. */
+	CHECK_INT(SSL_key_update(p.stream.ssl, SSL_KEY_UPDATE_REQUESTED), 1);
+	CHECK_INT(SSL_do_handshake(p.stream.ssl), 1);
+	rig_spin(&rig);
+	CHECK_INT(rig_count(&rig, "parked"), 1);
+	rig_pass(&rig, 101000);
+	CHECK(str_starts(phone_answer(&rig, &p, NULL), "HTTP/1.1 200 OK"));
+	phone_send(&rig, &p, PING);
+	rig_until(&rig, "renewals_memory", 2);
 	rig_pass(&rig, 101000);
 	CHECK(str_starts(phone_answer(&rig, &p, NULL), "HTTP/1.1 200 OK"));
 	phone_close(&p);
