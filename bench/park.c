@@ -26,6 +26,7 @@
 #define CHURN_S     20u
 #define CHURN_RATE  2000u /* phones a second that come back */
 #define CHURN_PARTS 20u   /* so many parts of the fleet come and go in turn */
+#define REST_S      6u
 #define RENEW_S     8u
 #define RENEW_RATE  1000u /* a second: what a million phones make at 15 minutes */
 #define SPREAD_MS   2000u
@@ -54,8 +55,11 @@ struct memory {
 	unsigned phones;
 };
 
-static struct memory memory_now(struct crowd *c, unsigned phones)
+/* What waiting costs, so not in the moment after a crowd came: the fronts give back what that took
+ * once they are at rest. */
+static struct memory memory_at_rest(struct crowd *c, struct fleet *fleet, unsigned phones)
 {
+	crowd_pause(c, fleet, REST_S, "at rest");
 	return (struct memory){crowd_memory(c),
 		(double)procs_memory_of(bench_engine_pid(c->bench)).private_dirty,
 		(double)procs_kernel().total, phones};
@@ -142,9 +146,9 @@ static void park_many(
 	begin(k, &b, &c, &options);
 	fleet = crowd_fleet(&c, tls, false);
 	(void)crowd_fill(&c, fleet, &how, 0, tenth, 0, CROWD_CHUNK);
-	base = memory_now(&c, tenth);
+	base = memory_at_rest(&c, fleet, tenth);
 	fill_s = crowd_fill(&c, fleet, &how, tenth, phones - tenth, tenth, CROWD_CHUNK);
-	full = memory_now(&c, phones);
+	full = memory_at_rest(&c, fleet, phones);
 	(void)snprintf(conditions, sizeof(conditions),
 		"%u phones of %u users, %u folders each, %s, 14.1, %s; fleet on the same machine; "
 		"filled at %.0f/s; the engine's part: %.0f",
@@ -159,7 +163,7 @@ static void park_many(
 			"the kernel's slab caches (TCP, sock_inode_cache, dentry, filp, "
 			"eventpoll_epi) for each phone: both ends of the connection");
 	churn(&c, fleet, phones, k->churn_s);
-	churned = memory_now(&c, phones);
+	churned = memory_at_rest(&c, fleet, phones);
 	(void)snprintf(conditions, sizeof(conditions),
 		"the same after %u s of churn: a twentieth at a time cut, or closed, and back; the "
 		"engine's "
