@@ -168,8 +168,9 @@ static void test_client_goes(void)
 	atomic_store(&pages_wait, false);
 	for (int i = 0; i < 2; i++)
 		CHECK_INT(next_status(NULL), 200);
+	while (map_count(world.engine.errands) > 0) /* the one that was at work may come last */
+		(void)loop_run_once(world.loop, 10);
 	CHECK(world_quiet());
-	CHECK_INT(map_count(world.engine.errands), 0);
 	CHECK_INT(world.engine.web_count, 0);
 	world_close();
 }
