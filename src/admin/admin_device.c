@@ -166,7 +166,8 @@ int admin_device_show(struct admin_call *call, struct err *err)
 	admin_put(call->result, "imei", d->imei);
 	admin_put(call->result, "language", d->language);
 	admin_put(call->result, "operator", d->operator_name);
-	if (admin_policy_put_device(call, user, d, call->result, err) < 0)
+	if (admin_policy_put_device(call, user, d, call->result, err) < 0 ||
+		admin_policy_put_effects(call, user, d, call->result, err) < 0)
 		return -1;
 	if (store_device_recovery(call->rd, d->id, call->arena, &recovery, err) < 0)
 		return -1;

@@ -57,6 +57,9 @@ NODISCARD int admin_group_find(struct admin_call *call, struct user_group **ret,
 /* What policy a phone has, and what it said of it, as fields of the object. */
 NODISCARD int admin_policy_put_device(struct admin_call *call, const struct user *user,
 	const struct device *device, json_t *object, struct err *err);
+/* What comes of its settings on the phone, those that demand something, as "policy_settings". */
+NODISCARD int admin_policy_put_effects(struct admin_call *call, const struct user *user,
+	const struct device *device, json_t *object, struct err *err);
 /* "anna@example.org", in the arena. */
 const char *admin_user_address(struct admin_call *call, const struct user *user);
 /* Puts text or a number into an object; NULL text becomes "". Text that is no UTF-8 is cleaned. */

@@ -305,11 +305,8 @@ static json_t *effect_row(
 }
 
 static void put_effects(
-	json_t *object, const struct policy *policy, const struct device *device, bool all)
+	json_t *list, const struct policy *policy, const struct device *device, bool all)
 {
-	json_t *list = json_array();
-
-	(void)json_object_set_new(object, "settings", list);
 	for (size_t i = 0; i < policy_settings_count; i++) {
 		const struct policy_setting *s = policy_find(policy, policy_settings[i].name);
 
@@ -318,10 +315,26 @@ static void put_effects(
 	}
 }
 
+int admin_policy_put_effects(struct admin_call *call, const struct user *user,
+	const struct device *device, json_t *object, struct err *err)
+{
+	const struct rules_policy *policy;
+	struct policy_rules rules;
+	json_t *list = json_array();
+
+	admin_put(object, "platform", policy_platform_to_str(policy_platform_of(device)));
+	(void)json_object_set_new(object, "policy_settings", list);
+	if (find_policy(call, user, device, object, &policy, &rules, err) < 0)
+		return -1;
+	put_effects(list, policy->document, device, false);
+	return 0;
+}
+
 int admin_policy_effective(struct admin_call *call, struct err *err)
 {
 	bool all = json_is_true(json_object_get(call->args, "all"));
 	const struct rules_policy *policy;
+	json_t *list;
 	struct device *device = NULL;
 	struct policy_rules rules;
 	struct user *user;
@@ -340,6 +353,8 @@ int admin_policy_effective(struct admin_call *call, struct err *err)
 	if (device != NULL)
 		put_state(call->result, policy, &rules, device);
 	(void)json_object_set_new(call->result, "rules", admin_policy_rules(&rules));
-	put_effects(call->result, policy->document, device, all);
+	list = json_array();
+	(void)json_object_set_new(call->result, "settings", list);
+	put_effects(list, policy->document, device, all);
 	return 0;
 }
