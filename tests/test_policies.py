@@ -277,6 +277,17 @@ class Refresh(PolicyCase):
             self.assertEqual(db.execute("UPDATE devices SET provisioned_at = ? WHERE device_id = ?",
                                         (at, device.device_id)).rowcount, 1)
 
+    def test_held_sync(self):
+        """A Sync that waits is answered as a command would be."""
+        for version, status in (("12.1", "449"), ("14.1", "143"), ("16.1", "143")):
+            device = self.phone(version)
+            self.ask("assign", self.policy({}, {"refresh_interval_h": 2}), "--address", device.user)
+            device.provision()
+            device.prime()
+            self.provisioned_at(device, int(time.time()) - 2 * 3600 + 2)
+            answer = device.sync(wait="1")
+            self.assertIn(status, (str(answer.code), answer.status), answer)
+
     def test_shorter_interval_counts_at_once(self):
         device = self.phone("14.1")
         name = self.policy({}, {"refresh_interval_h": 9999})

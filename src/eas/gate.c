@@ -63,13 +63,13 @@ static enum gate_answer check_waiting_policy(const struct gate_subject *s, struc
 	struct policy_rules rules;
 	const struct rules_policy *policy =
 		eas_policy(s->settings, s->rules, s->user, s->device->id, &rules);
+	enum policy_gate gate = policy_pending(s->device, rules_policy_hash(policy, s->version),
+		&rules, eas_pending_seen(s->server, s->device->id), s->now_at);
 
-	if (s->provisioning_known ||
-		!policy_pending(s->device, rules_policy_hash(policy, s->version), &rules,
-			eas_pending_seen(s->server, s->device->id), s->now_at))
+	if (s->provisioning_known || gate == POLICY_PASS)
 		return GATE_NEXT;
 	v->provision = true;
-	return stop(v, EAS_STATUS_INVALID_POLICY_KEY);
+	return stop(v, gate);
 }
 
 static enum gate_answer check_asking_policy(const struct gate_subject *s, struct gate_verdict *v)

@@ -194,14 +194,14 @@ enum policy_gate policy_check(const struct device *device, uint64_t hash,
 	return refresh_due(device, rules, now_at) ? POLICY_REFRESH : POLICY_PASS;
 }
 
-bool policy_pending(const struct device *device, uint64_t hash, const struct policy_rules *rules,
-	unsigned told, int64_t now_at)
+enum policy_gate policy_pending(const struct device *device, uint64_t hash,
+	const struct policy_rules *rules, unsigned told, int64_t now_at)
 {
 	if (device->wipe != WIPE_NONE)
-		return true;
+		return POLICY_WIPE;
 	if (device->policy_key == 0)
-		return false;
-	if (!rules->required)
-		return should_hear(device, hash, told);
-	return outdated(device, hash, rules) || refresh_due(device, rules, now_at);
+		return POLICY_PASS;
+	if (rules->required ? outdated(device, hash, rules) : should_hear(device, hash, told))
+		return POLICY_KEY_INVALID;
+	return refresh_due(device, rules, now_at) ? POLICY_REFRESH : POLICY_PASS;
 }

@@ -147,9 +147,9 @@ struct policy_request {
 /* hash: policy_hash() of the phone's policy, for the version that it speaks. */
 enum policy_gate policy_check(const struct device *device, uint64_t hash,
 	const struct policy_rules *rules, const struct policy_request *request, int64_t now_at);
-/* The same for a phone that waits and so sends no key: would its next command be turned away? */
-bool policy_pending(const struct device *device, uint64_t hash, const struct policy_rules *rules,
-	unsigned told, int64_t now_at);
+/* The same for a phone that waits and so sends no key: what would its next command meet? */
+enum policy_gate policy_pending(const struct device *device, uint64_t hash,
+	const struct policy_rules *rules, unsigned told, int64_t now_at);
 /* When the phone is to provision again by itself; 0: never. */
 int64_t policy_refresh_at(const struct device *device, const struct policy_rules *rules);
 
