@@ -1,6 +1,9 @@
 """The web side: pages, headers, sessions, sign-in, health; what a browser can rely upon."""
 
 import base64
+import csv
+import io
+import json
 import os
 import plistlib
 import re
@@ -91,6 +94,10 @@ class Pages(ServerCase):
 
     def test_metrics_by_address(self):
         web = Web(self.server)
+        near = web.raw("GET", "/metrics")
+        self.assertEqual(near.status, 200)
+        self.assertIn("version=0.0.4", near.header("Content-Type"))
+        self.assertRegex(near.body.decode(), r"(?m)^# TYPE bellhop_\w+ (counter|gauge|histogram)$")
         # From elsewhere, as a trusted proxy says: not without a token.
         far = web.raw("GET", "/metrics", {"X-Forwarded-For": "192.0.2.9"})
         self.assertEqual(far.status, 401)
@@ -215,6 +222,48 @@ class Sessions(ServerCase):
         self.assertNotIn(user.password, log)
 
 
+class Exports(ServerCase):
+    @classmethod
+    def prepare(cls):
+        root = cls.server.add_user("root")
+        cls.server.bellhop("user", "admin", root.address, "--on")
+        cls.web = Web(cls.server)
+        cls.web.sign_in(root)
+
+    def test_log(self):
+        user = self.user()
+        self.server.bellhop("user", "disable", user.address)
+        answer = self.web.get("/log.csv", user=user.address)
+        self.assertTrue(answer.header("Content-Type").startswith("text/csv"))
+        self.assertIn("attachment", answer.header("Content-Disposition"))
+        rows = list(csv.DictReader(io.StringIO(answer.body.decode(), newline="")))
+        self.assertEqual([row["action"] for row in rows], ["user disable", "user add"])
+        lines = self.web.get("/log.jsonl", user=user.address)
+        self.assertEqual(lines.header("Content-Type"), "application/jsonl")
+        rows = [json.loads(line) for line in lines.body.splitlines()]
+        self.assertEqual([row["action"] for row in rows], ["user disable", "user add"])
+        self.assertEqual([row["id"] for row in rows], [row["id"] for row in self.web.get("/log", user=user.address).json])
+        self.assertEqual(self.web.get("/log.csv", format="jsonl").status, 400)
+
+    def test_settings(self):
+        rows = {f"{row['section']}.{row['name']}": row for row in self.web.get("/settings").json}
+        self.assertEqual(rows["server.workers"]["value"], "8")
+        self.assertTrue(rows["server.workers"]["changed"])
+        self.assertFalse(rows["web.enabled"]["changed"])
+        self.assertTrue(all(row["text"] for row in rows.values()))
+
+
+class Off(ServerCase):
+    settings = {"web.enabled": "no"}
+
+    def test_nothing_is_served(self):
+        web = Web(self.server)
+        for target in ("/", "/app.js", "/api/v1/session", "/readyz", "/metrics"):
+            self.assertEqual(web.raw("GET", target).status, 404, target)
+        self.assertEqual(web.raw("GET", "/healthz").status, 200)
+        self.phone()
+
+
 class Times(ServerCase):
     """Sessions that are over; the server's clock is turned on."""
     settings = {"web.session_idle_s": "600", "web.session_max_s": "1200"}
@@ -301,6 +350,13 @@ class Setup(ServerCase):
         # The same one again takes the place of the first.
         second = self.verify(self.web.get("/me/profile.mobileconfig").body)
         self.assertEqual(second["PayloadUUID"], profile["PayloadUUID"])
+        # With an app password in it, which lets a phone in, and opens no page.
+        answer = self.web.post("/me/profile.mobileconfig", name="iPhone")
+        self.assertEqual(answer.status, 200, answer)
+        password = self.verify(answer.body)["PayloadContent"][0]["Password"]
+        self.anna.device(password=password).ready()
+        self.assertEqual(Web(self.server).sign_in(self.anna, password).status, 401)
+        self.assertEqual(self.web.post("/me/profile.mobileconfig", name="iPhone").status, 409)
         self.assertEqual(os.stat(os.path.join(self.server.data, "profile.key")).st_mode & 0o777, 0o600)
 
 

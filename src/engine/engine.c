@@ -591,7 +591,11 @@ static void on_web(void *owner, const struct settings *settings, const struct ip
 
 static void start_api(struct process *p)
 {
-	const struct api_options o = {.store = p->store, .auth = p->auth, .admin = p->admin};
+	const struct api_options o = {.store = p->store,
+		.auth = p->auth,
+		.admin = p->admin,
+		.metrics = render_metrics,
+		.owner = p};
 
 	p->api = api_new(&o);
 	p->engine.on_web = on_web;
