@@ -39,6 +39,6 @@ test("a session that ended leads back to the door", async () => {
 	const user = await makeUser();
 	const person = await (await Person.at()).signIn(user);
 	await person.context.clearCookies();
-	await person.page.getByRole("link", { name: "Set up a phone" }).click();
+	await person.page.getByRole("link", { name: "App passwords" }).click();
 	await person.page.getByText("Your session is over").waitFor();
 });

@@ -27,6 +27,18 @@ export function test(name, fn) {
 	tests.push({ name, fn });
 }
 
+const TEST_SECONDS = 60;
+
+async function within(seconds, promise) {
+	let timer;
+	const late = new Promise((_, reject) => (timer = setTimeout(() => reject(new Error(`not done after ${seconds} s`)), seconds * 1000)));
+	try {
+		await Promise.race([promise, late]);
+	} finally {
+		clearTimeout(timer);
+	}
+}
+
 /* Runs what was registered and said to be wanted; every browser window and phone of a test ends with it. */
 export async function main(names) {
 	browser = await chromium.launch({ executablePath: house.chromium, args: ["--no-sandbox", "--disable-dev-shm-usage"] });
@@ -35,7 +47,7 @@ export async function main(names) {
 		const started = Date.now();
 		let error = "";
 		try {
-			await fn();
+			await within(TEST_SECONDS, fn());
 		} catch (problem) {
 			error = String(problem?.stack ?? problem);
 		}

@@ -212,23 +212,28 @@ export const settings = {
 	list: (signal?: AbortSignal) => GET<Setting[]>("/settings", {}, signal),
 };
 
-export interface Point {
-	at: number;
-	parked: number;
-	heartbeat_s: number;
-	pushes: number;
-	syncs: number;
-	errors: number;
-	push_p50_us: number;
-	push_p99_us: number;
+/* Each a list, of as many values as `at`. */
+export interface Points {
+	step_s: number;
+	at: number[];
+	parked: number[];
+	connections: number[];
+	heartbeat_s: number[];
+	pushes_per_min: number[];
+	syncs_per_min: number[];
+	requests_per_min: number[];
+	errors_per_min: number[];
+	push_p50_ms: number[];
+	push_p99_ms: number[];
 }
 
 export interface Overview {
-	points: Point[];
-	warnings: { text: string; remedy?: string }[];
+	now: { at: number; started_at: number; version: string; parked: number; connections: number; heartbeat_s: number; queue_messages: number; users: number; wipes_pending: number };
+	series: { hour: Points; day: Points };
+	warnings: { code: string; severity: string; text: string; remedy: string }[];
 }
 
-export const overview = (span: string, signal?: AbortSignal) => GET<Overview>("/overview", { span }, signal);
+export const overview = (signal?: AbortSignal) => GET<Overview>("/overview", {}, signal);
 
 function which(folder: number | undefined): object {
 	return folder === undefined ? { all: true } : { folder: String(folder) };
@@ -366,7 +371,7 @@ export const own = {
 	appPasswords: (signal?: AbortSignal) => GET<AppPassword[]>("/me/app-passwords", {}, signal),
 	addAppPassword: (name: string, firstUse: boolean) => POST<{ password: string }>("/me/app-passwords", firstUse ? { name, first_use: true } : { name }),
 	removeAppPassword: (id: number) => DELETE(at`/me/app-passwords/${id}`),
-	password: (old: string, password: string) => PUT("/me/password", { old, password }),
+	password: (old: string, password: string) => PUT<{ csrf: string }>("/me/password", { old, password }),
 	oof: (signal?: AbortSignal) => GET<Oof>("/me/oof", {}, signal),
 	setOof: (settings: Partial<Oof>) => PUT("/me/oof", { settings }),
 	sessions: (signal?: AbortSignal) => GET<WebSession[]>("/me/sessions", {}, signal),

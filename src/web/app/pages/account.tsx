@@ -1,5 +1,5 @@
 import { useState } from "preact/hooks";
-import type { ApiError } from "../api";
+import { setCsrf, type ApiError } from "../api";
 import { own } from "../calls";
 import { ago, time } from "../format";
 import { useSession } from "../session";
@@ -26,7 +26,8 @@ export function AccountPage() {
 		if (fresh !== again) return setError("The two new passwords differ.");
 		setBusy(true);
 		try {
-			await own.password(old, fresh);
+			/* The change ends all sessions; this browser is given another one. */
+			setCsrf((await own.password(old, fresh)).csrf);
 			setDone(true);
 			setOld("");
 			setFresh("");

@@ -31,7 +31,7 @@ export function AppPasswordsPage() {
 								<Ask title={`Revoke “${row.name}”?`} danger doing="Revoke" done={`“${row.name}” is revoked.`} run={() => own.removeAppPassword(row.id)} onClose={(did) => {
 									close();
 									if (did) void all.reload();
-								}}><p>The phone that uses it is refused at its next request, also when it waits right now. What it holds stays on it: wipe it if it is lost.</p></Ask>
+								}}><p>The phone that uses it is refused at its next request. What it holds stays on it: wipe it if it is lost.</p></Ask>
 							))}>Revoke</button> },
 						]} />
 					)}
