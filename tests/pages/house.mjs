@@ -220,7 +220,7 @@ export class Person {
 
 /* A user made for this test. */
 let number = 0;
-export async function makeUser(login = `guest${++number}`) {
+export async function makeUser(login = `guest${process.pid}n${++number}`) {
 	const address = `${login}@example.org`;
 	await bellhop("user", "add", address, "--name", `${login[0].toUpperCase()}${login.slice(1)} Guest`, "--password-file", house.passwordFile);
 	return { login, address, password: house.password, passwordFile: house.passwordFile };

@@ -84,7 +84,7 @@ test("out of office is kept", async () => {
 });
 
 test("the event log is searched and leaves as CSV and JSON lines", async () => {
-	const user = await makeUser("log-guest");
+	const user = await makeUser();
 	const person = await (await Person.at()).signIn(admin, `log?user=${encodeURIComponent(user.address)}`);
 	const { page } = person;
 	await page.getByRole("row").filter({ hasText: "user add" }).waitFor();

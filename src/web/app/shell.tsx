@@ -117,7 +117,7 @@ export function Shell() {
 					<Brand />
 					<button type="button" class="button mini on-navy" aria-expanded={open} onClick={() => setOpen(true)}><Icon name="menu" />Menu</button>
 				</header>
-				<div class="side"><Brand /><Nav place={place} label="Pages" /></div>
+				<aside class="side" aria-label="Menu and account"><Brand /><Nav place={place} label="Pages" /></aside>
 				<dialog class="drawer" ref={drawer} aria-label="Menu" onClose={() => setOpen(false)}>
 					{open && (
 						<>

@@ -29,6 +29,7 @@ const gaps = (values: number[] = []) => values.map((value) => value === 0 ? null
 function Now({ of: { now, series, warnings }, day }: { of: Overview; day: boolean }) {
 	const points = day ? series.day : series.hour;
 	const times = points.at ?? [];
+	const span = day ? 86400 : 3600;
 	return (
 		<>
 			{warnings.length > 0 && (
@@ -49,18 +50,18 @@ function Now({ of: { now, series, warnings }, day }: { of: Overview; day: boolea
 				<div class="figure"><dt>mean heartbeat</dt><dd>{now.heartbeat_s ? duration(now.heartbeat_s) : "–"}</dd></div>
 				<div class="figure"><dt>connections</dt><dd>{count(now.connections)}</dd></div>
 			</dl>
-			<p class="row">
+			<p class="row wide-gap">
 				<a href={link(["users"])}>{counted(now.users, "user")}</a>
 				<a href={link(["queue"])}>{now.queue_messages === 0 ? "nothing in the queue" : `${counted(now.queue_messages, "mail")} in the queue`}</a>
 				{now.wipes_pending > 0 && <a href={link(["devices"], { state: "wipe" })}>{counted(now.wipes_pending, "wipe")} under way</a>}
 			</p>
-			<div class="grid-2">
-				<Chart title="Phones that wait" times={times} series={[{ label: "parked", values: points.parked ?? [] }]} />
-				<Chart title="Pushes and syncs" unit="a minute" times={times} series={[{ label: "pushes", values: points.pushes_per_min ?? [] }, { label: "syncs", values: points.syncs_per_min ?? [] }]} />
-				<Chart title="Push latency" unit="ms" times={times} series={[{ label: "half within", values: gaps(points.push_p50_ms) }, { label: "99 of 100 within", values: gaps(points.push_p99_ms) }]} />
-				<Chart title="Errors" unit="a minute" times={times} series={[{ label: "errors", values: points.errors_per_min ?? [] }]} />
-				<Chart title="Mean heartbeat" unit="s" times={times} series={[{ label: "heartbeat", values: gaps(points.heartbeat_s) }]} />
-				<Chart title="Requests" unit="a minute" times={times} series={[{ label: "requests", values: points.requests_per_min ?? [] }]} />
+			<div class="grid-2 charts">
+				<Chart title="Phones that wait" span={span} times={times} series={[{ label: "parked", values: points.parked ?? [] }]} />
+				<Chart title="Pushes and syncs" unit="a minute" span={span} times={times} series={[{ label: "pushes", values: points.pushes_per_min ?? [] }, { label: "syncs", values: points.syncs_per_min ?? [] }]} />
+				<Chart title="Push latency" unit="ms" span={span} times={times} series={[{ label: "half within", values: gaps(points.push_p50_ms) }, { label: "99 of 100 within", values: gaps(points.push_p99_ms) }]} />
+				<Chart title="Errors" unit="a minute" span={span} times={times} series={[{ label: "errors", values: points.errors_per_min ?? [] }]} />
+				<Chart title="Mean heartbeat" unit="s" span={span} times={times} series={[{ label: "heartbeat", values: gaps(points.heartbeat_s) }]} />
+				<Chart title="Requests" unit="a minute" span={span} times={times} series={[{ label: "requests", values: points.requests_per_min ?? [] }]} />
 			</div>
 		</>
 	);

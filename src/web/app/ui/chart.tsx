@@ -9,12 +9,12 @@ export interface Series {
 	values: (number | null)[];
 }
 
-export function Chart({ title, times, series, unit, format }: {
-	title: string; times: number[]; series: Series[]; unit?: string; format?: (value: number) => string;
+export function Chart({ title, times, series, unit, span }: {
+	title: string; times: number[]; series: Series[]; unit?: string; span: number;
 }) {
 	const area = useRef<HTMLDivElement>(null);
 	const plot = useRef<uPlot | null>(null);
-	const show = format ?? ((value: number) => value.toLocaleString(undefined, { maximumFractionDigits: value < 10 ? 1 : 0 }));
+	const show = (value: number) => value.toLocaleString(undefined, { maximumFractionDigits: value < 10 ? 1 : 0 });
 	const latest = useRef({ times, series, show });
 	latest.current = { times, series, show };
 	const labels = series.map((one) => one.label).join("|");
@@ -31,7 +31,7 @@ export function Chart({ title, times, series, unit, format }: {
 				legend: { show: false },
 				cursor: { show: false },
 				padding: [8, 8, 0, 0],
-				scales: { y: { range: (_, __, high) => [0, Math.max(high * 1.12, 1)] } },
+				scales: { x: { range: (_, __, high) => [(high || Date.now() / 1000) - span, high || Date.now() / 1000] }, y: { range: (_, __, high) => [0, Math.max(high * 1.12, 1)] } },
 				axes: [
 					{ stroke: colour("--soft"), grid: { show: false }, ticks: { stroke: colour("--line"), size: 4 }, font: "12px sans-serif", values: (_, ticks) => ticks.map(hour), space: 70 },
 					{ stroke: colour("--soft"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, font: "12px sans-serif", size: 56, space: 36, values: (_, ticks) => ticks.map((value) => latest.current.show(value)) },
@@ -53,7 +53,7 @@ export function Chart({ title, times, series, unit, format }: {
 			plot.current?.destroy();
 			plot.current = null;
 		};
-	}, [labels]);
+	}, [labels, span]);
 
 	useEffect(() => {
 		plot.current?.setData([times, ...series.map((one) => one.values)] as uPlot.AlignedData);
