@@ -54,7 +54,6 @@ export const SECTIONS: { title: string; admin?: boolean; pages: { path: string; 
 	{
 		title: "House rules", admin: true, pages: [
 			{ path: "policies", title: "Policies", icon: "policy" },
-			{ path: "services", title: "Mobile services", icon: "switches" },
 		],
 	},
 	{
