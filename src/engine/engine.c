@@ -165,7 +165,7 @@ static void take_settings(struct process *p)
 struct sweep {
 	struct job job;
 	struct process *process;
-	int64_t before_at, forget_before_at, imported_before_at;
+	int64_t now_at, before_at, forget_before_at, imported_before_at, log_before_at;
 	bool expires;
 	struct store_expiry expiry;
 	int rc, expiry_rc;
@@ -219,6 +219,12 @@ static void run_sweep(struct job *job, void *thread_state)
 	if (sweep->rc == 0)
 		sweep->rc = store_import_sweep(
 			sweep->process->store, sweep->imported_before_at, SWEEP_BATCH, &sweep->err);
+	if (sweep->rc == 0)
+		sweep->rc = store_session_sweep(
+			sweep->process->store, sweep->now_at, SWEEP_BATCH, &sweep->err);
+	if (sweep->rc == 0 && sweep->log_before_at > 0)
+		sweep->rc = store_log_sweep(
+			sweep->process->store, sweep->log_before_at, SWEEP_BATCH, &sweep->err);
 	if (sweep->rc >= 0 && sweep->expires)
 		run_expiry(sweep);
 }
@@ -287,6 +293,10 @@ static void on_sweep_timer(void *owner)
 	sweep->forget_before_at = clock_now_at() - (int64_t)p->settings->poison_request_refuse_s;
 	sweep->imported_before_at =
 		clock_now_at() - (int64_t)p->settings->store_import_memory_days * DAY_S;
+	sweep->now_at = clock_now_at();
+	if (p->settings->log_keep_days > 0)
+		sweep->log_before_at =
+			sweep->now_at - (int64_t)p->settings->log_keep_days * DAY_S;
 	engine_submit(&p->engine, &sweep->job);
 }
 
