@@ -111,8 +111,8 @@ class EventLog(LogCase):
                     text = file.read()
                 if "struct log_row" not in text:
                     continue
-                for action in re.findall(r'\baction = ((?:[^;,]|\n)*?)[,;}]', text):
-                    for word in re.findall(r'"([^"]+)"', action):
+                for action in re.findall(r'(?:\.|->)action = ([^;,}]*)', text):
+                    for word in re.findall(r'"([^"\n]+)"', action):
                         self.assertIn(word, known, f"{folder}/{name}")
 
 

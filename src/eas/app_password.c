@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "auth/auth.h"
+#include "auth/auth_secret.h"
 #include "base/str.h"
 
 #define NOTE_EVERY_S 300
@@ -78,4 +79,19 @@ bool eas_app_password_pass(struct eas_call *call)
 		return refuse(call);
 	eas_reply_error(call, &err);
 	return false;
+}
+
+int eas_app_password_gone(struct store_read *rd, const struct device *device, struct arena *arena,
+	bool *ret, struct err *err)
+{
+	struct app_password *app;
+	struct owner_id owner;
+
+	*ret = false;
+	if (!auth_verifier_is_app(device->credential, &owner) ||
+		store_app_password_find(rd, device->owner, device->credential, arena, &app, err) ==
+			0)
+		return 0;
+	*ret = err->code == ERR_NOT_FOUND;
+	return *ret ? 0 : -1;
 }

@@ -134,7 +134,15 @@ void eas_resync_note(struct eas_server *server, struct device_id device, struct 
 /* Is it? Forgets it. */
 bool eas_resync_take(struct eas_server *server, struct device_id device, struct folder_id folder);
 
+/* ---- the event log ---- */
+/* The phone begins a collection again, for that reason; once in a while, however often it does. */
+NODISCARD int eas_log_reset(struct store_tx *tx, const struct eas_call *call, const char *action,
+	const char *collection_id, struct err *err);
+
 /* ---- app passwords ---- */
+/* Was the app password revoked that let the device in last? */
+NODISCARD int eas_app_password_gone(struct store_read *rd, const struct device *device,
+	struct arena *arena, bool *ret, struct err *err);
 /* Is the phone the one whose app password it came with? Notes the use. False: the reply is set. */
 bool eas_app_password_pass(struct eas_call *call);
 

@@ -88,6 +88,7 @@ static int look_admin(struct store_read *rd, struct arena *arena, struct eas_ser
 	const struct rules *rules;
 	struct device *device;
 	struct user *user;
+	bool revoked;
 
 	if (store_user_load(rd, subject->user, arena, &user, err) < 0) {
 		v->http = 401;
@@ -97,7 +98,8 @@ static int look_admin(struct store_read *rd, struct arena *arena, struct eas_ser
 		v->hierarchy = true; /* FolderSync makes the partnership anew */
 		return err->code == ERR_NOT_FOUND ? 0 : -1;
 	}
-	if (rules_get(server->rules, rd, &rules, err) < 0)
+	if (eas_app_password_gone(rd, device, arena, &revoked, err) < 0 ||
+		rules_get(server->rules, rd, &rules, err) < 0)
 		return -1;
 	v->seq = user->seq;
 	*ret_clean = subject->clean_seq != 0 && subject->clean_seq == user->seq &&
@@ -106,7 +108,7 @@ static int look_admin(struct store_read *rd, struct arena *arena, struct eas_ser
 	gate.device = device;
 	gate.version = device->protocol_version;
 	gate.rules = rules;
-	ask_gate(&gate, user->epoch != subject->user_epoch, v, ret_clean);
+	ask_gate(&gate, revoked || user->epoch != subject->user_epoch, v, ret_clean);
 	v->refresh_at = refresh_at(&gate);
 	rules_unref(&rules);
 	return 0;

@@ -295,8 +295,7 @@ static void on_sweep_timer(void *owner)
 		clock_now_at() - (int64_t)p->settings->store_import_memory_days * DAY_S;
 	sweep->now_at = clock_now_at();
 	if (p->settings->log_keep_days > 0)
-		sweep->log_before_at =
-			sweep->now_at - (int64_t)p->settings->log_keep_days * DAY_S;
+		sweep->log_before_at = sweep->now_at - (int64_t)p->settings->log_keep_days * DAY_S;
 	engine_submit(&p->engine, &sweep->job);
 }
 

@@ -548,6 +548,8 @@ struct log_row {
 	const char *user, *address, *device_id, *device_type, *action, *result;
 };
 NODISCARD int store_log_add(struct store_tx *tx, const struct log_row *row, struct err *err);
+/* Unless the same happened to that device less than within_s before: for what a phone may make happen as often as it likes. */
+NODISCARD int store_log_add_once(struct store_tx *tx, const struct log_row *row, int64_t within_s, struct err *err);
 /* What is looked for; NULL or 0 where it does not matter. */
 struct log_filter {
 	int64_t since_at, until_at; /* until_at itself is too late */

@@ -31,6 +31,28 @@ int store_log_add(struct store_tx *tx, const struct log_row *row, struct err *er
 	return store_run(st, err);
 }
 
+int store_log_add_once(
+	struct store_tx *tx, const struct log_row *row, int64_t within_s, struct err *err)
+{
+	CLEANUP(db_done) struct db_stmt *st = NULL;
+	uint64_t id;
+	int rc;
+
+	if (store_prepare_tx(tx,
+		    "SELECT id FROM event_log WHERE device_id = $1 AND device_id <> ''"
+		    " AND logged_at > $2 AND user_name = $3 AND action = $4 AND result = $5 LIMIT "
+		    "1",
+		    &st, err) < 0)
+		return -1;
+	db_bind_text(st, 1, store_text(row->device_id));
+	db_bind_i64(st, 2, row->at - within_s);
+	db_bind_text(st, 3, store_text(row->user));
+	db_bind_text(st, 4, store_text(row->action));
+	db_bind_text(st, 5, store_text(row->result));
+	rc = store_run_u64(st, &id, err);
+	return rc != 0 ? MIN(rc, 0) : store_log_add(tx, row, err);
+}
+
 static int read_rows(struct db_stmt *st, struct arena *arena, struct log_row **ret,
 	size_t *ret_count, struct err *err)
 {

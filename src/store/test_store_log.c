@@ -147,4 +147,29 @@ static void test_sweep(void)
 	world_free(&w);
 }
 
-TEST_MAIN(TEST(test_find), TEST(test_actions), TEST(test_sweep))
+static int add_repeated(struct store_tx *tx, struct world *w, struct err *err)
+{
+	struct log_row row = log_rows[1];
+
+	(void)w;
+	for (int i = 0; i < 5; i++) {
+		row.at = 1000 + i * 30; /* the first, and the one a minute after */
+		if (store_log_add_once(tx, &row, 60, err) < 0)
+			return -1;
+	}
+	row.result = "failed";
+	return store_log_add_once(tx, &row, 60, err);
+}
+
+static void test_once(void)
+{
+	const struct log_filter all = {.before_id = 0};
+	struct world *w = world_new();
+	struct err err = ERR_INIT;
+
+	REQUIRE_OK(transact(w, add_repeated, &err), &err);
+	CHECK_STR(find(w, &all, 10), "4 3 2 1");
+	world_free(&w);
+}
+
+TEST_MAIN(TEST(test_once), TEST(test_find), TEST(test_actions), TEST(test_sweep))

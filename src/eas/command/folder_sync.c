@@ -28,6 +28,11 @@ static int save_tx(struct store_tx *tx, void *owner, struct err *err)
 	return sync_collection_save(tx, &fs->gens, &fs->next, err);
 }
 
+static int reset_tx(struct store_tx *tx, void *owner, struct err *err)
+{
+	return eas_log_reset(tx, owner, "phone sent back", "folders", err);
+}
+
 static void begin_generation(struct folder_sync *fs, uint64_t key, size_t used)
 {
 	if (key == 0) {
@@ -121,7 +126,9 @@ static int folder_sync_locked(struct folder_sync *fs, uint64_t key, struct err *
 		return -1;
 	if (used == SYNC_GENERATIONS) {
 		eas_reply_status(fs->call, STATUS_KEY_MISMATCH);
-		return 0;
+		return eas_only_validates(fs->call)
+			       ? 0
+			       : store_transact(fs->call->server->store, reset_tx, fs->call, err);
 	}
 	/* Nothing new: the key stays, nothing is written. */
 	if (key != 0 && fs->count == 0 && !fs->repeated) {

@@ -96,6 +96,8 @@ static int begin_collection(
 	job->status = take_scope(run, job, &scope);
 	if (job->status != SYNC_STATUS_OK)
 		return 0;
+	if (job->gens.present[SYNC_CURRENT])
+		job->event = "phone starts anew";
 	sync_collection_restart(&job->gens);
 	sync_state_begin(
 		&job->next, (uint16_t)run->call->version, owner_seq, &scope, run->call->now_at);
@@ -142,6 +144,7 @@ static int prepare_job(
 			      : SYNC_GENERATIONS;
 	if (used == SYNC_GENERATIONS) {
 		job->status = SYNC_STATUS_BAD_KEY;
+		job->event = "phone sent back";
 		return 0;
 	}
 	use_generation(run, job, used);
@@ -325,6 +328,14 @@ static int save_tx(struct store_tx *tx, void *owner, struct err *err)
 	struct sync_run *run = owner;
 
 	for (size_t i = 0; i < run->job_count; i++) {
+		const struct sync_job *job = &run->jobs[i];
+
+		if (job->event != NULL &&
+			eas_log_reset(tx, run->call, job->event, job->collection_id, err) < 0)
+			return -1;
+	}
+
+	for (size_t i = 0; i < run->job_count; i++) {
 		struct sync_job *job = &run->jobs[i];
 
 		if (must_save(job) &&
@@ -347,7 +358,7 @@ static int save_all(struct sync_run *run, struct err *err)
 		/* The same answer as the one that got lost: then with the same key. */
 		if (job->status == SYNC_STATUS_OK && job->repeated && job->new_key && !job->saved)
 			(void)sync_collection_same_again(&job->gens, &job->next);
-		needed = needed || must_save(job);
+		needed = needed || must_save(job) || job->event != NULL;
 	}
 	sync_request_remember(run);
 	if (run->cache != NULL && run->cache_len == run->remembered_len &&

@@ -67,7 +67,8 @@ struct sync_job {
 	struct sync_command *commands;
 	size_t command_count;
 	/* what became of it: */
-	unsigned status; /* enum sync_status */
+	const char *event; /* of the event log: where the phone begins again; NULL: nowhere */
+	unsigned status;   /* enum sync_status */
 	struct folder *folder;
 	struct sync_collection gens;
 	struct sync_state *base; /* the generation that the key names, in gens; NULL: none */
