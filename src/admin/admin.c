@@ -272,6 +272,7 @@ static int run_verb(struct admin_call *call, admin_verb_fn fn, struct err *err)
 	char *hash = NULL;
 	int status;
 
+	call->limits = admin_limits_now(call->admin);
 	if (password != NULL) {
 		if (auth_hash_password(password, &hash, err) < 0)
 			return -1;

@@ -79,8 +79,7 @@ int admin_app_password_add(struct admin_call *call, struct err *err)
 	auth_app_verifier(user->id, letters, verifier);
 	app.verifier = verifier;
 	app.last_device_id = app.last_address = "";
-	if (store_app_password_add(
-		    call->tx, &app, admin_limits_now(call->admin).app_passwords_max, err) < 0)
+	if (store_app_password_add(call->tx, &app, call->limits.app_passwords_max, err) < 0)
 		return -1;
 	json_decref(call->result);
 	call->result = app_to_json(&app);

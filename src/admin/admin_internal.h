@@ -30,6 +30,7 @@ struct admin_call {
 	const struct rules *rules; /* once a verb has loaded them; a reference */
 	const char *password_hash; /* for verbs with a password */
 	int64_t now_at;
+	struct admin_limits limits; /* as they were when it began */
 	/* Set by a verb that works outside: what is left to be done, in the transaction of the row
 	 * in the event log. NULL: nothing. */
 	int (*then)(struct admin_call *call, struct err *err);

@@ -71,7 +71,7 @@ static int take_time(const char *key, const json_t *value, int64_t *at, struct e
 static int take_text(struct admin_call *call, const char *key, const json_t *value,
 	struct oof_message *message, struct err *err)
 {
-	uint64_t max = admin_limits_now(call->admin).oof_max_bytes;
+	uint64_t max = call->limits.oof_max_bytes;
 	const char *text = json_string_value(value);
 
 	if (text == NULL)
