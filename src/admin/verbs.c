@@ -377,8 +377,11 @@ const struct admin_verb admin_local_verbs[ADMIN_LOCAL_COUNT] = {
 			{"folder", ADMIN_ARG_TEXT, false, false, "into this folder, for example Archive/2019; made when it is not there (Inbox)"},
 			{"format", ADMIN_ARG_TEXT, false, false, "what the source is: auto, mbox, mboxrd, mboxo, mboxcl, mboxcl2, maildir or eml (auto)"},
 			{"quiet", ADMIN_ARG_FLAG, false, false, "no progress bar, and nothing said at the end but what failed"}}, ""},
-	[ADMIN_LOCAL_DOCTOR] = {"doctor", "Look at system, configuration and server, and say what is not as it should be: how many phones the limits of descriptors, files, memory and the network allow, and what to change.",
-		false, false, ADMIN_CONFIRM_NONE, {{NULL}}, ""},
+	[ADMIN_LOCAL_DOCTOR] = {"doctor", "Look at system, configuration and server, and say what is not as it should be: how many phones the limits of descriptors, files, memory and the network allow, whether certificate, names and clock are well, with --url also how phones come here and how long the proxy in front lets them wait; and what to change.",
+		false, false, ADMIN_CONFIRM_NONE, {
+			{"url", ADMIN_ARG_TEXT, false, false, "where phones come to, https://mail.example.org: goes there, and holds a request to measure what the way allows"},
+			{"hold", ADMIN_ARG_INT, false, false, "so many seconds (100; 1800 makes sure of the longest heartbeats)"},
+			{"ca", ADMIN_ARG_TEXT, false, false, "PEM file with authorities to trust beside the system's"}}, ""},
 	[ADMIN_LOCAL_EXPORT] = {"export", "Write the mail of a mailbox into a new folder, as a Maildir or as mbox files.",
 		false, false, ADMIN_CONFIRM_NONE, {ADDRESS("whose mailbox"),
 			{"dir", ADMIN_ARG_TEXT, true, true, "the folder to make; it must not be there, or be empty"},

@@ -12,6 +12,9 @@
 #include "base/str.h"
 #include "ctl/ctl_internal.h"
 
+#define HOLD_DEFAULT_S 100u /* longer than what proxies come with */
+#define HOLD_MAX_S     7200u
+
 /* In the order in which they are shown. */
 static void (*const checks[])(struct doctor *d) = {
 	doctor_check_server,
@@ -21,6 +24,14 @@ static void (*const checks[])(struct doctor *d) = {
 	doctor_check_tcp_memory,
 	doctor_check_backlog,
 	doctor_check_conntrack,
+};
+
+/* What is outside of the server; these look at the real world, whatever struct doctor says. */
+static void (*const outside[])(struct doctor *d) = {
+	doctor_check_certificate,
+	doctor_check_names,
+	doctor_check_clock,
+	doctor_check_url,
 };
 
 static const char *result_to_str(enum doctor_result result)
@@ -93,6 +104,8 @@ void doctor_run(struct doctor *d, json_t **ret_result)
 	d->checks = json_array();
 	for (size_t i = 0; i < ARRAY_LEN(checks); i++)
 		checks[i](d);
+	for (size_t i = 0; d->look_outside && i < ARRAY_LEN(outside); i++)
+		outside[i](d);
 	for (size_t i = 0; i < json_array_size(d->checks); i++) {
 		const json_t *row = json_array_get(d->checks, i);
 
@@ -111,13 +124,58 @@ void doctor_run(struct doctor *d, json_t **ret_result)
 	*ret_result = result;
 }
 
-int doctor_examine(const struct settings *settings, const char *socket_path, json_t **ret_result,
-	struct err *err)
+/* NULL: the server does not answer. */
+static json_t *ask_domains(const char *socket_path)
 {
+	json_t *args = json_object(), *rows = NULL, *domains = json_array();
+	struct err away = ERR_INIT;
+
+	if (ctl_client_ask(socket_path, "domain list", args, &rows, &away) < 0) {
+		json_decref(domains);
+		domains = NULL;
+	}
+	for (size_t i = 0; domains != NULL && i < json_array_size(rows); i++)
+		(void)json_array_append(
+			domains, json_object_get(json_array_get(rows, i), "domain"));
+	json_decref(rows);
+	json_decref(args);
+	return domains;
+}
+
+/* The URL without a path at its end. */
+static int take_options(struct doctor *d, const json_t *args, char **ret_url, struct err *err)
+{
+	const char *url = json_string_value(json_object_get(args, "url"));
+	const json_t *hold = json_object_get(args, "hold");
+
+	d->look_outside = true;
+	d->ca_file = json_string_value(json_object_get(args, "ca"));
+	d->hold_s = hold != NULL ? (uint64_t)json_integer_value(hold) : HOLD_DEFAULT_S;
+	if (d->hold_s < 1 || d->hold_s > HOLD_MAX_S)
+		return err_set(err, ERR_BAD_INPUT, "hold: 1 to %u s", HOLD_MAX_S);
+	if (url == NULL)
+		return hold == NULL ? 0 : err_set(err, ERR_BAD_INPUT, "--hold needs --url");
+	if (!str_starts_nocase(url, "https://") && !str_starts_nocase(url, "http://"))
+		return err_set(err, ERR_BAD_INPUT, "url: https://name, as phones have it");
+	*ret_url = x_strdup(url);
+	while (str_ends(*ret_url, "/"))
+		(*ret_url)[strlen(*ret_url) - 1] = '\0';
+	d->url = *ret_url;
+	return 0;
+}
+
+int doctor_examine(const struct settings *settings, const char *socket_path, const json_t *options,
+	json_t **ret_result, struct err *err)
+{
+	CLEANUP(mem_freep) char *url = NULL;
 	struct doctor d = {.settings = settings};
 	json_t *args = json_object(), *status = NULL;
 	struct err away = ERR_INIT;
 
+	if (take_options(&d, options, &url, err) < 0) {
+		json_decref(args);
+		return -1;
+	}
 	/* One that does not answer is a finding, not a failure. */
 	if (ctl_client_ask(socket_path, "status", args, &status, &away) == 0)
 		d.status = status;
@@ -128,7 +186,9 @@ int doctor_examine(const struct settings *settings, const char *socket_path, jso
 	}
 	doctor_system_read(
 		&d.system, (uint64_t)json_integer_value(json_object_get(d.status, "engine_pid")));
+	d.domains = ask_domains(socket_path);
 	doctor_run(&d, ret_result);
+	json_decref(d.domains);
 	json_decref(status);
 	return 0;
 }

@@ -35,6 +35,11 @@ struct doctor {
 	const struct settings *settings;
 	struct doctor_system system;
 	json_t *status;        /* the server's answer to `status`; NULL: it does not run */
+	json_t *domains;       /* of the server, texts; NULL: not known */
+	const char *url;       /* where phones come to, without a path; NULL: not given */
+	const char *ca_file;   /* authorities that are trusted beside the system's; NULL: none */
+	bool look_outside;     /* certificate, names, clock and URL, too */
+	uint64_t hold_s;       /* how long the URL is to hold a request */
 	json_t *checks;        /* an array of {check, result, text, advice} */
 	uint64_t phones;       /* the least that any check found possible */
 	const char *phones_by; /* that check */
@@ -56,15 +61,22 @@ void doctor_check_backlog(struct doctor *d);
 void doctor_check_memory(struct doctor *d);
 void doctor_check_tcp_memory(struct doctor *d);
 void doctor_check_conntrack(struct doctor *d);
+/* doctor_public.c */
+void doctor_check_certificate(struct doctor *d);
+void doctor_check_names(struct doctor *d);
+void doctor_check_clock(struct doctor *d);
+/* doctor_url.c: nothing without a URL. Blocks for hold_s. */
+void doctor_check_url(struct doctor *d);
 /* doctor.c: what the server itself warns of. */
 void doctor_check_server(struct doctor *d);
 
 /* All checks on what is in d; then a result with "checks", "phones", "max_connections" and, when
  * something is not well, "findings". */
 void doctor_run(struct doctor *d, json_t **ret_result);
-/* The verb: reads, asks the server at socket_path, runs. */
+/* The verb: reads, asks the server at socket_path, looks from outside, runs. args: "url", "hold"
+ * and "ca" of the verb. */
 NODISCARD int doctor_examine(const struct settings *settings, const char *socket_path,
-	json_t **ret_result, struct err *err);
+	const json_t *args, json_t **ret_result, struct err *err);
 /* For people. */
 void doctor_render(const json_t *result, struct buf *out);
 

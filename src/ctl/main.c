@@ -401,7 +401,8 @@ static int run_export(
 	return status;
 }
 
-static int run_doctor(const struct ctl_command *c, const struct admin_verb *verb)
+static int run_doctor(
+	const struct ctl_command *c, const struct admin_verb *verb, const json_t *args)
 {
 	const struct settings *settings = NULL;
 	struct buf text = BUF_INIT;
@@ -414,7 +415,7 @@ static int run_doctor(const struct ctl_command *c, const struct admin_verb *verb
 		mem_free(path);
 		return CTL_CONFIG;
 	}
-	status = doctor_examine(settings, path, &result, &err);
+	status = doctor_examine(settings, path, args, &result, &err);
 	settings_unref(&settings);
 	mem_free(path);
 	if (status < 0)
@@ -458,7 +459,7 @@ static int run_verb(const struct ctl_command *c, const struct admin_verb *verb, 
 	else if (verb == &admin_local_verbs[ADMIN_LOCAL_IMPORT])
 		status = run_import(c, verb, args);
 	else if (verb == &admin_local_verbs[ADMIN_LOCAL_DOCTOR])
-		status = run_doctor(c, verb);
+		status = run_doctor(c, verb, args);
 	else if (verb == &admin_local_verbs[ADMIN_LOCAL_EXPORT])
 		status = run_export(c, verb, args);
 	else if (verb == &admin_verbs[ADMIN_LOG_EXPORT])

@@ -1,11 +1,15 @@
 /* The doctor on made-up systems. */
 #include "ctl/doctor.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/test.h"
+#include "net/tls.h"
 
 /* Room for a million. */
 static const struct doctor_system large = {.running = true,
@@ -179,6 +183,47 @@ static void test_this_system(void)
 	CHECK(y.file_max > 0 && y.cores > 0 && y.page_bytes >= 4096);
 }
 
-TEST_MAIN(TEST(test_well), TEST(test_too_few_fronts), TEST(test_few_descriptors),
-	TEST(test_small_machine), TEST(test_conntrack), TEST(test_warnings_of_the_server),
-	TEST(test_this_system))
+/* A certificate of our own making, under its own name and under another. */
+static void test_certificate(void)
+{
+	char dir[] = "/tmp/bellhop-doctor-XXXXXX", cert[64], key[64], conf[400];
+	struct err err = ERR_INIT;
+
+	REQUIRE(mkdtemp(dir) != NULL);
+	(void)snprintf(cert, sizeof(cert), "%s/c.pem", dir);
+	(void)snprintf(key, sizeof(key), "%s/k.pem", dir);
+	REQUIRE_OK(net_tls_self_signed(cert, key, "mail.example.org", &err), &err);
+	for (int other = 0; other < 2; other++) {
+		struct doctor d = {.checks = json_array(), .ca_file = cert};
+
+		(void)snprintf(conf, sizeof(conf),
+			"[server]\nhostname = %s\n[tls]\ncertificate = %s\nkey = %s\n",
+			other ? "else.example.org" : "mail.example.org", cert, key);
+		REQUIRE_OK(settings_parse(conf, strlen(conf), "x.conf", &d.settings, NULL, &err),
+			&err);
+		result = json_pack("{s:O}", "checks", d.checks);
+		doctor_check_certificate(&d);
+		CHECK_STR(of("certificate", "result"), other ? "problem" : "ok");
+		CHECK(strstr(of("certificate", "text"), other ? "else.example.org" : "days more") !=
+			NULL);
+		json_decref(d.checks);
+		json_decref(result);
+		/* Nobody's authority: phones would not trust it. */
+		d.checks = json_array();
+		d.ca_file = NULL;
+		result = json_pack("{s:O}", "checks", d.checks);
+		doctor_check_certificate(&d);
+		CHECK(json_array_size(d.checks) == (other ? 2u : 1u));
+		CHECK_STR(of("certificate", "result"), other ? "problem" : "warning");
+		json_decref(d.checks);
+		json_decref(result);
+		settings_unref(&d.settings);
+	}
+	(void)unlink(cert);
+	(void)unlink(key);
+	(void)rmdir(dir);
+}
+
+TEST_MAIN(TEST(test_certificate), TEST(test_well), TEST(test_too_few_fronts),
+	TEST(test_few_descriptors), TEST(test_small_machine), TEST(test_conntrack),
+	TEST(test_warnings_of_the_server), TEST(test_this_system))

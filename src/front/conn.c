@@ -392,6 +392,11 @@ void conn_on_event(void *owner, uint32_t slot, uint32_t tag, unsigned events)
 		c->input_seen = true;
 	if ((events & LOOP_HANGUP) != 0)
 		c->half_closed = true;
+	/* A proxy has had enough of waiting: another may be held. */
+	if (c->half_closed && c->request != NULL && c->request->holding) {
+		conn_linger(f, c);
+		return;
+	}
 	if (net_stream_flush(&c->stream) == NET_FAILED) {
 		conn_close(f, c);
 		return;
@@ -535,7 +540,10 @@ void conn_on_deadline(void *owner, uint32_t slot)
 		check_rate(f, c);
 		return;
 	case CONN_ENGINE:
-		(void)answer_unavailable(f, c, false);
+		if (c->request->holding)
+			(void)answer_local(f, c, 200, false);
+		else
+			(void)answer_unavailable(f, c, false);
 		return;
 	case CONN_PARKED:
 		(void)park_on_expiry(f, c);

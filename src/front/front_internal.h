@@ -119,6 +119,7 @@ struct request {
 	bool body_done;    /* the whole body was read */
 	bool sent;         /* the engine knows of it */
 	bool continue_due; /* 100 Continue has to go out before the body comes */
+	bool holding;      /* for the doctor: answered when its deadline is over */
 	bool answered;     /* the response has begun, or the engine is told that none is wanted */
 };
 
@@ -201,6 +202,7 @@ struct front {
 	struct slab *conns;
 	struct shared *shared;           /* what is counted over all fronts */
 	int part;                        /* ours of it */
+	uint32_t holding;                /* requests that are `holding` */
 	uint32_t refusing;               /* connections that are `refused` */
 	uint32_t handshakes;             /* unfinished ones */
 	uint32_t handshakes_ended;       /* since the heap was trimmed */

@@ -87,6 +87,7 @@ void request_free(struct front *f, struct conn *c)
 	buf_deinit(&r->early);
 	buf_deinit(&r->out);
 	f->buffered -= r->charged;
+	f->holding -= r->holding;
 	mem_free(r);
 }
 
@@ -396,6 +397,41 @@ static bool is_healthz(const struct http_request *q)
 	       (str_eq(q->method, "GET") || str_eq(q->method, "HEAD"));
 }
 
+/* "?hold=SECONDS": 0 when it is not there, or more than may be. */
+static uint64_t hold_asked_s(const struct front *f, const struct http_request *q)
+{
+	const char *at = strchr(q->target, '?');
+	struct err ignored = ERR_INIT;
+	uint64_t seconds = 0;
+
+	if (at == NULL || !str_starts(at, "?hold=") ||
+		str_parse_u64(at + strlen("?hold="), f->settings->http_hold_max_s, &seconds,
+			&ignored) < 0)
+		return 0;
+	return seconds;
+}
+
+/*
+ * For the doctor, who measures how long a silent request survives on its way here: it is answered
+ * when the time is over, as a Ping would be. A few at once; it costs what a parked phone costs, and
+ * a request object.
+ */
+static bool healthz(struct front *f, struct conn *c, bool close)
+{
+	uint64_t hold_s = hold_asked_s(f, &c->request->http);
+
+	park_forget(f, c);
+	if (strstr(c->request->http.target, "?hold=") == NULL)
+		return answer_local(f, c, 200, close);
+	if (hold_s == 0 || f->holding >= f->settings->http_holds_max || close || f->stopping)
+		return answer_unavailable(f, c, close);
+	f->holding++;
+	c->request->holding = true;
+	conn_enter(f, c, CONN_ENGINE);
+	conn_set_deadline(f, c, (int64_t)hold_s * 1000);
+	return true;
+}
+
 static bool gather_body(struct front *f, struct conn *c)
 {
 	struct request *r = c->request;
@@ -431,8 +467,7 @@ static bool head_route(struct front *f, struct conn *c)
 	if (c->refused)
 		return answer_unavailable(f, c, true);
 	if (is_healthz(&r->http)) {
-		park_forget(f, c);
-		return answer_local(f, c, 200, length != 0);
+		return healthz(f, c, length != 0);
 	}
 	if (length == 0)
 		return request_complete(f, c);

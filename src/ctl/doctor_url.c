@@ -1,0 +1,200 @@
+/*
+ * The way that phones come: the public URL, through whatever proxy, firewall and TLS stand there.
+ * Three requests: is it this server, does ActiveSync reach it, and for how long does a silent
+ * request survive. The last is GET /healthz?hold=SECONDS, which the server answers only when that
+ * time is over (front/request.c): what comes before is somebody else's doing, and when.
+ *
+ * One thread; blocks for the time of the hold. No credentials are sent.
+ */
+#include <curl/curl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "ctl/doctor.h"
+
+#define ASK_S        15
+#define HOLD_SPARE_S 20
+#define SKEW_MAX_S   60
+#define LONGEST_S    1800 /* what proxies should allow */
+
+struct answer {
+	long status;     /* 0: none came */
+	int64_t date_at; /* 0: it bore none */
+	struct buf body;
+	char error[CURL_ERROR_SIZE];
+	CURLcode code;
+	double took_s;
+	bool asks_basic; /* WWW-Authenticate: Basic */
+};
+
+static size_t on_body(char *bytes, size_t size, size_t count, void *owner)
+{
+	struct answer *a = owner;
+
+	buf_add(&a->body, bytes, size * count);
+	return a->body.failed ? 0 : size * count;
+}
+
+static size_t on_header(char *bytes, size_t size, size_t count, void *owner)
+{
+	struct answer *a = owner;
+	char line[200];
+
+	(void)snprintf(line, sizeof(line), "%.*s", (int)MIN(size * count, sizeof(line) - 1), bytes);
+	if (str_starts_nocase(line, "Date:"))
+		a->date_at = (int64_t)curl_getdate(line + 5, NULL);
+	if (str_starts_nocase(line, "WWW-Authenticate:") && strstr(line, "Basic") != NULL)
+		a->asks_basic = true;
+	return size * count;
+}
+
+static void ask(const struct doctor *d, const char *method, const char *target, long patience_s,
+	struct answer *ret)
+{
+	char *url = x_printf("%s%s", d->url, target);
+	CURL *curl = curl_easy_init();
+
+	*ret = (struct answer){.status = 0};
+	buf_init(&ret->body, 65536);
+	(void)curl_easy_setopt(curl, CURLOPT_URL, url);
+	(void)curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+	(void)curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
+	(void)curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, (long)ASK_S);
+	(void)curl_easy_setopt(curl, CURLOPT_TIMEOUT, patience_s);
+	(void)curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+	(void)curl_easy_setopt(curl, CURLOPT_PROXY, "");
+	(void)curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+	(void)curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, ret->error);
+	(void)curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
+	(void)curl_easy_setopt(curl, CURLOPT_WRITEDATA, ret);
+	(void)curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
+	(void)curl_easy_setopt(curl, CURLOPT_HEADERDATA, ret);
+	if (d->ca_file != NULL)
+		(void)curl_easy_setopt(curl, CURLOPT_CAINFO, d->ca_file);
+	ret->code = curl_easy_perform(curl);
+	(void)curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &ret->status);
+	(void)curl_easy_getinfo(curl, CURLINFO_TOTAL_TIME, &ret->took_s);
+	if (ret->error[0] == '\0')
+		(void)snprintf(ret->error, sizeof(ret->error), "%s", curl_easy_strerror(ret->code));
+	curl_easy_cleanup(curl);
+	mem_free(url);
+}
+
+static bool is_ours(struct answer *a)
+{
+	return a->code == CURLE_OK && a->status == 200 && str_starts(buf_cstr(&a->body), "ok");
+}
+
+static void say_unreachable(struct doctor *d, const struct answer *a)
+{
+	const char *advice;
+
+	switch (a->code) {
+	case CURLE_COULDNT_RESOLVE_HOST:
+		advice = "add the name to the DNS";
+		break;
+	case CURLE_COULDNT_CONNECT:
+		advice = "open the port in firewalls, and let the proxy or listen.https take it";
+		break;
+	case CURLE_PEER_FAILED_VERIFICATION:
+	case CURLE_SSL_CACERT_BADFILE:
+		advice = "install a certificate that phones trust, with this name and its whole "
+			 "chain; --ca FILE trusts an authority of your own";
+		break;
+	case CURLE_OPERATION_TIMEDOUT:
+		advice = "a firewall may drop what comes for this port";
+		break;
+	default:
+		advice = "look at the proxy's log, and at this server's";
+		break;
+	}
+	doctor_say(d, "url", DOCTOR_PROBLEM, advice, "%s: %s", d->url, a->error);
+}
+
+static void check_date(struct doctor *d, const struct answer *a)
+{
+	int64_t skew_s = a->date_at - clock_now_at();
+
+	if (a->date_at > 0 && llabs((long long)skew_s) > SKEW_MAX_S)
+		doctor_say(d, "clock", DOCTOR_PROBLEM, "run an NTP client on both",
+			"the clock behind %s is %lld s %s this one's", d->url,
+			llabs((long long)skew_s), skew_s > 0 ? "before" : "behind");
+}
+
+static void check_activesync(struct doctor *d)
+{
+	struct answer a;
+
+	ask(d, "OPTIONS", "/Microsoft-Server-ActiveSync", ASK_S, &a);
+	if (a.code == CURLE_OK && a.status == 401 && a.asks_basic)
+		doctor_say(d, "url", DOCTOR_OK, NULL, "%s leads here, for ActiveSync, too", d->url);
+	else
+		doctor_say(d, "url", DOCTOR_PROBLEM,
+			"let the proxy hand on /Microsoft-Server-ActiveSync with the methods "
+			"OPTIONS "
+			"and POST, and leave Authorization to this server (docs/PROXIES.md)",
+			"OPTIONS %s/Microsoft-Server-ActiveSync is answered %ld%s, not 401 with "
+			"Basic",
+			d->url, a.status, a.code != CURLE_OK ? " (nothing)" : "");
+	buf_deinit(&a.body);
+}
+
+static void check_hold(struct doctor *d)
+{
+	struct answer a;
+	char target[64];
+
+	(void)snprintf(target, sizeof(target), "/healthz?hold=%" PRIu64, d->hold_s);
+	ask(d, "GET", target, (long)(d->hold_s + HOLD_SPARE_S), &a);
+	if (is_ours(&a) && a.took_s + 1 >= (double)d->hold_s)
+		doctor_say(d, "proxy", DOCTOR_OK,
+			d->hold_s < LONGEST_S ? "--hold 1800 makes sure of the longest heartbeats"
+					      : NULL,
+			"a silent request survives %" PRIu64 " s on its way", d->hold_s);
+	else if (is_ours(&a) || (a.status == 503 && a.took_s < 5))
+		doctor_say(d, "proxy", DOCTOR_WARNING,
+			"try again when nobody else does; raise http.hold_max_s for longer ones",
+			"the server did not hold the request: other ones are held, or %" PRIu64
+			" s are more than http.hold_max_s",
+			d->hold_s);
+	else
+		doctor_say(d, "proxy", DOCTOR_PROBLEM,
+			"raise the time-out for silent connections of the proxy, load balancer or "
+			"firewall in front to 30 minutes or more (proxy_read_timeout of nginx, "
+			"timeout server and client of HAProxy, ProxyTimeout of Apache; "
+			"docs/PROXIES.md): shorter ones make phones call again and again",
+			"a silent request is ended after %.0f s by what stands in front (%s%ld)",
+			a.took_s, a.status != 0 ? "it answers " : "no answer, ", a.status);
+	buf_deinit(&a.body);
+}
+
+void doctor_check_url(struct doctor *d)
+{
+	struct answer a;
+	bool good;
+
+	if (d->url == NULL)
+		return;
+	(void)curl_global_init(CURL_GLOBAL_DEFAULT);
+	ask(d, "GET", "/healthz", ASK_S, &a);
+	good = is_ours(&a);
+	if (a.code != CURLE_OK)
+		say_unreachable(d, &a);
+	else if (!good)
+		doctor_say(d, "url", DOCTOR_PROBLEM,
+			"let the proxy hand on /healthz, or look whether another server answers",
+			"%s/healthz is answered %ld, not by this server", d->url, a.status);
+	if (a.code == CURLE_OK)
+		check_date(d, &a);
+	buf_deinit(&a.body);
+	if (!good)
+		return;
+	check_activesync(d);
+	check_hold(d);
+}

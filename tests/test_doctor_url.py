@@ -1,0 +1,98 @@
+"""bellhop doctor from outside: through a real reverse proxy, whose time-out it finds by holding a request."""
+
+import json
+import socket
+
+from lib.case import ServerCase
+from lib.proxies import Nginx
+from lib.server import free_port
+
+
+class Outside(ServerCase):
+    settings = {**ServerCase.settings, "http.hold_max_s": "5", "http.holds_max": "1", "server.fronts": "1"}
+
+    def doctor(self, *words):
+        """What it says, by check: the rows."""
+        done = self.server.bellhop("doctor", "--json", *words, check=False)
+        report = json.loads(done.stdout)
+        self.assertEqual(done.returncode, 1 if report["findings"] else 0, done.stderr)
+        rows = {}
+        for row in report["checks"]:
+            rows.setdefault(row["check"], []).append(row)
+        return rows
+
+    def behind(self, *changes):
+        proxy = Nginx(self.server, *changes)
+        self.addCleanup(proxy.close)
+        return ("--url", f"https://localhost:{proxy.port}/", "--ca", proxy.certificate)
+
+    def test_short_timeout(self):
+        """A proxy that ends silent requests after a second is found, with the time and what to change."""
+        (url, *_), (proxy,) = (lambda rows: (rows["url"], rows["proxy"]))(self.doctor(*self.behind(*Nginx.usual), "--hold", "4"))
+        self.assertEqual(url["result"], "ok", url)
+        self.assertEqual(proxy["result"], "problem", proxy)
+        self.assertIn("after 1 s", proxy["text"])
+        self.assertIn("504", proxy["text"])
+        self.assertIn("proxy_read_timeout", proxy["advice"])
+
+    def test_example(self):
+        """The example of docs/PROXIES.md lets silence be."""
+        rows = self.doctor(*self.behind(), "--hold", "2")
+        self.assertEqual(rows["url"][0]["result"], "ok", rows)
+        self.assertEqual(rows["proxy"][0]["result"], "ok", rows)
+        self.assertIn("survives 2 s", rows["proxy"][0]["text"])
+
+    def test_untrusted(self):
+        """What phones would refuse, the doctor refuses."""
+        words = self.behind()
+        rows = self.doctor(*words[:2])
+        self.assertEqual(rows["url"][0]["result"], "problem")
+        self.assertIn("trust", rows["url"][0]["advice"])
+        self.assertNotIn("proxy", rows)
+
+    def test_nobody_there(self):
+        rows = self.doctor("--url", f"http://127.0.0.1:{free_port()}")
+        self.assertEqual(rows["url"][0]["result"], "problem")
+        self.assertIn("open the port", rows["url"][0]["advice"])
+
+    def test_longer_than_allowed(self):
+        """The server holds no longer than its settings say, and says so."""
+        rows = self.doctor("--url", f"http://127.0.0.1:{self.server.http_port}", "--hold", "6")
+        self.assertEqual(rows["proxy"][0]["result"], "warning", rows)
+        self.assertIn("http.hold_max_s", rows["proxy"][0]["text"])
+
+    def test_few_at_once(self):
+        """One hold more than http.holds_max is refused at once; one that goes away makes room."""
+        first, second = self.server.connect(), self.server.connect()
+        self.addCleanup(first.close)
+        self.addCleanup(second.close)
+        first.request("GET", "/healthz?hold=5")
+        self.assertTrue(first.is_silent(0.2))
+        second.request("GET", "/healthz?hold=1")
+        self.assertEqual(second.response().status, 503)
+        first.close()
+        third = self.server.connect()
+        self.addCleanup(third.close)
+        for _ in range(50):
+            third.request("GET", "/healthz?hold=1")
+            status = third.response().status
+            if status == 200:
+                break
+        self.assertEqual(status, 200)
+        third.request("GET", "/healthz?other=1")
+        self.assertEqual(third.response().status, 200)
+
+    def test_wrong_words(self):
+        for words, said in ((("--url", "mail.example.org"), "https://"), (("--hold", "5"), "--url"),
+                            (("--url", "http://localhost", "--hold", "0"), "hold")):
+            done = self.server.bellhop("doctor", *words, check=False)
+            self.assertIn(said, done.stderr)
+
+    def test_inside(self):
+        """Names and clock are looked at without a URL, too."""
+        rows = self.doctor()
+        self.assertTrue(rows["dns"])
+        self.assertTrue(rows["clock"])
+        self.assertNotIn("url", rows)
+        self.assertIn(socket.gethostname() if self.settings.get("server.hostname") is None else "",
+                      " ".join(row["text"] for row in rows["dns"]))
