@@ -14,7 +14,7 @@ DASHBOARD = os.path.join(os.path.dirname(__file__), "..", "packaging", "grafana-
 
 
 class Counting(ServerCase):
-    settings = {**ServerCase.settings, "server.fronts": "2"}
+    settings = {**ServerCase.settings, "server.fronts": "2", "metrics.networks": "127.0.0.0/8"}
 
     def metrics(self):
         return Metrics(self.server.bellhop("metrics").stdout)
@@ -61,6 +61,15 @@ class Counting(ServerCase):
         self.assertGreater(grown("bellhop_store_commit_seconds_count"), 0)
         self.assertEqual(after.value("bellhop_fronts"), 2)
         self.assertGreater(after.value("bellhop_disk_free_bytes"), 0)
+
+    def test_http(self):
+        """/metrics is the same, in the type that Prometheus wants."""
+        with self.server.connect() as connection:
+            connection.request("GET", "/metrics")
+            answer = connection.response()
+        self.assertEqual(answer.status, 200)
+        self.assertTrue(answer.header("Content-Type", "").startswith("text/plain; version=0.0.4"), answer.headers)
+        self.assertEqual(set(Metrics(answer.body.decode()).families), set(self.metrics().families))
 
     def test_nothing_personal(self):
         """No label names a user or a phone, however many there are."""
