@@ -150,6 +150,8 @@ void front_send_stats(struct front *f)
 {
 	struct ipc_frame frame = {.type = IPC_STATS};
 
+	/* First of all, so that whoever asks sees no sum fall. */
+	shared_counters_inherit(f->shared, front_lasting_counters, COUNT_MAX, f->counters);
 	refresh_levels(f);
 	frame.stats.front = f->options.number;
 	frame.stats.count = COUNT_MAX;
@@ -178,7 +180,6 @@ static void on_stats(void *owner)
 	struct front *f = owner;
 
 	shared_tend(f->shared);
-	shared_counters_inherit(f->shared, front_lasting_counters, COUNT_MAX, f->counters);
 	front_send_stats(f);
 	secure_check_lock(f);
 	loop_timer_set(&f->stats, clock_now_ms() + STATS_EVERY_MS);
