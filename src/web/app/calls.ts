@@ -146,6 +146,7 @@ export const devices = {
 	repair: (address: string, device: string, folder?: number) => POST(at`/users/${address}/devices/${device}/repair`, which(folder)),
 	resync: (address: string, device: string, folder?: number) => POST(at`/users/${address}/devices/${device}/resync`, which(folder)),
 	block: (address: string, device: string) => POST(at`/users/${address}/devices/${device}/block`),
+	quarantine: (address: string, device: string) => POST(at`/users/${address}/devices/${device}/quarantine`),
 	allow: (address: string, device: string) => POST(at`/users/${address}/devices/${device}/allow`),
 	ceiling: (address: string, device: string, version: string) => PUT(at`/users/${address}/devices/${device}/ceiling`, { version }),
 	wipe: (address: string, device: string, account: boolean) => POST<Device>(at`/users/${address}/devices/${device}/wipe`, account ? { yes: true, account } : { yes: true }),
@@ -423,13 +424,43 @@ export interface AccessRule {
 
 export const services = {
 	list: (scope: Scope, signal?: AbortSignal) => GET<Service[]>("/services", scopeArgs(scope), signal),
-	set: (scope: Scope, service: string, value: string) => PUT(at`/services/${service}`, { value, ...scopeArgs(scope) }),
+	set: (scope: Scope, service: string, value: string) => PUT<{ warning?: string }>(at`/services/${service}`, { value, ...scopeArgs(scope) }),
 	unset: (scope: Scope, service: string) => DELETE(at`/services/${service}`, scopeArgs(scope)),
 };
 
+export interface AccessWord {
+	scope: string;
+	name: string;
+	device: string;
+	access: string;
+	seen: boolean;
+}
+
+export interface AccessTest {
+	access: string;
+	by: string;
+	rule: number;
+	type: string;
+	model: string;
+	os: string;
+	agent: string;
+	version: string;
+}
+
+export interface AccessMessage {
+	subject: string;
+	text: string;
+	built_in: boolean;
+}
+
 export const access = {
+	list: (signal?: AbortSignal) => GET<AccessWord[]>("/access", {}, signal),
+	set: (word: string, scope: Scope, device = "") => PUT("/access", { access: word, ...scopeArgs(scope), ...(device && { device }) }),
 	rules: (signal?: AbortSignal) => GET<AccessRule[]>("/access/rules", {}, signal),
 	add: (body: { rule: string; access: string; note?: string; position?: number }) => POST("/access/rules", body),
 	move: (id: number, position: number) => PUT(at`/access/rules/${id}`, { position }),
 	remove: (id: number) => DELETE(at`/access/rules/${id}`, { yes: true }),
+	test: (address: string, query: Query) => GET<AccessTest>(at`/users/${address}/access`, query),
+	message: (signal?: AbortSignal) => GET<AccessMessage>("/access/message", {}, signal),
+	setMessage: (subject: string, text: string) => PUT("/access/message", { subject, text }),
 };

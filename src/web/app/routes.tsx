@@ -1,5 +1,6 @@
 /* The pages, and where they stand in the menu. */
 import type { ComponentChildren } from "preact";
+import { AccessPage } from "./pages/access";
 import { AccountPage } from "./pages/account";
 import { AppPasswordsPage } from "./pages/app-passwords";
 import { DevicePage } from "./pages/device";
@@ -30,6 +31,7 @@ export const ROUTES: Record<string, Route> = {
 	users: { admin: true, render: (place) => place.path.length >= 2 ? <UserPage address={place.path[1]} /> : <UsersPage place={place} /> },
 	groups: { admin: true, render: (place) => <GroupsPage place={place} /> },
 	policies: { admin: true, render: (place) => <PoliciesPage place={place} /> },
+	access: { admin: true, render: () => <AccessPage /> },
 	services: { admin: true, render: (place) => <ServicesPage place={place} /> },
 	queue: { admin: true, render: () => <QueuePage /> },
 	log: { admin: true, render: (place) => <LogPage place={place} /> },
@@ -54,6 +56,8 @@ export const SECTIONS: { title: string; admin?: boolean; pages: { path: string; 
 	{
 		title: "House rules", admin: true, pages: [
 			{ path: "policies", title: "Policies", icon: "policy" },
+			{ path: "services", title: "Mobile services", icon: "switches" },
+			{ path: "access", title: "Access rules", icon: "key" },
 		],
 	},
 	{
@@ -68,7 +72,7 @@ export const SECTIONS: { title: string; admin?: boolean; pages: { path: string; 
 		title: "Your account", pages: [
 			{ path: "phones", title: "My phones", icon: "device" },
 			{ path: "setup", title: "Set up a phone", icon: "setup" },
-			{ path: "app-passwords", title: "App passwords", icon: "key" },
+			{ path: "app-passwords", title: "App passwords", icon: "token" },
 			{ path: "out-of-office", title: "Out of office", icon: "away" },
 			{ path: "account", title: "Password", icon: "lock" },
 		],

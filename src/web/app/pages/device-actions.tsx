@@ -58,11 +58,14 @@ export function DeviceActions({ phone, open, reload }: { phone: Device; open: Op
 			<h2 id="dev-do">Actions</h2>
 			<div class="row">
 				<button type="button" class="button" onClick={() => open((close) => (
-					<Ask title={phone.state === "quarantined" ? "Release this phone?" : "Let this phone in?"} doing="Allow" done={`${name} may sync.`} run={() => devices.allow(address, device)} onClose={after(close)}><p>{name} of {address} may sync from now on, whatever the access rules say.</p></Ask>
-				))}>{phone.state === "quarantined" ? "Release" : "Allow"}</button>
+					<Ask title={phone.state === "quarantine" ? "Release this phone?" : "Let this phone in?"} doing="Allow" done={`${name} may sync.`} run={() => devices.allow(address, device)} onClose={after(close)}><p>{name} of {address} may sync from now on, whatever the access rules say.</p></Ask>
+				))}>{phone.state === "quarantine" ? "Release" : "Allow"}</button>
 				<button type="button" class="button" onClick={() => open((close) => (
 					<Ask title="Block this phone?" doing="Block" danger done={`${name} is blocked.`} run={() => devices.block(address, device)} onClose={after(close)}><p>{name} of {address} is refused from now on, also when it waits. What it holds stays on it.</p></Ask>
 				))}>Block</button>
+				{phone.state !== "quarantine" && <button type="button" class="button" onClick={() => open((close) => (
+					<Ask title="Put this phone into quarantine?" doing="Quarantine" danger done={`${name} is in quarantine.`} run={() => devices.quarantine(address, device)} onClose={after(close)}><p>{name} of {address} gets its folders and one message that explains it, and nothing else, until it is allowed.</p></Ask>
+				))}>Quarantine</button>}
 				<button type="button" class="button" onClick={() => open((close) => (
 					<Ask title="Resync everything?" doing="Resync all" done="The phone gets everything anew." run={() => devices.resync(address, device)} onClose={after(close)}><p>The phone forgets what it holds of every folder and gets it again.</p></Ask>
 				))}>Resync all</button>

@@ -36,7 +36,7 @@ export function DevicesPage({ place }: { place: Place }) {
 						<option value="">All</option>
 						<option value="provisioned">Provisioned</option>
 						<option value="not provisioned">Not provisioned</option>
-						<option value="quarantined">In quarantine</option>
+						<option value="quarantine">In quarantine</option>
 						<option value="blocked">Blocked</option>
 						<option value="wipe">Wipe ordered or done</option>
 					</select>

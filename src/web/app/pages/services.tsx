@@ -49,8 +49,9 @@ export function ServicesPage({ place }: { place: Place }) {
 	const all = useLoad((signal) => services.list(scope, signal), [scope.kind, scope.name]);
 	const change = async (row: Service, value: string | null) => {
 		try {
-			await (value === null ? services.unset(scope, row.service) : services.set(scope, row.service, value));
-			say(`${TITLES[row.service] ?? words(row.service)}: done. It counts at once, also for phones that wait.`);
+			const done = await (value === null ? services.unset(scope, row.service) : services.set(scope, row.service, value));
+			const warning = (done as { warning?: string } | undefined)?.warning;
+			say(warning ? `Done, but: ${warning}` : `${TITLES[row.service] ?? words(row.service)}: done. It counts at once, also for phones that wait.`);
 		} catch (problem) {
 			say((problem as ApiError).message);
 		}
@@ -82,7 +83,7 @@ function Row({ row, change }: { row: Service; change: (value: string | null) => 
 	return (
 		<div class="switch-row" role="group" aria-label={title}>
 			<div class="stack-small"><h3>{title}</h3><p class="help">{row.text}</p>{note}</div>
-			{row.type === "boolean" ? (
+			{row.type === "switch" ? (
 				<Field label={title} hideLabel>
 					<select value={row.value === "on" ? "on" : "off"} onChange={(e) => change(e.currentTarget.value)}>
 						<option value="on">On</option>
