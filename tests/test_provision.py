@@ -303,7 +303,7 @@ class Wipe(ProvisionCase):
         device = self.user().device("14.1").provision()
         self.order(device)
         self.assert_demands_provision(device, WIPE)
-        self.server.bellhop("device", "unblock", device.user, device.device_id)
+        self.server.bellhop("device", "cancel", device.user, device.device_id)
         device.provision()
         self.assert_open(device)
 

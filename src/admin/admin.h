@@ -105,7 +105,7 @@ struct admin_options {
 };
 
 /* What may come in by an import, as for mail by LMTP; what a user may have; what else of the
- * configuration counts. */
+ * configuration counts; what may be erased. */
 struct admin_limits {
 	uint64_t message_max_bytes;
 	uint64_t folders_max;
@@ -114,6 +114,8 @@ struct admin_limits {
 	uint32_t app_passwords_max;
 	uint64_t oof_max_bytes; /* of one message */
 	struct policy_rules policy; /* what the configuration says of provisioning */
+	bool wipe_device, wipe_users_device; /* settings of [wipe] */
+	uint32_t wipe_stale_days;
 };
 
 /* Copies the options; the store must outlive it. */

@@ -8,7 +8,7 @@ static const char *state_of(const struct device *device)
 {
 	switch (device->wipe) {
 	case WIPE_ORDERED:
-		return "wipe ordered";
+		return "wipe pending";
 	case WIPE_SENT:
 		return "wipe sent";
 	case WIPE_DONE:
@@ -23,7 +23,7 @@ static const char *state_of(const struct device *device)
 	return device->policy_key != 0 ? "provisioned" : "not provisioned";
 }
 
-static json_t *device_to_json(
+json_t *admin_device_to_json(
 	struct admin_call *call, const struct device *device, const char *address)
 {
 	json_t *object = json_object();
@@ -73,7 +73,7 @@ static int list_one(void *owner, struct device_id id, struct err *err)
 			return -1;
 		list->user = user;
 	}
-	object = device_to_json(call, device, admin_user_address(call, list->user));
+	object = admin_device_to_json(call, device, admin_user_address(call, list->user));
 	if (admin_policy_put_device(call, list->user, device, object, err) < 0) {
 		json_decref(object);
 		return -1;
@@ -158,7 +158,7 @@ int admin_device_show(struct admin_call *call, struct err *err)
 	if (admin_device(call, &user, &d, err) < 0)
 		return -1;
 	json_decref(call->result);
-	call->result = device_to_json(call, d, admin_user_address(call, user));
+	call->result = admin_device_to_json(call, d, admin_user_address(call, user));
 	admin_put(call->result, "user_agent", d->user_agent);
 	admin_put(call->result, "os", d->os);
 	admin_put(call->result, "friendly_name", d->friendly_name);
@@ -175,9 +175,8 @@ int admin_device_show(struct admin_call *call, struct err *err)
 	admin_put_number(call->result, "first_seen_at", (uint64_t)d->first_seen_at);
 	admin_put_number(call->result, "provisioned_at", (uint64_t)d->provisioned_at);
 	admin_put_number(call->result, "heartbeat_s", d->ping_heartbeat_s);
-	admin_put_number(call->result, "wipe_at", (uint64_t)d->wipe_at);
 	admin_put_bool(call->result, "blocked", d->blocked);
-	return 0;
+	return admin_put_wipe(call, call->result, d, err);
 }
 
 /* The device after a change, as the answer. */
@@ -189,19 +188,8 @@ static int answer_device(
 	if (store_device_load(call->rd, id, call->arena, &device, err) < 0)
 		return -1;
 	json_decref(call->result);
-	call->result = device_to_json(call, device, admin_user_address(call, user));
+	call->result = admin_device_to_json(call, device, admin_user_address(call, user));
 	return 0;
-}
-
-int admin_device_wipe(struct admin_call *call, struct err *err)
-{
-	struct user *user;
-	struct device *device;
-
-	if (admin_device(call, &user, &device, err) < 0 ||
-		store_device_set_wipe(call->tx, device->id, WIPE_ORDERED, call->now_at, err) < 0)
-		return -1;
-	return answer_device(call, user, device->id, err);
 }
 
 int admin_device_block(struct admin_call *call, struct err *err)
@@ -223,10 +211,6 @@ int admin_device_unblock(struct admin_call *call, struct err *err)
 	if (admin_device(call, &user, &device, err) < 0 ||
 		store_device_set_blocked(call->tx, device->id, false, err) < 0)
 		return -1;
-	/* Only what the phone has not met yet can be taken back. */
-	if (device->wipe == WIPE_ORDERED &&
-		store_device_set_wipe(call->tx, device->id, WIPE_NONE, call->now_at, err) < 0)
-		return -1;
 	return answer_device(call, user, device->id, err);
 }
 
@@ -235,7 +219,8 @@ int admin_device_del(struct admin_call *call, struct err *err)
 	struct user *user;
 	struct device *device;
 
-	if (admin_device(call, &user, &device, err) < 0)
+	if (admin_device(call, &user, &device, err) < 0 ||
+		admin_refuse_wiped(call, device, err) < 0)
 		return -1;
 	admin_put(call->result, "device", device->device_id);
 	return store_device_delete(call->tx, device->id, err);

@@ -61,6 +61,21 @@ NODISCARD int admin_policy_put_device(struct admin_call *call, const struct user
 /* What comes of its settings on the phone, those that demand something, as "policy_settings". */
 NODISCARD int admin_policy_put_effects(struct admin_call *call, const struct user *user,
 	const struct device *device, json_t *object, struct err *err);
+/* What device list shows of one. */
+json_t *admin_device_to_json(
+	struct admin_call *call, const struct device *device, const char *address);
+/* The device's last wipe, and whether one can reach it. */
+NODISCARD int admin_put_wipe(
+	struct admin_call *call, json_t *object, const struct device *device, struct err *err);
+/* ERR_CONFLICT: phones of the user, this phone, would not hear of their pending wipe any more.
+ * ERR_DENIED: it was wiped by an administrator, and a user asks. */
+NODISCARD int admin_refuse_pending(
+	struct admin_call *call, const struct user *user, struct err *err);
+NODISCARD int admin_refuse_wiped(
+	struct admin_call *call, const struct device *device, struct err *err);
+/* A user may end (what: "let it in again") a wipe that he ordered himself. */
+NODISCARD int admin_may_end_wipe(
+	struct admin_call *call, const struct device *device, const char *what, struct err *err);
 /* "anna@example.org", in the arena. */
 const char *admin_user_address(struct admin_call *call, const struct user *user);
 /* Puts text or a number into an object; NULL text becomes "". Text that is no UTF-8 is cleaned. */
@@ -105,6 +120,9 @@ int admin_group_leave(struct admin_call *call, struct err *err);
 int admin_device_list(struct admin_call *call, struct err *err);
 int admin_device_show(struct admin_call *call, struct err *err);
 int admin_device_wipe(struct admin_call *call, struct err *err);
+int admin_device_cancel(struct admin_call *call, struct err *err);
+int admin_device_clear(struct admin_call *call, struct err *err);
+int admin_device_wipes(struct admin_call *call, struct err *err);
 int admin_device_block(struct admin_call *call, struct err *err);
 int admin_device_unblock(struct admin_call *call, struct err *err);
 int admin_device_del(struct admin_call *call, struct err *err);

@@ -276,6 +276,8 @@ int admin_user_del(struct admin_call *call, struct err *err)
 	if (!str_eq(own, address))
 		return err_set(err, ERR_CONFLICT,
 			"%.100s is an alias of %.100s; name the user itself", address, own);
+	if (admin_refuse_pending(call, user, err) < 0)
+		return -1;
 	admin_put(call->result, "address", own);
 	return store_user_delete(call->tx, user->id, err);
 }

@@ -320,14 +320,6 @@ static void test_devices(void)
 		      "wipe\",\"args\":{\"address\":\"anna@example.org\",\"device\":\"ABC123\"}}"),
 		"bad_input: ");
 	CHECK_HAS(ask("{\"verb\":\"device "
-		      "wipe\",\"args\":{\"address\":\"anna@example.org\",\"device\":\"ABC123\","
-		      "\"yes\":true}}"),
-		"\"state\":\"wipe ordered\"");
-	CHECK_HAS(
-		ask("{\"verb\":\"device "
-		    "unblock\",\"args\":{\"address\":\"anna@example.org\",\"device\":\"ABC123\"}}"),
-		"\"state\":\"not provisioned\"");
-	CHECK_HAS(ask("{\"verb\":\"device "
 		      "block\",\"args\":{\"address\":\"anna@example.org\",\"device\":\"ABC123\"}}"),
 		"\"state\":\"blocked\"");
 	CHECK_HAS(ask("{\"verb\":\"log list\"}"), "\"device\":\"ABC123\"");

@@ -139,22 +139,6 @@ static int add_password(
 	return 0;
 }
 
-/* For verbs that only a person should think twice about. */
-static int confirm(
-	const struct ctl_command *c, const struct admin_verb *verb, json_t *args, struct err *err)
-{
-	char answer[16] = "";
-
-	if (verb->confirm != ADMIN_CONFIRM_ASK || json_is_true(json_object_get(args, "yes")) ||
-		!isatty(STDIN_FILENO))
-		return 0;
-	(void)fprintf(stderr, "%s %s: this cannot be taken back. Go on? [y/N] ", verb->name,
-		c->words[c->word_count - 1]);
-	if (fgets(answer, sizeof(answer), stdin) == NULL || (answer[0] != 'y' && answer[0] != 'Y'))
-		return err_set(err, ERR_BAD_INPUT, "nothing was done");
-	return 0;
-}
-
 static void show(const struct ctl_command *c, const struct admin_verb *verb, const json_t *result)
 {
 	struct buf text = BUF_INIT;
@@ -272,6 +256,71 @@ static char *socket_path(const struct ctl_command *c)
 	path = x_printf("%s/admin.sock", settings->server_runtime_dir);
 	settings_unref(&settings);
 	return path;
+}
+
+static bool is_yes(void)
+{
+	char answer[16] = "";
+
+	return fgets(answer, sizeof(answer), stdin) != NULL &&
+	       (answer[0] == 'y' || answer[0] == 'Y');
+}
+
+static void show_line(const json_t *device, const char *name, const char *key)
+{
+	const char *text = json_string_value(json_object_get(device, key));
+
+	if (text != NULL && text[0] != '\0')
+		(void)fprintf(stderr, "  %-10s %s\n", name, text);
+}
+
+/* Which phone that is, before anybody says yes. */
+static int show_phone(const struct ctl_command *c, const json_t *args, struct err *err)
+{
+	json_t *wanted = json_object(), *device = NULL;
+	char *path = socket_path(c);
+	char seen[32] = "";
+	time_t seen_at;
+	struct tm tm;
+	int status = path == NULL ? err_set(err, ERR_BAD_INPUT, "the configuration is wrong") : 0;
+
+	(void)json_object_set(wanted, "address", json_object_get(args, "address"));
+	(void)json_object_set(wanted, "device", json_object_get(args, "device"));
+	if (status == 0)
+		status = ctl_client_ask(path, "device show", wanted, &device, err);
+	json_decref(wanted);
+	mem_free(path);
+	if (status < 0)
+		return -1;
+	seen_at = (time_t)json_integer_value(json_object_get(device, "last_seen_at"));
+	if (localtime_r(&seen_at, &tm) != NULL)
+		(void)strftime(seen, sizeof(seen), "%Y-%m-%d %H:%M:%S", &tm);
+	show_line(device, "user", "address");
+	show_line(device, "device", "device");
+	show_line(device, "model", "model");
+	show_line(device, "type", "type");
+	show_line(device, "name", "friendly_name");
+	(void)fprintf(stderr, "  %-10s %s\n", "last seen", seen);
+	show_line(device, "note", "wipe_reach_text");
+	json_decref(device);
+	return 0;
+}
+
+/* For verbs that only a person should think twice about. */
+static int confirm(
+	const struct ctl_command *c, const struct admin_verb *verb, json_t *args, struct err *err)
+{
+	if (verb->confirm == ADMIN_CONFIRM_NONE || json_is_true(json_object_get(args, "yes")) ||
+		!isatty(STDIN_FILENO))
+		return 0;
+	if (verb == &admin_verbs[ADMIN_DEVICE_WIPE] && show_phone(c, args, err) < 0)
+		return -1;
+	(void)fprintf(stderr, "%s %s: this cannot be taken back. Go on? [y/N] ", verb->name,
+		c->words[c->word_count - 1]);
+	if (!is_yes())
+		return err_set(err, ERR_BAD_INPUT, "nothing was done");
+	(void)json_object_set_new(args, "yes", json_true());
+	return 0;
 }
 
 static int ask(const struct ctl_command *c, const struct admin_verb *verb, json_t *args)

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "eas/command.h"
+#include "policy/wipe.h"
 
 static enum gate_answer stop(struct gate_verdict *v, unsigned status)
 {
@@ -32,7 +33,7 @@ static enum gate_answer check_wipe(const struct gate_subject *s, struct gate_ver
 	if (s->device->wipe == WIPE_DONE)
 		return provisions ? GATE_PASS : stop(v, EAS_STATUS_DEVICE_BLOCKED);
 	/* It cannot be told to erase the account alone, and is never told to erase more. */
-	if (s->device->wipe_account && s->version < GATE_ACCOUNT_WIPE_SINCE)
+	if (s->device->wipe_account && s->version < WIPE_ACCOUNT_SINCE)
 		return stop(v, EAS_STATUS_DEVICE_BLOCKED);
 	if (needs_no_key(s) || (s->query == NULL && s->provisioning_known))
 		return GATE_PASS;

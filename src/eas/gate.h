@@ -22,9 +22,6 @@ enum gate_step {
 	GATE_STEPS,
 };
 
-/* The first protocol version that knows AccountOnlyRemoteWipe. */
-#define GATE_ACCOUNT_WIPE_SINCE 161
-
 enum gate_answer {
 	GATE_NEXT, /* this step has nothing against it */
 	GATE_PASS, /* go on, whatever later steps would say */

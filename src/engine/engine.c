@@ -115,7 +115,10 @@ static void set_admin_limits(struct process *p, const struct settings *s)
 			.refresh_interval_h = (uint32_t)s->policy_refresh_interval_h},
 		.refuse_s = (uint32_t)s->poison_request_refuse_s,
 		.app_passwords_max = (uint32_t)s->auth_app_passwords_max,
-		.oof_max_bytes = s->eas_oof_max_bytes};
+		.oof_max_bytes = s->eas_oof_max_bytes,
+		.wipe_device = s->wipe_device,
+		.wipe_users_device = s->wipe_users_device,
+		.wipe_stale_days = (uint32_t)s->wipe_stale_days};
 
 	admin_set_limits(p->admin, &limits);
 }

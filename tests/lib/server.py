@@ -29,6 +29,7 @@ DEFAULTS = {
     "server.workers": "8",
     "server.log_level": "info",
     "auth.default_domain": "example.org",
+    "wipe.device": "yes",
 }
 
 
