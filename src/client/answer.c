@@ -154,8 +154,52 @@ static bool wap_wants_password(const char *text)
 	return p != NULL && (p[6] == '"' || p[6] == '\'') && p[7] == '0';
 }
 
+/* Anything that it forbids beside what is read by itself. */
+static bool forbids_something(const struct wbxml_node *document)
+{
+	static const struct {
+		unsigned tag;
+		const char *harmless; /* an empty element is, too */
+	} settings[] = {
+		{TAG_Provision_AttachmentsEnabled, "1"},
+		{TAG_Provision_MaxAttachmentSize, ""},
+		{TAG_Provision_AllowStorageCard, "1"},
+		{TAG_Provision_AllowCamera, "1"},
+		{TAG_Provision_AllowBluetooth, "2"},
+		{TAG_Provision_AllowWiFi, "1"},
+		{TAG_Provision_AllowIrDA, "1"},
+		{TAG_Provision_AllowTextMessaging, "1"},
+		{TAG_Provision_AllowInternetSharing, "1"},
+		{TAG_Provision_AllowDesktopSync, "1"},
+		{TAG_Provision_AllowRemoteDesktop, "1"},
+		{TAG_Provision_AllowBrowser, "1"},
+		{TAG_Provision_AllowConsumerEmail, "1"},
+		{TAG_Provision_AllowPOPIMAPEmail, "1"},
+		{TAG_Provision_AllowUnsignedApplications, "1"},
+		{TAG_Provision_AllowUnsignedInstallationPackages, "1"},
+		{TAG_Provision_AllowHTMLEmail, "1"},
+		{TAG_Provision_RequireManualSyncWhenRoaming, "0"},
+		{TAG_Provision_MaxEmailBodyTruncationSize, "-1"},
+		{TAG_Provision_MaxEmailHTMLBodyTruncationSize, "-1"},
+	};
+	const struct wbxml_node *list;
+
+	for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++) {
+		const char *text = wbxml_text(document, settings[i].tag);
+
+		if (text != NULL && text[0] != 0 && strcmp(text, settings[i].harmless) != 0)
+			return true;
+	}
+	list = wbxml_find(document, TAG_Provision_UnapprovedInROMApplicationList);
+	if (list != NULL && list->child != NULL)
+		return true;
+	list = wbxml_find(document, TAG_Provision_ApprovedApplicationList);
+	return list != NULL && list->child != NULL;
+}
+
 static void read_policy(const struct wbxml_node *document, struct answer_provision *ret)
 {
+	ret->wants_other = forbids_something(document);
 	ret->wants_password = child_true(document, TAG_Provision_DevicePasswordEnabled);
 	ret->wants_encryption = child_true(document, TAG_Provision_RequireDeviceEncryption) ||
 				child_true(document, TAG_Provision_RequireStorageCardEncryption);

@@ -32,6 +32,7 @@ struct answer_provision {
 	bool has_policy; /* a document came with it */
 	/* What it demands that software of our kind cannot enforce by itself. */
 	bool wants_password, wants_encryption, wants_smime;
+	bool wants_other; /* cameras, attachments, browsers, ... */
 	unsigned max_filter; /* MaxEmailAgeFilter 1..5; 0: no limit */
 };
 NODISCARD int answer_provision(

@@ -18,8 +18,9 @@ static const char *find(struct store_read *rd, const struct eas_wipe_request *re
 	/* Nothing of a stranger's request is read for users whom this does not concern. */
 	if (store_wipe_pending(rd, user->id, &pending, err) < 0 || pending == 0)
 		return NULL;
+	/* What is wrong with it, it is told later. */
 	if (eas_query_parse(arena, request->http, query, err) < 0)
-		return NULL;
+		*err = (struct err)ERR_INIT;
 	if (query->command != EAS_CMD_OPTIONS &&
 		(query->device_id == NULL || query->device_id[0] == 0))
 		return NULL;

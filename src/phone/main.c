@@ -135,7 +135,8 @@ static int open_profile(struct phone *p, struct err *err)
 
 	if (http_url(o->server, o->insecure, &url, err) < 0)
 		return -1;
-	if (profile_load(p->state_dir, &p->profile, err) < 0) {
+	p->wiping = provision_wipe_note(p, err) == 0;
+	if (!p->wiping && profile_load(p->state_dir, &p->profile, err) < 0) {
 		if (err->code != ERR_NOT_FOUND)
 			return -1;
 		p->profile = profile_new(url, o->user);
@@ -191,6 +192,8 @@ static int open_signals(struct phone *p, struct err *err)
 /* From the start to the mode's end, or to the first error. */
 static int run_mode(struct phone *p, struct err *err)
 {
+	if (p->wiping)
+		return provision_wipe_resume(p, err);
 	if (!p->version_known && exchange_options(p, err) < 0)
 		return -1;
 	if (p->profile->policy_key == 0 && provision_run(p, err) < 0)

@@ -35,6 +35,7 @@ struct phone {
 	int stop_fd;               /* signalfd: SIGTERM, SIGINT */
 	int inotify_fd;            /* -1: none */
 	bool wiped;                /* the server ordered it and it is done */
+	bool wiping;               /* one was begun and did not get to its end */
 	bool version_known;        /* OPTIONS was asked in this run */
 	bool hierarchy_stale;      /* a FolderSync is due */
 	unsigned retry_after_s;    /* what the last refusal asked for */
@@ -72,6 +73,10 @@ void exchange_pause(const struct phone *p, unsigned ms);
 
 /* provision.c: sets profile->policy_key, or wipes (phone->wiped, ERR_DENIED). */
 NODISCARD int provision_run(struct phone *p, struct err *err);
+/* The account of a wipe that was begun and not ended, from its note; ERR_NOT_FOUND: none was. */
+NODISCARD int provision_wipe_note(struct phone *p, struct err *err);
+/* Goes on with it, and ends as provision_run() with a wipe. */
+NODISCARD int provision_wipe_resume(struct phone *p, struct err *err);
 
 /* hierarchy.c */
 NODISCARD int hierarchy_run(struct phone *p, struct err *err);

@@ -25,21 +25,67 @@ static int ask(
 	return rc;
 }
 
-/* Erases everything that the server has given us, then tells it. */
-static int wipe(struct phone *p, bool account_only, struct err *err)
+/* ---- the wipe ---- */
+
+/* What is to be erased, and how to tell of it, lies beside until it is done: being killed in the
+ * middle changes nothing. */
+static char *note_dir(const struct phone *p)
+{
+	return x_printf("%s/wiping", p->data_dir);
+}
+
+int provision_wipe_note(struct phone *p, struct err *err)
+{
+	CLEANUP(mem_freep) char *dir = note_dir(p);
+
+	return profile_load(dir, &p->profile, err);
+}
+
+/* The account's file comes last: it is what says that the note is whole. */
+static int write_note(const struct phone *p, bool account_only, struct err *err)
+{
+	CLEANUP(mem_freep) char *dir = note_dir(p);
+	CLEANUP(mem_freep) char *kind = x_printf("%s/account_only", dir);
+
+	if (durable_mkdirs(dir, err) < 0 ||
+		(account_only && durable_write(dir, kind, "1", 1, err) < 0))
+		return -1;
+	return profile_save(dir, p->profile, err);
+}
+
+static bool passes(const struct err *err)
+{
+	return err->code == ERR_TIMEOUT || err->code == ERR_BACKEND || err->code == ERR_BUSY;
+}
+
+/* Not being able to tell changes nothing: it is told at the next start, or ordered again. */
+static void tell(struct phone *p, bool account_only, bool gone)
 {
 	CLEANUP(buf_deinit) struct buf body = BUF_INIT;
+	CLEANUP(mem_freep) char *dir = note_dir(p);
 	struct answer_provision ignored;
-	struct err erased = ERR_INIT, told = ERR_INIT;
-	bool gone = durable_remove_tree(p->maildir, &erased) == 0 &&
-		    durable_remove_tree(p->state_dir, &erased) == 0;
+	struct err told = ERR_INIT;
 
-	if (gone)
-		(void)rmdir(p->data_dir); /* only if nobody else keeps anything there */
-	p->wiped = gone;
 	request_wipe_ack(account_only, gone ? 1 : 2, &body);
-	/* Not being able to tell changes nothing: the server orders it again. */
-	(void)ask(p, &body, &ignored, &told);
+	if (ask(p, &body, &ignored, &told) < 0 && passes(&told))
+		return;
+	if (gone && durable_remove_tree(dir, &told) == 0)
+		(void)rmdir(p->data_dir); /* only if nobody else keeps anything there */
+}
+
+/* Erases everything that the server has given us for this account, then tells it. */
+static int wipe(struct phone *p, bool account_only, struct err *err)
+{
+	struct err erased = ERR_INIT;
+	bool gone;
+
+	/* A full disk must not keep us from it. */
+	if (write_note(p, account_only, &erased) < 0)
+		events_error(&p->events, err_code_to_str(erased.code), erased.text);
+	gone = durable_remove_tree(p->maildir, &erased) == 0 &&
+	       durable_remove_tree(p->state_dir, &erased) == 0;
+	p->wiped = gone;
+	tell(p, account_only, gone);
 	events_emit(&p->events, 0, "The server ordered a wipe: mail and state are erased.", "wiped",
 		EV_STR("kind", account_only ? "account" : "device"), EV_INT("done", gone));
 	if (!gone)
@@ -47,6 +93,16 @@ static int wipe(struct phone *p, bool account_only, struct err *err)
 			erased.text);
 	return err_set(err, ERR_DENIED, "wiped by order of the server");
 }
+
+int provision_wipe_resume(struct phone *p, struct err *err)
+{
+	CLEANUP(mem_freep) char *dir = note_dir(p);
+	CLEANUP(mem_freep) char *kind = x_printf("%s/account_only", dir);
+
+	return wipe(p, access(kind, F_OK) == 0, err);
+}
+
+/* ---- the policy ---- */
 
 static int first_phase(struct phone *p, struct answer_provision *ret, struct err *err)
 {
@@ -71,7 +127,8 @@ static int first_phase(struct phone *p, struct answer_provision *ret, struct err
 /* 1 applied, 2 in part: what we cannot enforce by ourselves is said, unless the user claims it. */
 static unsigned judge_policy(const struct phone *p, const struct answer_provision *policy)
 {
-	bool beyond = policy->wants_password || policy->wants_encryption || policy->wants_smime;
+	bool beyond = policy->wants_password || policy->wants_encryption || policy->wants_smime ||
+		      policy->wants_other;
 
 	return beyond && !p->options->claim_policy ? 2 : 1;
 }
@@ -89,11 +146,12 @@ static int second_phase(struct phone *p, const struct answer_provision *policy, 
 	if (final.status == 139 || final.status == 145)
 		return err_set(err, ERR_DENIED,
 			"the server's policy demands what cannot be enforced here (Status "
-			"%u%s%s%s); "
+			"%u%s%s%s%s); "
 			"--claim-policy says that you take care of it",
 			final.status, policy->wants_password ? ", a device password" : "",
 			policy->wants_encryption ? ", encrypted storage" : "",
-			policy->wants_smime ? ", S/MIME" : "");
+			policy->wants_smime ? ", S/MIME" : "",
+			policy->wants_other ? ", rules for other parts of a phone" : "");
 	if (final.status != 1 || (final.policy_status != 1 && final.policy_status != 0) ||
 		final.policy_key == 0)
 		return err_set(err, ERR_DENIED,
