@@ -209,6 +209,8 @@ struct front {
 	bool accept_waits;               /* for one of them to end */
 	int64_t pace_piece;              /* of a second: which, and how many began in it */
 	uint32_t pace_begun, pace_steps; /* steps: in this round of the loop */
+	int64_t told_second;             /* in which so many ends of waits were told (path.c) */
+	uint32_t told;
 	struct wheel *wheel;
 	struct loop_timer tick, stats, accept_again, stop_timer, trim;
 	struct listener *listeners;

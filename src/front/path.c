@@ -25,6 +25,7 @@
 #define JITTER_MIN_S     300 /* shorter waits are not shortened: little would be spread */
 #define LISTENER_OUTVOTE 4
 #define HOUR_S           3600u
+#define EXPIRED_TOLD     100u /* waits a second that came to their end, of all fronts together */
 
 static struct shared_path_terms terms_of_net(const struct front *f)
 {
@@ -171,6 +172,18 @@ uint32_t path_waited_s(const struct conn *c)
 	return left_ms <= 0 ? c->wait_s : c->wait_s - (uint32_t)MIN(left_ms / 1000, c->wait_s);
 }
 
+/* Renewals are no business of the engine's: of a million phones a sample is told, of a few all. */
+static bool tell_expired(struct front *f)
+{
+	int64_t second = clock_now_ms() / 1000;
+
+	if (f->told_second != second) {
+		f->told_second = second;
+		f->told = 0;
+	}
+	return f->told++ < MAX(EXPIRED_TOLD / MAX(f->options.fronts, 1u), 1u);
+}
+
 void path_wait_over(struct front *f, const struct conn *c, enum ipc_wait_end end)
 {
 	struct ipc_frame frame = {.type = IPC_WAITED};
@@ -182,7 +195,7 @@ void path_wait_over(struct front *f, const struct conn *c, enum ipc_wait_end end
 	f->counters[COUNT_waits_expired] += end == IPC_WAIT_EXPIRED;
 	f->counters[COUNT_waits_closed] += end == IPC_WAIT_CLOSED;
 	f->counters[COUNT_waits_cut] += end == IPC_WAIT_CUT;
-	if (c->cookie_len == 0)
+	if (c->cookie_len == 0 || (end == IPC_WAIT_EXPIRED && !tell_expired(f)))
 		return;
 	frame.waited = (struct ipc_waited){.asked_s = c->heartbeat_s,
 		.lasted_s = lasted_s,
