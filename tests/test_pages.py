@@ -18,7 +18,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 FOLDER = os.path.join(HERE, "pages")
 PASSWORD = "correct horse battery"
 ADMIN = "admin@example.org"
-SETTINGS = {}
+SETTINGS = {"wipe.device": "yes", "wipe.users_device": "yes"}
 
 
 def names():

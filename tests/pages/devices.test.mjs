@@ -1,7 +1,13 @@
 /* Phones, as an administrator and as their owner see them. */
+import { existsSync, readdirSync } from "node:fs";
 import { admin, assert, bellhopJson, deliver, eventually, house, makeUser, Person, Phone, test } from "./house.mjs";
 
 const device = (user, phone) => `devices/${encodeURIComponent(user.address)}/${encodeURIComponent(phone.id)}`;
+
+function mailOf(phone) {
+	const folder = `${phone.folder}/data`;
+	return existsSync(folder) ? readdirSync(folder, { recursive: true }).filter((name) => /(^|\/)(cur|new)\/[^/]+$/.test(String(name))) : [];
+}
 
 test("a phone parks and is seen to wait, and a push reaches it", async () => {
 	const user = await makeUser();
@@ -62,6 +68,52 @@ test("a changed policy makes the phone provision again", async () => {
 	await person.go(`${device(user, phone)}/policy`);
 	await page.getByRole("row").filter({ hasText: "Min device password length" }).filter({ hasText: "6" }).waitFor();
 	await page.getByText("All accepted").waitFor();
+});
+
+test("a wipe erases the phone, which stays out until it is cleared", async () => {
+	const user = await makeUser();
+	await deliver(user.address, "secret");
+	const phone = new Phone(user);
+	await phone.wait("ping_parked");
+	assert.equal(mailOf(phone).length, 1);
+	const person = await (await Person.at()).signIn(admin, device(user, phone));
+	const { page } = person;
+	await person.button("Wipe").click();
+	const dialog = page.getByRole("dialog");
+	await dialog.getByText(user.address).waitFor();
+	await dialog.getByText("Last seen").waitFor();
+	/* Nothing happens before the id is typed. */
+	await dialog.getByLabel(/Type the device id/).fill("another phone");
+	await page.keyboard.press("Enter");
+	await dialog.getByRole("alert").filter({ hasText: "Please type" }).waitFor();
+	await dialog.getByLabel(/Type the device id/).fill(phone.id);
+	await dialog.getByRole("button", { name: "Wipe the phone" }).click();
+	assert.equal(await phone.ended, 4);
+	assert.deepEqual(mailOf(phone), []);
+	await page.getByText("Confirmed by the phone").waitFor();
+	await person.button("Clear after the wipe").click();
+	await page.getByRole("dialog").getByRole("button", { name: "Clear" }).click();
+	await page.getByText("Cleared").waitFor();
+});
+
+test("a wipe that has not reached the phone is cancelled", async () => {
+	const user = await makeUser();
+	await deliver(user.address, "kept");
+	const phone = new Phone(user);
+	await phone.wait("ping_parked");
+	phone.process.kill("SIGTERM");
+	await phone.ended;
+	const person = await (await Person.at({ size: "phone" })).signIn(user, "phones");
+	const { page } = person;
+	await page.getByRole("button", { name: /^Wipe / }).first().click();
+	await page.getByLabel("Type wipe to confirm").fill("wipe");
+	await page.getByRole("button", { name: "Wipe the phone" }).click();
+	await page.getByText("Wipe ordered").waitFor();
+	await page.getByRole("button", { name: /^Cancel the wipe of/ }).click();
+	await page.getByRole("dialog").getByRole("button", { name: "Cancel the wipe" }).click();
+	await page.getByRole("button", { name: /^Wipe / }).first().waitFor();
+	assert.equal((await bellhopJson("device", "show", user.address, phone.id)).wipe, "cancelled");
+	assert.equal(mailOf(phone).length, 1);
 });
 
 test("names of devices and programs are text and nothing else", async () => {
