@@ -11,7 +11,21 @@
 #include "eas/status.h"
 #include "policy/policy.h"
 #include "policy/rules.h"
+#include "policy/service.h"
 #include "wbxml/wbxml.h"
+
+/* A phone that is let in, but is told of nothing that happens in the mailbox. */
+enum eas_mute {
+	EAS_MUTE_NONE,
+	EAS_MUTE_NOTICE, /* quarantine: one message, which explains it */
+	EAS_MUTE_SILENT, /* it has not said yet what it is, and a rule asks for that */
+	EAS_MUTE_QUOTA,  /* it was sent all that it may be sent today; what it sends is taken */
+};
+/* Nothing that it sends is taken either. */
+static inline bool eas_mute_closes(enum eas_mute mute)
+{
+	return mute == EAS_MUTE_NOTICE || mute == EAS_MUTE_SILENT;
+}
 
 /*
  * One command being run: what every file in command/ gets. The request has been authenticated,
@@ -34,6 +48,14 @@ struct eas_call {
 	size_t body_len;
 	struct buf inflated;        /* what it is in, if it came compressed */
 	struct wbxml_writer writer; /* of the reply's body */
+	bool plain;                 /* it came, or its phone waits, without TLS */
+	/* What the gate has found (gate.h): */
+	struct services services;
+	enum eas_mute mute;
+	int64_t mute_until_at; /* 0: no end is known */
+	uint64_t items_left;   /* that it may be sent today; UINT64_MAX: no limit */
+	uint64_t items_sent;   /* with this reply */
+	const char *access_texts[ACCESS_TEXTS]; /* when mute is EAS_MUTE_NOTICE */
 	int64_t now_at;
 };
 
@@ -57,6 +79,8 @@ void eas_smart_forward(struct eas_call *call);
 /* ---- replies ---- */
 /* An HTTP status without a body. */
 void eas_reply_http(struct eas_call *call, int status);
+/* 503: not before so many seconds. */
+void eas_reply_retry(struct eas_call *call, uint64_t after_s);
 void eas_reply_header(struct eas_reply *reply, const char *name, const char *value);
 /* A common status (101 ... 184): <Command>{Status} from 14.0 on, its HTTP form before. */
 void eas_reply_common(struct eas_call *call, unsigned status);
@@ -72,9 +96,8 @@ void eas_reply_outcome(struct eas_call *call, const struct eas_outcome *outcome)
 void eas_reply_error(struct eas_call *call, const struct err *err);
 
 /* "2.5,12.0,...", "Sync,SendMail,...": what OPTIONS announces. In the arena. */
-const char *eas_versions_offered(const struct settings *settings, struct arena *arena);
-const char *eas_commands_offered(struct arena *arena);
-bool eas_version_offered(const struct settings *settings, unsigned version);
+const char *eas_versions_offered(uint64_t versions, unsigned ceiling, struct arena *arena);
+const char *eas_commands_offered(struct eas_call *call);
 
 /* The policy of a phone, and what it says of provisioning. */
 const struct rules_policy *eas_policy(const struct settings *settings, const struct rules *rules,
@@ -94,6 +117,9 @@ struct wait_verdict;
  * is a WAIT. False: there is, and *ret says what; the watch is ended. Records errors by answering
  * them: then true, too.
  */
+/* For a phone that is to hear of nothing: no folder is watched, and it is held no longer than that
+ * lasts. */
+void eas_hold_muted(struct eas_call *call, size_t *folder_count, uint32_t *heartbeat_s);
 bool eas_hold(struct eas_call *call, enum watch_kind kind, const struct watch_folder *folders,
 	size_t count, uint32_t heartbeat_s, struct wait_verdict *ret);
 

@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "base/notes.h"
 #include "base/str.h"
+#include "eas/access.h"
 #include "eas/command.h"
 #include "eas/gate.h"
 #include "eas/remember.h"
@@ -44,23 +45,14 @@ static void (*const commands[EAS_CMD_COUNT])(struct eas_call *call) = {
 	[EAS_CMD_SmartReply] = eas_smart_reply,
 };
 
-bool eas_version_offered(const struct settings *settings, unsigned version)
-{
-	for (size_t i = 0; i < settings->eas_versions.count; i++) {
-		if (eas_version_parse(settings->eas_versions.words[i]) == version)
-			return true;
-	}
-	return false;
-}
-
-const char *eas_versions_offered(const struct settings *settings, struct arena *arena)
+const char *eas_versions_offered(uint64_t versions, unsigned ceiling, struct arena *arena)
 {
 	struct buf out = BUF_INIT;
 	const char *text;
 
 	/* Ascending: one client takes the last entry. */
 	for (const uint8_t *v = eas_versions(); *v != 0; v++) {
-		if (eas_version_offered(settings, *v))
+		if (service_has_version(versions, *v) && (ceiling == 0 || *v <= ceiling))
 			buf_addf(&out, "%s%s", out.len > 0 ? "," : "", eas_version_to_str(*v));
 	}
 	text = arena_x_strdup(arena, buf_cstr(&out));
@@ -68,13 +60,13 @@ const char *eas_versions_offered(const struct settings *settings, struct arena *
 	return text;
 }
 
-const char *eas_commands_offered(struct arena *arena)
+const char *eas_commands_offered(struct eas_call *call)
 {
 	struct buf out = BUF_INIT;
 	const char *text;
 
-	eas_add_commands(&out);
-	text = arena_x_strdup(arena, buf_cstr(&out));
+	eas_add_commands(&out, service_on(&call->services, SERVICE_direct_push));
+	text = arena_x_strdup(call->arena, buf_cstr(&out));
 	buf_deinit(&out);
 	return text;
 }
@@ -99,20 +91,31 @@ const struct rules_policy *eas_policy(const struct settings *settings, const str
 static int create_tx(struct store_tx *tx, void *owner, struct err *err)
 {
 	struct eas_call *call = owner;
+	enum access_state own;
 	uint64_t count;
 
 	if (store_device_count(store_tx_read(tx), call->user->id, &count, err) < 0)
 		return -1;
-	if (count >= call->settings->eas_devices_per_user)
+	if (count >= call->services.values[SERVICE_devices_per_user])
 		return err_set(err, ERR_DENIED, "the user has %" PRIu64 " devices", count);
 	call->device->id.v = 0;
-	return store_device_save(tx, call->device, err);
+	if (store_device_save(tx, call->device, err) < 0 ||
+		store_unseen_take(tx, call->user->id, call->device->device_id, &own, err) < 0)
+		return -1;
+	call->device->access_own = (uint8_t)own;
+	call->device->blocked = own == ACCESS_BLOCK;
+	return own == ACCESS_NONE ? 0 : store_device_set_access(tx, call->device->id, own, err);
 }
 
 static int get_rules(struct eas_call *call, struct store_read *rd, struct err *err)
 {
+	struct rules_subject subject = {call->user->id, {0}, call->user->domain};
+
 	rules_unref(&call->rules);
-	return rules_get(call->server->rules, rd, &call->rules, err);
+	if (rules_get(call->server->rules, rd, &call->rules, err) < 0)
+		return -1;
+	services_resolve(call->rules, &subject, call->settings, &call->services);
+	return 0;
 }
 
 /* The device, and with it the rules: one snapshot for what every command needs. */
@@ -146,6 +149,7 @@ static void fill_device(struct eas_call *call)
 		.language = "",
 		.operator_name = "",
 		.credential = "",
+		.access_reason = "",
 		.protocol_version = (uint16_t)call->version,
 		.first_seen_at = call->now_at,
 		.last_seen_at = call->now_at,
@@ -485,12 +489,23 @@ static enum gate_answer ask_gate(struct eas_call *call, enum gate_step first, en
 		.query = call->query,
 		.version = call->version,
 		.rules = call->rules,
+		.services = &call->services,
+		.plain = call->plain,
 		.now_at = call->now_at,
 	};
 	struct gate_verdict verdict;
 	enum gate_answer answer = gate_check(&subject, first, last, &verdict);
 
-	if (answer == GATE_STOP)
+	if (verdict.judged) {
+		eas_access_note(call, &verdict);
+		call->mute = verdict.mute;
+		call->mute_until_at = verdict.mute_until_at;
+		if (call->mute == EAS_MUTE_NOTICE)
+			eas_access_texts(call->rules, call->arena, call->access_texts);
+	}
+	if (answer == GATE_STOP && verdict.http != 0)
+		eas_reply_http(call, verdict.http);
+	else if (answer == GATE_STOP)
 		eas_reply_common(call, verdict.status);
 	return answer;
 }
@@ -598,8 +613,29 @@ static void run_authorized(struct eas_call *call)
 	/* Whatever the phone does beside waiting ends a renewal from memory (DESIGN.md, 6.2). */
 	if (call->query->command != EAS_CMD_Ping && !validates)
 		watch_touch_device(call->server->watches, call->device->id);
-	if (answer == GATE_PASS || ask_gate(call, GATE_ACCESS, GATE_POLICY) != GATE_STOP)
+	if (answer == GATE_PASS ||
+		(ask_gate(call, GATE_ACCESS, GATE_POLICY) != GATE_STOP && eas_usage_check(call))) {
 		run_command(call);
+		eas_usage_note(call);
+	}
+}
+
+/* Where no device is named. False: the reply is set. */
+static bool load_rules(struct eas_call *call)
+{
+	struct err err = ERR_INIT;
+	struct store_read *rd;
+	int result = store_read_begin(call->server->store, &rd, &err);
+
+	if (result == 0) {
+		result = get_rules(call, rd, &err);
+		store_read_end(&rd);
+	}
+	if (result == 0)
+		return true;
+	log_warn(&call->reply->log, "command_failed", F_ERR(&err));
+	eas_reply_http(call, 503);
+	return false;
 }
 
 /* Before there is a partnership, so mostly of the user alone; a device that is named may be one
@@ -607,10 +643,12 @@ static void run_authorized(struct eas_call *call)
 static void run_options(struct eas_call *call)
 {
 	const char *device_id = call->query->device_id;
+	bool named = device_id != NULL && device_id[0] != 0;
 
-	if (device_id != NULL && device_id[0] != 0 && !find_known(call, false))
+	if (named ? !find_known(call, false) : !load_rules(call))
 		return;
-	if (!by_fallback(call) && ask_gate(call, GATE_WIPE, GATE_USER) == GATE_STOP)
+	if ((!by_fallback(call) && ask_gate(call, GATE_WIPE, GATE_USER) == GATE_STOP) ||
+		(call->plain && !service_on(&call->services, SERVICE_plain_http)))
 		eas_reply_http(call, 403);
 	else
 		eas_options(call);
@@ -674,6 +712,8 @@ void eas_handle(
 		.arena = request->arena,
 		.query = query,
 		.user = request->user,
+		.plain = !request->http->tls,
+		.items_left = UINT64_MAX,
 		.now_at = clock_now_at(),
 	};
 	int parsed;

@@ -9,13 +9,8 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "eas/command.h"
+#include "eas/gate_internal.h"
 #include "policy/wipe.h"
-
-static enum gate_answer stop(struct gate_verdict *v, unsigned status)
-{
-	v->status = status;
-	return GATE_STOP;
-}
 
 static bool needs_no_key(const struct gate_subject *s)
 {
@@ -31,31 +26,14 @@ static enum gate_answer check_wipe(const struct gate_subject *s, struct gate_ver
 	if (s->device == NULL || s->device->wipe == WIPE_NONE)
 		return GATE_NEXT;
 	if (s->device->wipe == WIPE_DONE)
-		return provisions ? GATE_PASS : stop(v, EAS_STATUS_DEVICE_BLOCKED);
+		return provisions ? GATE_PASS : gate_stop(v, EAS_STATUS_DEVICE_BLOCKED);
 	/* It cannot be told to erase the account alone, and is never told to erase more. */
 	if (s->device->wipe_account && s->version < WIPE_ACCOUNT_SINCE)
-		return stop(v, EAS_STATUS_DEVICE_BLOCKED);
+		return gate_stop(v, EAS_STATUS_DEVICE_BLOCKED);
 	if (needs_no_key(s) || (s->query == NULL && s->provisioning_known))
 		return GATE_PASS;
 	v->provision = true;
-	return stop(v, EAS_STATUS_REMOTE_WIPE);
-}
-
-static enum gate_answer check_user(const struct gate_subject *s, struct gate_verdict *v)
-{
-	return s->user->disabled ? stop(v, EAS_STATUS_USER_DISABLED) : GATE_NEXT;
-}
-
-static enum gate_answer check_access(const struct gate_subject *s, struct gate_verdict *v)
-{
-	return s->device->blocked ? stop(v, EAS_STATUS_DEVICE_BLOCKED) : GATE_NEXT;
-}
-
-static enum gate_answer check_service(const struct gate_subject *s, struct gate_verdict *v)
-{
-	if (s->query != NULL && !eas_version_offered(s->settings, s->version))
-		return stop(v, EAS_STATUS_VERSION_NOT_SUPPORTED);
-	return GATE_NEXT;
+	return gate_stop(v, EAS_STATUS_REMOTE_WIPE);
 }
 
 /* A waiting phone sends no key: would its next command be turned away? */
@@ -70,7 +48,7 @@ static enum gate_answer check_waiting_policy(const struct gate_subject *s, struc
 	if (s->provisioning_known || gate == POLICY_PASS)
 		return GATE_NEXT;
 	v->provision = true;
-	return stop(v, gate);
+	return gate_stop(v, gate);
 }
 
 static enum gate_answer check_asking_policy(const struct gate_subject *s, struct gate_verdict *v)
@@ -94,7 +72,7 @@ static enum gate_answer check_asking_policy(const struct gate_subject *s, struct
 	if (counts)
 		(void)eas_pending_count(s->server, s->device->id);
 	v->provision = true;
-	return stop(v, gate);
+	return gate_stop(v, gate);
 }
 
 static enum gate_answer check_policy(const struct gate_subject *s, struct gate_verdict *v)
@@ -110,9 +88,9 @@ static const struct {
 	enum gate_answer (*check)(const struct gate_subject *s, struct gate_verdict *v);
 } steps[GATE_STEPS] = {
 	[GATE_WIPE] = {"wipe", false, check_wipe},
-	[GATE_USER] = {"user", false, check_user},
-	[GATE_ACCESS] = {"access", true, check_access},
-	[GATE_SERVICE] = {"service", false, check_service},
+	[GATE_USER] = {"user", false, gate_check_user},
+	[GATE_ACCESS] = {"access", true, gate_check_access},
+	[GATE_SERVICE] = {"service", false, gate_check_service},
 	[GATE_POLICY] = {"policy", true, check_policy},
 };
 

@@ -1,9 +1,12 @@
 #ifndef BELLHOP_EAS_GATE_H
 #define BELLHOP_EAS_GATE_H
 
+#include "eas/command.h"
 #include "eas/eas.h"
 #include "eas/query.h"
+#include "policy/access.h"
 #include "policy/rules.h"
+#include "policy/service.h"
 
 /*
  * The one place where it is decided whether a phone may go on: asked for each request, and for a
@@ -36,8 +39,11 @@ struct gate_subject {
 		*device; /* NULL: has no row yet; GATE_ACCESS and GATE_POLICY need one */
 	/* What is asked for; NULL: the phone waits, be it parked or about to be. */
 	const struct eas_query *query;
-	unsigned version;          /* times ten */
-	const struct rules *rules; /* of the snapshot that user and device come from */
+	unsigned version;                /* times ten */
+	const struct rules *rules;       /* of the snapshot that user and device come from */
+	const struct services *services; /* what holds for the user */
+	bool plain;                      /* the request came, or the phone waits, without TLS */
+	bool waits_by_ping;              /* query NULL: it waits in a Ping */
 	int64_t now_at;
 	bool provisioning_known; /* waiting: it was told to provision and goes on waiting */
 };
@@ -46,6 +52,11 @@ struct gate_verdict {
 	enum gate_step step; /* that stopped it */
 	unsigned status;     /* the common status; 0: it may go on */
 	bool provision;      /* remedied by Provision: Ping says 7, anything else the status */
+	int http;            /* said so in every version; 0: as the status is said */
+	bool judged;         /* GATE_ACCESS was asked: */
+	struct access_decision access;
+	enum eas_mute mute;
+	int64_t mute_until_at; /* 0: no end is known */
 };
 
 /* Steps from first to last, both included. NEXT and PASS both mean that it may go on; PASS says

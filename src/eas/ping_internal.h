@@ -25,10 +25,20 @@ struct wait_verdict {
 	bool provision;  /* policy or wipe: Ping says 7, Sync its common status */
 	unsigned gate;   /* that common status */
 	bool hierarchy;
+	/* The folders that are watched are not those which should be (a quarantine begins or ends):
+	 * the phone is to ask anew. */
+	bool renew;
+	bool quiet; /* it is to hear of a wipe, and of nothing else */
+	uint64_t heartbeat_bound; /* its heartbeat is out of bounds: this one; 0: it is not */
 	size_t changed_count;
 	const struct watch_folder **changed; /* in the arena */
 	uint64_t seq;                        /* of the user: what was looked at */
 	int64_t refresh_at; /* when the phone is to provision again anyhow; 0: never */
+	/* What holds, for a Sync that goes on with it: */
+	enum eas_mute mute;
+	uint64_t items_left;
+	struct services services;
+	const char *access_texts[ACCESS_TEXTS]; /* when mute is EAS_MUTE_NOTICE */
 };
 
 struct wait_subject {
@@ -39,6 +49,9 @@ struct wait_subject {
 	const struct watch_folder *folders;
 	size_t folder_count;
 	bool provisioning_known; /* the phone was told already and goes on waiting */
+	bool plain;              /* it waits without TLS */
+	bool muted;              /* it watches nothing: it was to hear of nothing */
+	uint32_t heartbeat_s;    /* of a Sync */
 	struct watch_id watch;   /* is told what the look has seen; 0: not registered yet */
 	/* The folders were clean at this seq of the user, when the device had this epoch: when both
 	 * still hold they are not read. 0: not known. */
@@ -50,8 +63,8 @@ NODISCARD int eas_wait_look(struct eas_server *server, struct arena *arena,
 	const struct wait_subject *subject, struct wait_verdict *ret, struct err *err);
 static inline bool eas_wait_verdict_any(const struct wait_verdict *v)
 {
-	return v->http != 0 || v->common != 0 || v->provision || v->hierarchy ||
-	       v->changed_count > 0;
+	return v->http != 0 || v->common != 0 || v->provision || v->hierarchy || v->renew ||
+	       v->heartbeat_bound != 0 || v->changed_count > 0;
 }
 
 /* A call made up for a watch: user, device and version as they are now. False: user or device is

@@ -92,12 +92,12 @@ bool eas_command_in_version(enum eas_command command, unsigned version)
 	return version >= info->first && version <= info->last;
 }
 
-void eas_add_commands(struct buf *out)
+void eas_add_commands(struct buf *out, bool with_ping)
 {
 	const char *comma = "";
 
 	for (unsigned i = FIRST_COMMAND; i < EAS_CMD_COUNT; i++) {
-		if (!infos[i].works)
+		if (!infos[i].works || (i == EAS_CMD_Ping && !with_ping))
 			continue;
 		buf_addf(out, "%s%s", comma, infos[i].name);
 		comma = ",";

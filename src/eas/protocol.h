@@ -38,7 +38,7 @@ enum eas_command eas_command_find(const char *name);
 enum eas_command eas_command_from_code(unsigned code);
 bool eas_command_in_version(enum eas_command command, unsigned version);
 /* "Sync,SendMail,...": what works. */
-void eas_add_commands(struct buf *out);
+void eas_add_commands(struct buf *out, bool with_ping);
 
 /* "14.1" -> 141; blanks around it are skipped; 0 for anything else. */
 unsigned eas_version_parse(const char *text);

@@ -26,6 +26,14 @@ void eas_reply_http(struct eas_call *call, int status)
 		eas_reply_header(call->reply, "Retry-After", "30");
 }
 
+void eas_reply_retry(struct eas_call *call, uint64_t after_s)
+{
+	buf_clear(&call->reply->body);
+	call->reply->status = 503;
+	eas_reply_header(call->reply, "Retry-After",
+		arena_x_printf(call->arena, "%" PRIu64, after_s));
+}
+
 void eas_reply_limit(struct eas_call *call, unsigned status, uint64_t limit)
 {
 	buf_clear(&call->reply->body);

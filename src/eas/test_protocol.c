@@ -65,7 +65,7 @@ static void test_only_what_works_is_advertised(void)
 {
 	struct buf out = BUF_INIT;
 
-	eas_add_commands(&out);
+	eas_add_commands(&out, true);
 	CHECK_STR(buf_cstr(&out),
 		"Sync,SendMail,SmartForward,SmartReply,GetAttachment,FolderSync,FolderCreate,FolderDelete,FolderUpdate,MoveItems,GetItemEstimate,Settings,Ping,ItemOperations,Provision");
 	buf_deinit(&out);

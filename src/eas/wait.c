@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/notes.h"
+#include "eas/access.h"
 #include "eas/command/sync_internal.h"
 #include "eas/gate.h"
 #include "eas/remember.h"
@@ -42,15 +43,15 @@ static int look_folders(struct eas_server *server, struct store_read *rd, struct
 
 /* The phone sends nothing now, so its credentials are looked at here: an order to provision, and
  * that the user is locked out, are said even with old ones. */
-static void ask_gate(const struct gate_subject *subject, bool credentials_old,
-	struct wait_verdict *v, bool *ret_quiet)
+static void ask_gate(
+	const struct gate_subject *subject, bool credentials_old, struct wait_verdict *v)
 {
 	struct gate_verdict verdict;
 	enum gate_answer answer = gate_check(subject, GATE_WIPE, GATE_USER, &verdict);
 
 	/* It was told to provision, and hears nothing more of its mailbox. */
 	if (answer == GATE_PASS)
-		*ret_quiet = true;
+		v->quiet = true;
 	if (answer == GATE_NEXT) {
 		if (credentials_old) {
 			v->http = 401;
@@ -58,8 +59,11 @@ static void ask_gate(const struct gate_subject *subject, bool credentials_old,
 		}
 		(void)gate_check(subject, GATE_ACCESS, GATE_POLICY, &verdict);
 	}
+	v->mute = verdict.mute;
 	v->provision = verdict.provision;
-	if (verdict.provision)
+	if (verdict.http != 0)
+		v->http = verdict.http;
+	else if (verdict.provision)
 		v->gate = verdict.status;
 	else
 		v->common = verdict.status;
@@ -77,14 +81,18 @@ static int64_t refresh_at(const struct gate_subject *gate)
 /* Users, devices and policies first: they decide whether the phone may be told anything. */
 static int look_admin(struct store_read *rd, struct arena *arena, struct eas_server *server,
 	const struct wait_subject *subject, int64_t now_at, struct wait_verdict *v, bool *ret_clean,
-	struct err *err)
+	struct device **ret_device, struct err *err)
 {
 	struct gate_subject gate = {
 		.server = server,
 		.settings = server->settings,
 		.now_at = now_at,
 		.provisioning_known = subject->provisioning_known,
+		.plain = subject->plain,
+		.waits_by_ping = subject->kind == WATCH_PING,
+		.services = &v->services,
 	};
+	struct rules_subject rules_subject = {subject->user, subject->device, ""};
 	const struct rules *rules;
 	struct device *device;
 	struct user *user;
@@ -101,6 +109,8 @@ static int look_admin(struct store_read *rd, struct arena *arena, struct eas_ser
 	if (eas_app_password_gone(rd, device, arena, &revoked, err) < 0 ||
 		rules_get(server->rules, rd, &rules, err) < 0)
 		return -1;
+	rules_subject.domain = user->domain;
+	services_resolve(rules, &rules_subject, server->settings, &v->services);
 	v->seq = user->seq;
 	*ret_clean = subject->clean_seq != 0 && subject->clean_seq == user->seq &&
 		     subject->clean_device_epoch == device->epoch;
@@ -108,9 +118,12 @@ static int look_admin(struct store_read *rd, struct arena *arena, struct eas_ser
 	gate.device = device;
 	gate.version = device->protocol_version;
 	gate.rules = rules;
-	ask_gate(&gate, revoked || user->epoch != subject->user_epoch, v, ret_clean);
+	ask_gate(&gate, revoked || user->epoch != subject->user_epoch, v);
 	v->refresh_at = refresh_at(&gate);
+	if (v->mute == EAS_MUTE_NOTICE)
+		eas_access_texts(rules, arena, v->access_texts);
 	rules_unref(&rules);
+	*ret_device = device;
 	return 0;
 }
 
@@ -123,22 +136,129 @@ static void set_due(struct eas_server *server, struct watch_id watch, int64_t in
 		watch_set_due(server->watches, watch, clock_now_ms() + in_s * 1000);
 }
 
+/* Heartbeats that are out of bounds now, and Syncs that may not wait any more. */
+static void look_services(
+	const struct wait_subject *subject, const struct device *device, struct wait_verdict *v)
+{
+	const uint64_t *values = v->services.values;
+	uint64_t low = values[SERVICE_heartbeat_min_s], high = values[SERVICE_heartbeat_max_s];
+	uint64_t asked =
+		subject->kind == WATCH_PING ? device->ping_heartbeat_s : subject->heartbeat_s;
+
+	if (subject->kind == WATCH_SYNC)
+		v->renew = asked > high || !service_on(&v->services, SERVICE_direct_push);
+	else if (asked != 0 && (asked < low || asked > high))
+		v->heartbeat_bound = asked < low ? low : high;
+}
+
+static int look_usage(struct store_read *rd, const struct wait_subject *subject, int64_t now_at,
+	struct wait_verdict *v, struct err *err)
+{
+	int64_t until_at;
+	bool over;
+
+	if (eas_usage_over(rd, &v->services, subject->device, now_at, &over, &until_at,
+		    &v->items_left, err) < 0)
+		return -1;
+	if (over && v->mute == EAS_MUTE_NONE)
+		v->mute = EAS_MUTE_QUOTA;
+	return 0;
+}
+
+/* Does a Ping of this device name the folder? */
+static bool ping_names(const struct device *device, struct folder_id folder)
+{
+	bool named = false;
+	struct rd in;
+
+	rd_init(&in, device->ping_folders, device->ping_folders_len);
+	while (device->ping_folders != NULL && rd_left(&in) > 0 && !in.failed)
+		named = rd_varint(&in) == folder.v || named;
+	return named;
+}
+
+/* A phone that is to hear of nothing watches nothing. In quarantine it is given one message. */
+static int look_muted(struct store_read *rd, struct arena *arena,
+	const struct wait_subject *subject, const struct device *device, struct wait_verdict *v,
+	struct err *err)
+{
+	struct watch_folder *inbox;
+	struct folder_id folder;
+	bool due = false;
+
+	if (v->mute == EAS_MUTE_NOTICE &&
+		eas_notice_due(rd, subject->user, subject->device, &folder, &due, err) < 0)
+		return -1;
+	if (due && (subject->kind == WATCH_SYNC || ping_names(device, folder))) {
+		inbox = arena_x_new(arena, struct watch_folder);
+		*inbox = (struct watch_folder){.owner = subject->user, .folder = folder};
+		v->changed = arena_x_alloc(arena, sizeof(*v->changed));
+		v->changed[0] = inbox;
+		v->changed_count = 1;
+	}
+	v->renew = v->renew || !subject->muted;
+	return 0;
+}
+
+/* It was to hear of nothing when it began to wait, and may hear of everything now. */
+static int look_released(struct eas_server *server, struct store_read *rd, struct arena *arena,
+	const struct wait_subject *subject, const struct device *device, int64_t now_at,
+	struct wait_verdict *v, struct err *err)
+{
+	struct wait_subject meant = *subject;
+	struct watch_folder *folders;
+
+	if (subject->kind == WATCH_SYNC) {
+		v->renew = true;
+		return 0;
+	}
+	if (eas_ping_watch_folders(rd, subject->user, subject->device, arena, device->ping_folders,
+		    device->ping_folders_len, &folders, &meant.folder_count, err) < 0) {
+		if (err->code != ERR_NOT_FOUND)
+			return -1;
+		*err = (struct err)ERR_INIT;
+		v->hierarchy = true;
+		return 0;
+	}
+	meant.folders = folders;
+	v->renew = meant.folder_count > 0;
+	return look_folders(server, rd, arena, &meant, now_at, v, err);
+}
+
+static int look_data(struct eas_server *server, struct store_read *rd, struct arena *arena,
+	const struct wait_subject *subject, const struct device *device, bool clean, int64_t now_at,
+	struct wait_verdict *v, struct err *err)
+{
+	if (!clean && hierarchy_pending(rd, subject->device, subject->user, &v->hierarchy, err) < 0)
+		return -1;
+	if (v->hierarchy)
+		return 0;
+	if (v->mute != EAS_MUTE_NONE)
+		return look_muted(rd, arena, subject, device, v, err);
+	if (subject->muted)
+		return look_released(server, rd, arena, subject, device, now_at, v, err);
+	return clean ? 0 : look_folders(server, rd, arena, subject, now_at, v, err);
+}
+
 int eas_wait_look(struct eas_server *server, struct arena *arena,
 	const struct wait_subject *subject, struct wait_verdict *ret, struct err *err)
 {
-	struct wait_verdict v = {.http = 0};
+	struct wait_verdict v = {.items_left = UINT64_MAX};
 	int64_t now_at = clock_now_at();
+	struct device *device = NULL;
 	struct store_read *rd;
 	bool clean = false;
 	int result;
 
 	if (store_read_begin(server->store, &rd, err) < 0)
 		return -1;
-	result = look_admin(rd, arena, server, subject, now_at, &v, &clean, err);
-	if (result == 0 && !clean && !eas_wait_verdict_any(&v))
-		result = hierarchy_pending(rd, subject->device, subject->user, &v.hierarchy, err);
-	if (result == 0 && !clean && !eas_wait_verdict_any(&v))
-		result = look_folders(server, rd, arena, subject, now_at, &v, err);
+	result = look_admin(rd, arena, server, subject, now_at, &v, &clean, &device, err);
+	if (result == 0 && !eas_wait_verdict_any(&v) && !v.quiet) {
+		look_services(subject, device, &v);
+		result = look_usage(rd, subject, now_at, &v, err);
+	}
+	if (result == 0 && !eas_wait_verdict_any(&v) && !v.quiet)
+		result = look_data(server, rd, arena, subject, device, clean, now_at, &v, err);
 	store_read_end(&rd);
 	if (result < 0)
 		return -1;
@@ -164,6 +284,8 @@ void eas_wait_cookie(
 		.heartbeat_s = heartbeat_s,
 		.kind = (uint8_t)kind,
 		.provisioning_known = call->reply->no_renewal,
+		.plain = call->plain,
+		.muted = call->mute != EAS_MUTE_NONE,
 		.clean_seq = clean_seq,
 	};
 
@@ -181,6 +303,8 @@ void eas_watch_cookie(
 		.device_epoch = known->device_epoch,
 		.heartbeat_s = known->heartbeat_s,
 		.kind = (uint8_t)known->kind,
+		.plain = known->plain,
+		.muted = known->muted,
 		.clean_seq = known->seen_seq,
 	};
 
@@ -197,6 +321,20 @@ struct device_id eas_watch_cookie_device(const uint8_t *cookie, size_t len)
 	return (struct device_id){c.device};
 }
 
+void eas_hold_muted(struct eas_call *call, size_t *folder_count, uint32_t *heartbeat_s)
+{
+	int64_t left_s = call->mute_until_at - call->now_at + 1;
+
+	if (call->mute == EAS_MUTE_NONE)
+		return;
+	*folder_count = 0;
+	/* Nobody tells when the time is over: the phone asks then. */
+	if (call->mute_until_at > 0 && left_s < (int64_t)*heartbeat_s) {
+		*heartbeat_s = (uint32_t)MAX(left_s, (int64_t)1);
+		call->reply->no_renewal = true;
+	}
+}
+
 bool eas_hold(struct eas_call *call, enum watch_kind kind, const struct watch_folder *folders,
 	size_t count, uint32_t heartbeat_s, struct wait_verdict *ret)
 {
@@ -208,6 +346,8 @@ bool eas_hold(struct eas_call *call, enum watch_kind kind, const struct watch_fo
 		.user_epoch = call->user->epoch,
 		.device_epoch = call->device->epoch,
 		.hierarchy = true,
+		.plain = call->plain,
+		.muted = call->mute != EAS_MUTE_NONE,
 		.folders = folders,
 		.folder_count = count,
 	};
@@ -219,6 +359,9 @@ bool eas_hold(struct eas_call *call, enum watch_kind kind, const struct watch_fo
 		.folders = folders,
 		.folder_count = count,
 		.provisioning_known = call->reply->no_renewal,
+		.plain = call->plain,
+		.muted = call->mute != EAS_MUTE_NONE,
+		.heartbeat_s = heartbeat_s,
 	};
 	struct watch_id id = watch_begin(call->server->watches, &spec);
 	struct err err = ERR_INIT;
@@ -309,9 +452,14 @@ static void resume_sync(struct eas_call *call, const struct wait_verdict *verdic
 		eas_reply_status(call, SYNC_STATUS_INCOMPLETE);
 	} else {
 		run.wait_s = 0;
+		call->mute = verdict->mute;
+		call->services = verdict->services;
+		call->items_left = verdict->items_left;
+		memcpy(call->access_texts, verdict->access_texts, sizeof(call->access_texts));
 		sync_run(&run);
-		/* Nothing after all: the phone goes on waiting. */
-		if (call->reply->status == 200 && call->reply->body.len == 0)
+		eas_usage_note(call);
+		/* Nothing after all: the phone goes on waiting, or asks anew. */
+		if (call->reply->status == 200 && call->reply->body.len == 0 && !verdict->renew)
 			call->reply->kind = EAS_REPLY_WAIT;
 	}
 }
@@ -340,6 +488,9 @@ static void check_watch(struct eas_server *server, struct arena *arena,
 		.user_epoch = view->spec.user_epoch,
 		.folders = view->spec.folders,
 		.folder_count = view->spec.folder_count,
+		.plain = view->spec.plain,
+		.muted = view->spec.muted,
+		.heartbeat_s = view->spec.heartbeat_s,
 		.watch = view->id,
 	};
 	struct wait_verdict verdict;
@@ -354,6 +505,8 @@ static void check_watch(struct eas_server *server, struct arena *arena,
 			arena_x_printf(arena, "Basic realm=\"%s\"", server->settings->auth_realm));
 		return;
 	}
+	call.plain = view->spec.plain;
+	call.mute = view->spec.muted ? EAS_MUTE_SILENT : EAS_MUTE_NONE;
 	if (eas_wait_look(server, arena, &subject, &verdict, &err) < 0) {
 		eas_reply_error(&call, &err);
 		eas_wait_seal(&call);

@@ -13,7 +13,8 @@ struct wait_cookie {
 	uint64_t user, device, user_epoch, device_epoch;
 	uint32_t heartbeat_s;
 	uint8_t kind, provisioning_known;
-	uint8_t unused[2];
+	uint8_t plain; /* without TLS */
+	uint8_t muted; /* watches nothing: it is to hear of nothing */
 	uint64_t clean_seq; /* of the user: nothing up to it is news to the phone; 0: not known */
 };
 

@@ -81,7 +81,8 @@ static int find_folders(struct restore *r, struct err *err)
 	struct buf ids = BUF_INIT;
 	int result = 0;
 
-	wanted_folders(r, &ids);
+	if (r->cookie.muted == 0)
+		wanted_folders(r, &ids);
 	if (r->clean)
 		list_folders(r, &ids);
 	else
@@ -110,6 +111,8 @@ static struct watch_id register_again(const struct restore *r)
 		.user_epoch = r->cookie.user_epoch,
 		.device_epoch = r->cookie.device_epoch,
 		.hierarchy = true,
+		.plain = r->cookie.plain != 0,
+		.muted = r->cookie.muted != 0,
 		.folders = r->folders,
 		.folder_count = r->folder_count,
 		.handle = r->reg->handle,
@@ -139,9 +142,14 @@ static int restore(struct restore *r, struct err *err)
 		/* One that is to be erased is told again. */
 		.provisioning_known =
 			r->cookie.provisioning_known != 0 && !wipe_is_pending(call->device->wipe),
+		.plain = r->cookie.plain != 0,
+		.muted = r->cookie.muted != 0,
+		.heartbeat_s = r->cookie.heartbeat_s,
 	};
 	struct wait_verdict verdict = {.http = 0};
 
+	call->plain = r->cookie.plain != 0;
+	call->mute = r->cookie.muted != 0 ? EAS_MUTE_SILENT : EAS_MUTE_NONE;
 	r->clean = !r->reg->stale && r->cookie.clean_seq != 0 &&
 		   r->cookie.clean_seq == call->user->seq;
 	if (find_folders(r, err) < 0) {

@@ -200,6 +200,8 @@ static struct watch *new_watch(const struct watch_spec *spec)
 	watch->device_epoch = spec->device_epoch;
 	watch->heartbeat_s = (uint16_t)MIN(spec->heartbeat_s, UINT16_MAX);
 	watch->hierarchy = spec->hierarchy;
+	watch->plain = spec->plain;
+	watch->muted = spec->muted;
 	if (spec->replaces != NULL)
 		watch->handle = spec->handle;
 	watch->packed_len = (uint32_t)packed.len;
@@ -440,7 +442,9 @@ static void fill_view(struct watch *watch, struct arena *arena, struct watch_vie
 			.heartbeat_s = watch->heartbeat_s,
 			.user_epoch = watch->user_epoch,
 			.device_epoch = watch->device_epoch,
-			.hierarchy = watch->hierarchy},
+			.hierarchy = watch->hierarchy,
+			.plain = watch->plain,
+			.muted = watch->muted},
 		.handle = watch->handle,
 		.marks = watch->marks,
 		.parked = watch->held,

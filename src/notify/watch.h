@@ -53,6 +53,8 @@ struct watch_spec {
 	uint32_t heartbeat_s;
 	uint64_t user_epoch, device_epoch;  /* as read from the store before the check */
 	bool hierarchy;                     /* wake for CHANGE_HIERARCHY of `user` */
+	bool plain;                         /* its phone waits without TLS; kept for who asks */
+	bool muted;                         /* it is to hear of nothing; kept for who asks */
 	const struct watch_folder *folders; /* copied */
 	size_t folder_count;
 	/* A watch from before the engine's start: it yields to any other of its device but the one
@@ -141,6 +143,7 @@ struct watch_known {
 	uint64_t user_epoch, device_epoch;
 	uint64_t seen_seq; /* of `user`, of the last check (watch_checked()) */
 	uint32_t heartbeat_s;
+	bool plain, muted;
 	int64_t until_ms;
 };
 /*

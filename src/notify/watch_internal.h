@@ -42,6 +42,8 @@ struct watch {
 	bool stale : 1; /* its device sent other commands since: nothing is decided from memory any
 			   more */
 	bool held : 1;  /* parked once: a front knows the handle */
+	bool plain : 1;
+	bool muted : 1;
 	bool known : 1; /* the same request may park again from memory */
 	bool due : 1;   /* is in watches.due */
 	uint8_t packed[]; /* its folders (watch_folders.h) */

@@ -123,6 +123,8 @@ bool watch_park_known(struct watches *w, const struct watch_print *print, int64_
 			.device_epoch = watch->device_epoch,
 			.seen_seq = watch->seen_seq,
 			.heartbeat_s = watch->heartbeat_s,
+			.plain = watch->plain,
+			.muted = watch->muted,
 			.until_ms = watch->known_until_ms};
 		send(arg);
 	}

@@ -51,6 +51,10 @@ static inline bool service_on(const struct services *s, enum service service)
 {
 	return s->values[service] != 0;
 }
+static inline bool service_limits_usage(const struct services *s)
+{
+	return s->values[SERVICE_items_per_day] != 0 || s->values[SERVICE_megabytes_per_day] != 0;
+}
 /* Is that version (times ten) among those of a switch? */
 bool service_has_version(uint64_t versions, unsigned version);
 

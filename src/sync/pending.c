@@ -38,13 +38,16 @@ int sync_pending(struct store_read *rd, struct device_id device, struct owner_id
 	struct sync_collection c;
 	struct counter counter = {.limit = 1, .ignore_aged = true};
 	int result = sync_collection_load(rd, device, owner, folder, &c, err);
+	/* The notice of a quarantine that is over goes. */
+	bool held = result == 0 && c.present[SYNC_CURRENT] &&
+		    c.states[SYNC_CURRENT].notice == SYNC_NOTICE_HELD;
 
-	if (result == 0 && c.present[SYNC_CURRENT])
+	if (result == 0 && c.present[SYNC_CURRENT] && !held)
 		result = count_changes(
 			rd, owner, folder, &c.states[SYNC_CURRENT], now_at, &counter, err);
 	sync_collection_deinit(&c);
 	if (result == 0)
-		*ret = counter.count > 0;
+		*ret = counter.count > 0 || held;
 	return result;
 }
 
@@ -62,6 +65,6 @@ int sync_estimate(struct store_read *rd, struct owner_id owner, struct folder_id
 	result = count_changes(rd, owner, folder, &copy, now_at, &counter, err);
 	sync_state_deinit(&copy);
 	if (result == 0)
-		*ret = counter.count;
+		*ret = counter.count + (state->notice == SYNC_NOTICE_HELD && counter.count < limit);
 	return result;
 }

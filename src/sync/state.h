@@ -105,6 +105,9 @@ struct sync_scan {
 #define SYNC_RESEND_MAX    4096
 #define SYNC_SUPPORTED_MAX 256
 
+/* The message that explains a quarantine, which no store has (eas/class/email_notice.c). */
+enum sync_notice { SYNC_NOTICE_NONE = 0, SYNC_NOTICE_HELD = 1 };
+
 struct sync_state {
 	uint64_t key;
 	uint16_t version; /* protocol version times ten; another one gets Status 3 */
@@ -133,6 +136,7 @@ struct sync_state {
 	uint16_t repeats; /* how often its key came again although a newer one had been given out */
 	bool used; /* an answer was made from it: its key, when it comes again, is a repetition */
 	uint64_t suspect; /* the item that went out alone the last time; 0: none */
+	uint8_t notice;   /* enum sync_notice: does the phone hold it? */
 };
 
 void sync_state_init(struct sync_state *s);

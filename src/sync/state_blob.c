@@ -76,7 +76,8 @@ static void options_decode(struct rd *in, struct sync_options *o)
 
 static void scope_encode(const struct sync_state *s, struct buf *out)
 {
-	buf_add_byte(out, (uint8_t)((s->scope.sms ? 1 : 0) | (s->scope.conversation_mode ? 2 : 0)));
+	buf_add_byte(out, (uint8_t)((s->scope.sms ? 1 : 0) | (s->scope.conversation_mode ? 2 : 0) |
+				    (s->notice == SYNC_NOTICE_HELD ? 4 : 0)));
 	options_encode(&s->scope.options, out);
 	add_i64(out, s->cutoff_at);
 	if (s->scope.sms) {
@@ -91,6 +92,7 @@ static void scope_decode(struct rd *in, struct sync_state *s)
 
 	s->scope.sms = (bits & 1) != 0;
 	s->scope.conversation_mode = (bits & 2) != 0;
+	s->notice = (bits & 4) != 0 ? SYNC_NOTICE_HELD : SYNC_NOTICE_NONE;
 	options_decode(in, &s->scope.options);
 	s->cutoff_at = rd_i64(in);
 	if (s->scope.sms) {

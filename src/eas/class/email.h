@@ -51,6 +51,16 @@ NODISCARD int email_load(struct store_read *rd, struct owner_id owner, struct fo
 	struct email *ret, struct err *err);
 void email_release(struct email *email);
 
+/* A message of our own that is stored nowhere, as email_load() would give it. */
+struct email_notice {
+	const char *subject, *text; /* UTF-8 */
+	const char *domain, *to;
+	int64_t at;
+};
+NODISCARD int email_notice_make(const struct email_notice *notice, struct owner_id owner,
+	const struct folder *folder, struct item_id id, struct arena *arena, struct email *ret,
+	struct err *err);
+
 /* Every property, of a text message, too. */
 NODISCARD int email_encode(struct wbxml_writer *w, const struct email *email,
 	const struct email_view *view, struct err *err);

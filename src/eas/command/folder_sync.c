@@ -168,8 +168,8 @@ void eas_folder_sync(struct eas_call *call)
 	}
 	if (key == 0) {
 		eas_reply_header(call->reply, "MS-ASProtocolVersions",
-			eas_versions_offered(call->settings, call->arena));
-		eas_reply_header(
-			call->reply, "MS-ASProtocolCommands", eas_commands_offered(call->arena));
+			eas_versions_offered(call->services.values[SERVICE_versions],
+				call->device->ceiling, call->arena));
+		eas_reply_header(call->reply, "MS-ASProtocolCommands", eas_commands_offered(call));
 	}
 }

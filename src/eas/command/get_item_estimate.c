@@ -108,6 +108,11 @@ static int count_changes(struct eas_call *call, struct store_read *rd,
 	if (*ret_common != 0)
 		return 0;
 	e->status = ESTIMATE_OK;
+	if (call->mute != EAS_MUTE_NONE) {
+		e->count = call->mute == EAS_MUTE_NOTICE && folder->type == FOLDER_INBOX &&
+			   state->notice == SYNC_NOTICE_NONE;
+		return 0;
+	}
 	return sync_estimate(rd, call->user->id, folder->id, state, &scope, call->now_at,
 		has_options ? ESTIMATE_MAX : ESTIMATE_MAX_WITHOUT_OPTIONS, &e->count, err);
 }

@@ -53,6 +53,8 @@ static unsigned run(struct operations *op, const struct wbxml_node *node)
 {
 	if (node->fault != 0)
 		return node->fault;
+	if (eas_mute_closes(op->call->mute) && !operations_is_notice(op, node))
+		return OPERATION_DENIED;
 	if (node->tag == TAG_ItemOperations_Fetch)
 		return operations_fetch(op, node);
 	/* The next Fetch shall see what is done here. */

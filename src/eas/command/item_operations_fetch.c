@@ -10,6 +10,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "eas/access.h"
 #include "eas/class/email.h"
 #include "eas/command/attachment.h"
 #include "eas/command/item_operations_internal.h"
@@ -160,6 +161,25 @@ static bool read_place(
 	       eas_server_id_parse(long_id, *ret_folder, ret_item);
 }
 
+bool operations_is_notice(const struct operations *op, const struct wbxml_node *fetch)
+{
+	struct folder_id folder;
+	struct item_id item;
+
+	return op->call->mute == EAS_MUTE_NOTICE && fetch->tag == TAG_ItemOperations_Fetch &&
+	       read_place(fetch, &folder, &item) && item.v == EAS_NOTICE_ITEM.v;
+}
+
+static int load_item(struct operations *op, const struct wbxml_node *fetch,
+	const struct folder *folder, struct item_id item, struct arena *arena, struct email *ret,
+	struct err *err)
+{
+	if (operations_is_notice(op, fetch))
+		return eas_notice_load(op->call, op->rd, folder, arena, ret, err);
+	return email_load(
+		op->rd, op->call->user->id, folder->id, folder->type, item, true, arena, ret, err);
+}
+
 static unsigned fetch_item(struct operations *op, const struct wbxml_node *fetch)
 {
 	CLEANUP(arena_free) struct arena *arena = arena_new(0);
@@ -176,8 +196,7 @@ static unsigned fetch_item(struct operations *op, const struct wbxml_node *fetch
 		return status_of(&err, OPERATION_NOT_FOUND);
 	if (folder->type == FOLDER_RECIPIENT_CACHE)
 		return OPERATION_DENIED;
-	if (email_load(op->rd, op->call->user->id, folder->id, folder->type, item, true, arena,
-		    &email, &err) < 0)
+	if (load_item(op, fetch, folder, item, arena, &email, &err) < 0)
 		return status_of(&err, OPERATION_NOT_FOUND);
 	encode_names(op, fetch, &email);
 	result = encode_properties(op, &email, wbxml_find(fetch, TAG_ItemOperations_Options), &err);

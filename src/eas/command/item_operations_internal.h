@@ -39,6 +39,8 @@ bool operations_full(const struct operations *op, size_t more_bytes);
  * Each does one operation and returns its Status. Success: the children of the open element are
  * written, Status first. Failure: whatever was written will be taken back. node->fault is 0.
  */
+/* Does it fetch the message that explains a quarantine? */
+bool operations_is_notice(const struct operations *op, const struct wbxml_node *fetch);
 unsigned operations_fetch(struct operations *op, const struct wbxml_node *node);
 unsigned operations_empty_folder(struct operations *op, const struct wbxml_node *node);
 unsigned operations_move(struct operations *op, const struct wbxml_node *node);

@@ -20,7 +20,8 @@
 
 struct ping {
 	struct eas_call *call;
-	uint32_t heartbeat_s;
+	uint32_t heartbeat_s;   /* as it is remembered */
+	uint32_t hold_s;        /* as long as it may be held */
 	const uint8_t *folders; /* varint ids */
 	size_t folders_len;
 	size_t folder_count;
@@ -84,7 +85,8 @@ static void remembered_folders(struct ping *p)
 /* Request over memory. True: go on. */
 static bool merge(struct ping *p)
 {
-	const struct settings *s = p->call->settings;
+	const uint64_t *values = p->call->services.values;
+	uint64_t low = values[SERVICE_heartbeat_min_s], high = values[SERVICE_heartbeat_max_s];
 	const struct wbxml_node *folders = wbxml_find(p->call->root, TAG_Ping_Folders);
 	bool heartbeat_sent = wbxml_find(p->call->root, TAG_Ping_HeartbeatInterval) != NULL;
 	uint64_t heartbeat_s = eas_get_uint(
@@ -99,21 +101,19 @@ static bool merge(struct ping *p)
 		eas_reply_status(p->call, PING_MISSING);
 		return false;
 	}
-	if (heartbeat_s < s->push_heartbeat_min_s || heartbeat_s > s->push_heartbeat_max_s) {
-		eas_reply_limit(p->call, PING_BAD_HEARTBEAT,
-			heartbeat_s < s->push_heartbeat_min_s ? s->push_heartbeat_min_s
-							      : s->push_heartbeat_max_s);
+	if (heartbeat_s < low || heartbeat_s > high) {
+		eas_reply_limit(p->call, PING_BAD_HEARTBEAT, heartbeat_s < low ? low : high);
 		return false;
 	}
-	if (p->folder_count > s->push_folders_max) {
-		eas_reply_limit(p->call, PING_TOO_MANY_FOLDERS, s->push_folders_max);
+	if (p->folder_count > values[SERVICE_folders_per_ping]) {
+		eas_reply_limit(p->call, PING_TOO_MANY_FOLDERS, values[SERVICE_folders_per_ping]);
 		return false;
 	}
 	if (!ids_good) {
 		eas_reply_status(p->call, PING_HIERARCHY);
 		return false;
 	}
-	p->heartbeat_s = (uint32_t)heartbeat_s;
+	p->heartbeat_s = p->hold_s = (uint32_t)heartbeat_s;
 	return true;
 }
 
@@ -178,6 +178,10 @@ void eas_ping_answer_verdict(struct eas_call *call, const struct wait_verdict *v
 		eas_reply_common(call, verdict->common);
 	else if (verdict->provision || verdict->hierarchy)
 		eas_reply_status(call, PING_HIERARCHY);
+	else if (verdict->heartbeat_bound != 0)
+		eas_reply_limit(call, PING_BAD_HEARTBEAT, verdict->heartbeat_bound);
+	else if (verdict->changed_count == 0)
+		eas_reply_status(call, PING_EXPIRED);
 	else
 		eas_ping_changes(call, call->device->id, verdict);
 }
@@ -204,7 +208,7 @@ static bool hint_at_provisioning(struct ping *p)
 	if (eas_pending_count(p->call->server, p->call->device->id) <= PROVISION_HINTS)
 		return true;
 	p->call->reply->no_renewal = true;
-	p->heartbeat_s = (uint32_t)p->call->settings->push_heartbeat_min_s;
+	p->hold_s = (uint32_t)p->call->services.values[SERVICE_heartbeat_min_s];
 	return false;
 }
 
@@ -223,10 +227,11 @@ static int ping(struct ping *p, struct err *err)
 	}
 	if (remember(p, err) < 0)
 		return -1;
-	if (eas_hold(call, WATCH_PING, folders, count, p->heartbeat_s, &verdict))
+	eas_hold_muted(call, &count, &p->hold_s);
+	if (eas_hold(call, WATCH_PING, folders, count, p->hold_s, &verdict))
 		return 0;
 	if (verdict.provision && !hint_at_provisioning(p) &&
-		eas_hold(call, WATCH_PING, folders, count, p->heartbeat_s, &verdict))
+		eas_hold(call, WATCH_PING, folders, count, p->hold_s, &verdict))
 		return 0;
 	eas_ping_answer_verdict(call, &verdict);
 	return 0;

@@ -337,6 +337,7 @@ static int provision(struct provision *p, struct err *err)
 	}
 	if (set != NULL)
 		eas_device_information(set, &p->information);
+	p->information.at = p->call->now_at;
 	if (set != NULL && !eas_only_validates(p->call) &&
 		eas_device_information_is_new(&p->information, p->call->device) &&
 		store_transact(p->call->server->store, information_tx, p, err) < 0)

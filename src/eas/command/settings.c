@@ -18,6 +18,7 @@
 
 enum {
 	SETTINGS_OK = 1,
+	SETTINGS_DENIED = 3,
 	SETTINGS_UNAVAILABLE = 4,
 	SETTINGS_BAD_ARGUMENT = 5,
 	SETTINGS_CONFLICT = 6,
@@ -61,7 +62,8 @@ bool eas_device_information_is_new(const struct device_information *i, const str
 	return is_new(i->model, d->model) || is_new(i->imei, d->imei) ||
 	       is_new(i->friendly_name, d->friendly_name) || is_new(i->os, d->os) ||
 	       is_new(i->language, d->language) || is_new(i->phone_number, d->phone_number) ||
-	       is_new(i->operator_name, d->operator_name) || i->outbound_sms >= 0;
+	       is_new(i->operator_name, d->operator_name) || i->outbound_sms >= 0 ||
+	       d->informed_at == 0;
 }
 
 struct information {
@@ -82,6 +84,7 @@ static unsigned set_information(struct eas_call *call, const struct wbxml_node *
 	struct err err = ERR_INIT;
 
 	eas_device_information(wbxml_find(node, TAG_Settings_Set), &i.fields);
+	i.fields.at = call->now_at;
 	if (eas_device_information_is_new(&i.fields, call->device) && !eas_only_validates(call) &&
 		store_transact(call->server->store, information_tx, &i, &err) < 0)
 		return trouble(call, &err);
@@ -326,6 +329,13 @@ static const struct {
 	{TAG_Settings_RightsManagementInformation, get_rights},
 };
 
+/* A phone in quarantine says what it is, and learns whose it is. */
+static bool is_closed(const struct eas_call *call, unsigned tag)
+{
+	return eas_mute_closes(call->mute) && tag != TAG_Settings_DeviceInformation &&
+	       tag != TAG_Settings_UserInformation;
+}
+
 /* Success has written its Status and what belongs to it. */
 static void run_property(struct eas_call *call, const struct wbxml_node *node)
 {
@@ -335,7 +345,9 @@ static void run_property(struct eas_call *call, const struct wbxml_node *node)
 
 	wbxml_start(w, node->tag);
 	mark = wbxml_mark(w);
-	for (size_t i = 0; i < ARRAY_LEN(properties) && node->fault == 0; i++) {
+	if (status == 0 && is_closed(call, node->tag))
+		status = SETTINGS_DENIED;
+	for (size_t i = 0; i < ARRAY_LEN(properties) && status == 0; i++) {
 		if (properties[i].tag == node->tag)
 			status = properties[i].run(call, node);
 	}

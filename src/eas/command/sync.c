@@ -19,6 +19,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "eas/access.h"
 #include "eas/command/sync_internal.h"
 #include "eas/ping_internal.h"
 #include "eas/request.h"
@@ -162,10 +163,40 @@ static bool has_writes(const struct sync_job *job)
 	return false;
 }
 
+/* In quarantine nothing is taken: the phone keeps what it has and comes again with it. What it does
+ * with the message that explains it is its own affair. */
+static void close_job(const struct sync_run *run, struct sync_job *job)
+{
+	if (!eas_mute_closes(run->call->mute))
+		return;
+	for (size_t i = 0; i < job->command_count; i++) {
+		struct sync_command *c = &job->commands[i];
+		struct item_id item;
+
+		if (c->node->tag == TAG_AirSync_Fetch)
+			continue;
+		if (job->status != SYNC_STATUS_OK ||
+			!eas_server_id_parse(eas_get_text(c->node, TAG_AirSync_ServerId, ""),
+				job->folder->id, &item) ||
+			item.v != EAS_NOTICE_ITEM.v) {
+			job->status =
+				run->call->version >= 121 ? SYNC_STATUS_RETRY : SYNC_STATUS_SERVER;
+			return;
+		}
+		c->status = SYNC_STATUS_OK;
+		job->settled = true;
+	}
+}
+
 static int apply_all(struct sync_run *run, struct err *err)
 {
 	for (size_t i = 0; i < run->job_count; i++) {
 		struct sync_job *job = &run->jobs[i];
+
+		if (job->status == SYNC_STATUS_OK && has_writes(job))
+			close_job(run, job);
+		if (job->settled)
+			continue;
 
 		if (job->status == SYNC_STATUS_OK && has_writes(job) &&
 			sync_apply_commands(run, job, err) < 0)
@@ -424,6 +455,7 @@ static int answer(struct sync_run *run, struct err *err)
 		eas_reply_status(run->call, failure);
 		return 0;
 	}
+	run->call->items_sent = run->item_count;
 	if (run->call->version >= 121 && !anything_new(run))
 		return 0; /* an empty body */
 	return encode_response(run, err);
@@ -434,6 +466,7 @@ static int run_locked(struct sync_run *run, struct err *err)
 	const struct settings *s = run->call->settings;
 
 	run->bytes_left = s->sync_response_max_bytes;
+	run->window = (unsigned)MIN((uint64_t)run->window, run->call->items_left);
 	run->deadline_ms = clock_now_ms() + (int64_t)s->sync_response_time_s * 1000;
 	if (prepare_and_collect(run, err) < 0 || save_all(run, err) < 0)
 		return -1;
@@ -453,7 +486,7 @@ static void reset_jobs(struct sync_run *run)
 		job->base = NULL;
 		job->folder = NULL;
 		job->repeated = job->promoted = job->new_key = job->saved = job->more =
-			job->visited = false;
+			job->visited = job->settled = false;
 		job->item_count = job->set_aside_count = 0;
 	}
 	run->item_count = 0;
@@ -508,6 +541,7 @@ static bool hold(struct sync_run *run)
 	struct watch_folder *folders =
 		arena_x_alloc(run->call->arena, (run->job_count + 1) * sizeof(*folders));
 	struct wait_verdict verdict;
+	uint32_t wait_s = run->wait_s;
 	size_t count = 0;
 
 	for (size_t i = 0; i < run->job_count; i++) {
@@ -522,7 +556,8 @@ static bool hold(struct sync_run *run)
 				.exact = true,
 			};
 	}
-	return eas_hold(run->call, WATCH_SYNC, folders, count, run->wait_s, &verdict);
+	eas_hold_muted(run->call, &count, &wait_s);
+	return eas_hold(run->call, WATCH_SYNC, folders, count, wait_s, &verdict);
 }
 
 void sync_run(struct sync_run *run)
@@ -535,6 +570,10 @@ void sync_run(struct sync_run *run)
 	 * belongs to an answer that got lost: then the phone gets the empty answer and asks again.
 	 */
 	for (unsigned round = 0; result == 0 && wait && round < HOLD_ROUNDS_MAX; round++) {
+		if (!service_on(&run->call->services, SERVICE_direct_push)) {
+			eas_reply_retry(run->call, run->call->settings->service_poll_after_s);
+			break;
+		}
 		if (hold(run))
 			break;
 		reset_jobs(run);

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "eas/access.h"
 #include "eas/class/email.h"
 #include "eas/class/email_draft.h"
 #include "eas/command/sync_internal.h"
@@ -190,6 +191,57 @@ static void note_suspect(struct sync_job *job)
 	job->base->repeats /= 2;
 }
 
+static int encode_notice(struct encoder *e, struct err *err)
+{
+	struct email_view view = {
+		.version = e->run->call->version, .options = &e->job->next.scope.options};
+	struct email email;
+	char id[48];
+	int result;
+
+	if (view.version >= 140 && find_addresses(e, &view, err) < 0)
+		return -1;
+	if (eas_notice_load(e->run->call, e->rd, e->job->folder, e->arena, &email, err) < 0)
+		return -1;
+	eas_server_id_print(e->job->folder->id, EAS_NOTICE_ITEM, id);
+	wbxml_start(&e->w, TAG_AirSync_Add);
+	wbxml_add_text(&e->w, TAG_AirSync_ServerId, id);
+	wbxml_start(&e->w, TAG_AirSync_ApplicationData);
+	result = email_encode(&e->w, &email, &view, err);
+	wbxml_end(&e->w);
+	wbxml_end(&e->w);
+	email_release(&email);
+	return result;
+}
+
+/* The message that explains a quarantine comes with it, and goes when it is over. *ret_told: it
+ * did. */
+static int collect_notice(struct encoder *e, bool *ret_told, struct err *err)
+{
+	struct sync_state *next = &e->job->next;
+	enum eas_mute mute = e->run->call->mute;
+	bool held = next->notice == SYNC_NOTICE_HELD;
+	char id[48];
+
+	if (held ? mute != EAS_MUTE_NONE
+		 : mute != EAS_MUTE_NOTICE || e->job->folder->type != FOLDER_INBOX)
+		return 0;
+	if (held) {
+		eas_server_id_print(e->job->folder->id, EAS_NOTICE_ITEM, id);
+		wbxml_start(&e->w, TAG_AirSync_Delete);
+		wbxml_add_text(&e->w, TAG_AirSync_ServerId, id);
+		wbxml_end(&e->w);
+	} else if (encode_notice(e, err) < 0) {
+		return -1;
+	}
+	next->notice = held ? SYNC_NOTICE_NONE : SYNC_NOTICE_HELD;
+	/* It is part of the answer and not of the window: a window of 1 must not hold it back. */
+	e->job->item_count++;
+	e->run->item_count++;
+	*ret_told = true;
+	return 0;
+}
+
 int sync_collect_job(
 	struct sync_run *run, struct sync_job *job, struct store_read *rd, struct err *err)
 {
@@ -201,12 +253,15 @@ int sync_collect_job(
 		.owner = &e,
 	};
 	struct sync_collect_result result = {.more = false};
+	bool told = false;
 	int failed;
 
 	buf_init(&job->items, 0);
 	wbxml_writer_init_part(&e.w, &job->items, ITEMS_PAGE);
-	failed = sync_collect(
-		rd, run->call->user->id, job->folder->id, &job->next, &options, &result, err);
+	failed = collect_notice(&e, &told, err);
+	if (failed == 0 && run->call->mute == EAS_MUTE_NONE)
+		failed = sync_collect(rd, run->call->user->id, job->folder->id, &job->next,
+			&options, &result, err);
 	arena_free(&e.arena);
 	if (failed < 0)
 		return -1;
@@ -218,13 +273,15 @@ int sync_collect_job(
 		result.compared_ids || result.visited - result.emitted >= INVISIBLE_ROWS_KEPT;
 	run->bytes_left -= MIN(run->bytes_left, job->items.len);
 	/* The response was filled by the collections before: this one waits, with its key. */
-	if (result.emitted == 0 && result.more && run->item_count > 0)
+	if (!told && result.emitted == 0 && result.more && run->item_count > 0)
 		return 0;
 	/* A key of its own also when only a long scan got on: the phone comes again. */
-	if ((result.emitted > 0 || result.more) && !job->new_key) {
+	if ((told || result.emitted > 0 || result.more) && !job->new_key) {
 		job->next.key = sync_key_new();
 		job->new_key = true;
 	}
+	if (run->call->mute != EAS_MUTE_NONE)
+		return 0;
 	return sync_swallow(rd, run->call->user->id, job->folder->id, &job->next, err);
 }
 
@@ -290,9 +347,15 @@ static int encode_fetched(struct sync_run *run, struct sync_job *job, struct sto
 		    rd, run->call->user->id, arena, &addresses, &view.address_count, err) < 0)
 		return -1;
 	view.addresses = addresses;
-	if (email_load(rd, run->call->user->id, job->folder->id, job->folder->type, id, true, arena,
-		    &email, err) < 0)
+	if (run->call->mute == EAS_MUTE_NOTICE && id.v == EAS_NOTICE_ITEM.v) {
+		if (eas_notice_load(run->call, rd, job->folder, arena, &email, err) < 0)
+			return -1;
+	} else if (eas_mute_closes(run->call->mute)) {
+		return err_set(err, ERR_NOT_FOUND, "the device is in quarantine");
+	} else if (email_load(rd, run->call->user->id, job->folder->id, job->folder->type, id, true,
+			   arena, &email, err) < 0) {
 		return -1;
+	}
 	if (run->fetched && run->call->reply->body.len + email.item->body_bytes >
 				    run->call->settings->eas_operations_max_bytes) {
 		email_release(&email);

@@ -77,6 +77,7 @@ struct sync_job {
 	struct sync_state next;  /* what the phone will know after this answer */
 	bool new_key;            /* the answer carries a key of its own */
 	bool saved;              /* next is stored already (with the commands) */
+	bool settled; /* its commands are about a message of ours alone: there is nothing to write */
 	bool retry; /* the transaction was given up: what it was prepared from has moved on */
 	bool more;
 	struct buf items;   /* encoded children of Commands */

@@ -233,11 +233,11 @@ static void refuse(struct sync_run *run, unsigned status, uint64_t limit)
 /* Wait counts minutes, HeartbeatInterval seconds; a bound is answered in the unit that was sent. */
 static void read_wait(struct sync_run *run, const struct wbxml_node *root)
 {
-	const struct settings *s = run->call->settings;
+	const uint64_t *values = run->call->services.values;
 	bool in_minutes = wbxml_find(root, TAG_AirSync_Wait) != NULL;
 	uint64_t unit = in_minutes ? 60 : 1;
-	uint64_t low = MAX((s->push_heartbeat_min_s + unit - 1) / unit, (uint64_t)1);
-	uint64_t high = MAX(s->push_heartbeat_max_s / unit, low);
+	uint64_t low = MAX((values[SERVICE_heartbeat_min_s] + unit - 1) / unit, (uint64_t)1);
+	uint64_t high = MAX(values[SERVICE_heartbeat_max_s] / unit, low);
 	uint64_t value;
 
 	if (!in_minutes && wbxml_find(root, TAG_AirSync_HeartbeatInterval) == NULL)
