@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "conf/settings.h"
 
 #define ARENA_MAX_BYTES (256u << 20) /* lists of very many users */
 
@@ -67,6 +68,22 @@ static const admin_verb_fn verb_functions[ADMIN_VERB_COUNT] = {
 	[ADMIN_DEVICE_BLOCK] = admin_device_block,
 	[ADMIN_DEVICE_UNBLOCK] = admin_device_unblock,
 	[ADMIN_DEVICE_DEL] = admin_device_del,
+	[ADMIN_DEVICE_ALLOW] = admin_device_allow,
+	[ADMIN_DEVICE_QUARANTINE] = admin_device_quarantine,
+	[ADMIN_DEVICE_CEILING] = admin_device_ceiling,
+	[ADMIN_ACCESS_LIST] = admin_access_list,
+	[ADMIN_ACCESS_SET] = admin_access_set,
+	[ADMIN_ACCESS_RULES] = admin_access_rules,
+	[ADMIN_ACCESS_ADD] = admin_access_add,
+	[ADMIN_ACCESS_MOVE] = admin_access_move,
+	[ADMIN_ACCESS_DEL] = admin_access_del,
+	[ADMIN_ACCESS_TEST] = admin_access_test,
+	[ADMIN_ACCESS_MESSAGE] = admin_access_message,
+	[ADMIN_ACCESS_SET_MESSAGE] = admin_access_set_message,
+	[ADMIN_SERVICE_LIST] = admin_service_list,
+	[ADMIN_SERVICE_SHOW] = admin_service_show,
+	[ADMIN_SERVICE_SET] = admin_service_set,
+	[ADMIN_SERVICE_UNSET] = admin_service_unset,
 	[ADMIN_DEVICE_CHECK] = admin_device_check,
 	[ADMIN_DEVICE_REPAIR] = admin_device_repair,
 	[ADMIN_DEVICE_RESYNC] = admin_device_resync,
@@ -136,6 +153,28 @@ struct admin_limits admin_limits_now(struct admin *admin)
 	return limits;
 }
 
+void admin_set_settings(struct admin *admin, const struct settings *settings)
+{
+	const struct settings *old;
+
+	(void)pthread_mutex_lock(&admin->limits_lock);
+	old = admin->settings;
+	admin->settings = settings_ref(settings);
+	(void)pthread_mutex_unlock(&admin->limits_lock);
+	settings_unref(&old);
+}
+
+const struct settings *admin_settings(struct admin *admin)
+{
+	const struct settings *settings = NULL;
+
+	(void)pthread_mutex_lock(&admin->limits_lock);
+	if (admin->settings != NULL)
+		settings = settings_ref(admin->settings);
+	(void)pthread_mutex_unlock(&admin->limits_lock);
+	return settings != NULL ? settings : settings_default();
+}
+
 uint64_t admin_body_bytes(const char *line, size_t len)
 {
 	static const char key[] = "{\"body\": ";
@@ -157,6 +196,7 @@ void admin_free(struct admin **admin)
 	if (*admin == NULL)
 		return;
 	mem_free((*admin)->config_path);
+	settings_unref(&(*admin)->settings);
 	(void)pthread_mutex_destroy(&(*admin)->limits_lock);
 	mem_free(*admin);
 	*admin = NULL;
@@ -363,6 +403,9 @@ static void log_answer(const struct admin_call *call, int status, const struct e
 	const char *verb = call->verb != NULL ? call->verb->name : NULL;
 	const char *actor = call->caller->actor;
 
+	if (status == 0 && call->warning != NULL)
+		log_warn(NULL, call->warning, F_STR("verb", verb), F_STR("actor", actor),
+			F_STR("result", call->log_result));
 	if (status < 0 && err->code == ERR_DENIED)
 		log_warn(NULL, "admin_finished", F_STR("verb", verb), F_STR("actor", actor),
 			F_STR("address", call->caller->address), F_STR("result", "denied"));

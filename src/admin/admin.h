@@ -129,6 +129,10 @@ void admin_set_limits(struct admin *admin, const struct admin_limits *limits);
  * thread; blocks for a second at most. */
 void admin_metrics(struct admin *admin, struct buf *out);
 
+/* The configuration in force, borrowed; any thread. Before it, the defaults. */
+struct settings;
+void admin_set_settings(struct admin *admin, const struct settings *settings);
+
 /* How many bytes follow this line: 0 when none do; UINT64_MAX when it says something else. */
 uint64_t admin_body_bytes(const char *line, size_t len);
 /* The most that may follow one. Any thread. */

@@ -2,6 +2,8 @@
 #include "admin/admin_page.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "policy/service.h"
+#include "store/store_access.h"
 #include "store/store_page.h"
 
 static const char *state_of(const struct device *device)
@@ -20,6 +22,9 @@ static const char *state_of(const struct device *device)
 	}
 	if (device->blocked)
 		return "blocked";
+	if (device->access_own == ACCESS_QUARANTINE ||
+		(device->access_own == ACCESS_NONE && device->access_state == ACCESS_QUARANTINE))
+		return "quarantine";
 	return device->policy_key != 0 ? "provisioned" : "not provisioned";
 }
 
@@ -176,6 +181,15 @@ int admin_device_show(struct admin_call *call, struct err *err)
 	admin_put_number(call->result, "provisioned_at", (uint64_t)d->provisioned_at);
 	admin_put_number(call->result, "heartbeat_s", d->ping_heartbeat_s);
 	admin_put_bool(call->result, "blocked", d->blocked);
+	admin_put(call->result, "access",
+		access_state_to_str(d->access_state != ACCESS_NONE
+					    ? (enum access_state)d->access_state
+					    : ACCESS_ALLOW));
+	admin_put(
+		call->result, "access_own", access_state_to_str((enum access_state)d->access_own));
+	admin_put(call->result, "access_reason", d->access_reason);
+	admin_put_number(call->result, "access_at", (uint64_t)d->access_at);
+	admin_put(call->result, "ceiling", service_version_to_str(d->ceiling));
 	return admin_put_wipe(call, call->result, d, err);
 }
 

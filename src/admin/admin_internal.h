@@ -14,6 +14,7 @@ struct admin {
 	char *config_path; /* owned; NULL: none */
 	pthread_mutex_t limits_lock;
 	struct admin_limits limits; /* under the lock */
+	const struct settings *settings; /* in force, under the lock; a reference */
 };
 
 /* One request on its way through a verb. */
@@ -35,6 +36,7 @@ struct admin_call {
 	 * in the event log. NULL: nothing. */
 	int (*then)(struct admin_call *call, struct err *err);
 	void *then_owner;       /* what the verb left for it; borrowed */
+	const char *warning;    /* an event for the log once the change is made; NULL: none */
 	const char *log_result; /* what that row says; NULL: the item, else "ok" */
 	json_t *result; /* an object or, for verbs with columns, an array; filled by the verb. Owned
 			 */
@@ -126,6 +128,22 @@ int admin_device_wipes(struct admin_call *call, struct err *err);
 int admin_device_block(struct admin_call *call, struct err *err);
 int admin_device_unblock(struct admin_call *call, struct err *err);
 int admin_device_del(struct admin_call *call, struct err *err);
+int admin_device_allow(struct admin_call *call, struct err *err);
+int admin_device_quarantine(struct admin_call *call, struct err *err);
+int admin_device_ceiling(struct admin_call *call, struct err *err);
+int admin_access_list(struct admin_call *call, struct err *err);
+int admin_access_set(struct admin_call *call, struct err *err);
+int admin_access_rules(struct admin_call *call, struct err *err);
+int admin_access_add(struct admin_call *call, struct err *err);
+int admin_access_move(struct admin_call *call, struct err *err);
+int admin_access_del(struct admin_call *call, struct err *err);
+int admin_access_test(struct admin_call *call, struct err *err);
+int admin_access_message(struct admin_call *call, struct err *err);
+int admin_access_set_message(struct admin_call *call, struct err *err);
+int admin_service_list(struct admin_call *call, struct err *err);
+int admin_service_show(struct admin_call *call, struct err *err);
+int admin_service_set(struct admin_call *call, struct err *err);
+int admin_service_unset(struct admin_call *call, struct err *err);
 int admin_device_check(struct admin_call *call, struct err *err);
 int admin_device_repair(struct admin_call *call, struct err *err);
 int admin_device_resync(struct admin_call *call, struct err *err);
@@ -170,6 +188,16 @@ int admin_import_batch(struct admin_call *call, struct err *err);
 bool admin_time_parse(const char *text, int64_t *ret);
 
 struct admin_limits admin_limits_now(struct admin *admin);
+/* Those in force; settings_unref() them. */
+const struct settings *admin_settings(struct admin *admin);
+
+/* For whom something is laid down: the arguments address, group, domain, at most one; none is the
+ * organisation. name: what people call it. */
+struct scope;
+NODISCARD int admin_scope_arg(struct admin_call *call, struct scope *ret, struct err *err);
+/* What people call a scope that was read from the rules. */
+NODISCARD int admin_scope_name(struct admin_call *call, const struct scope *scope,
+	const char **ret, struct err *err);
 
 /* Checks "args" of a request against its verb, puts addresses and domains into lower case. */
 NODISCARD int admin_check_args(const struct admin_verb *verb, json_t *args, struct err *err);

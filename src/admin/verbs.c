@@ -52,6 +52,16 @@
 	{                                                                                          \
 		"domain", ADMIN_ARG_DOMAIN, false, false, "a domain"                               \
 	}
+#define SERVICE_NAME                                                                               \
+	{                                                                                          \
+		"service", ADMIN_ARG_TEXT, true, true, "the switch, as service list shows it"      \
+	}
+#define SERVICE_SCOPE                                                                              \
+	{"address", ADMIN_ARG_ADDRESS, false, false, "for this user"},                             \
+		{"group", ADMIN_ARG_TEXT, false, false, "for the users of this group"},            \
+	{                                                                                          \
+		"domain", ADMIN_ARG_DOMAIN, false, false, "for the users of this domain"           \
+	}
 #define PASSWORD                                                                                   \
 	{                                                                                          \
 		"password", ADMIN_ARG_SECRET, true, false, "the password"                          \
@@ -229,6 +239,76 @@ const struct admin_verb admin_verbs[ADMIN_VERB_COUNT] = {
 	[ADMIN_DEVICE_DEL] = {"device del", "Forget a phone. It starts anew when it calls again.",
 		true, false, ADMIN_CONFIRM_ASK, {ADDRESS("whose"), DEVICE, YES}, "",
 		REST_SELF(DEVICES, "DELETE", "/users/{address}/devices/{device}", "/me/devices/{device}")},
+	[ADMIN_DEVICE_ALLOW] = {"device allow", "Let a phone in, whatever rules say: the way out of quarantine. It is told at once when it waits.",
+		true, false, ADMIN_CONFIRM_NONE, {ADDRESS("whose"), DEVICE}, "",
+		REST(DEVICES, "POST", "/users/{address}/devices/{device}/allow")},
+	[ADMIN_DEVICE_QUARANTINE] = {"device quarantine", "Give a phone its folders and one message that explains it, and nothing else, until it is allowed.",
+		true, false, ADMIN_CONFIRM_NONE, {ADDRESS("whose"), DEVICE}, "",
+		REST(DEVICES, "POST", "/users/{address}/devices/{device}/quarantine")},
+	[ADMIN_DEVICE_CEILING] = {"device ceiling", "Say which protocol version is the highest that a phone may use.",
+		true, false, ADMIN_CONFIRM_NONE, {ADDRESS("whose"), DEVICE,
+			{"version", ADMIN_ARG_TEXT, true, true, "2.5, 12.0, 12.1, 14.0, 14.1, 16.0 or 16.1; none for any"}}, "",
+		REST(DEVICES, "PUT", "/users/{address}/devices/{device}/ceiling")},
+	[ADMIN_ACCESS_LIST] = {"access list", "List what is laid down about access beside the rules: for organisation, domains, groups, users and single devices.",
+		false, false, ADMIN_CONFIRM_NONE, {{NULL}}, "scope name device access seen",
+		REST(READ, "GET", "/access")},
+	[ADMIN_ACCESS_SET] = {"access set", "Allow, block or quarantine: the phones of a user, one device of a user (also before it was first seen), or what no rule decides for a group, a domain or everybody.",
+		true, false, ADMIN_CONFIRM_NONE, {
+			{"access", ADMIN_ARG_TEXT, true, true, "allow, block, quarantine; none takes back what was laid down"},
+			{"address", ADMIN_ARG_ADDRESS, false, false, "a user"},
+			{"device", ADMIN_ARG_TEXT, false, false, "a DeviceId of that user"},
+			{"group", ADMIN_ARG_TEXT, false, false, "a group"},
+			{"domain", ADMIN_ARG_DOMAIN, false, false, "a domain"}}, "",
+		REST(ACCESS, "PUT", "/access")},
+	[ADMIN_ACCESS_RULES] = {"access rules", "List the access rules in the order in which they are asked.",
+		false, false, ADMIN_CONFIRM_NONE, {{NULL}}, "position id access rule note",
+		REST(READ, "GET", "/access/rules")},
+	[ADMIN_ACCESS_ADD] = {"access add", "Add an access rule, such as 'type = iPhone and os = \"iOS 12*\"'. The first rule that holds decides.",
+		true, false, ADMIN_CONFIRM_NONE, {
+			{"access", ADMIN_ARG_TEXT, true, true, "allow, block or quarantine"},
+			{"rule", ADMIN_ARG_TEXT, true, true, "FIELD = PATTERN and ...; fields: type, model, os, agent, device, version"},
+			{"position", ADMIN_ARG_INT, false, false, "where, from 1 on; at the end when left out"},
+			{"note", ADMIN_ARG_TEXT, false, false, "for people"}}, "",
+		REST(ACCESS, "POST", "/access/rules")},
+	[ADMIN_ACCESS_MOVE] = {"access move", "Put an access rule at another position.",
+		true, false, ADMIN_CONFIRM_NONE, {
+			{"id", ADMIN_ARG_INT, true, true, "of the rule, as access rules shows it"},
+			{"position", ADMIN_ARG_INT, true, false, "where, from 1 on"}}, "",
+		REST(ACCESS, "PUT", "/access/rules/{id}")},
+	[ADMIN_ACCESS_DEL] = {"access del", "Delete an access rule.",
+		true, false, ADMIN_CONFIRM_ASK, {
+			{"id", ADMIN_ARG_INT, true, true, "of the rule, as access rules shows it"}, YES}, "",
+		REST(ACCESS, "DELETE", "/access/rules/{id}")},
+	[ADMIN_ACCESS_TEST] = {"access test", "Say what a device would get, and why. What is left out is as it is known of the device.",
+		false, false, ADMIN_CONFIRM_NONE, {ADDRESS("whose"),
+			{"device", ADMIN_ARG_TEXT, false, false, "a DeviceId"},
+			{"type", ADMIN_ARG_TEXT, false, false, "a device type"},
+			{"model", ADMIN_ARG_TEXT, false, false, "a model"},
+			{"os", ADMIN_ARG_TEXT, false, false, "an operating system"},
+			{"agent", ADMIN_ARG_TEXT, false, false, "a User-Agent"},
+			{"protocol", ADMIN_ARG_TEXT, false, false, "a protocol version, such as 14.1"}}, "",
+		REST(READ, "GET", "/users/{address}/access")},
+	[ADMIN_ACCESS_MESSAGE] = {"access message", "Show the message that a phone in quarantine gets.",
+		false, false, ADMIN_CONFIRM_NONE, {{NULL}}, "",
+		REST(READ, "GET", "/access/message")},
+	[ADMIN_ACCESS_SET_MESSAGE] = {"access set-message", "Write the message that a phone in quarantine gets. {user}, {device}, {type}, {model}, {os}, {agent} and {version} stand for the phone's. An empty text brings the built-in one back.",
+		true, false, ADMIN_CONFIRM_NONE, {
+			{"subject", ADMIN_ARG_TEXT, false, false, "its subject"},
+			{"text", ADMIN_ARG_TEXT, false, false, "its text"}}, "",
+		REST(ACCESS, "PUT", "/access/message")},
+	[ADMIN_SERVICE_LIST] = {"service list", "List the switches of mobile services: what holds, where it is said, and what it means.",
+		false, false, ADMIN_CONFIRM_NONE, {SERVICE_SCOPE}, "service value from own",
+		REST(READ, "GET", "/services")},
+	[ADMIN_SERVICE_SHOW] = {"service show", "Show one switch of mobile services.",
+		false, false, ADMIN_CONFIRM_NONE, {SERVICE_NAME, SERVICE_SCOPE}, "",
+		REST(READ, "GET", "/services/{service}")},
+	[ADMIN_SERVICE_SET] = {"service set", "Set a switch of mobile services, for everybody or for a domain, a group or a user. It takes effect at once, also for phones that wait.",
+		true, false, ADMIN_CONFIRM_NONE, {SERVICE_NAME,
+			{"value", ADMIN_ARG_TEXT, true, true, "on or off, a number, or versions such as 12.1,14.1"}, SERVICE_SCOPE}, "",
+		REST(ACCESS, "PUT", "/services/{service}")},
+	[ADMIN_SERVICE_UNSET] = {"service unset", "Take back what is said of a switch for everybody, a domain, a group or a user: what is above counts again.",
+		true, false, ADMIN_CONFIRM_NONE, {SERVICE_NAME, SERVICE_SCOPE}, "",
+		REST(ACCESS, "DELETE", "/services/{service}")},
 	[ADMIN_DEVICE_CHECK] = {"device check", "Compare what a phone should hold with what is there, folder by folder.",
 		false, false, ADMIN_CONFIRM_NONE, {OWNER, DEVICE}, "",
 		REST(READ, "GET", "/users/{address}/devices/{device}/check")},

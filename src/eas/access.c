@@ -14,14 +14,6 @@
 #define DAY_S    86400
 #define MEGABYTE 1000000u
 
-static const char default_subject[] = "Your phone must be released before it can synchronize";
-static const char default_text[] =
-	"This phone ({type} {model}, id {device}) is in quarantine: an administrator has to\n"
-	"release it before it gets the mail, contacts and appointments of {user}.\n"
-	"\n"
-	"The administrators have been told. There is nothing that you need to do on the phone:\n"
-	"as soon as it is released this message goes away and your data comes.\n";
-
 /* ---- what is known ---- */
 
 int64_t eas_discovery_until(
@@ -116,7 +108,7 @@ void eas_access_texts(const struct rules *rules, struct arena *arena, const char
 		ret[i] = arena_x_strdup(arena, rules->access_texts[i]);
 }
 
-static const char *expand(struct eas_call *call, enum access_text which, const char *built_in)
+static const char *expand(struct eas_call *call, enum access_text which)
 {
 	const char *text = call->access_texts[which];
 	struct access_facts facts;
@@ -124,7 +116,7 @@ static const char *expand(struct eas_call *call, enum access_text which, const c
 	const char *result;
 
 	eas_access_facts(call->device, NULL, call->version, call->settings, call->now_at, &facts);
-	access_text_expand(text[0] != '\0' ? text : built_in,
+	access_text_expand(text[0] != '\0' ? text : access_text_built_in(which),
 		arena_x_printf(call->arena, "%s@%s", call->user->login, call->user->domain), &facts,
 		&out);
 	result = arena_x_strdup(call->arena, buf_cstr(&out));
@@ -136,8 +128,8 @@ int eas_notice_load(struct eas_call *call, struct store_read *rd, const struct f
 	struct arena *arena, struct email *ret, struct err *err)
 {
 	const struct email_notice notice = {
-		.subject = expand(call, ACCESS_TEXT_SUBJECT, default_subject),
-		.text = expand(call, ACCESS_TEXT_BODY, default_text),
+		.subject = expand(call, ACCESS_TEXT_SUBJECT),
+		.text = expand(call, ACCESS_TEXT_BODY),
 		.domain = call->user->domain,
 		.to = arena_x_printf(call->arena, "%s@%s", call->user->login, call->user->domain),
 		.at = call->device->access_at != 0 ? call->device->access_at : call->now_at,

@@ -28,6 +28,7 @@
 #include "base/notes.h"
 #include "base/str.h"
 #include "eas/repair.h"
+#include "engine/access_timer.h"
 #include "engine/admin_link.h"
 #include "engine/engine_internal.h"
 #include "engine/metrics.h"
@@ -74,6 +75,7 @@ struct process {
 	struct engine engine;
 	int listen_fd;
 	struct loop_fd *listen_watch, *control_watch;
+	struct access_timer *access_timer;
 	struct loop_timer sweep_timer;
 	bool sweeping;              /* a job is on its way */
 	bool expiring;              /* a pass over old items goes on, in steps */
@@ -121,6 +123,7 @@ static void set_admin_limits(struct process *p, const struct settings *s)
 		.wipe_stale_days = (uint32_t)s->wipe_stale_days};
 
 	admin_set_limits(p->admin, &limits);
+	admin_set_settings(p->admin, s);
 }
 
 static void set_log_level(const struct settings *s)
@@ -657,6 +660,7 @@ static int start(struct process *p, struct err *err)
 	p->engine.on_stats = alert_on_stats;
 	loop_timer_init(&p->sweep_timer, p->loop, "sweep", on_sweep_timer, p);
 	loop_timer_set(&p->sweep_timer, clock_now_ms() + SWEEP_EVERY_MS);
+	p->access_timer = access_timer_new(&p->engine, p->store, p->queue);
 	return 0;
 }
 
@@ -673,6 +677,7 @@ static void take_down(struct process *p)
 	engine_deinit(&p->engine);
 	metrics_free(&p->metrics); /* nobody's thread asks for them any longer */
 	submit_queue_stop(&p->queue);
+	access_timer_free(&p->access_timer);
 	if (p->sweep_timer.loop != NULL)
 		loop_timer_clear(&p->sweep_timer);
 	api_free(&p->api);

@@ -387,6 +387,19 @@ const char *access_reason(const struct access_decision *d, struct arena *arena)
 
 /* ---- texts ---- */
 
+static const char default_subject[] = "Your phone must be released before it can synchronize";
+static const char default_text[] =
+	"This phone ({type} {model}, id {device}) is in quarantine: an administrator has to\n"
+	"release it before it gets the mail, contacts and appointments of {user}.\n"
+	"\n"
+	"The administrators have been told. There is nothing that you need to do on the phone:\n"
+	"as soon as it is released this message goes away and your data comes.\n";
+
+const char *access_text_built_in(enum access_text which)
+{
+	return which == ACCESS_TEXT_SUBJECT ? default_subject : default_text;
+}
+
 static const char *const words[] = {"user", "device", "type", "model", "os", "agent", "version"};
 
 /* Behind "{"; the number of the word, ARRAY_LEN(words) when there is none. */

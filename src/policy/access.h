@@ -79,6 +79,7 @@ NODISCARD int access_rules_load(struct store_read *rd, struct arena *arena,
 
 /* ---- the message that a device in quarantine gets ---- */
 
+const char *access_text_built_in(enum access_text which);
 /* Stands for words in braces: {user}, {device}, {type}, {model}, {os}, {agent}, {version}. {{ is a
  * brace. ERR_BAD_INPUT names an unknown one. */
 NODISCARD int access_text_check(const char *text, struct err *err);

@@ -209,6 +209,17 @@ static void take_scope(
 	}
 }
 
+/* What no scope may say: more versions than there are, and a range that is none. */
+static void bound(struct services *s, const struct settings *settings, uint64_t offered)
+{
+	s->values[SERVICE_versions] &= offered;
+	if (s->values[SERVICE_heartbeat_min_s] <= s->values[SERVICE_heartbeat_max_s])
+		return;
+	s->values[SERVICE_heartbeat_min_s] = settings->push_heartbeat_min_s;
+	s->values[SERVICE_heartbeat_max_s] = settings->push_heartbeat_max_s;
+	s->heartbeats_reverted = true;
+}
+
 void services_resolve(const struct rules *rules, const struct rules_subject *subject,
 	const struct settings *settings, struct services *ret)
 {
@@ -222,12 +233,26 @@ void services_resolve(const struct rules *rules, const struct rules_subject *sub
 	rules_walk_begin(&walk, rules, rules->scope_values, subject);
 	while ((values = rules_walk_next(&walk, &scope)) != NULL)
 		take_scope(ret, values, &scope);
-	ret->values[SERVICE_versions] &= offered;
-	if (ret->values[SERVICE_heartbeat_min_s] > ret->values[SERVICE_heartbeat_max_s]) {
-		ret->values[SERVICE_heartbeat_min_s] = settings->push_heartbeat_min_s;
-		ret->values[SERVICE_heartbeat_max_s] = settings->push_heartbeat_max_s;
-		ret->heartbeats_reverted = true;
+	bound(ret, settings, offered);
+}
+
+void services_resolve_group(const struct rules *rules, const struct scope *group,
+	const struct settings *settings, struct services *ret)
+{
+	const struct scope org = {SCOPE_ORG, 0, ""};
+	const struct scope *const scopes[] = {group, &org};
+	uint64_t offered;
+
+	service_defaults(settings, ret);
+	offered = ret->values[SERVICE_versions];
+	for (size_t i = 0; i < ARRAY_LEN(scopes); i++) {
+		const struct scope_values *values =
+			rules_table_find(rules->scope_values, scopes[i]);
+
+		if (values != NULL)
+			take_scope(ret, values, scopes[i]);
 	}
+	bound(ret, settings, offered);
 }
 
 enum access_state services_access(

@@ -47,6 +47,9 @@ struct services {
 void service_defaults(const struct settings *settings, struct services *ret);
 void services_resolve(const struct rules *rules, const struct rules_subject *subject,
 	const struct settings *settings, struct services *ret);
+/* The same for whoever has no more specific scope than that one: a group over the organisation. */
+void services_resolve_group(const struct rules *rules, const struct scope *group,
+	const struct settings *settings, struct services *ret);
 static inline bool service_on(const struct services *s, enum service service)
 {
 	return s->values[service] != 0;

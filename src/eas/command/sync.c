@@ -186,6 +186,10 @@ static void close_job(const struct sync_run *run, struct sync_job *job)
 		c->status = SYNC_STATUS_OK;
 		job->settled = true;
 	}
+	if (job->settled) {
+		job->next.key = sync_key_new();
+		job->new_key = true;
+	}
 }
 
 static int apply_all(struct sync_run *run, struct err *err)

@@ -1,0 +1,224 @@
+"""Access: rules, quarantine with its one message, release of waiting phones, blocked phones, devices that were not seen yet."""
+
+import json
+
+from eas.wbxml import E
+from lib import mail
+from lib.case import ServerCase, forms
+from lib.server import eventually
+
+DENIED_HTTP, BLOCKED, NOT_PROVISIONED = 403, "129", "142"
+
+
+class AccessCase(ServerCase):
+    settings = {"access.discovery_s": "900"}
+
+    def bellhop(self, *arguments):
+        done = self.server.bellhop(*arguments, "--json")
+        return json.loads(done.stdout) if done.stdout.strip() else None
+
+    def lay_down(self, state, address, device=None):
+        self.bellhop("access", "set", state, "--address", address, *(["--device", device] if device else []))
+
+    def assert_refused(self, answer, status=BLOCKED):
+        if answer.code == 200:
+            self.assertEqual(answer.status, status, answer)
+        else:
+            self.assertEqual(answer.code, DENIED_HTTP, answer)
+
+    def log(self, **wanted):
+        rows = self.bellhop("log", "list", "--limit", "200")
+        return [row for row in rows if all(row.get(k) == v for k, v in wanted.items())]
+
+
+class Quarantine(AccessCase):
+    @forms("2.5", "12.1", ("14.1", "base64"), "16.1")
+    def test_message_and_release(self, version, form):
+        """Folders and one message; nothing else; everything at the release, with the keys that the phone has."""
+        user = self.user()
+        self.server.deliver(user, mail.message(subject="waits for the release"))
+        self.lay_down("quarantine", user.address)
+        device = user.device(version, form).ready()
+        items = device.prime()
+        self.assertEqual(len(items), 1, items)
+        (notice_id, notice), = items.items()
+        subject = notice.get("Email:Subject") or notice.get("Subject")
+        self.assertIn("released", subject)
+        self.assertEqual(device.prime(device.folders["4"]), {})
+        self.assertEqual(device.sync_rest(), {})
+        # It is nobody's mail: no phone that may look finds it.
+        self.lay_down("allow", user.address, "other1")
+        other = user.device(version, form, device_id="other1").ready()
+        found = other.prime()
+        self.assertEqual(len(found), 1, found)
+        self.assertNotIn(notice_id, found)
+        # Nothing gets out, nothing comes in.
+        answer = device.post("SendMail", *self.outgoing(device, user))
+        self.assert_refused(answer)
+
+        waiting = device.ping_send()
+        eventually(lambda: self.server.stats()["parked"] >= 1, what="the phone waits")
+        self.lay_down("allow", user.address)
+        woken = device.receive(waiting, 10)
+        self.assertEqual((woken.code, woken.status), (200, "2"), woken)
+        answer = device.sync()
+        self.assertIn(notice_id, answer.deleted)
+        self.assertEqual(len(answer.added), 1, answer)
+        self.assertTrue(self.log(action="access", user=user.address))
+
+    def outgoing(self, device, user):
+        raw = mail.message(subject="out", to=user.address)
+        raw = raw if isinstance(raw, bytes) else raw.encode()
+        if not device.since("14.0"):
+            return ()
+        return (E("ComposeMail:SendMail", E("ClientId", "one"), E("Mime", raw)),)
+
+    def test_waiting_phone_is_told(self):
+        """One that waits when its quarantine begins gets the message, and no mail that comes then."""
+        user = self.user()
+        device = user.device("14.1").ready()
+        device.prime()
+        waiting = device.ping_send()
+        eventually(lambda: self.server.stats()["parked"] >= 1, what="the phone waits")
+        self.lay_down("quarantine", user.address, device.device_id)
+        self.assertEqual(device.receive(waiting, 10).status, "2")
+        (notice, _), = device.sync_rest().items()
+        waiting = device.ping_send()
+        eventually(lambda: self.server.stats()["parked"] >= 1, what="the phone waits")
+        self.server.deliver(user, mail.message(subject="unseen"))
+        # What the phone does with the message is its own affair; with anything else it has to wait.
+        changed = device.sync(commands=[E("Delete", E("ServerId", notice))])
+        self.assertEqual(changed.collection_status, "1", changed)
+        self.assertEqual(device.post("MoveItems", E("Move:MoveItems", E(
+            "Move", E("SrcMsgId", "2:1"), E("SrcFldId", "2"), E("DstFldId", "4")))).status, BLOCKED)
+        self.bellhop("device", "allow", user.address, device.device_id)
+        self.assertEqual(len(device.sync_rest()), 1)
+
+    def test_text(self):
+        user = self.user()
+        self.bellhop("access", "set-message", "--subject", "Halt, {device}", "--text", "Frag {{Otto}} wegen {user}")
+        self.addCleanup(self.bellhop, "access", "set-message", "--subject", "", "--text", "")
+        self.lay_down("quarantine", user.address)
+        device = user.device("14.1").ready()
+        (_, item), = device.prime(options=device.options(body=[("1", "2000")])).items()
+        self.assertEqual(item.get("Email:Subject") or item.get("Subject"), f"Halt, {device.device_id}")
+        body = item.get("AirSyncBase:Body/Data") or item.get("Body/Data")
+        self.assertIn("Frag {Otto}", body)
+        self.assertIn(user.address, body)
+        refused = self.server.bellhop("access", "set-message", "--text", "{nobody}", check=False)
+        self.assertNotEqual(refused.returncode, 0)
+        self.assertIn("{nobody}", refused.stderr)
+
+
+class Blocked(AccessCase):
+    @forms("2.5", "12.1", "14.1", "16.1")
+    def test_blocked(self, version, form):
+        user = self.user()
+        device = user.device(version, form).ready()
+        device.prime()
+        waiting = device.ping_send()
+        eventually(lambda: self.server.stats()["parked"] >= 1, what="the phone waits")
+        self.lay_down("block", user.address)
+        answer = device.receive(waiting, 10)
+        self.assert_refused(answer)
+        if device.since("14.0"):
+            self.assertEqual(device.folder_sync().status, BLOCKED)
+        else:
+            self.assertEqual(device.folder_sync().code, DENIED_HTTP)
+        self.lay_down("none", user.address)
+        self.assertEqual(device.folder_sync().status, "1")
+
+    def test_before_it_was_seen(self):
+        user = self.user()
+        self.lay_down("block", user.address, "comeslater")
+        listed = [row for row in self.bellhop("access", "list") if row["device"] == "comeslater"]
+        self.assertEqual((listed[0]["access"], listed[0]["seen"]), ("block", False))
+        tried = self.bellhop("access", "test", user.address, "--device", "comeslater")
+        self.assertEqual((tried["access"], tried["by"]), ("block", "the device"))
+        device = user.device("14.1", device_id="comeslater")
+        self.assert_refused(device.post("Provision", device.provision_request()))
+        listed = [row for row in self.bellhop("access", "list") if row["device"] == "comeslater"]
+        self.assertEqual(listed[0]["seen"], True)
+        self.bellhop("device", "allow", user.address, "comeslater")
+        device.ready()
+
+
+class Rules(AccessCase):
+    def add(self, state, rule, *more):
+        row = self.bellhop("access", "add", state, rule, *more)
+        self.addCleanup(self.server.bellhop, "access", "del", str(row["id"]), "--yes", check=False)
+        return row
+
+    def test_order_and_test(self):
+        user = self.user()
+        block = self.add("block", "type = Gadget*")
+        allow = self.add("allow", 'type = "Gadget One" and version >= 14.0', "--position", "1")
+        self.assertEqual([row["id"] for row in self.bellhop("access", "rules")], [allow["id"], block["id"]])
+
+        def test(**facts):
+            options = [word for name, value in facts.items() for word in ("--" + name, value)]
+            row = self.bellhop("access", "test", user.address, "--model", "m", *options)
+            return row["access"], row["by"]
+
+        self.assertEqual(test(type="Gadget One", protocol="14.1"), ("allow", f"rule {allow['id']}"))
+        self.assertEqual(test(type="Gadget One", protocol="12.1"), ("block", f"rule {block['id']}"))
+        self.assertEqual(test(type="Phone", protocol="12.1"), ("allow", "the default"))
+        self.bellhop("access", "move", str(block["id"]), "--position", "1")
+        self.assertEqual(test(type="Gadget One", protocol="14.1"), ("block", f"rule {block['id']}"))
+        refused = self.server.bellhop("access", "add", "block", "colour = red", check=False)
+        self.assertIn("expected type, model", refused.stderr)
+
+    def test_model_is_told_by_provision(self):
+        """14.1: nothing but Provision until the phone has said what it is; then the rule holds."""
+        user = self.user()
+        self.add("block", "model = Tester")
+        self.lay_down("none", user.address)
+        device = user.device("14.1")
+        device.policy_key = "0"
+        self.assertEqual(device.folder_sync("0").status, NOT_PROVISIONED)
+        # The first phase tells the model; the rule holds from then on.
+        first = device.post("Provision", device.provision_request())
+        self.assertEqual((first.code, first.status), (200, "1"), first)
+        self.assert_refused(device.post("Provision", device.provision_request()))
+        self.assertEqual(self.log(action="access", user=user.address)[0]["result"].split(":")[0], "block")
+
+    def test_model_is_told_by_settings(self):
+        """12.1: folders and nothing else for as long as it has not said what it is."""
+        user = self.user()
+        self.add("quarantine", "model = Tester")
+        self.server.deliver(user, mail.message(subject="later"))
+        device = user.device("12.1").ready()
+        self.assertEqual(device.prime(), {})
+        device.post("Settings", E("Settings:Settings", E("DeviceInformation", E("Set", E("Model", "Other")))))
+        self.assertEqual(len(device.sync_rest()), 1)
+
+    def test_user_agent_that_changes(self):
+        user = self.user()
+        self.add("quarantine", "agent = Evil*")
+        device = user.device("14.1").ready()
+        self.assertEqual(device.prime(), {})
+        device.extra_headers["User-Agent"] = "EvilAgent/1"
+        self.assertEqual(len(device.sync_rest()), 1)
+        device.extra_headers["User-Agent"] = "GoodAgent/1"
+        self.assertEqual(len(device.sync().deleted), 1)
+
+
+class Report(AccessCase):
+    settings = {"access.notify": "boss@example.org", "access.notify_interval_s": "10"}
+
+    @classmethod
+    def prepare(cls):
+        cls.boss = cls.server.add_user("boss")
+
+    def test_mail_to_the_administrator(self):
+        user = self.user()
+        self.lay_down("quarantine", user.address)
+        one = user.device("14.1").ready()
+        reader = self.boss.device("14.1").ready()
+        reader.prime()
+        found = eventually(reader.sync_rest, timeout=20, what="the mail")
+        (_, item), = found.items()
+        self.assertIn("quarantine", item.get("Email:Subject") or item.get("Subject"))
+        one.folder_sync()
+        rows = self.bellhop("device", "list", user.address)
+        self.assertEqual([row["state"] for row in rows], ["quarantine"])

@@ -1,0 +1,189 @@
+"""Mobile services: each switch, for whom it is laid down, and that phones which wait notice at once."""
+
+import json
+
+from eas.wbxml import E
+from lib import mail
+from lib.case import ServerCase, forms
+from lib.server import eventually
+
+
+class ServiceCase(ServerCase):
+    def bellhop(self, *arguments):
+        return json.loads(self.server.bellhop(*arguments, "--json").stdout)
+
+    def scope(self, user):
+        return ["--address", user.address] if user else []
+
+    def set(self, user, service, value):
+        row = self.bellhop("service", "set", service, str(value), *self.scope(user))
+        self.addCleanup(self.server.bellhop, "service", "unset", service, *self.scope(user), check=False)
+        return row
+
+    def parked(self, device, **kwargs):
+        waiting = device.ping_send(**kwargs)
+        eventually(lambda: self.server.stats()["parked"] >= 1, what="the phone waits")
+        return waiting
+
+    def options(self, device):
+        connection = device.connect()
+        connection.request("OPTIONS", "/Microsoft-Server-ActiveSync", {
+            "Authorization": device.authorization, "User-Agent": "BellhopTest/1.0"}, b"")
+        answer = connection.response()
+        connection.close()
+        return answer
+
+
+class Switches(ServiceCase):
+    @forms("12.1", "14.1")
+    def test_sync_off(self, version, form):
+        user = self.user()
+        device = user.device(version, form).ready()
+        device.prime()
+        waiting = self.parked(device)
+        self.set(user, "sync", "off")
+        answer = device.receive(waiting, 10)
+        again = device.folder_sync()
+        if device.since("14.0"):
+            self.assertEqual((answer.status, again.status), ("126", "126"))
+        else:
+            self.assertEqual((answer.code, again.code), (403, 403))
+        self.assertEqual(self.options(device).status, 403)
+        self.bellhop("service", "set", "sync", "on", "--address", user.address)
+        self.assertEqual(device.folder_sync().status, "1")
+
+    @forms("12.1", "14.1")
+    def test_direct_push_off(self, version, form):
+        user = self.user()
+        device = user.device(version, form).ready()
+        device.prime()
+        waiting = self.parked(device)
+        self.set(user, "direct_push", "off")
+        answers = device.receive(waiting, 10), device.ping()
+        for answer in answers:
+            if device.since("14.0"):
+                self.assertEqual(answer.status, "137", answer)
+            else:
+                self.assertEqual(answer.code, 501, answer)
+        self.assertNotIn("Ping", self.options(device).header("MS-ASProtocolCommands").split(","))
+        # A Sync that wants to wait is told to come back; one with news is answered as ever.
+        held = device.post("Sync", device.sync_request(device.collection(device.inbox), wait="2"))
+        self.assertEqual((held.code, held.http.header("Retry-After")), (503, "900"))
+        self.server.deliver(user, mail.message(subject="news"))
+        self.assertEqual(len(device.sync(wait="2").added), 1)
+
+    def test_plain_http_off(self):
+        user = self.user()
+        device = user.device("14.1").ready()
+        device.prime()
+        waiting = self.parked(device)
+        self.set(user, "plain_http", "off")
+        self.assertEqual(device.receive(waiting, 10).code, 403)
+        self.assertEqual(device.folder_sync().code, 403)
+        device.extra_headers["X-Forwarded-Proto"] = "https"
+        self.assertEqual(device.folder_sync().status, "1")
+
+    def test_versions(self):
+        user = self.user()
+        device = user.device("14.1").ready()
+        old = user.device("12.1").ready()
+        self.set(user, "versions", "2.5,12.1")
+        self.assertEqual(self.options(device).header("MS-ASProtocolVersions"), "2.5,12.1")
+        self.assertEqual(device.folder_sync().status, "138")
+        self.assertEqual(old.folder_sync().status, "1")
+
+    def test_ceiling(self):
+        user = self.user()
+        device = user.device("16.1").ready()
+        self.bellhop("device", "ceiling", user.address, device.device_id, "14.1")
+        self.assertEqual(device.folder_sync().status, "138")
+        self.assertEqual(self.options(device).header("MS-ASProtocolVersions"), "2.5,12.0,12.1,14.0,14.1")
+        device.version = "14.1"
+        device.provision()
+        self.assertEqual(device.folder_sync("0").status, "1")
+        self.bellhop("device", "ceiling", user.address, device.device_id, "none")
+        self.assertIn("16.1", self.options(device).header("MS-ASProtocolVersions"))
+
+    def test_heartbeats(self):
+        user = self.user()
+        device = user.device("14.1").ready()
+        device.prime()
+        waiting = self.parked(device, heartbeat=900)
+        self.set(user, "heartbeat_max_s", 600)
+        answer = device.receive(waiting, 10)
+        self.assertEqual((answer.status, answer.document.get("HeartbeatInterval")), ("5", "600"))
+        mark = self.server.log_mark()
+        row = self.set(user, "heartbeat_min_s", 700)
+        self.assertIn("exceeds", row["warning"])
+        self.assertEqual(row["value"], str(self.default("heartbeat_min_s")))
+        self.server.wait_log("heartbeat_bounds_reverted", since=mark)
+        logged = self.bellhop("log", "list", "--limit", "5")
+        self.assertTrue(any("exceeds" in r["result"] for r in logged), logged)
+        self.assertEqual(device.ping(heartbeat=1).document.get("HeartbeatInterval"), row["value"])
+
+    def default(self, service):
+        return int(self.bellhop("service", "show", service)["value"])
+
+    def test_folders_per_ping(self):
+        user = self.user()
+        device = user.device("14.1").ready()
+        self.set(user, "folders_per_ping", 1)
+        answer = device.ping(folders=["2", "4"])
+        self.assertEqual((answer.status, answer.document.get("MaxFolders")), ("6", "1"))
+
+    def test_devices_per_user(self):
+        user = self.user()
+        user.device("14.1").ready()
+        self.set(user, "devices_per_user", 1)
+        second = user.device("14.1")
+        self.assertEqual(second.post("Provision", second.provision_request()).status, "177")
+
+    def test_items_per_day(self):
+        user = self.user()
+        for n in range(4):
+            self.server.deliver(user, mail.message(subject=f"number {n}"))
+        self.set(user, "items_per_day", 3)
+        device = user.device("14.1").ready()
+        self.assertEqual(len(device.prime()), 3)
+        self.assertEqual(device.sync_rest(), {})
+        fetched = device.post("ItemOperations", E("ItemOperations:ItemOperations", E(
+            "Fetch", E("Store", "Mailbox"), E("AirSync:CollectionId", "2"), E("AirSync:ServerId", "2:1"))))
+        self.assertEqual(fetched.code, 503)
+        self.assertGreater(int(fetched.http.header("Retry-After")), 0)
+        waiting = self.parked(device)
+        self.bellhop("service", "unset", "items_per_day", "--address", user.address)
+        self.assertEqual(device.receive(waiting, 10).status, "2")
+        self.assertEqual(len(device.sync_rest()), 1)
+
+
+class Scopes(ServiceCase):
+    def test_precedence(self):
+        user = self.user()
+        self.bellhop("group", "add", "field")
+        self.bellhop("group", "join", "field", user.address)
+
+        def effective():
+            row = self.bellhop("service", "show", "folders_per_ping", "--address", user.address)
+            return row["value"], row["from"], row["own"]
+
+        self.assertEqual(effective()[1], "settings")
+        self.set(None, "folders_per_ping", 50)
+        self.assertEqual(effective(), ("50", "organisation", ""))
+        self.bellhop("service", "set", "folders_per_ping", "40", "--domain", "example.org")
+        self.assertEqual(effective(), ("40", "domain example.org", ""))
+        self.bellhop("service", "set", "folders_per_ping", "30", "--group", "field")
+        self.assertEqual(effective(), ("30", "group field", ""))
+        self.set(user, "folders_per_ping", 20)
+        self.assertEqual(effective(), ("20", f"user {user.address}", "20"))
+        self.bellhop("service", "unset", "folders_per_ping", "--domain", "example.org")
+        self.bellhop("group", "del", "field", "--yes")
+        self.bellhop("service", "unset", "folders_per_ping", "--address", user.address)
+        self.assertEqual(effective(), ("50", "organisation", ""))
+
+    def test_table(self):
+        rows = self.bellhop("service", "list")
+        self.assertIn("notifications", [row["service"] for row in rows])
+        for row in rows:
+            self.assertTrue(row["text"], row)
+        refused = self.server.bellhop("service", "set", "folders_per_ping", "0", check=False)
+        self.assertIn("1 to 10000", refused.stderr)
