@@ -3,7 +3,8 @@
  * they cannot differ:
  *
  *     gen-man TEMPLATE    the template, with the line `.\" @SETTINGS@` replaced by all settings and
- *                         the line `.\" @VERBS@` by all verbs of the administrator's command
+ *                         the line `.\" @VERBS@` by all verbs of the administrator's command, and
+ *                         `.\" @SERVICES@` by the switches of mobile services
  *     gen-man --example   a configuration file with every default, commented out
  *
  * Writes to standard output. Runs at build time only.
@@ -38,6 +39,25 @@ static void put_upper(const char *text)
 {
 	for (const char *p = text; *p != '\0'; p++)
 		(void)fputc(*p == '_' ? '-' : toupper((unsigned char)*p), stdout);
+}
+
+/* ---- the switches of mobile services ---- */
+
+static void put_services(void)
+{
+	static const char *const services[][2] = {
+#define SERVICE(name, kind, minimum, maximum, unit, help) {#name, help},
+#include "policy/services.def"
+#undef SERVICE
+	};
+
+	for (size_t i = 0; i < sizeof(services) / sizeof(services[0]); i++) {
+		printf(".TP\n.B ");
+		put_text(services[i][0]);
+		printf("\n");
+		put_text(services[i][1]);
+		printf("\n");
+	}
 }
 
 /* ---- settings ---- */
@@ -175,6 +195,8 @@ static int put_page(const char *path)
 	while (fgets(line, sizeof(line), f) != NULL) {
 		if (str_eq(line, ".\\\" @SETTINGS@\n")) {
 			put_settings();
+		} else if (str_eq(line, ".\\\" @SERVICES@\n")) {
+			put_services();
 		} else if (str_eq(line, ".\\\" @VERBS@\n")) {
 			for (size_t i = 0; i < ADMIN_VERB_COUNT; i++) {
 				if (!admin_verbs[i].hidden)
