@@ -1,12 +1,13 @@
 /*
  * What the supervisor must not forget when it becomes the new program: a JSON document in an
  * anonymous file, and descriptors that stay open. Written by one release and read by the next, so
- * names are only added; what is missing is a supervisor that cannot go on, and is said before
- * anything happens (--dry).
+ * names are only added, and what this program does not know is left alone. It is looked at as a
+ * whole before any of it is used; what is missing or wrong is said before anything happens (--dry).
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -15,6 +16,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "conf/capacity.h"
 #include "conf/settings.h"
 #include "daemon/listeners.h"
 #include "daemon/notify.h"
@@ -124,7 +126,125 @@ void state_inherit(const struct supervisor *s, bool inherited)
 		inherit(LIST_ENTRY(node, const struct child, extra)->control_fd, inherited);
 }
 
-/* ---- reading ---- */
+/* ---- whether it is one ---- */
+
+/* A whole number between the two. needed: it must be there. */
+static int check_number(const json_t *json, const char *name, json_int_t min, json_int_t max,
+	bool needed, struct err *err)
+{
+	const json_t *value = json_object_get(json, name);
+
+	if (value == NULL && !needed)
+		return 0;
+	if (!json_is_integer(value) || json_integer_value(value) < min ||
+		json_integer_value(value) > max)
+		return err_set(err, ERR_BAD_INPUT, "the state: %s is missing, or wrong", name);
+	return 0;
+}
+
+static int check_text(const json_t *json, const char *name, struct err *err)
+{
+	if (json_string_length(json_object_get(json, name)) == 0)
+		return err_set(err, ERR_BAD_INPUT, "the state: %s is missing, or wrong", name);
+	return 0;
+}
+
+static int check_fds(const json_t *array, const char *name, struct err *err)
+{
+	const json_t *fd;
+	size_t i;
+
+	if (!json_is_array(array))
+		return err_set(err, ERR_BAD_INPUT, "the state: %s is not a list", name);
+	json_array_foreach((json_t *)(uintptr_t)array, i, fd)
+	{
+		if (!json_is_integer(fd) || json_integer_value(fd) < 0 ||
+			json_integer_value(fd) > INT_MAX)
+			return err_set(err, ERR_BAD_INPUT,
+				"the state: descriptor %zu of %s is none", i, name);
+	}
+	return 0;
+}
+
+/* One list of descriptors for each front. */
+static int check_front_fds(
+	const json_t *listeners, const char *name, size_t fronts, struct err *err)
+{
+	const json_t *array = json_object_get(listeners, name);
+
+	if (!json_is_array(array) || json_array_size(array) != fronts)
+		return err_set(err, ERR_BAD_INPUT,
+			"the state: listeners of %s are not those of %zu fronts", name, fronts);
+	for (size_t i = 0; i < fronts; i++)
+		if (check_fds(json_array_get(array, i), name, err) < 0)
+			return -1;
+	return 0;
+}
+
+static int check_listeners(const json_t *json, size_t *ret_fronts, struct err *err)
+{
+	size_t fronts = json_array_size(json_object_get(json, "https"));
+
+	if (fronts == 0 || fronts > CAPACITY_FRONTS_MAX)
+		return err_set(err, ERR_BAD_INPUT, "the state has %zu fronts", fronts);
+	if (check_front_fds(json, "https", fronts, err) < 0 ||
+		check_front_fds(json, "http", fronts, err) < 0 ||
+		check_fds(json_object_get(json, "lmtp"), "lmtp", err) < 0)
+		return -1;
+	*ret_fronts = fronts;
+	return 0;
+}
+
+/* place 0: the engine; from 1 on the fronts, each in its place; behind them those that retire. */
+static int check_child(const json_t *json, size_t place, size_t fronts, struct err *err)
+{
+	bool in_place = place >= 1 && place <= fronts;
+	json_int_t first = in_place ? (json_int_t)place - 1 : 0;
+	json_int_t last = in_place ? first : (json_int_t)fronts - 1;
+
+	if (json_is_true(json_object_get(json, "engine")) != (place == 0))
+		return err_set(
+			err, ERR_BAD_INPUT, "the state: child %zu has the wrong role", place);
+	if (check_number(json, "number", first, last, true, err) < 0 ||
+		check_number(json, "life", 0, UINT32_MAX, true, err) < 0 ||
+		check_number(json, "pid", 0, INT_MAX, true, err) < 0 ||
+		check_number(json, "control_fd", -1, INT_MAX, true, err) < 0 ||
+		check_number(json, "started_ms", 0, INT64_MAX, false, err) < 0)
+		return err_wrap(err, "child %zu", place);
+	return 0;
+}
+
+static int check_children(const json_t *array, size_t fronts, struct err *err)
+{
+	size_t count = json_array_size(array);
+
+	if (count < fronts + 1)
+		return err_set(err, ERR_BAD_INPUT, "the state has %zu children for %zu fronts",
+			count, fronts);
+	for (size_t i = 0; i < count; i++)
+		if (check_child(json_array_get(array, i), i, fronts, err) < 0)
+			return -1;
+	return 0;
+}
+
+static int check(const json_t *json, struct err *err)
+{
+	size_t fronts = 0;
+
+	if (check_number(json, "version", STATE_VERSION, STATE_VERSION, true, err) < 0 ||
+		check_text(json, "program", err) < 0 || check_text(json, "source", err) < 0 ||
+		check_text(json, "config", err) < 0 ||
+		check_number(json, "ticket_fd", 0, INT_MAX, true, err) < 0 ||
+		check_number(json, "shared_fd", 0, INT_MAX, true, err) < 0 ||
+		check_number(json, "notes_fd", -1, INT_MAX, false, err) < 0 ||
+		check_number(json, "lock_fd", -1, INT_MAX, false, err) < 0 ||
+		check_number(json, "notify_fd", -1, INT_MAX, false, err) < 0 ||
+		check_listeners(json_object_get(json, "listeners"), &fronts, err) < 0)
+		return -1;
+	return check_children(json_object_get(json, "children"), fronts, err);
+}
+
+/* ---- reading: what check() has passed ---- */
 
 static void fds_from_json(const json_t *array, struct fd_list *ret)
 {
@@ -175,17 +295,11 @@ static struct child *child_from_json(struct supervisor *s, const json_t *json)
 }
 
 /* The engine, each front, then those that retire. */
-static int children_from_json(
-	struct supervisor *s, const json_t *array, unsigned fronts, struct err *err)
+static void children_from_json(struct supervisor *s, const json_t *array, unsigned fronts)
 {
-	size_t count = json_array_size(array);
-
-	if (count < fronts + 1 || fronts == 0)
-		return err_set(err, ERR_BAD_INPUT, "the state has %zu children for %u fronts",
-			count, fronts);
 	s->child_count = fronts + 1;
 	s->children = x_calloc(s->child_count, sizeof(struct child *));
-	for (size_t i = 0; i < count; i++) {
+	for (size_t i = 0; i < json_array_size(array); i++) {
 		struct child *c = child_from_json(s, json_array_get(array, i));
 
 		if (i < s->child_count)
@@ -193,66 +307,75 @@ static int children_from_json(
 		else
 			list_append(&s->extras, &c->extra);
 	}
-	return 0;
 }
 
-static int read_all(int fd, char **ret, struct err *err)
+static void from_json(const json_t *json, struct supervisor *s, struct supervisor_options *options,
+	int *ret_notify_fd)
+{
+	s->config_path = x_strdup(json_string_value(json_object_get(json, "config")));
+	options->program = x_strdup(json_string_value(json_object_get(json, "program")));
+	options->source_path = x_strdup(json_string_value(json_object_get(json, "source")));
+	options->lock_fd = number_of(json, "lock_fd");
+	s->ticket_fd = number_of(json, "ticket_fd");
+	s->shared_fd = number_of(json, "shared_fd");
+	s->notes_fd = number_of(json, "notes_fd");
+	*ret_notify_fd = number_of(json, "notify_fd");
+	options->listeners = listeners_from_json(json_object_get(json, "listeners"));
+	children_from_json(s, json_object_get(json, "children"), options->listeners->fronts);
+}
+
+int state_parse(const char *text, size_t len, struct supervisor *s,
+	struct supervisor_options *options, int *ret_notify_fd, struct err *err)
+{
+	json_error_t why;
+	json_t *json = json_loadb(text, len, JSON_REJECT_DUPLICATES, &why);
+	int status;
+
+	if (json == NULL)
+		return err_set(err, ERR_BAD_INPUT, "the state: %s", why.text);
+	status = check(json, err);
+	if (status == 0)
+		from_json(json, s, options, ret_notify_fd);
+	json_decref(json);
+	return status;
+}
+
+/* ---- from the old program ---- */
+
+static int read_all(int fd, char **ret, size_t *ret_len, struct err *err)
 {
 	struct stat st;
 	char *text;
 
 	if (fstat(fd, &st) < 0 || st.st_size <= 0 || (size_t)st.st_size > STATE_MAX)
 		return err_set(err, ERR_BAD_INPUT, "no state in descriptor %d", fd);
-	text = x_calloc(1, (size_t)st.st_size + 1);
+	text = x_calloc(1, (size_t)st.st_size);
 	if (pread(fd, text, (size_t)st.st_size, 0) != (ssize_t)st.st_size) {
 		mem_free(text);
 		return err_set_errno(err, errno, "reading the state");
 	}
 	*ret = text;
+	*ret_len = (size_t)st.st_size;
 	return 0;
-}
-
-static int from_json(const json_t *json, struct supervisor *s, struct supervisor_options *options,
-	struct err *err)
-{
-	const char *program = NULL, *source = NULL, *config = NULL;
-
-	if (json_unpack((json_t *)(uintptr_t)json, "{s:s, s:s, s:s}", "program", &program, "source",
-		    &source, "config", &config) < 0)
-		return err_set(err, ERR_BAD_INPUT, "the state of the old program is not complete");
-	s->config_path = x_strdup(config);
-	options->program = x_strdup(program);
-	options->source_path = x_strdup(source);
-	options->lock_fd = number_of(json, "lock_fd");
-	s->ticket_fd = number_of(json, "ticket_fd");
-	s->shared_fd = number_of(json, "shared_fd");
-	s->notes_fd = number_of(json, "notes_fd");
-	notify_adopt(number_of(json, "notify_fd"));
-	options->listeners = listeners_from_json(json_object_get(json, "listeners"));
-	if (settings_parse_file(config, &s->settings, NULL, err) < 0)
-		return -1;
-	options->settings = settings_ref(s->settings);
-	log_set_level((enum log_level)log_level_parse(s->settings->server_log_level));
-	return children_from_json(
-		s, json_object_get(json, "children"), options->listeners->fronts, err);
 }
 
 int state_load(int fd, struct supervisor *s, struct supervisor_options *options, struct err *err)
 {
-	json_error_t why;
-	json_t *json;
+	size_t len = 0;
 	char *text = NULL;
-	int status;
+	int status, its_notify_fd = -1;
 
-	if (read_all(fd, &text, err) < 0)
+	if (read_all(fd, &text, &len, err) < 0)
 		return -1;
-	json = json_loads(text, 0, &why);
+	status = state_parse(text, len, s, options, &its_notify_fd, err);
 	mem_free(text);
-	if (json == NULL)
-		return err_set(err, ERR_BAD_INPUT, "the state: %s", why.text);
-	status = from_json(json, s, options, err);
-	json_decref(json);
-	if (status == 0)
-		state_inherit(s, false);
-	return status;
+	if (status < 0)
+		return -1;
+	notify_adopt(its_notify_fd);
+	state_inherit(s, false);
+	if (settings_parse_file(s->config_path, &s->settings, NULL, err) < 0)
+		return -1;
+	options->settings = settings_ref(s->settings);
+	log_set_level((enum log_level)log_level_parse(s->settings->server_log_level));
+	return 0;
 }

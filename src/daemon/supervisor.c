@@ -545,7 +545,6 @@ static int set_up_loop(struct supervisor *s, struct err *err)
 {
 	static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGCHLD};
 
-	list_init(&s->extras);
 	if (loop_new(&s->loop, err) < 0)
 		return -1;
 	for (size_t i = 0; i < ARRAY_LEN(signals); i++) {
@@ -596,6 +595,8 @@ static void tear_down(struct supervisor *s)
 	for (size_t i = 0; i < s->child_count; i++)
 		child_free(s->children[i]);
 	mem_free(s->children);
+	while (!list_empty(&s->extras))
+		child_free(LIST_ENTRY(s->extras.next, struct child, extra));
 	loop_free(&s->loop);
 	fd_close(&s->ticket_fd);
 	shared_close(&s->shared);
@@ -609,8 +610,10 @@ int supervisor_run(const struct supervisor_options *options, struct err *err)
 {
 	struct supervisor s = {
 		.options = options, .ticket_fd = -1, .shared_fd = -1, .notes_fd = -1};
-	int status = set_up(&s, err);
+	int status;
 
+	list_init(&s.extras);
+	status = set_up(&s, err);
 	if (status == 0) {
 		on_tickets(&s);
 		supervisor_start_child(s.children[0]);
@@ -624,11 +627,13 @@ int supervisor_resume(int state_fd, bool dry, struct supervisor_options *options
 {
 	struct supervisor s = {
 		.options = options, .ticket_fd = -1, .shared_fd = -1, .notes_fd = -1};
-	int status = set_up_loop(&s, err);
+	int status;
 
+	list_init(&s.extras);
+	status = set_up_loop(&s, err);
 	if (status == 0)
 		status = state_load(state_fd, &s, options, err);
-	if (status == 0 && !dry)
+	if (status == 0)
 		status = shared_open(s.shared_fd, &s.shared, err);
 	for (size_t i = 0; status == 0 && !dry && i < s.child_count; i++) {
 		if (s.children[i]->control_fd >= 0)

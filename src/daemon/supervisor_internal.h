@@ -105,7 +105,14 @@ bool upgrade_on_death(struct child *c, const char *how);
 /* ---- state.c ---- */
 /* All that must outlive the program, in an anonymous file. */
 int state_save(const struct supervisor *s, int *ret_fd, struct err *err);
-/* In the new one: fills a fresh supervisor. */
+/*
+ * A fresh supervisor, from these bytes; *options: program, paths, lock and listeners. Descriptors
+ * are only numbers here. Failed: nothing has changed. ERR_BAD_INPUT, with the name of what is
+ * wrong.
+ */
+int state_parse(const char *text, size_t len, struct supervisor *s,
+	struct supervisor_options *options, int *ret_notify_fd, struct err *err);
+/* In the new one: the same from the file, with the settings; all descriptors are ours then. */
 int state_load(int fd, struct supervisor *s, struct supervisor_options *options, struct err *err);
 /* Whether they are inherited by the program that is to come. */
 void state_inherit(const struct supervisor *s, bool inherited);
