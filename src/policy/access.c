@@ -167,7 +167,7 @@ static int read_value(struct reader *r, char **ret, struct err *err)
 
 static int read_condition(struct reader *r, struct condition *c, struct err *err)
 {
-	char *value;
+	char *value = NULL;
 
 	if (read_field(r, &c->field, err) < 0 || read_comparison(r, c, err) < 0 ||
 		read_value(r, &value, err) < 0)
