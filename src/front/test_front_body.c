@@ -398,6 +398,52 @@ static void test_bulk_answer_with_credit(void)
 	rig_stop(&rig);
 }
 
+/* The phone has nothing more to say in the middle of a long answer: it gets the whole of it. */
+static void test_half_close_in_mid_answer(void)
+{
+	enum { BYTES = 900000 };
+	uint8_t *bytes = pattern(BYTES);
+	struct phone p;
+	struct ipc_handle h;
+	size_t len = 0, credit = IPC_BULK_CREDIT;
+	const char *text;
+
+	begin("");
+	phone_connect(&rig, &p);
+	phone_send(&rig, &p, SYNC);
+	h = engine_next(&rig, IPC_REQUEST)->request.handle;
+	bulk_answer(&h, BYTES);
+	bulk_piece(&h, bytes, 50000, false);
+	rig_spin(&rig);
+	(void)shutdown(p.stream.fd, SHUT_WR);
+	rig_spin(&rig);
+	for (size_t sent = 50000; sent < BYTES;) {
+		size_t n = MIN(MIN((size_t)IPC_BULK_CHUNK, credit - sent), BYTES - sent);
+		int64_t got;
+
+		if (n == 0) {
+			credit += engine_next(&rig, IPC_CREDIT)->amount.bytes;
+			continue;
+		}
+		bulk_piece(&h, bytes + sent, n, sent + n == BYTES);
+		sent += n;
+		rig_spin(&rig);
+		do {
+			REQUIRE(buf_reserve(&p.in, 65536));
+			got = net_stream_read(&p.stream, p.in.data + p.in.len, 65536);
+			p.in.len += got > 0 ? (size_t)got : 0;
+		} while (got > 0);
+	}
+	text = phone_answer(&rig, &p, &len);
+	REQUIRE(len > BYTES);
+	CHECK(memcmp(text + len - BYTES, bytes, BYTES) == 0);
+	CHECK(phone_ended(&rig, &p));
+	CHECK_INT(rig_count(&rig, "connections"), 0);
+	mem_free(bytes);
+	phone_close(&p);
+	rig_stop(&rig);
+}
+
 /* A client that asks and does not read costs no more than the credit, and is cut. */
 static void test_slow_reader(void)
 {
@@ -514,4 +560,5 @@ static void test_tls_bulk(void)
 TEST_MAIN(TEST(test_unauthenticated_uploads), TEST(test_refused_and_still_sending),
 	TEST(test_large_upload), TEST(test_chunked), TEST(test_chunked_too_large),
 	TEST(test_expect), TEST(test_upload_ends_early), TEST(test_bulk_answer_with_credit),
-	TEST(test_slow_reader), TEST(test_bulk_answer_breaks), TEST(test_tls_bulk))
+	TEST(test_half_close_in_mid_answer), TEST(test_slow_reader), TEST(test_bulk_answer_breaks),
+	TEST(test_tls_bulk))

@@ -278,6 +278,7 @@ static void test_floods(void)
 static void test_renegotiation(void)
 {
 	static const uint8_t hello[8] = {1, 0, 0, 4, 3, 3, 0, 0};
+	static const uint8_t two[16] = {1, 0, 0, 4, 3, 3, 0, 0, 1, 0, 0, 4, 3, 3, 0, 0};
 	static const uint8_t finished[8] = {20, 0, 0, 4, 3, 3, 0, 0};
 
 	begin(RECORD_TLS_1_2, RECORD_AES_128_GCM);
@@ -291,6 +292,8 @@ static void test_renegotiation(void)
 	check_bad(peer(HANDSHAKE, hello, 7, 0), RECORD_ALERT_UNEXPECTED_MESSAGE);
 	begin(RECORD_TLS_1_2, RECORD_AES_128_GCM);
 	check_bad(peer(HANDSHAKE, hello, 3, 0), RECORD_ALERT_UNEXPECTED_MESSAGE);
+	begin(RECORD_TLS_1_2, RECORD_AES_128_GCM);
+	check_bad(peer(HANDSHAKE, two, 16, 0), RECORD_ALERT_UNEXPECTED_MESSAGE);
 	begin(RECORD_TLS_1_2, RECORD_AES_128_GCM);
 	check_bad(peer(HANDSHAKE, finished, 8, 0), RECORD_ALERT_UNEXPECTED_MESSAGE);
 	begin(RECORD_TLS_1_2, RECORD_AES_128_GCM);
