@@ -81,7 +81,7 @@ behaviour = android
 connection = new
 heartbeat = 1s
 """
-        folder = self.server.folder
+        folder = os.path.join(self.server.folder, "plots")  # it is made
         result = self.fleet("--worker-phones", "9", "--plots", folder, "--server-pid", str(self.server.process.pid), phones=24, more=more)
         counts = result["counts"]
         self.assert_quiet(counts)

@@ -48,6 +48,8 @@ static int read_options(struct compare *c, int argc, char **argv, struct err *er
 	if (measured && (c->user == NULL || c->password_file == NULL || c->lmtp == NULL))
 		return err_set(err, ERR_BAD_INPUT,
 			"compare: to measure, --user, --password-file and --lmtp are needed, too");
+	if (modes_folder(c->plots, err) < 0)
+		return -1;
 	return measured ? modes_password(c->password_file, c->password, sizeof(c->password), err)
 			: 0;
 }

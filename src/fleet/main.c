@@ -38,6 +38,12 @@ static const char help[] =
 int main(int argc, char **argv)
 {
 	log_setup("bellhop-bench", LOG_LEVEL_WARN);
+	for (int i = 1; i < argc; i++) {
+		if (!str_eq(argv[i], "--help"))
+			continue;
+		(void)fputs(help, stdout);
+		return 0;
+	}
 	if (argc >= 2 && str_eq(argv[1], "run"))
 		return modes_run(argc - 1, argv + 1);
 	if (argc >= 2 && str_eq(argv[1], "check"))
@@ -46,10 +52,6 @@ int main(int argc, char **argv)
 		return modes_compare(argc - 1, argv + 1);
 	if (argc >= 2 && str_eq(argv[1], "--version")) {
 		(void)puts("bellhop-bench " BELLHOP_VERSION);
-		return 0;
-	}
-	if (argc >= 2 && str_eq(argv[1], "--help")) {
-		(void)fputs(help, stdout);
 		return 0;
 	}
 	if (argc >= 2)

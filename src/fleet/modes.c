@@ -6,11 +6,25 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/mem.h"
 #include "base/str.h"
 #include "client/version.h"
 #include "fleet/scenario.h"
+
+int modes_folder(const char *path, struct err *err)
+{
+	struct stat st;
+
+	if (path == NULL || mkdir(path, 0777) == 0)
+		return 0;
+	if (errno != EEXIST)
+		return err_set_errno(err, errno, "--plots %s", path);
+	if (stat(path, &st) < 0 || !S_ISDIR(st.st_mode))
+		return err_set(err, ERR_BAD_INPUT, "--plots %s: it is not a folder", path);
+	return 0;
+}
 
 /* "90", "90s", "15m", "2h", "3d" */
 static bool parse_span(const char *text, uint64_t *ret)

@@ -22,6 +22,10 @@ int modes_compare(int argc, char **argv);
 NODISCARD int modes_password(const char *path, char *ret, size_t size, struct err *err);
 
 /* ---- command lines: tables of options ---- */
+/* Makes the folder for plots, before hours of work for them; NULL and one that is there are well.
+ */
+NODISCARD int modes_folder(const char *path, struct err *err);
+
 enum modes_kind { MODES_TEXT, MODES_NUMBER, MODES_SPAN, MODES_FLAG };
 
 struct modes_option {

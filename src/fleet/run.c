@@ -73,7 +73,7 @@ static int read_options(struct run *r, int argc, char **argv, struct err *err)
 			r->url == NULL    ? "--url"
 			: r->user == NULL ? "--user"
 					  : "--password-file");
-	return 0;
+	return modes_folder(r->plots, err);
 }
 
 /* What the command line says counts more than the file. */
