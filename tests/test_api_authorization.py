@@ -139,6 +139,23 @@ class Authorization(ServerCase):
             answer = operation.send(web, self.anna.address)
             (self.denied if operation.is_self else self.allowed)(answer)
 
+    def test_token_becomes_no_administrator(self):
+        """By none of the ways that its scopes leave: password, flag, app password; about a user it may all but the flag."""
+        some, every = self.token("users server", "--for", self.root.address), self.token(" ".join(SCOPES))
+        other = self.server.add_user()
+        self.server.bellhop("user", "admin", other.address, "--on")
+        password = at("users", other.address, "password")
+        for answer in (some.put(password, password="stolen"), some.put(at("users", self.bert.address, "admin"), on=True),
+                       some.post(at("users", other.address, "app-passwords"), name="x"),
+                       some.post(at("users", other.address, "disable")), some.delete("/tokens/token%200"),
+                       some.delete(at("users", other.address), yes="true")):
+            self.assertEqual((answer.status, answer.code), (403, "denied"), answer)
+        self.assertEqual(Web(self.server).sign_in(other).status, 200)
+        self.assertEqual(every.put(password, password="given").status, 200)
+        self.assertEqual(some.put(at("users", other.address, "admin"), off=True).status, 403)
+        self.assertEqual(every.put(at("users", other.address, "admin"), off=True).status, 200)
+        self.assertEqual(some.put(password, password="set").status, 200)
+
     def test_wrong_tokens(self):
         for token in ("", "x", "bht_" + "a" * 43, self.tokens["read"].token[:-1], self.tokens["read"].token + "x"):
             answer = Web(self.server, token=token or " ").get("/users")

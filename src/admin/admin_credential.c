@@ -65,7 +65,8 @@ int admin_app_password_add(struct admin_call *call, struct err *err)
 	char text[AUTH_APP_TEXT_SIZE], letters[AUTH_APP_LETTERS + 1], verifier[AUTH_VERIFIER_SIZE];
 	struct user *user;
 
-	if (admin_user(call, &user, err) < 0 || check_name(app.name, STORE_APP_NAME_MAX, err) < 0)
+	if (admin_user(call, &user, err) < 0 || admin_may_change(call, user, err) < 0 ||
+		check_name(app.name, STORE_APP_NAME_MAX, err) < 0)
 		return -1;
 	if (device != NULL && (device[0] == '\0' || strlen(device) > 64))
 		return err_set(err, ERR_BAD_INPUT, "a DeviceId has 1 to 64 bytes");
@@ -111,7 +112,7 @@ int admin_app_password_revoke(struct admin_call *call, struct err *err)
 	struct app_password *app;
 	struct user *user;
 
-	if (admin_user(call, &user, err) < 0)
+	if (admin_user(call, &user, err) < 0 || admin_may_change(call, user, err) < 0)
 		return -1;
 	if (store_app_password_load(call->rd, user->id, id, call->arena, &app, err) < 0)
 		return err->code == ERR_NOT_FOUND
@@ -235,6 +236,8 @@ int admin_token_revoke(struct admin_call *call, struct err *err)
 	const char *name = admin_text(call, "name");
 	struct api_token *token;
 
+	if (admin_may_rule(call, err) < 0)
+		return -1;
 	if (store_token_load(call->rd, name, call->arena, &token, err) < 0)
 		return err->code == ERR_NOT_FOUND
 			       ? err_set(err, ERR_NOT_FOUND, "there is no token \"%.80s\"", name)
@@ -272,7 +275,7 @@ int admin_session_end(struct admin_call *call, struct err *err)
 {
 	struct user *user;
 
-	if (admin_user(call, &user, err) < 0)
+	if (admin_user(call, &user, err) < 0 || admin_may_change(call, user, err) < 0)
 		return -1;
 	admin_put(call->result, "address", admin_user_address(call, user));
 	return store_session_end_all(call->tx, user->id, err);
@@ -285,7 +288,7 @@ int admin_user_admin(struct admin_call *call, struct err *err)
 	bool on = json_is_true(json_object_get(call->args, "on"));
 	struct user *user;
 
-	if (admin_user(call, &user, err) < 0)
+	if (admin_user(call, &user, err) < 0 || admin_may_rule(call, err) < 0)
 		return -1;
 	/* Nobody locks himself out by mistake; another administrator may do it. */
 	if (!on && call->caller->kind != ADMIN_CALLER_LOCAL && call->caller->user.v == user->id.v)

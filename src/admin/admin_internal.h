@@ -78,6 +78,13 @@ NODISCARD int admin_refuse_wiped(
 /* A user may end (what: "let it in again") a wipe that he ordered himself. */
 NODISCARD int admin_may_end_wipe(
 	struct admin_call *call, const struct device *device, const char *what, struct err *err);
+/*
+ * What lets an administrator in, and who is one, is for administrators alone: ERR_DENIED to a token
+ * that may not do everything they may, or one of the scope "users" could become any of them.
+ */
+NODISCARD int admin_may_change(
+	const struct admin_call *call, const struct user *user, struct err *err);
+NODISCARD int admin_may_rule(const struct admin_call *call, struct err *err);
 /* "anna@example.org", in the arena. */
 const char *admin_user_address(struct admin_call *call, const struct user *user);
 /* Puts text or a number into an object; NULL text becomes "". Text that is no UTF-8 is cleaned. */

@@ -53,6 +53,31 @@ int admin_may(const struct admin_caller *caller, const struct admin_verb *verb, 
 	return 0;
 }
 
+/* Those of an administrator; "metrics" is part of "read", "self" is about somebody else. */
+static bool has_every_scope(const struct admin_caller *caller)
+{
+	for (int i = ADMIN_SCOPE_READ; i <= ADMIN_SCOPE_SERVER; i++) {
+		if (!has_scope(caller, (enum admin_scope)i))
+			return false;
+	}
+	return true;
+}
+
+int admin_may_rule(const struct admin_call *call, struct err *err)
+{
+	if (call->caller->kind != ADMIN_CALLER_TOKEN || has_every_scope(call->caller))
+		return 0;
+	return err_set(err, ERR_DENIED,
+		"administrators and tokens are for administrators: this token lacks a scope of "
+		"read, users, devices, wipe, policies, access, queue, server");
+}
+
+/* Whoever asks for himself has proved that he is it. */
+int admin_may_change(const struct admin_call *call, const struct user *user, struct err *err)
+{
+	return !user->admin || call->caller->for_self ? 0 : admin_may_rule(call, err);
+}
+
 void admin_caller_local(struct admin_caller *caller, char actor[ADMIN_ACTOR_MAX], uid_t uid)
 {
 	(void)snprintf(actor, ADMIN_ACTOR_MAX, "admin:uid=%u", (unsigned)uid);

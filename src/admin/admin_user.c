@@ -91,7 +91,7 @@ int admin_user_passwd(struct admin_call *call, struct err *err)
 {
 	struct user *user;
 
-	if (admin_user(call, &user, err) < 0)
+	if (admin_user(call, &user, err) < 0 || admin_may_change(call, user, err) < 0)
 		return -1;
 	admin_put(call->result, "address", admin_user_address(call, user));
 	return store_user_set_password(call->tx, user->id, call->password_hash, err);
@@ -167,7 +167,7 @@ static int set_disabled(struct admin_call *call, bool disabled, struct err *err)
 {
 	struct user *user;
 
-	if (admin_user(call, &user, err) < 0)
+	if (admin_user(call, &user, err) < 0 || admin_may_change(call, user, err) < 0)
 		return -1;
 	admin_put(call->result, "address", admin_user_address(call, user));
 	admin_put_bool(call->result, "enabled", !disabled);
@@ -276,7 +276,7 @@ int admin_user_del(struct admin_call *call, struct err *err)
 	if (!str_eq(own, address))
 		return err_set(err, ERR_CONFLICT,
 			"%.100s is an alias of %.100s; name the user itself", address, own);
-	if (admin_refuse_pending(call, user, err) < 0)
+	if (admin_may_change(call, user, err) < 0 || admin_refuse_pending(call, user, err) < 0)
 		return -1;
 	admin_put(call->result, "address", own);
 	return store_user_delete(call->tx, user->id, err);

@@ -200,6 +200,62 @@ static void test_administrators(void)
 	tear_down();
 }
 
+/* The same by a token of the machine's administrator. */
+static const char *ask_by_token(uint32_t scopes, const char *verb, const char *args)
+{
+	const struct admin_caller caller = {.kind = ADMIN_CALLER_TOKEN,
+		.actor = "token:x",
+		.address = "",
+		.scopes = scopes,
+		.is_admin = true};
+	struct buf out = BUF_INIT;
+	const char *request =
+		arena_x_printf(arena, "{\"verb\": \"%s\", \"args\": {%s}}", verb, args);
+	const char *answer;
+
+	admin_handle(admin, request, strlen(request), &caller, &out);
+	answer = arena_x_strdup(arena, buf_cstr(&out));
+	buf_deinit(&out);
+	return answer;
+}
+
+/* A token cannot become an administrator by what it may do to users. */
+static void test_tokens_and_administrators(void)
+{
+	static const struct {
+		const char *verb, *args;
+		bool any_user; /* refused whoever it is about */
+	} rows[] = {{"user admin", ", \"on\": true", true},
+		{"user passwd", ", \"password\": \"secret\"", false},
+		{"app-password add", ", \"name\": \"x\"", false},
+		{"app-password revoke", ", \"id\": 2", false}, {"session end", "", false},
+		{"user disable", "", false}, {"user enable", "", false},
+		{"user del", ", \"yes\": true", false}};
+	const uint32_t every = (1u << ADMIN_SCOPE_METRICS) - (1u << ADMIN_SCOPE_READ);
+	const uint32_t users = 1u << ADMIN_SCOPE_USERS, server = 1u << ADMIN_SCOPE_SERVER;
+
+	set_up();
+	add_everybody();
+	CHECK_HAS(ask("user admin", ANNA ", \"on\": true"), "\"admin\":true");
+	CHECK_HAS(ask("token add", "\"name\": \"mon\", \"scopes\": \"read\""), "\"ok\":true");
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const char *anna = arena_x_printf(arena, ANNA "%s", rows[i].args);
+		const char *bert =
+			arena_x_printf(arena, "\"address\": \"bert@example.org\"%s", rows[i].args);
+
+		CHECK_HAS(ask_by_token(users, rows[i].verb, anna), "\"denied\"");
+		CHECK_HAS(ask_by_token(every & ~server, rows[i].verb, anna), "\"denied\"");
+		if (rows[i].any_user)
+			CHECK_HAS(ask_by_token(users, rows[i].verb, bert), "\"denied\"");
+		else
+			CHECK_LACKS(ask_by_token(users, rows[i].verb, bert), "\"denied\"");
+		CHECK_HAS(ask_by_token(every, rows[i].verb, anna), "\"ok\":true");
+	}
+	CHECK_HAS(ask_by_token(server, "token revoke", "\"name\": \"mon\""), "\"denied\"");
+	CHECK_HAS(ask_by_token(every, "token revoke", "\"name\": \"mon\""), "\"ok\":true");
+	tear_down();
+}
+
 static void test_oof(void)
 {
 	static const char *const wrong[] = {"\"state\": \"away\"", "\"state\": 1",
@@ -445,6 +501,6 @@ static void test_log_times(void)
 	tear_down();
 }
 
-TEST_MAIN(TEST(test_app_passwords), TEST(test_tokens), TEST(test_administrators), TEST(test_oof),
-	TEST(test_user_pages), TEST(test_device_pages), TEST(test_csv), TEST(test_export_pages),
-	TEST(test_log_times))
+TEST_MAIN(TEST(test_app_passwords), TEST(test_tokens), TEST(test_administrators),
+	TEST(test_tokens_and_administrators), TEST(test_oof), TEST(test_user_pages),
+	TEST(test_device_pages), TEST(test_csv), TEST(test_export_pages), TEST(test_log_times))
