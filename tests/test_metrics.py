@@ -6,6 +6,7 @@ import re
 import signal
 
 from eas.client import DELETED
+from eas.wbxml import E
 from lib.case import ServerCase
 from lib.prometheus import Metrics
 from lib.server import eventually, wait_exit
@@ -14,7 +15,7 @@ DASHBOARD = os.path.join(os.path.dirname(__file__), "..", "packaging", "grafana-
 
 
 class Counting(ServerCase):
-    settings = {**ServerCase.settings, "server.fronts": "2", "metrics.networks": "127.0.0.0/8"}
+    settings = {**ServerCase.settings, "server.fronts": "2", "metrics.networks": "127.0.0.0/8", "wipe.device": "yes"}
 
     def metrics(self):
         return Metrics(self.server.bellhop("metrics").stdout)
@@ -130,6 +131,25 @@ class Counting(ServerCase):
         self.assertIn("Nothing to look at" if not overview["warnings"] else overview["warnings"][0]["text"],
                       self.server.bellhop("overview").stdout)
         device.close()
+
+    def test_phones_by_state(self):
+        """Each is in one state, that which decides; what has to be looked at is said."""
+        blocked, waits, failed, done = (self.phone("14.1") for _ in range(4))
+        self.server.bellhop("device", "block", blocked.user, blocked.device_id)
+        self.server.bellhop("device", "block", waits.user, waits.device_id)
+        for device in (waits, failed, done):
+            self.server.bellhop("device", "wipe", device.user, device.device_id, "--yes")
+        for device, status in ((failed, "2"), (done, "1")):
+            device.post("Provision", E("Provision:Provision"))
+            device.post("Provision", E("Provision:Provision", E("RemoteWipe", E("Status", status))))
+        self.server.bellhop("restart", "engine", timeout=60)  # what it counted is good for a minute
+        metrics, overview = self.metrics(), self.overview()
+        for state in ("blocked", "wipe_pending", "wipe_failed", "wiped"):
+            self.assertEqual(metrics.value("bellhop_devices", state=state), 1, state)
+        self.assertEqual(metrics.value("bellhop_devices", state="quarantine"), 0)
+        self.assertEqual(overview["now"]["wipes_pending"], 2)
+        codes = {warning["code"] for warning in overview["warnings"]}
+        self.assertEqual(codes & {"wipe_waits", "wipe_failed", "quarantine"}, {"wipe_waits", "wipe_failed"})
 
 
 class Cut(ServerCase):

@@ -471,7 +471,7 @@ static void render_devices(const struct store_counts *counts, struct buf *out)
 		uint64_t count;
 	} states[] = {{"provisioned", counts->provisioned},
 		{"not_provisioned", counts->unprovisioned}, {"blocked", counts->blocked},
-		{"wipe_pending", counts->wipes[WIPE_ORDERED]},
+		{"quarantine", counts->quarantined}, {"wipe_pending", counts->wipes[WIPE_ORDERED]},
 		{"wipe_sent", counts->wipes[WIPE_SENT]}, {"wiped", counts->wipes[WIPE_DONE]},
 		{"wipe_failed", counts->wipes[WIPE_FAILED]}};
 	struct buf labels = BUF_INIT;

@@ -250,6 +250,7 @@ static void look_at_certificate(json_t *list, const struct metrics_slow *slow)
 static void look_at_stock(json_t *list, const struct metrics_slow *slow)
 {
 	int64_t oldest_at = (int64_t)slow->counts.queue_oldest_at;
+	uint64_t waiting = slow->counts.wipes[WIPE_ORDERED] + slow->counts.wipes[WIPE_SENT];
 
 	if (slow->disk_known && slow->disk_free_bytes < slow->disk_bytes / 100 * DISK_WARN_PERCENT)
 		warn(list, "disk_full", "problem",
@@ -265,11 +266,23 @@ static void look_at_stock(json_t *list, const struct metrics_slow *slow)
 		warn(list, "queue_held", "warning",
 			"look with bellhop queue list, then bellhop queue retry or queue drop",
 			"%" PRIu64 " recipients are held since a restore", slow->queue_held);
+	if (slow->counted && waiting > 0)
+		warn(list, "wipe_waits", "warning",
+			"bellhop device wipes shows them, and device show whether the phone can "
+			"hear of it",
+			"%" PRIu64 " phones are to be erased and have not said that they are",
+			waiting);
 	if (slow->counted && slow->counts.wipes[WIPE_FAILED] > 0)
 		warn(list, "wipe_failed", "problem",
 			"look at the devices; what lies on them is not erased",
 			"%" PRIu64 " phones could not do the wipe",
 			slow->counts.wipes[WIPE_FAILED]);
+	if (slow->counted && slow->counts.quarantined > 0)
+		warn(list, "quarantine", "warning",
+			"look with bellhop device list --state quarantine, then bellhop device "
+			"allow or device block",
+			"%" PRIu64 " phones are in quarantine and wait for your decision",
+			slow->counts.quarantined);
 	if (slow->program_replaced)
 		warn(list, "upgrade_due", "warning", "bellhop upgrade",
 			"another version is installed than the one that runs");
@@ -297,7 +310,8 @@ static json_t *now_to_json(struct metrics *m, const struct metrics_slow *slow)
 {
 	struct series_counts counts;
 	json_t *now = json_object();
-	uint64_t wipes = slow->counts.wipes[WIPE_ORDERED] + slow->counts.wipes[WIPE_SENT];
+	uint64_t wipes = slow->counts.wipes[WIPE_ORDERED] + slow->counts.wipes[WIPE_SENT] +
+			 slow->counts.wipes[WIPE_FAILED]; /* it is told again */
 
 	metrics_counts(m, &counts);
 	(void)json_object_set_new(now, "at", json_integer(clock_now_at()));

@@ -10,7 +10,7 @@
 struct store_counts {
 	uint64_t users;
 	/* Each device is in one of these; wipes[WIPE_NONE] is not used. */
-	uint64_t wipes[STORE_WIPE_STATES], blocked, provisioned, unprovisioned;
+	uint64_t wipes[STORE_WIPE_STATES], blocked, quarantined, provisioned, unprovisioned;
 	uint64_t queue_oldest_at; /* 0: the queue is empty */
 };
 

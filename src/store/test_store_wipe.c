@@ -1,3 +1,5 @@
+#include "store/store_access.h"
+#include "store/store_counts.h"
 #include "store/store_wipe.h"
 
 #include "store/test_store_util.h"
@@ -261,5 +263,65 @@ static void test_suspended(void)
 	world_free(&w);
 }
 
+struct laid_down {
+	enum access_state own, decided;
+};
+
+static int lay_down(struct store_tx *tx, void *owner, struct err *err)
+{
+	const struct laid_down *l = owner;
+
+	if (store_device_set_access(tx, phone.id, l->own, err) < 0)
+		return -1;
+	return store_device_note_access(tx, phone.id, l->decided, "", 1, ACCESS_REPORT_NONE, err);
+}
+
+static struct store_counts count(struct world *w)
+{
+	struct store_read *rd = NULL;
+	struct err err = ERR_INIT;
+	struct store_counts counts;
+
+	REQUIRE_OK(store_read_begin(w->store, &rd, &err), &err);
+	REQUIRE_OK(store_counts_read(rd, &counts, &err), &err);
+	store_read_end(&rd);
+	return counts;
+}
+
+/* A phone is counted once, in the state that decides about it. */
+static void test_counts(void)
+{
+	struct world *w = world_with_phone();
+	static const struct {
+		struct laid_down laid_down;
+		uint64_t blocked, quarantined;
+	} rows[] = {{{ACCESS_NONE, ACCESS_NONE}, 0, 0}, {{ACCESS_BLOCK, ACCESS_NONE}, 1, 0},
+		{{ACCESS_NONE, ACCESS_BLOCK}, 1, 0}, {{ACCESS_NONE, ACCESS_QUARANTINE}, 0, 1},
+		{{ACCESS_QUARANTINE, ACCESS_ALLOW}, 0, 1},
+		{{ACCESS_ALLOW, ACCESS_QUARANTINE}, 0, 0},
+		{{ACCESS_QUARANTINE, ACCESS_BLOCK}, 0, 1}};
+	struct store_counts counts;
+	struct err err = ERR_INIT;
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct laid_down laid_down = rows[i].laid_down;
+
+		REQUIRE_OK(store_transact(w->store, lay_down, &laid_down, &err), &err);
+		counts = count(w);
+		CHECK_INT(counts.blocked, rows[i].blocked);
+		CHECK_INT(counts.quarantined, rows[i].quarantined);
+		CHECK_INT(counts.provisioned + counts.unprovisioned,
+			1 - rows[i].blocked - rows[i].quarantined);
+	}
+	CHECK_INT(move(w, WIPE_EVENT_ORDER, 100), 0);
+	counts = count(w);
+	CHECK_INT(counts.wipes[WIPE_ORDERED], 1);
+	CHECK_INT(counts.quarantined, 0);
+	CHECK_INT(move(w, WIPE_EVENT_ACKNOWLEDGE, 101), 0);
+	CHECK_INT(count(w).wipes[WIPE_DONE], 1);
+	world_free(&w);
+}
+
 TEST_MAIN(TEST(test_machine), TEST(test_obeyed_and_cleared), TEST(test_cancelled),
-	TEST(test_history_is_bounded), TEST(test_credential), TEST(test_suspended))
+	TEST(test_history_is_bounded), TEST(test_credential), TEST(test_suspended),
+	TEST(test_counts))
