@@ -204,10 +204,53 @@ class OldPassword(WipeCase):
         for answer in (device.post("Provision", ENQUIRY), self.folder_sync(device)):
             self.assertEqual(answer.code, 401)
 
+    def test_revoke_disable_wipe(self):
+        """The same of an app password, the user's own being none of the phone's."""
+        for order in itertools.permutations(("revoke", "disable", "wipe")):
+            user = self.user()
+            made = json.loads(self.bellhop("app-password", "add", user.address, "phone", "--first_use", "--json"))
+            device = user.device("14.1")
+            device.authorization = "Basic " + base64.b64encode(f"{user.address}:{made['password']}".encode()).decode()
+            device.ready()
+            waiting = device.ping_send(folders=[device.inbox])
+            self.assert_parked(waiting)
+            for step in order:
+                if step == "revoke":
+                    self.bellhop("app-password", "revoke", user.address, str(made["id"]))
+                elif step == "disable":
+                    self.disable(device)
+                else:
+                    self.wipe(device)
+            device.receive(waiting)
+            self.assert_told(self.folder_sync(device))
+            self.assert_ordered(device)
+            self.verb("cancel", device)
+            self.assertEqual(self.folder_sync(device).code, 401)
+            self.wipe(device)
+            self.assertEqual(device.post("Provision", report("1")).status, "1")
+            self.bellhop("user", "enable", user.address)
+            self.assertEqual(self.folder_sync(device).code, 401)
+            device.close()
+
     def test_blocked(self):
         device = self.phone("14.1")
         self.verb("block", device)
         self.assert_out(self.folder_sync(device))
+        self.wipe(device)
+        self.assert_told(self.folder_sync(device))
+        self.assert_ordered(device)
+
+
+class Throttled(WipeCase):
+    """A phone that has knocked with its old password for long."""
+
+    settings = {**WipeCase.settings, "auth.fail_limit_user": "3", "auth.fail_limit_address": "5"}
+
+    def test_is_heard_all_the_same(self):
+        device = self.phone("14.1")
+        self.set_password(device, "another one")
+        codes = {self.folder_sync(device).code for _ in range(8)}
+        self.assertEqual(codes, {401, 503})
         self.wipe(device)
         self.assert_told(self.folder_sync(device))
         self.assert_ordered(device)

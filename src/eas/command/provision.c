@@ -95,7 +95,15 @@ static int wipe_tx(struct store_tx *tx, void *owner, struct err *err)
 		.result = results[p->event],
 	};
 	enum wipe_state from, to;
+	struct device *now;
 
+	/* Taken back, and another kind ordered, since the request came: it asks again, and hears
+	 * that one. */
+	if (store_device_load(store_tx_read(tx), p->call->device->id, p->call->arena, &now, err) <
+		0)
+		return -1;
+	if (now->wipe_account != p->call->device->wipe_account)
+		return err_set(err, ERR_CONFLICT, "another wipe was ordered meanwhile");
 	if (store_wipe_move(tx, p->call->device->id, p->event, "", p->call->now_at, &from, err) < 0)
 		return -1;
 	/* What it says again is no news. */
