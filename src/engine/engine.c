@@ -171,7 +171,8 @@ static void take_settings(struct process *p)
 struct sweep {
 	struct job job;
 	struct process *process;
-	int64_t now_at, before_at, forget_before_at, imported_before_at, log_before_at;
+	int64_t now_at, before_at, forget_before_at, imported_before_at, log_before_at,
+		oof_before_at;
 	bool expires;
 	struct store_expiry expiry;
 	int rc, expiry_rc;
@@ -228,6 +229,9 @@ static void run_sweep(struct job *job, void *thread_state)
 	if (sweep->rc == 0)
 		sweep->rc = store_session_sweep(
 			sweep->process->store, sweep->now_at, SWEEP_BATCH, &sweep->err);
+	if (sweep->rc == 0)
+		sweep->rc = store_oof_sweep(
+			sweep->process->store, sweep->oof_before_at, SWEEP_BATCH, &sweep->err);
 	if (sweep->rc == 0 && sweep->log_before_at > 0)
 		sweep->rc = store_log_sweep(
 			sweep->process->store, sweep->log_before_at, SWEEP_BATCH, &sweep->err);
@@ -302,6 +306,7 @@ static void on_sweep_timer(void *owner)
 	sweep->now_at = clock_now_at();
 	if (p->settings->log_keep_days > 0)
 		sweep->log_before_at = sweep->now_at - (int64_t)p->settings->log_keep_days * DAY_S;
+	sweep->oof_before_at = sweep->now_at - (int64_t)p->settings->mail_oof_days * DAY_S;
 	engine_submit(&p->engine, &sweep->job);
 }
 
@@ -621,6 +626,7 @@ static int start_lmtp(struct process *p, struct err *err)
 {
 	const struct lmtp_server_options o = {.store = p->store,
 		.settings = p->settings,
+		.queue = p->queue,
 		.fds = p->options->lmtp_fds,
 		.fd_count = p->options->lmtp_fd_count};
 

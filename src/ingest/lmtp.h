@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "conf/settings.h"
 #include "store/store.h"
+#include "submit/queue.h"
 
 /*
  * Mail comes in by LMTP (RFC 2033): a listener thread, and a thread for each connection, at most
@@ -18,6 +19,8 @@ struct lmtp_server;
 struct lmtp_server_options {
 	struct store *store;             /* must outlive the server */
 	const struct settings *settings; /* a reference is taken */
+	struct submit_queue *queue;      /* of answers of users who are away; may be NULL; must
+					    outlive the server */
 	const int *fds; /* listening sockets, TCP or Unix; the server owns them from now on */
 	size_t fd_count;
 };

@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "base/notes.h"
 #include "ingest/lmtp_internal.h"
+#include "submit/oof_reply.h"
 
 #define GROUP_MAX                                                                                  \
 	100 /* mailboxes in one transaction: others wait for the writer no longer than that */
@@ -50,6 +51,7 @@ enum lmtp_outcome lmtp_delivery_resolve(const struct lmtp_delivery *d, const cha
 /* Some recipients in one transaction. */
 struct group {
 	const struct account_mail *mail;
+	struct oof_replies *oof; /* may be NULL */
 	int64_t received_at;
 	const struct owner_id *owners;
 	enum lmtp_outcome *outcomes; /* 0: to be done */
@@ -90,6 +92,8 @@ static int group_tx(struct store_tx *tx, void *owner, struct err *err)
 			    nobody, &id, err) < 0)
 			return -1;
 		if (g->mail->unread && log_set_aside(tx, g->owners[i], g->received_at, err) < 0)
+			return -1;
+		if (oof_replies_apply(tx, g->oof, g->owners[i], err) < 0)
 			return -1;
 	}
 	g->failed = g->count;
@@ -176,6 +180,23 @@ static size_t distinct_owners(const struct lmtp_message *m, struct owner_id *own
 	return count;
 }
 
+/* A message that crashes who reads it is not read for this either. */
+static struct oof_replies *prepare_oof(const struct lmtp_delivery *d, const struct lmtp_message *m,
+	const struct account_mail *mail, const struct owner_id *owners, size_t count)
+{
+	const struct oof_reply_request req = {.sender = m->sender,
+		.raw = m->raw,
+		.len = m->len,
+		.owners = owners,
+		.owner_count = count,
+		.now_at = clock_now_at(),
+		.limits = &d->mime,
+		.settings = d->settings,
+		.queue = d->queue};
+
+	return mail->unread ? NULL : oof_replies_prepare(d->store, &req);
+}
+
 static void deliver_all(const struct lmtp_delivery *d, const struct lmtp_message *m,
 	const struct account_mail *mail, int64_t received_at, enum lmtp_outcome *outcomes,
 	struct err *err)
@@ -185,9 +206,12 @@ static void deliver_all(const struct lmtp_delivery *d, const struct lmtp_message
 	size_t *which = arena_x_alloc(arena, m->recipient_count * sizeof(*which));
 	enum lmtp_outcome *by_owner = arena_x_alloc(arena, m->recipient_count * sizeof(*by_owner));
 	size_t count = distinct_owners(m, owners, which);
+	CLEANUP(oof_replies_free)
+	struct oof_replies *oof = prepare_oof(d, m, mail, owners, count);
 
 	for (size_t at = 0; at < count; at += GROUP_MAX) {
 		struct group g = {.mail = mail,
+			.oof = oof,
 			.received_at = received_at,
 			.owners = owners + at,
 			.outcomes = by_owner + at,
@@ -195,6 +219,7 @@ static void deliver_all(const struct lmtp_delivery *d, const struct lmtp_message
 
 		deliver_group(d->store, &g, err);
 	}
+	oof_replies_kick(oof);
 	for (size_t i = 0; i < m->recipient_count; i++)
 		outcomes[i] = by_owner[which[i]];
 }

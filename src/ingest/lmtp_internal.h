@@ -10,8 +10,10 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/err.h"
+#include "conf/settings.h"
 #include "mime/mime.h"
 #include "store/store.h"
+#include "submit/queue.h"
 
 #define LMTP_LINE_MAX    2048 /* bytes of a command line with its CRLF */
 #define LMTP_ADDRESS_MAX 512
@@ -100,6 +102,7 @@ enum lmtp_outcome {
 };
 
 struct lmtp_message {
+	const char *sender;                      /* "": none */
 	const struct lmtp_recipient *recipients; /* the same owner may be there twice */
 	size_t recipient_count;
 	const uint8_t *raw;
@@ -140,8 +143,10 @@ void lmtp_session_run(const struct lmtp_session_options *options);
 struct lmtp_delivery {
 	struct store *store;
 	struct mime_limits mime;
-	const char *default_domain; /* for addresses without one; "": none */
-	uint32_t refuse_s;          /* how long crashes on a message are remembered */
+	const struct settings *settings; /* NULL: nobody answers */
+	struct submit_queue *queue;      /* told of answers; may be NULL */
+	const char *default_domain;      /* for addresses without one; "": none */
+	uint32_t refuse_s;               /* how long crashes on a message are remembered */
 };
 
 enum lmtp_outcome lmtp_delivery_resolve(const struct lmtp_delivery *d, const char *address,

@@ -34,6 +34,7 @@
 
 struct lmtp_server {
 	struct store *store;
+	struct submit_queue *queue;
 	int *fds;
 	size_t fd_count;
 	int stop_fd;
@@ -136,6 +137,8 @@ static struct lmtp_delivery delivery_of(const struct connection *c)
 		.mime = {.parts = c->settings->mime_parts_max,
 			.depth = c->settings->mime_depth_max,
 			.header_bytes = c->settings->mime_header_max_bytes},
+		.settings = c->settings,
+		.queue = c->server->queue,
 		.default_domain = c->settings->auth_default_domain,
 		.refuse_s = (uint32_t)c->settings->poison_request_refuse_s};
 }
@@ -331,6 +334,7 @@ int lmtp_server_start(
 	int rc;
 
 	s->store = options->store;
+	s->queue = options->queue;
 	s->settings = settings_ref(options->settings);
 	/* One message of the largest size must always fit. */
 	atomic_init(&s->budget.left,

@@ -359,7 +359,8 @@ static void deliver(struct session *s, const struct spool *sp)
 {
 	enum lmtp_outcome *outcomes =
 		arena_x_alloc(s->arena, s->recipient_count * sizeof(enum lmtp_outcome));
-	const struct lmtp_message message = {.recipients = s->recipients,
+	const struct lmtp_message message = {.sender = s->sender,
+		.recipients = s->recipients,
 		.recipient_count = s->recipient_count,
 		.raw = sp->bytes.data,
 		.len = sp->bytes.len,

@@ -129,6 +129,9 @@ int64_t mime_received_at(const void *raw, size_t len);
 /* Did it come over a mailing list, or was it sent on by somebody? Then its To does not say who got it. */
 bool mime_was_distributed(const void *raw, size_t len);
 
+/* Must no program answer it (RFC 3834, section 2)? Sent by a program, to a list or many, a report, or marked as spam by a filter. */
+bool mime_is_automatic(const void *raw, size_t len);
+
 /* The first field of that name (lower case) in the header, decoded; NULL when there is none. */
 char *mime_field_text(struct arena *arena, const void *raw, size_t len, const char *name);
 

@@ -2,7 +2,8 @@
  * What the header says of a message's way here. When the site took it in: whoever hands mail over
  * may have kept it for a while (a queue, an old mailbox being moved), and has written down when it
  * came, in the topmost Received field (RFC 5321, section 4.4). And whether it came over a mailing
- * list, or was sent on (RFC 2919, 2369, 3834; RFC 5322, section 3.6.6). Pure; any thread.
+ * list, or was sent on (RFC 2919, 2369, 3834; RFC 5322, section 3.6.6); and whether a program
+ * may answer it. Pure; any thread.
  */
 #include <string.h>
 #include <strings.h>
@@ -63,6 +64,70 @@ bool mime_was_distributed(const void *raw, size_t len)
 		}
 		if (mime_header_is(&field, "precedence") &&
 			(value_is(field.value, "list") || value_is(field.value, "bulk")))
+			return true;
+	}
+	return false;
+}
+
+/* ---- automatic mail ---- */
+
+static bool has_word(struct mime_slice value, const char *word)
+{
+	size_t n = strlen(word);
+
+	for (size_t at = 0; at + n <= value.len; at++) {
+		if (strncasecmp(value.p + at, word, n) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* The first word is this one: "no", "no; a comment". */
+static bool is_word(struct mime_slice value, const char *word)
+{
+	size_t n = strlen(word), begin = 0;
+
+	while (begin < value.len && strchr(" \t\r\n", value.p[begin]) != NULL)
+		begin++;
+	return value.len - begin >= n && strncasecmp(value.p + begin, word, n) == 0 &&
+	       (value.len - begin == n || strchr(" \t\r\n;(", value.p[begin + n]) != NULL);
+}
+
+static bool field_is_automatic(const struct mime_field *field)
+{
+	static const char *const marks[] = {"x-autoreply", "x-autorespond", "mailing-list"};
+	const struct mime_slice value = field->value;
+
+	for (size_t i = 0; i < ARRAY_LEN(marks); i++) {
+		if (mime_header_is(field, marks[i]))
+			return true;
+	}
+	if (field->name.len > 5 && strncasecmp(field->name.p, "list-", 5) == 0)
+		return true;
+	if (mime_header_is(field, "auto-submitted"))
+		return !is_word(value, "no");
+	if (mime_header_is(field, "precedence"))
+		return value_is(value, "bulk") || value_is(value, "list") ||
+		       value_is(value, "junk");
+	/* [MS-OXCMAIL] 2.1.3.2.20 */
+	if (mime_header_is(field, "x-auto-response-suppress"))
+		return has_word(value, "all") || has_word(value, "oof") ||
+		       has_word(value, "autoreply");
+	if (mime_header_is(field, "content-type"))
+		return value_is(value, "multipart/report");
+	if (mime_header_is(field, "x-spam-flag") || mime_header_is(field, "x-spam-status"))
+		return value_is(value, "yes");
+	return false;
+}
+
+bool mime_is_automatic(const void *raw, size_t len)
+{
+	const char *bytes = mime_bytes(raw, len);
+	struct mime_header_reader reader = {bytes, bytes + len};
+	struct mime_field field;
+
+	while (mime_header_next(&reader, &field) == 1) {
+		if (field_is_automatic(&field))
 			return true;
 	}
 	return false;

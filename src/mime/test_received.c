@@ -47,4 +47,26 @@ static void test_distributed(void)
 		CHECK(mime_was_distributed(cases[i].raw, strlen(cases[i].raw)) == cases[i].want);
 }
 
-TEST_MAIN(TEST(test_topmost), TEST(test_distributed))
+static void test_automatic(void)
+{
+	static const char *const yes[] = {"Auto-Submitted: auto-replied\r\n\r\n",
+		"Subject: x\nAUTO-SUBMITTED: auto-generated (cron)\n\n", "Auto-Submitted:\n\n",
+		"Auto-Submitted: nothing\n\n", "List-Id: <a.b>\n\n", "List-Unsubscribe: <x>\n\n",
+		"Mailing-List: x\n\n", "Precedence: bulk\n\n", "Precedence: list\n\n",
+		"Precedence: Junk\n\n", "X-Auto-Response-Suppress: DR, OOF\n\n",
+		"X-Auto-Response-Suppress: All\n\n", "X-Autoreply: yes\n\n",
+		"Content-Type: multipart/report; boundary=x\n\n", "X-Spam-Flag: YES\n\n",
+		"X-Spam-Status: Yes, score=9\n\n"};
+	static const char *const no[] = {"", "Auto-Submitted: no\r\n\r\n",
+		"Auto-Submitted: No; by hand\n\n", "Precedence: first-class\n\n", "List: x\n\n",
+		"X-Auto-Response-Suppress: DR, RN\n\n", "Content-Type: text/plain\n\n",
+		"X-Spam-Flag: NO\n\n", "X-Spam-Status: No, score=1\n\n",
+		"Subject: x\n\nAuto-Submitted: auto-replied\n"};
+
+	for (size_t i = 0; i < ARRAY_LEN(yes); i++)
+		CHECK(mime_is_automatic(yes[i], strlen(yes[i])));
+	for (size_t i = 0; i < ARRAY_LEN(no); i++)
+		CHECK(!mime_is_automatic(no[i], strlen(no[i])));
+}
+
+TEST_MAIN(TEST(test_topmost), TEST(test_distributed), TEST(test_automatic))

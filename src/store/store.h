@@ -398,7 +398,13 @@ struct oof {
 };
 /* One that was never set: all off and empty. */
 NODISCARD int store_oof_load(struct store_read *rd, struct owner_id owner, struct arena *arena, struct oof *ret, struct err *err);
+/* Another state or time is another absence: who got a reply is forgotten. */
 NODISCARD int store_oof_save(struct store_tx *tx, struct owner_id owner, const struct oof *oof, struct err *err);
+/* 1: this sender (lower case) may get an automatic reply; 0: it got one at or after since_at, or max others did. */
+NODISCARD int store_oof_may_reply(struct store_tx *tx, struct owner_id owner, const char *address, int64_t since_at, uint64_t max, struct err *err);
+NODISCARD int store_oof_note_reply(struct store_tx *tx, struct owner_id owner, const char *address, int64_t now_at, struct err *err);
+/* 1: more are left. */
+NODISCARD int store_oof_sweep(struct store *store, int64_t before_at, size_t limit, struct err *err);
 
 /* ---- sync states: blobs of the sync room; folder 0 is the hierarchy ---- */
 struct sync_state_row {

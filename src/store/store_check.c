@@ -104,6 +104,9 @@ static const struct rule rules[] = {
 	{"web sessions of nobody",
 		"SELECT DISTINCT 'owner ' || owner FROM web_sessions WHERE owner NOT IN"
 		" (SELECT owner FROM users)"},
+	{"automatic replies of nobody",
+		"SELECT DISTINCT 'owner ' || owner FROM oof_replies WHERE owner NOT IN"
+		" (SELECT owner FROM users)"},
 	{"sync states of a user who was deleted", NO_MORE("sync_states")},
 	{"pieces of sync states of a user who was deleted", NO_MORE("sync_chunks")},
 	{"sync states of a device that is not there", NO_DEVICE("sync_states")},

@@ -1,6 +1,7 @@
 /*
  * What a user's phones say of his absence: a state, its time, and a message for each audience. Kept
- * and given back as it came; no row is the same as a state of 0.
+ * and given back as it came; no row is the same as a state of 0. And who got the message: a row for
+ * each sender, as long as this absence lasts, at most until a sweep finds it too old.
  */
 #include "base/mem.h"
 #include "store/store_internal.h"
@@ -80,16 +81,34 @@ static int save_message(struct store_tx *tx, struct owner_id owner, size_t audie
 	return store_run(st, err);
 }
 
-int store_oof_save(
+static int forget_replies(
 	struct store_tx *tx, struct owner_id owner, const struct oof *oof, struct err *err)
 {
 	CLEANUP(db_done) struct db_stmt *st = NULL;
 
 	if (store_prepare_tx(tx,
-		    "INSERT INTO oof (owner, state, start_at, end_at) VALUES ($1, $2, $3, $4)"
-		    " ON CONFLICT (owner) DO UPDATE SET state = excluded.state,"
-		    " start_at = excluded.start_at, end_at = excluded.end_at",
+		    "DELETE FROM oof_replies WHERE owner = $1 AND NOT EXISTS (SELECT 1 FROM oof"
+		    " WHERE owner = $1 AND state = $2 AND start_at = $3 AND end_at = $4)",
 		    &st, err) < 0)
+		return -1;
+	db_bind_u64(st, 1, owner.v);
+	db_bind_u64(st, 2, oof->state);
+	db_bind_i64(st, 3, oof->start_at);
+	db_bind_i64(st, 4, oof->end_at);
+	return store_run(st, err);
+}
+
+int store_oof_save(
+	struct store_tx *tx, struct owner_id owner, const struct oof *oof, struct err *err)
+{
+	CLEANUP(db_done) struct db_stmt *st = NULL;
+
+	if (forget_replies(tx, owner, oof, err) < 0 ||
+		store_prepare_tx(tx,
+			"INSERT INTO oof (owner, state, start_at, end_at) VALUES ($1, $2, $3, $4)"
+			" ON CONFLICT (owner) DO UPDATE SET state = excluded.state,"
+			" start_at = excluded.start_at, end_at = excluded.end_at",
+			&st, err) < 0)
 		return -1;
 	db_bind_u64(st, 1, owner.v);
 	db_bind_u64(st, 2, oof->state);
@@ -102,4 +121,82 @@ int store_oof_save(
 			return -1;
 	}
 	return 0;
+}
+
+/* ---- who got it ---- */
+
+int store_oof_may_reply(struct store_tx *tx, struct owner_id owner, const char *address,
+	int64_t since_at, uint64_t max, struct err *err)
+{
+	CLEANUP(db_done) struct db_stmt *known = NULL, *all = NULL;
+	uint64_t count = 0;
+	int rc;
+
+	if (store_prepare_tx(tx,
+		    "SELECT replied_at FROM oof_replies WHERE owner = $1 AND address = $2", &known,
+		    err) < 0)
+		return -1;
+	db_bind_u64(known, 1, owner.v);
+	db_bind_text(known, 2, address);
+	rc = db_step(known, err);
+	if (rc != 0)
+		return rc < 0 ? -1 : db_col_i64(known, 0) < since_at;
+	if (store_prepare_tx(tx,
+		    "SELECT COUNT(*) FROM (SELECT 1 FROM oof_replies WHERE owner = $1 LIMIT $2)"
+		    " AS some",
+		    &all, err) < 0)
+		return -1;
+	db_bind_u64(all, 1, owner.v);
+	db_bind_u64(all, 2, max);
+	if (store_run_u64(all, &count, err) < 0)
+		return -1;
+	return count < max;
+}
+
+int store_oof_note_reply(struct store_tx *tx, struct owner_id owner, const char *address,
+	int64_t now_at, struct err *err)
+{
+	CLEANUP(db_done) struct db_stmt *st = NULL;
+
+	if (store_prepare_tx(tx,
+		    "INSERT INTO oof_replies (owner, address, replied_at) VALUES ($1, $2, $3)"
+		    " ON CONFLICT (owner, address) DO UPDATE SET replied_at = excluded.replied_at",
+		    &st, err) < 0)
+		return -1;
+	db_bind_u64(st, 1, owner.v);
+	db_bind_text(st, 2, address);
+	db_bind_i64(st, 3, now_at);
+	return store_run(st, err);
+}
+
+struct sweep {
+	int64_t before_at;
+	size_t limit, removed;
+};
+
+static int sweep_tx(struct store_tx *tx, void *owner, struct err *err)
+{
+	CLEANUP(db_done) struct db_stmt *st = NULL;
+	struct sweep *s = owner;
+
+	if (store_prepare_tx(tx,
+		    "DELETE FROM oof_replies WHERE (owner, address) IN (SELECT owner, address"
+		    " FROM oof_replies WHERE replied_at < $1 ORDER BY replied_at LIMIT $2)",
+		    &st, err) < 0)
+		return -1;
+	db_bind_i64(st, 1, s->before_at);
+	db_bind_u64(st, 2, s->limit);
+	if (store_run(st, err) < 0)
+		return -1;
+	s->removed = db_changes(tx->read.conn);
+	return 0;
+}
+
+int store_oof_sweep(struct store *store, int64_t before_at, size_t limit, struct err *err)
+{
+	struct sweep s = {.before_at = before_at, .limit = limit};
+
+	if (store_transact(store, sweep_tx, &s, err) < 0)
+		return err_wrap(err, "sweeping the memory of automatic replies");
+	return s.removed == limit ? 1 : 0;
 }

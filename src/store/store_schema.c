@@ -337,9 +337,17 @@ static const char *const step_17[] = {
 	NULL,
 };
 
+/* Who got an automatic reply in the absence that is. */
+static const char *const step_18[] = {
+	"CREATE TABLE oof_replies (owner BIGINT NOT NULL, address TEXT NOT NULL,"
+	" replied_at BIGINT NOT NULL, PRIMARY KEY (owner, address)) WITHOUT ROWID",
+	"CREATE INDEX oof_replies_by_age ON oof_replies (replied_at)",
+	NULL,
+};
+
 const struct store_schema_step store_schema_steps[] = {{step_1}, {step_2}, {step_3}, {step_4},
 	{step_5}, {step_6}, {step_7}, {step_8}, {step_9}, {step_10}, {step_11}, {step_12},
-	{step_13}, {step_14}, {step_15}, {step_16}, {step_17}};
+	{step_13}, {step_14}, {step_15}, {step_16}, {step_17}, {step_18}};
 const size_t store_schema_step_count = sizeof(store_schema_steps) / sizeof(store_schema_steps[0]);
 
 struct migration {

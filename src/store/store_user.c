@@ -539,6 +539,7 @@ int store_user_delete(struct store_tx *tx, struct owner_id id, struct err *err)
 		store_session_end_all(tx, id, err) < 0 ||
 		store_run_id(tx, "DELETE FROM oof WHERE owner = $1", id.v, err) < 0 ||
 		store_run_id(tx, "DELETE FROM oof_messages WHERE owner = $1", id.v, err) < 0 ||
+		store_run_id(tx, "DELETE FROM oof_replies WHERE owner = $1", id.v, err) < 0 ||
 		store_run_id(tx, "DELETE FROM device_moves WHERE owner = $1", id.v, err) < 0 ||
 		store_run_id(tx, "DELETE FROM group_members WHERE owner = $1", id.v, err) < 0 ||
 		store_run_id(tx, "DELETE FROM conversation_rules WHERE owner = $1", id.v, err) <

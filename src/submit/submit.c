@@ -13,6 +13,7 @@
 #include "account/account.h"
 #include "base/mem.h"
 #include "store/store_queue.h"
+#include "submit/oof_reply.h"
 
 struct submit_mail {
 	struct submit_request req;
@@ -20,6 +21,7 @@ struct submit_mail {
 	struct account_mail mail, own_copy;
 	const struct account_mail *sent_mail; /* one of them */
 	bool mail_prepared, copy_prepared;
+	struct oof_replies *oof;     /* of recipients; may be NULL */
 	const struct user **users;   /* each once */
 	const char **user_addresses; /* as the sender wrote them */
 	size_t user_count;
@@ -171,8 +173,11 @@ static int deliver_local(struct store_tx *tx, struct submit_mail *d, struct err 
 
 	d->full_count = 0;
 	for (size_t i = 0; i < d->user_count; i++) {
-		if (add_copy(tx, d, &d->mail, d->users[i], FOLDER_INBOX, false, err) == 0)
+		if (add_copy(tx, d, &d->mail, d->users[i], FOLDER_INBOX, false, err) == 0) {
+			if (oof_replies_apply(tx, d->oof, d->users[i]->id, err) < 0)
+				return -1;
 			continue;
+		}
 		if (err->code != ERR_QUOTA || req->queue == NULL ||
 			d->users[i]->id.v == req->sender->id.v)
 			return -1;
@@ -214,6 +219,7 @@ void submit_mail_free(struct submit_mail **mail)
 
 	if (d == NULL)
 		return;
+	oof_replies_free(&d->oof);
 	if (d->copy_prepared)
 		account_mail_release(&d->own_copy);
 	if (d->mail_prepared)
@@ -245,6 +251,26 @@ static int prepare_bodies(
 	return rc;
 }
 
+static void prepare_oof(struct store *store, struct submit_mail *d)
+{
+	const struct submit_request *req = &d->req;
+	struct owner_id *owners = arena_x_alloc(d->arena, d->user_count * sizeof(*owners));
+	const struct oof_reply_request oof = {.sender = req->from,
+		.raw = req->raw,
+		.len = req->len,
+		.owners = owners,
+		.owner_count = d->user_count,
+		.now_at = req->now_at,
+		.limits = req->limits,
+		.settings = req->settings,
+		.queue = req->queue};
+
+	for (size_t i = 0; i < d->user_count; i++)
+		owners[i] = d->users[i]->id;
+	if (d->user_count > 0)
+		d->oof = oof_replies_prepare(store, &oof);
+}
+
 /* 0 with *ret not 0: refused. */
 static int prepare(
 	struct store *store, struct submit_mail *d, enum submit_result *ret, struct err *err)
@@ -263,7 +289,11 @@ static int prepare(
 		*ret = SUBMIT_TOO_LARGE;
 		return 0;
 	}
-	return prepare_bodies(store, d, ret, err);
+	if (prepare_bodies(store, d, ret, err) < 0)
+		return -1;
+	if (*ret == 0)
+		prepare_oof(store, d);
+	return 0;
 }
 
 int submit_prepare(struct store *store, const struct submit_request *req,
@@ -293,6 +323,8 @@ int submit_apply(
 
 void submit_kick(struct submit_mail *mail)
 {
+	if (!mail->repeated)
+		oof_replies_kick(mail->oof);
 	if (!mail->repeated && mail->remote_count + mail->full_count > 0 && mail->req.queue != NULL)
 		submit_queue_kick(mail->req.queue);
 }

@@ -3,8 +3,9 @@
  * after the other, each with a Status of its own; the answer has the order of the request. The
  * schema knows which of them, and which of their fields, a version has.
  *
- * Out of office is kept and given back. A Set replaces what it names and leaves the rest: the
- * state, the time (of a state of 2 only), and of each audience the switch and the message.
+ * Out of office is kept and given back, and sent by submit/oof_reply.c. A Set replaces what it
+ * names and leaves the rest: the state, the time (of a state of 2 only), and of each audience the
+ * switch and the message.
  */
 #include <string.h>
 
