@@ -73,8 +73,8 @@ class Relay(RelayCase):
         self.assertEqual(self.sink.wait()[0].recipients, ["two@far.example"])
         report = self.refused(device, ["5.1.1 nobody", "Status: 5.1.1", "Action: failed"])
         self.assertIn("hopeless", report.as_string())
-        (event, *_) = json.loads(self.server.bellhop("log", "list", "--user", self.owner.address, "--json").stdout)
-        self.assertEqual(event["action"], "mail returned")
+        events = json.loads(self.server.bellhop("log", "list", "--user", self.owner.address, "--json").stdout)
+        self.assertIn("mail returned", [event["action"] for event in events])
 
     def test_refused_message(self):
         device = self.phone()
