@@ -335,7 +335,6 @@ class Player:
         phone = self.phones[a["phone"]]
         versions = ("2.5", "12.0", "12.1", "14.0", "14.1", "16.0", "16.1")
         phone.device.version = versions[a["pick"][0] % len(versions)]
-        phone.device.form = "plain"
         phone.may_restart.update(range(len(FOLDERS)))
         self.change_lives(phone)
         # What the new version cannot say, the phone forgets with its folder.
@@ -345,7 +344,9 @@ class Player:
 
     @staticmethod
     def change_lives(phone):
-        """What it had not heard of it forgets; its folders may be refused to it."""
+        """What it had not heard of it forgets; its folders may be refused to it. Another version may have another form of the policy."""
+        phone.device.form = "plain"
+        phone.device.provision()
         phone.commands.pending = {}
         phone.device.may_restart_folders = True
 
@@ -361,7 +362,6 @@ class Player:
             return
         phone.device.version, folders = phone.backup
         self.change_lives(phone)
-        phone.device.form = "plain"
         for folder, (key, items, pending, filter_type, conflict) in zip(phone.folders, folders):
             folder.key, folder.filter, folder.conflict, folder.options_known = key, filter_type, conflict, False
             folder.items, folder.pending = {}, {i: None if w is None else dict(w) for i, w in pending.items()}
