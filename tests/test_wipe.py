@@ -241,6 +241,20 @@ class OldPassword(WipeCase):
         self.assert_ordered(device)
 
 
+    def test_in_quarantine_and_switched_off(self):
+        """Also with a password that is old by then; the phone gets nothing else."""
+        device = self.phone("14.1")
+        self.verb("quarantine", device)
+        self.bellhop("service", "set", "sync", "off", "--address", device.user)
+        self.change(device)
+        self.wipe(device)
+        self.assert_told(self.folder_sync(device))
+        self.assert_ping(device.ping(folders=[device.inbox]), "7")
+        self.assert_ordered(device)
+        self.assertEqual(device.post("Provision", report("1")).status, "1")
+        self.assertEqual(self.folder_sync(device).code, 401)
+
+
 class Throttled(WipeCase):
     """A phone that has knocked with its old password for long."""
 
