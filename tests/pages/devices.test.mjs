@@ -1,6 +1,6 @@
 /* Phones, as an administrator and as their owner see them. */
-import { existsSync, readdirSync } from "node:fs";
-import { admin, assert, bellhopJson, deliver, eventually, house, makeUser, Person, Phone, test } from "./house.mjs";
+import { existsSync, readFileSync, readdirSync } from "node:fs";
+import { admin, assert, bellhop, bellhopJson, deliver, eventually, house, makeUser, Person, Phone, test } from "./house.mjs";
 
 const device = (user, phone) => `devices/${encodeURIComponent(user.address)}/${encodeURIComponent(phone.id)}`;
 
@@ -68,6 +68,23 @@ test("a changed policy makes the phone provision again", async () => {
 	await person.go(`${device(user, phone)}/policy`);
 	await page.getByRole("row").filter({ hasText: "Min device password length" }).filter({ hasText: "6" }).waitFor();
 	await page.getByText("All accepted").waitFor();
+});
+
+test("a phone in quarantine is released", async () => {
+	const user = await makeUser();
+	await bellhop("access", "add", "quarantine", `device = ${user.login}phone141`);
+	const phone = new Phone(user);
+	const person = await (await Person.at()).signIn(admin, "devices?state=quarantine");
+	const { page } = person;
+	await eventually("the phone is in quarantine", async () => (await bellhopJson("device", "list", user.address)).some((row) => row.state === "quarantine"));
+	await page.reload();
+	await page.getByRole("row").filter({ hasText: phone.id }).getByRole("link").first().click();
+	await page.getByText("In quarantine").first().waitFor();
+	await deliver(user.address, "after the release");
+	await person.button("Release").click();
+	await page.getByRole("dialog").getByRole("button", { name: "Allow" }).click();
+	await page.getByText("In order").first().waitFor();
+	await eventually("the mail is on the phone", async () => mailOf(phone).some((name) => readFileSync(`${phone.folder}/data/${name}`, "utf8").includes("after the release")), 25000);
 });
 
 test("a wipe erases the phone, which stays out until it is cleared", async () => {

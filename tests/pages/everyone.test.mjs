@@ -2,7 +2,7 @@
 import { mkdirSync } from "node:fs";
 import { admin, assert, axeSource, bellhopJson, deliver, house, makeUser, Person, Phone, test } from "./house.mjs";
 
-const PAGES = ["overview", "devices", "users", "groups", "policies", "queue", "log", "settings", "tokens", "phones", "setup", "app-passwords", "out-of-office", "account"];
+const PAGES = ["overview", "devices", "users", "groups", "policies", "services", "access", "queue", "log", "settings", "tokens", "phones", "setup", "app-passwords", "out-of-office", "account"];
 
 async function lookAt(person, name, theme, size, found) {
 	const { page } = person;
