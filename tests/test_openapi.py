@@ -13,8 +13,8 @@ from lib.web import Web
 
 METHODS = ("get", "post", "put", "delete")
 
-# Not tried here: they end the engine which is to answer, or what the others are tried with; the tests of wipes have them.
-DISRUPTIVE = {"restart", "upgrade", "device_wipe", "me_device_wipe"}
+# Not tried here: they end the engine which is to answer, or want a phone that has erased itself; the tests of wipes have those.
+DISRUPTIVE = {"restart", "upgrade", "device_clear", "me_device_clear"}
 
 ANNA, BERT = "anna@example.org", "bert@example.org"
 PHONE, OTHER = "PHONEOFANNA", "SECONDOFANNA"
@@ -55,6 +55,26 @@ STEPS = [
     ("trace", {"address": ANNA, "device": PHONE}),
     ("device_block", {"address": ANNA, "device": PHONE}),
     ("device_unblock", {"address": ANNA, "device": PHONE}),
+    ("device_quarantine", {"address": ANNA, "device": PHONE}),
+    ("device_allow", {"address": ANNA, "device": PHONE}),
+    ("device_ceiling", {"address": ANNA, "device": PHONE, "version": "14.1"}),
+    ("device_ceiling", {"address": ANNA, "device": PHONE, "version": "none"}),
+    ("access_set", {"access": "quarantine", "domain": "example.net"}),
+    ("access_set", {"access": "allow", "address": ANNA, "device": "NEVERSEEN"}),
+    ("access_list", {}),
+    ("access_add", {"access": "block", "rule": 'type = Old and version < "12.0"', "note": "too old"}),
+    ("access_add", {"access": "allow", "rule": "model = New*", "position": 1}),
+    ("access_move", {"id": 1, "position": 1}),
+    ("access_rules", {}),
+    ("access_test", {"address": ANNA, "type": "Old", "protocol": "2.5"}),
+    ("access_del", {"id": 1, "yes": True}),
+    ("access_set_message", {"subject": "Wait, {device}", "text": "We look at your {model}."}),
+    ("access_message", {}),
+    ("service_set", {"service": "folders_per_ping", "value": "40", "address": BERT}),
+    ("service_list", {}),
+    ("service_list", {"address": BERT}),
+    ("service_show", {"service": "folders_per_ping", "address": BERT}),
+    ("service_unset", {"service": "folders_per_ping", "address": BERT}),
     ("item_list", {}),
     ("item_list", {"address": ANNA}),
     ("queue_list", {}),
@@ -109,6 +129,13 @@ STEPS = [
     ("me_oof_show", {}),
     ("me_oof_set", {"settings": {"state": "off"}}),
     ("me_session_list", {}),
+    ("device_wipe", {"address": ANNA, "device": OTHER, "account": False, "yes": True}),
+    ("device_wipes", {}),
+    ("device_wipes", {"address": ANNA}),
+    ("device_show", {"address": ANNA, "device": OTHER}),
+    ("device_cancel", {"address": ANNA, "device": OTHER}),
+    ("me_device_wipe", {"device": OTHER, "account": False, "yes": True}),
+    ("me_device_cancel", {"device": OTHER}),
     ("me_device_del", {"device": OTHER, "yes": True}),
     ("device_del", {"address": ANNA, "device": PHONE, "yes": True}),
     ("me_password", {"old": "secret of anna", "password": "secret of anna"}),
@@ -156,7 +183,8 @@ class Operation:
 
 
 class Description(ServerCase):
-    settings = {"server.hostname": "mail.example.org", "relay.host": "127.0.0.1", "relay.port": "1", "relay.tls": "none"}
+    settings = {"server.hostname": "mail.example.org", "relay.host": "127.0.0.1", "relay.port": "1", "relay.tls": "none",
+                "wipe.device": "yes", "wipe.users_device": "yes"}
 
     @classmethod
     def prepare(cls):
