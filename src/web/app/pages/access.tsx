@@ -5,12 +5,17 @@ import { Ask, useDialog } from "../ui/dialog";
 import { Field } from "../ui/form";
 import { Icon } from "../ui/icons";
 import { Show, useLoad } from "../ui/load";
-import { Empty, Facts, Head, State } from "../ui/parts";
+import { Empty, Facts, Head, Tag } from "../ui/parts";
 import { Table } from "../ui/table";
 import { say } from "../ui/toast";
 
 const WORDS: [string, string][] = [["allow", "allow"], ["block", "block"], ["quarantine", "quarantine"]];
 const EVERYBODY: Scope = { kind: "organisation", name: "" };
+
+/* What a rule does, not the state of a phone. */
+function Word({ of }: { of: string }) {
+	return <Tag tone={of === "allow" ? "good" : of === "block" ? "bad" : "warn"}>{of.charAt(0).toUpperCase() + of.slice(1)}</Tag>;
+}
 
 export function AccessPage() {
 	const rules = useLoad((signal) => access.rules(signal), []);
@@ -27,7 +32,7 @@ export function AccessPage() {
 	};
 	return (
 		<div class="stack">
-			<Head title="Access rules" text="Which phones may synchronize. What is laid down for a phone or a user comes first, then the rules in their order, then the default." />
+			<Head title="Access rules" text="Which phones may synchronize. What is laid down for a phone or its user comes first, then the rules in their order, then what is laid down for a group or a domain, then the default." />
 			<Show of={laid}>{(rows) => <Default rows={rows} reload={laid.reload} />}</Show>
 			<Show of={rules}>{(rows) => (
 				<>
@@ -49,7 +54,7 @@ export function AccessPage() {
 								<Table caption="Laid down in particular" hideCaption rows={others} rowKey={(row) => `${row.scope} ${row.name} ${row.device}`} columns={[
 									{ label: "Whom", cell: (row) => <span class="wrap">{row.name}</span> },
 									{ label: "Kind", cell: (row) => row.device ? <span>phone <code class="small">{row.device}</code>{!row.seen && ", not seen yet"}</span> : row.scope },
-									{ label: "Access", cell: (row) => <State of={row.access} /> },
+									{ label: "Access", cell: (row) => <Word of={row.access} /> },
 									{ label: "", bare: true, num: true, cell: (row) => <button type="button" class="button mini" aria-label={`Take back what is laid down for ${row.device || row.name}`} onClick={() => open((close) => (
 										<Ask title="Take this back?" doing="Take back" done="The rules count again." run={() => access.set("none", { kind: row.device ? "user" : row.scope, name: row.name }, row.device)} onClose={after(close)}><p>For {row.device || row.name} the rules and the default count again, at once.</p></Ask>
 									))}>Take back</button> },
@@ -75,7 +80,7 @@ function Default({ rows, reload }: { rows: AccessWord[]; reload: () => Promise<v
 	return (
 		<section class="card" aria-label="Default">
 			<div class="switch-row">
-				<div class="stack-small"><h2>Default</h2><p class="help">For every phone for which nothing is laid down and no rule holds. A phone in quarantine gets its folders and one message that explains it; administrators are told by mail.</p></div>
+				<div class="stack-small"><h2>Default</h2><p class="help">For every phone for which no rule holds and nothing is laid down, not for its user, a group or the domain either. A phone in quarantine gets its folders and one message that explains it; administrators are told by mail.</p></div>
 				<Field label="Phones are">
 					<select value={now} onChange={(e) => access.set(e.currentTarget.value, EVERYBODY).then(() => say("The default is changed. It counts at once."), (problem: ApiError) => say(problem.message)).then(reload)}>
 						<option value="allow">allowed</option>
@@ -96,7 +101,7 @@ function Rules({ rows, open, after, reload }: { rows: AccessRule[]; open: Open; 
 		<Table caption="Rules; the first that holds decides" hideCaption rows={rows} rowKey={(row) => row.id} columns={[
 			{ label: "Order", cell: (row) => row.position },
 			{ label: "When", cell: (row) => <code class="wrap">{row.rule}</code> },
-			{ label: "Then", cell: (row) => <State of={row.access} /> },
+			{ label: "Then", cell: (row) => <Word of={row.access} /> },
 			{ label: "Note", cell: (row) => row.note || "–" },
 			{ label: "", bare: true, cell: (row) => (
 				<span class="row">
@@ -186,7 +191,7 @@ function Test() {
 				<button type="submit" class="button">Test</button>
 			</form>
 			<p class="error" role="alert" hidden={!error}>{error}</p>
-			<div role="status">{result && <Facts of={[["It gets", <State of={result.access} />], ["Because of", result.by]]} />}</div>
+			<div role="status">{result && <Facts of={[["It gets", <Word of={result.access} />], ["Because of", result.by]]} />}</div>
 		</section>
 	);
 }

@@ -73,10 +73,15 @@ export function ServicesPage({ place }: { place: Place }) {
 	);
 }
 
+/* Where a switch gets what holds, when it is not laid down here. */
+function whence(from: string): string {
+	return from === "settings" || from === "" ? "As in the settings" : from === "organisation" ? "As for everybody" : `As for the ${from}`;
+}
+
 function Row({ row, change }: { row: Service; change: (value: string | null) => Promise<void> }) {
 	const title = TITLES[row.service] ?? words(row.service);
 	const [text, setText] = useState(row.own);
-	const note = <span class="row">{row.own !== "" ? <Tag tone="warn">Laid down here</Tag> : <Tag>{row.from || "settings"}</Tag>}{row.own !== "" && <button type="button" class="button mini" aria-label={`Take ${title} back`} onClick={() => {
+	const note = <span class="row">{row.own !== "" ? <Tag tone="warn">Laid down here</Tag> : <Tag>{whence(row.from)}</Tag>}{row.own !== "" && <button type="button" class="button mini" aria-label={`Take ${title} back`} onClick={() => {
 		setText("");
 		void change(null);
 	}}>Take back</button>}</span>;
