@@ -22,6 +22,8 @@
 		offsetof(struct settings, section##_##name)},
 #define SETTING_UINT(s, n, d, min, max, unit, r, text)                                             \
 	ROW(s, n, SETTING_TYPE_UINT, #d, min, max, unit, "", r, text)
+#define SETTING_AUTO(s, n, d, min, max, unit, r, text)                                             \
+	ROW(s, n, SETTING_TYPE_UINT, #d, min, max, unit, "auto", r, text)
 #define SETTING_BOOL(s, n, d, r, text) ROW(s, n, SETTING_TYPE_BOOL, d, 0, 0, "", "", r, text)
 #define SETTING_STR(s, n, d, min, max, unit, r, text)                                              \
 	ROW(s, n, SETTING_TYPE_STR, d, min, max, unit, "", r, text)
@@ -165,8 +167,9 @@ void settings_describe_range(const struct setting_def *def, struct buf *out)
 {
 	switch (def->type) {
 	case SETTING_TYPE_UINT:
-		buf_addf(out, "%llu to %llu%s%s", (unsigned long long)def->min,
-			(unsigned long long)def->max, def->unit[0] ? " " : "", def->unit);
+		buf_addf(out, "%s%llu to %llu%s%s", def->choices[0] != '\0' ? "auto, or " : "",
+			(unsigned long long)def->min, (unsigned long long)def->max,
+			def->unit[0] ? " " : "", def->unit);
 		break;
 	case SETTING_TYPE_BOOL:
 		buf_add_str(out, "yes or no");
@@ -267,6 +270,8 @@ int settings_set(struct settings *s, const struct setting_def *def, const char *
 
 	switch (def->type) {
 	case SETTING_TYPE_UINT:
+		if (def->choices[0] != '\0' && str_eq(text, def->choices)) /* auto */
+			text = "0";
 		if (str_parse_u64(text, def->max, &number, &number_err) < 0 || number < def->min)
 			return refuse(def, text, err);
 		*(uint64_t *)(void *)field = number;

@@ -28,6 +28,7 @@ struct settings_private;
 struct settings {
 #define SETTING_UINT(section, name, default_value, min, max, unit, reloadable, text)               \
 	uint64_t section##_##name;
+#define SETTING_AUTO                                                 SETTING_UINT
 #define SETTING_BOOL(section, name, default_value, reloadable, text) bool section##_##name;
 #define SETTING_STR(section, name, default_value, min, max, unit, reloadable, text)                \
 	const char *section##_##name;
@@ -39,6 +40,7 @@ struct settings {
 #define SETTING_ADDRESSES SETTING_LIST
 #include "conf/settings.def"
 #undef SETTING_UINT
+#undef SETTING_AUTO
 #undef SETTING_BOOL
 #undef SETTING_STR
 #undef SETTING_PATH

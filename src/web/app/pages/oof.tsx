@@ -15,7 +15,7 @@ export function OofPage() {
 	const one = useLoad((signal) => own.oof(signal), []);
 	return (
 		<div class="stack">
-			<Head title="Out of office" text="What your phones show and keep as your answer while you are away. It is the same setting as on the phone." />
+			<Head title="Out of office" text="What people who write to you are answered while you are away. It is the same setting as on the phone." />
 			<Show of={one}>{(oof) => <Form oof={oof} reload={one.reload} />}</Show>
 		</div>
 	);
