@@ -87,6 +87,33 @@ test("a phone in quarantine is released", async () => {
 	await eventually("the mail is on the phone", async () => mailOf(phone).some((name) => readFileSync(`${phone.folder}/data/${name}`, "utf8").includes("after the release")), 25000);
 });
 
+test("a switch for one user and an access rule are laid down and taken back", async () => {
+	const user = await makeUser();
+	const person = await (await Person.at()).signIn(admin, `services?kind=user&name=${encodeURIComponent(user.address)}`);
+	const { page } = person;
+	const holds = async () => (await bellhopJson("service", "show", "sync", "--address", user.address)).value;
+	await page.getByLabel("Synchronisation", { exact: true }).getByRole("combobox").selectOption("off");
+	await page.getByRole("button", { name: "Take Synchronisation back" }).waitFor();
+	assert.equal(await holds(), "off");
+	await page.getByRole("button", { name: "Take Synchronisation back" }).click();
+	await page.getByRole("button", { name: "Take Synchronisation back" }).waitFor({ state: "detached" });
+	assert.equal(await holds(), "on");
+	await person.go("access");
+	await person.button("Add a rule").click();
+	await page.getByLabel("When").fill("type = Ancient*");
+	await page.getByLabel("Then").selectOption("block");
+	await page.getByRole("dialog").getByRole("button", { name: "Add", exact: true }).click();
+	const row = page.getByRole("row").filter({ hasText: "type = Ancient*" }).filter({ hasText: "Block" });
+	await row.waitFor();
+	await page.getByLabel("User", { exact: true }).fill(user.address);
+	await page.getByLabel("Type", { exact: true }).fill("AncientPhone");
+	await person.button("Test").click();
+	await page.getByRole("status").filter({ hasText: "It gets" }).filter({ hasText: "Block" }).waitFor();
+	await row.getByRole("button", { name: /^Delete/ }).click();
+	await page.getByRole("dialog").getByRole("button", { name: "Delete", exact: true }).click();
+	await row.waitFor({ state: "detached" });
+});
+
 test("a wipe erases the phone, which stays out until it is cleared", async () => {
 	const user = await makeUser();
 	await deliver(user.address, "secret");
