@@ -422,6 +422,7 @@ static void call_init(
 	struct admin_call *call, struct admin *admin, const struct admin_caller *caller)
 {
 	*call = (struct admin_call){.admin = admin, .caller = caller, .now_at = clock_now_at()};
+	call->settings = admin_settings(admin);
 	call->arena = arena_new(ARENA_MAX_BYTES);
 }
 
@@ -458,6 +459,7 @@ void admin_handle_body(struct admin *admin, const char *line, size_t len, const 
 	json_decref(call.result);
 	json_decref(request);
 	rules_unref(&call.rules);
+	settings_unref(&call.settings);
 	arena_free(&call.arena);
 }
 
@@ -476,6 +478,7 @@ int admin_run(struct admin *admin, unsigned verb, json_t *args, const struct adm
 	else
 		json_decref(call.result);
 	rules_unref(&call.rules);
+	settings_unref(&call.settings);
 	arena_free(&call.arena);
 	return status;
 }

@@ -13,7 +13,7 @@ struct admin {
 	struct admin_options options;
 	char *config_path; /* owned; NULL: none */
 	pthread_mutex_t limits_lock;
-	struct admin_limits limits; /* under the lock */
+	struct admin_limits limits;      /* under the lock */
 	const struct settings *settings; /* in force, under the lock; a reference */
 };
 
@@ -31,7 +31,9 @@ struct admin_call {
 	const struct rules *rules; /* once a verb has loaded them; a reference */
 	const char *password_hash; /* for verbs with a password */
 	int64_t now_at;
-	struct admin_limits limits; /* as they were when it began */
+	/* Both as they were when it began: a verb takes no lock, it may be in a transaction. */
+	struct admin_limits limits;
+	const struct settings *settings; /* a reference of the call */
 	/* Set by a verb that works outside: what is left to be done, in the transaction of the row
 	 * in the event log. NULL: nothing. */
 	int (*then)(struct admin_call *call, struct err *err);
@@ -203,8 +205,8 @@ const struct settings *admin_settings(struct admin *admin);
 struct scope;
 NODISCARD int admin_scope_arg(struct admin_call *call, struct scope *ret, struct err *err);
 /* What people call a scope that was read from the rules. */
-NODISCARD int admin_scope_name(struct admin_call *call, const struct scope *scope,
-	const char **ret, struct err *err);
+NODISCARD int admin_scope_name(
+	struct admin_call *call, const struct scope *scope, const char **ret, struct err *err);
 
 /* Checks "args" of a request against its verb, puts addresses and domains into lower case. */
 NODISCARD int admin_check_args(const struct admin_verb *verb, json_t *args, struct err *err);

@@ -79,7 +79,7 @@ static size_t demands_of(const struct policy *policy)
 
 int admin_policy_list(struct admin_call *call, struct err *err)
 {
-	struct policy_rules configured = admin_limits_now(call->admin).policy, rules;
+	struct policy_rules configured = call->limits.policy, rules;
 	struct policy_scope *scopes;
 	struct policy_row *rows;
 	size_t count, scope_count;
@@ -108,7 +108,7 @@ int admin_policy_list(struct admin_call *call, struct err *err)
 
 int admin_policy_show(struct admin_call *call, struct err *err)
 {
-	struct policy_rules configured = admin_limits_now(call->admin).policy, rules;
+	struct policy_rules configured = call->limits.policy, rules;
 	struct policy_options options;
 	struct policy_row *row;
 	struct policy *policy;

@@ -242,7 +242,7 @@ static int find_policy(struct admin_call *call, const struct user *user,
 	const struct device *device, json_t *object, const struct rules_policy **ret,
 	struct policy_rules *ret_rules, struct err *err)
 {
-	struct policy_rules configured = admin_limits_now(call->admin).policy;
+	struct policy_rules configured = call->limits.policy;
 	struct rules_subject subject = {.user = user->id, .domain = user->domain};
 	struct rules_policy_from from;
 

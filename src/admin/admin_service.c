@@ -23,7 +23,6 @@ static void view_free(struct view *v)
 static int open_view(
 	struct admin_call *call, const struct scope *scope, struct view *ret, struct err *err)
 {
-	const struct settings *settings;
 	struct rules_subject subject = {.domain = ""};
 	struct user *user;
 
@@ -38,12 +37,10 @@ static int open_view(
 	}
 	if (rules_load(call->rd, &ret->rules, err) < 0)
 		return -1;
-	settings = admin_settings(call->admin);
 	if (scope->kind == SCOPE_GROUP)
-		services_resolve_group(ret->rules, scope, settings, &ret->services);
+		services_resolve_group(ret->rules, scope, call->settings, &ret->services);
 	else
-		services_resolve(ret->rules, &subject, settings, &ret->services);
-	settings_unref(&settings);
+		services_resolve(ret->rules, &subject, call->settings, &ret->services);
 	return 0;
 }
 

@@ -15,7 +15,7 @@
 static void put_reach(
 	struct admin_call *call, json_t *object, const struct device *device, bool account_only)
 {
-	int64_t stale_s = (int64_t)admin_limits_now(call->admin).wipe_stale_days * 86400;
+	int64_t stale_s = (int64_t)call->limits.wipe_stale_days * 86400;
 	struct buf text = BUF_INIT;
 	enum wipe_reach reach = wipe_reach(device, account_only, call->now_at, stale_s, &text);
 
@@ -54,7 +54,7 @@ int admin_put_wipe(
 static int may_order(const struct admin_call *call, const struct device *device, bool account_only,
 	struct err *err)
 {
-	struct admin_limits limits = admin_limits_now(call->admin);
+	struct admin_limits limits = call->limits;
 
 	if (account_only && device->protocol_version < WIPE_ACCOUNT_SINCE)
 		return err_set(err, ERR_CONFLICT,
