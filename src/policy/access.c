@@ -388,12 +388,13 @@ const char *access_reason(const struct access_decision *d, struct arena *arena)
 /* ---- texts ---- */
 
 static const char default_subject[] = "Your phone must be released before it can synchronize";
+/* A paragraph is one line: phones break lines where their screens end. */
 static const char default_text[] =
-	"This phone ({type} {model}, id {device}) is in quarantine: an administrator has to\n"
+	"This phone ({type} {model}, id {device}) is in quarantine: an administrator has to "
 	"release it before it gets the mail, contacts and appointments of {user}.\n"
 	"\n"
-	"The administrators have been told. There is nothing that you need to do on the phone:\n"
-	"as soon as it is released this message goes away and your data comes.\n";
+	"The administrators have been told. There is nothing that you need to do on the phone: as "
+	"soon as it is released this message goes away and your data comes.\n";
 
 const char *access_text_built_in(enum access_text which)
 {

@@ -260,6 +260,13 @@ static void test_texts(void)
 	CHECK_STR(buf_cstr(&out), "Dear anna: {x} ApplDN123 14.1");
 	CHECK_INT(access_text_check("{users}", &err), -1);
 	CHECK(strstr(err.text, "{users}") != NULL);
+	/* The built-in one has paragraphs and no lines: where these end is for the phone to say. */
+	for (const char *p = access_text_built_in(ACCESS_TEXT_BODY); *p != '\0';) {
+		size_t line = strcspn(p, "\n"), ends = strspn(p + line, "\n");
+
+		CHECK(ends == 2 || p[line + ends] == '\0');
+		p += line + ends;
+	}
 	buf_deinit(&out);
 }
 
