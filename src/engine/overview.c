@@ -89,6 +89,9 @@ static void warn(json_t *list, const char *code, const char *severity, const cha
 	(void)json_array_append_new(list, row);
 }
 
+/* "1 phone is", "2 phones are": the number and what follows it. */
+#define MANY(n, one, many) (uint64_t)(n), (n) == 1 ? (one) : (many)
+
 /* Those that may have one cause stand together. */
 static unsigned side_of(const struct wait *w)
 {
@@ -148,8 +151,9 @@ static void warn_cuts(
 			"let whatever stands between the phones and this server, a firewall, NAT "
 			"or proxy, keep silent connections for " REMEDY_HEARTBEAT
 			" (docs/PROXIES.md)");
-	warn(list, "connections_cut", "warning", remedy,
-		"%zu phones lose their connection after %u s", phones, seconds);
+	warn(list, "connections_cut", "warning", remedy, "%" PRIu64 " %s after %u s",
+		MANY(phones, "phone loses its connection", "phones lose their connection"),
+		seconds);
 }
 
 /* Of waits of one side, by length: a part of them that is more than chance. */
@@ -213,20 +217,20 @@ static void look_at_fronts(json_t *list, struct engine *e)
 	if (front_value(e, "refused_all") != 0)
 		warn(list, "connections_full", "problem",
 			"raise server.max_connections; bellhop doctor says what this system allows",
-			"%" PRIu64 " connections were refused because too many were there",
-			front_value(e, "refused_all"));
+			"%" PRIu64 " %s refused because too many were there",
+			MANY(front_value(e, "refused_all"), "connection was", "connections were"));
 	if (front_value(e, "refused_address") != 0)
 		warn(list, "address_full", "warning",
 			"when they were phones behind one address, put it into "
 			"http.address_exceptions",
-			"%" PRIu64 " connections were refused by http.connections_per_address",
-			front_value(e, "refused_address"));
+			"%" PRIu64 " %s refused by http.connections_per_address",
+			MANY(front_value(e, "refused_address"), "connection was",
+				"connections were"));
 	if (atomic_load(&e->refused_busy) != 0)
 		warn(list, "workers_full", "warning",
 			"look at request durations and the disk; raise server.workers",
-			"%" PRIu64 " requests were told to come later, because all workers were "
-			"busy",
-			(uint64_t)atomic_load(&e->refused_busy));
+			"%" PRIu64 " %s told to come later, because all workers were busy",
+			MANY(atomic_load(&e->refused_busy), "request was", "requests were"));
 }
 
 static void look_at_certificate(json_t *list, const struct metrics_slow *slow)
@@ -240,7 +244,8 @@ static void look_at_certificate(json_t *list, const struct metrics_slow *slow)
 	else if (slow->certificate_known && left_s < CERTIFICATE_WARN_S)
 		warn(list, "certificate_expires", "warning",
 			"install a new one, then: bellhop reload",
-			"the certificate expires in %" PRId64 " days", left_s / DAY_S);
+			"the certificate expires in %" PRIu64 " %s",
+			MANY(left_s / DAY_S, "day", "days"));
 	if (slow->certificate_known && slow->certificate_self_signed)
 		warn(list, "certificate_self_signed", "warning",
 			"set tls.certificate and tls.key to one that phones trust",
@@ -259,30 +264,33 @@ static void look_at_stock(json_t *list, const struct metrics_slow *slow)
 			slow->disk_free_bytes >> 20, slow->disk_bytes >> 20);
 	if (slow->counted && oldest_at != 0 && clock_now_at() - oldest_at > QUEUE_WARN_S)
 		warn(list, "queue_stuck", "warning", "bellhop queue list shows what the relay says",
-			"%" PRIu64 " messages wait for the relay, the oldest for %" PRId64
-			" minutes",
-			slow->queue_mails, (clock_now_at() - oldest_at) / 60);
+			"%" PRIu64 " %s for the relay, the oldest for %" PRId64 " minutes",
+			MANY(slow->queue_mails, "message waits", "messages wait"),
+			(clock_now_at() - oldest_at) / 60);
 	if (slow->counted && slow->queue_held > 0)
 		warn(list, "queue_held", "warning",
 			"look with bellhop queue list, then bellhop queue retry or queue drop",
-			"%" PRIu64 " recipients are held since a restore", slow->queue_held);
+			"%" PRIu64 " %s held since a restore",
+			MANY(slow->queue_held, "recipient is", "recipients are"));
 	if (slow->counted && waiting > 0)
 		warn(list, "wipe_waits", "warning",
 			"bellhop device wipes shows them, and device show whether the phone can "
 			"hear of it",
-			"%" PRIu64 " phones are to be erased and have not said that they are",
-			waiting);
+			"%" PRIu64 " %s",
+			MANY(waiting, "phone is to be erased and has not said that it is",
+				"phones are to be erased and have not said that they are"));
 	if (slow->counted && slow->counts.wipes[WIPE_FAILED] > 0)
 		warn(list, "wipe_failed", "problem",
 			"look at the devices; what lies on them is not erased",
-			"%" PRIu64 " phones could not do the wipe",
-			slow->counts.wipes[WIPE_FAILED]);
+			"%" PRIu64 " %s could not do the wipe",
+			MANY(slow->counts.wipes[WIPE_FAILED], "phone", "phones"));
 	if (slow->counted && slow->counts.quarantined > 0)
 		warn(list, "quarantine", "warning",
 			"look with bellhop device list --state quarantine, then bellhop device "
 			"allow or device block",
-			"%" PRIu64 " phones are in quarantine and wait for your decision",
-			slow->counts.quarantined);
+			"%" PRIu64 " %s for your decision",
+			MANY(slow->counts.quarantined, "phone is in quarantine and waits",
+				"phones are in quarantine and wait"));
 	if (slow->program_replaced)
 		warn(list, "upgrade_due", "warning", "bellhop upgrade",
 			"another version is installed than the one that runs");
