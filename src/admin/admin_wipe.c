@@ -17,7 +17,10 @@ static void put_reach(
 {
 	int64_t stale_s = (int64_t)call->limits.wipe_stale_days * 86400;
 	struct buf text = BUF_INIT;
-	enum wipe_reach reach = wipe_reach(device, account_only, call->now_at, stale_s, &text);
+	enum wipe_reach reach = WIPE_REACH_YES; /* it did when it is done */
+
+	if (device->wipe != WIPE_DONE)
+		reach = wipe_reach(device, account_only, call->now_at, stale_s, &text);
 
 	admin_put(object, "wipe_reach", wipe_reach_to_str(reach));
 	admin_put(object, "wipe_reach_text", buf_cstr(&text));
