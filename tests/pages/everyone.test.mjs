@@ -10,6 +10,8 @@ async function lookAt(person, name, theme, size, found) {
 	await page.getByText("Loading…").first().waitFor({ state: "detached" });
 	const wide = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
 	if (wide > 0) found.push(`${name} is ${wide} pixels wider than the ${size}`);
+	const cut = await page.evaluate(() => [...document.querySelectorAll(".table-box")].filter((box) => box.scrollWidth > box.clientWidth).map((box) => box.textContent.slice(0, 40)));
+	if (cut.length > 0) found.push(`${name}, ${size}: a table is cut off: ${cut}`);
 	if (house.shots) {
 		mkdirSync(house.shots, { recursive: true });
 		await page.screenshot({ path: `${house.shots}/${name.replace(/\W+/g, "-")}-${theme}-${size}.png`, fullPage: true });
@@ -26,7 +28,11 @@ async function prepare() {
 		const phone = new Phone(user, { version: "16.1" });
 		await phone.wait("ping_parked");
 		const policy = (await bellhopJson("policy", "list"))[0].policy;
-		return [`devices/${user.address}/${phone.id}`, ...["policy", "folders", "waits", "errors", "trace"].map((tab) => `devices/${user.address}/${phone.id}/${tab}`), `users/${user.address}`, `policies/${encodeURIComponent(policy)}`];
+		/* Words that do not break by themselves. */
+		const long = await makeUser(`somebody.with.a.very.long.name.and${".more".repeat(6)}`);
+		const other = new Phone(long, { id: "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345" });
+		await other.wait("ping_parked");
+		return [`devices/${user.address}/${phone.id}`, ...["policy", "folders", "waits", "errors", "trace"].map((tab) => `devices/${user.address}/${phone.id}/${tab}`), `users/${user.address}`, `users/${long.address}`, `devices/${long.address}/${other.id}`, `policies/${encodeURIComponent(policy)}`];
 	})();
 	return prepared;
 }
@@ -102,4 +108,30 @@ test("the appearance is chosen and remembered", async () => {
 	await page.reload();
 	await page.getByRole("heading", { level: 1 }).waitFor();
 	assert.equal(await ground(), dark);
+});
+
+test("a page that is not there says so, whatever it is called", async () => {
+	const person = await (await Person.at()).signIn(admin, "users");
+	for (const name of ["nonsense", "constructor", "__proto__", "toString/x", "%00"]) {
+		await person.go(name);
+		await person.page.getByRole("heading", { level: 1, name: "Nothing here" }).waitFor();
+	}
+});
+
+test("menu of a phone's screen: nothing covers anything, the way out is in reach", async () => {
+	const person = await (await Person.at({ size: "phone" })).signIn(admin, "users");
+	const { page } = person;
+	await person.button("Menu").click();
+	const box = async (one) => {
+		await one.scrollIntoViewIfNeeded();
+		return one.boundingBox();
+	};
+	const close = await box(person.button("Close the menu")), first = await box(page.getByRole("dialog").getByRole("link", { name: "Overview" }));
+	assert.ok(close.y + close.height <= first.y, `the way out at ${JSON.stringify(close)} lies over ${JSON.stringify(first)}`);
+	await page.keyboard.press("Escape");
+	await page.getByRole("dialog").waitFor({ state: "detached" });
+	/* At a desk all of the menu is seen at once. */
+	const desk = await (await Person.at()).signIn(admin, "users");
+	const out = await desk.button("Sign out").boundingBox();
+	assert.ok(out.y + out.height <= 800, `"Sign out" is at ${out.y}`);
 });

@@ -44,6 +44,11 @@ const PLAIN: Record<number, string> = {
 	503: "The server is busy or starting. Please try again in a moment.",
 };
 
+/* A sentence begins with a capital; an address, a setting or a verb stays as it is written. */
+export function start(text: string): string {
+	return /^[a-z]+[\s,:]/.test(text) ? text.charAt(0).toUpperCase() + text.slice(1) : text;
+}
+
 async function fault(answer: Response): Promise<ApiError> {
 	let code = "http";
 	let text = PLAIN[answer.status] ?? `The server answered ${answer.status}.`;
@@ -54,7 +59,7 @@ async function fault(answer: Response): Promise<ApiError> {
 	} catch {
 		/* Not JSON: a proxy's page. The plain text has to do. */
 	}
-	return new ApiError(answer.status, code, text.charAt(0).toUpperCase() + text.slice(1));
+	return new ApiError(answer.status, code, start(text));
 }
 
 export async function request<T>(method: string, path: string, query?: Query, body?: unknown, signal?: AbortSignal): Promise<T> {

@@ -25,7 +25,7 @@ interface Route {
 	render: (place: Place) => ComponentChildren;
 }
 
-export const ROUTES: Record<string, Route> = {
+const ROUTES: Record<string, Route> = {
 	overview: { admin: true, render: (place) => <OverviewPage place={place} /> },
 	devices: { admin: true, render: (place) => place.path.length >= 3 ? <DevicePage place={place} /> : <DevicesPage place={place} /> },
 	users: { admin: true, render: (place) => place.path.length >= 2 ? <UserPage address={place.path[1]} /> : <UsersPage place={place} /> },
@@ -43,6 +43,11 @@ export const ROUTES: Record<string, Route> = {
 	phones: { render: () => <PhonesPage /> },
 	account: { render: () => <AccountPage /> },
 };
+
+/* Only what stands in the table: "constructor" is a name that every object knows. */
+export function routeOf(name: string): Route | undefined {
+	return Object.prototype.hasOwnProperty.call(ROUTES, name) ? ROUTES[name] : undefined;
+}
 
 export const SECTIONS: { title: string; admin?: boolean; pages: { path: string; title: string; icon: IconName }[] }[] = [
 	{

@@ -1,7 +1,7 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { placeOf, usePlace, type Place } from "./router";
-import { ROUTES, SECTIONS } from "./routes";
+import { routeOf, SECTIONS } from "./routes";
 import { useSession } from "./session";
 import { chooseTheme, themeChoice, type Theme } from "./theme";
 import { Icon } from "./ui/icons";
@@ -28,7 +28,7 @@ function ThemeSwitch() {
 				setTheme(choice);
 				chooseTheme(choice);
 			}}>
-				<option value="auto">As the system</option>
+				<option value="auto">System</option>
 				<option value="light">Light</option>
 				<option value="dark">Dark</option>
 			</select>
@@ -73,7 +73,7 @@ export function home(admin: boolean): string {
 function Page({ place }: { place: Place }): ComponentChildren {
 	const { session } = useSession();
 	const name = place.path[0] ?? home(session.admin);
-	const route = ROUTES[name];
+	const route = routeOf(name);
 	if (!route || (route.admin && !session.admin)) {
 		return (
 			<div class="stack">

@@ -18,7 +18,7 @@ export const knowsAccountWipe = (phone: Device) => Number(phone.version) >= 16.1
 export function WipeDialog({ phone, account, mine, onClose }: { phone: Device; account: boolean; mine?: boolean; onClose: (did: boolean) => void }) {
 	const word = mine ? "wipe" : phone.device;
 	return (
-		<Ask title={account ? "Erase the account on this phone?" : "Wipe this phone?"} danger doing={account ? "Erase the account" : "Wipe the phone"} typed={word} typedLabel={mine ? "Type wipe to confirm" : `Type the device id ${word} to confirm`}
+		<Ask title={account ? "Erase the account on this phone?" : "Wipe this phone?"} danger doing={account ? "Erase the account" : "Wipe the phone"} typed={word} typedLabel={mine ? "Type wipe to confirm" : <>Type the device id <code>{word}</code> to confirm</>}
 			done="The wipe is ordered. A phone that waits is told at once." run={() => mine ? me.wipe(phone.device, account) : devices.wipe(phone.address, phone.device, account)} onClose={onClose}>
 			<p>{account ? "Mail, calendar, contacts and tasks of this account go; everything else on the phone stays." : "Everything on the phone is erased, private pictures too, as soon as it calls. Afterwards it stays out until it is cleared."}</p>
 			<Facts of={[["User", phone.address], ["Model", phone.model || phone.type], ["Its name", text(phone.friendly_name)], ["Last seen", `${time(phone.last_seen_at)} (${ago(phone.last_seen_at)})`]]} />
@@ -29,7 +29,7 @@ export function WipeDialog({ phone, account, mine, onClose }: { phone: Device; a
 
 export function CancelDialog({ phone, mine, onClose }: { phone: Device; mine?: boolean; onClose: (did: boolean) => void }) {
 	return (
-		<Ask title="Cancel the wipe?" doing="Cancel the wipe" run={async () => {
+		<Ask title="Cancel the wipe?" doing="Cancel the wipe" stay="Leave it ordered" run={async () => {
 			const done = await (mine ? me.cancel(phone.device) : devices.cancel(phone.address, phone.device));
 			say(text(done?.hint) || "The wipe is cancelled.");
 		}} onClose={onClose}>
@@ -80,13 +80,14 @@ export function DeviceActions({ phone, open, reload }: { phone: Device; open: Op
 						{knowsAccountWipe(phone) && <button type="button" class="button danger" onClick={() => open((close) => <WipeDialog phone={phone} account onClose={after(close)} />)}>Wipe the account only</button>}
 					</>
 				)}
-				<button type="button" class="button danger" onClick={() => open((close) => (
+				{!wipePending(phone) && <button type="button" class="button danger" onClick={() => open((close) => (
 					<Ask title="Forget this phone?" danger doing="Delete" done={`${name} is forgotten.`} run={() => devices.remove(address, device)} onClose={(did) => {
 						close();
 						if (did) go("#/devices");
 					}}><p>{name} of {address} goes from the list, with all that is known of it. When it calls again it starts anew.</p></Ask>
-				))}>Delete</button>
+				))}>Delete</button>}
 			</div>
+			{wipePending(phone) && <p class="soft small">It cannot be deleted while a wipe is under way: it would never hear of it.</p>}
 			{!wipePending(phone) && !wiped(phone) && !knowsAccountWipe(phone) && <p class="soft small">An account-only wipe is impossible for this phone: it speaks {phone.version || "an unknown version"}, and only phones of 16.1 can erase one account and leave the rest.</p>}
 		</section>
 	);

@@ -114,8 +114,8 @@ export function DeviceTrace({ address, device }: Whose) {
 									<b>{one.command || "unknown"}</b> · {one.waits ? "waits" : one.status ? `status ${one.status}` : `HTTP ${one.http}`} · <time>{time(one.at)}</time>{!one.waits && ` · ${(one.took_us / 1000).toFixed(1)} ms`}{one.version && ` · ${one.version}`}
 								</summary>
 								<div class="grid-2">
-									<div class="stack-small"><h3>Request, {bytes(one.request_bytes)}</h3><pre class="trace" tabIndex={0}>{one.request || "(empty)"}</pre></div>
-									<div class="stack-small"><h3>Answer, {bytes(one.answer_bytes)}</h3><pre class="trace" tabIndex={0}>{one.answer || (one.waits ? "(not yet)" : "(empty)")}</pre></div>
+									<div class="stack-small"><h2 class="minor">Request, {bytes(one.request_bytes)}</h2><pre class="trace" tabIndex={0} role="region" aria-label="Request">{one.request || "(empty)"}</pre></div>
+									<div class="stack-small"><h2 class="minor">Answer, {bytes(one.answer_bytes)}</h2><pre class="trace" tabIndex={0} role="region" aria-label="Answer">{one.answer || (one.waits ? "(not yet)" : "(empty)")}</pre></div>
 								</div>
 							</details>
 						))}

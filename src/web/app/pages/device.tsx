@@ -1,3 +1,4 @@
+import { start } from "../api";
 import { devices, policies, type Device, type PolicyRules } from "../calls";
 import { ago, duration, time } from "../format";
 import { link, type Place } from "../router";
@@ -58,8 +59,8 @@ function Summary({ phone }: { phone: Device }) {
 					["Policy", text(phone.policy) || (phone.policy_exempt === true ? "none (exception)" : "")],
 					["It answered", text(phone.policy_status) && phone.policy_status !== "none" ? <State of={text(phone.policy_status)} /> : ""],
 					["Takes it again", when(phone.policy_refresh_at)],
-					["Access", text(phone.access) && <State of={text(phone.access)} />],
-					["Why", text(phone.access_reason)],
+					["Access", phone.blocked ? <State of="blocked" /> : text(phone.access) && <State of={text(phone.access)} />],
+					["Why", phone.blocked ? "this phone itself is blocked" : text(phone.access_reason)],
 					["First seen", when(phone.first_seen_at)],
 				]} />
 			</section>
@@ -80,7 +81,7 @@ function Summary({ phone }: { phone: Device }) {
 export function WipeState({ phone }: { phone: Device }) {
 	const state = text(phone.wipe);
 	if (state === "" || state === "none") return null;
-	const over = state === "cancelled" || state === "cleared";
+	const over = state === "cancelled" || state === "cleared" || state === "acknowledged";
 	return (
 		<section class={`card stack wide ${over ? "" : "note bad"}`} aria-label="Wipe">
 			<div class="card-head"><h2>{phone.wipe_kind === "account" ? "Wipe of the account alone" : "Wipe of the whole phone"}</h2><State of={state} /></div>
@@ -93,7 +94,7 @@ export function WipeState({ phone }: { phone: Device }) {
 	);
 }
 
-export const sentence = (words: string) => words.charAt(0).toUpperCase() + words.slice(1) + (/[.!?]$/.test(words) ? "" : ".");
+export const sentence = (words: string) => start(words) + (/[.!?]$/.test(words) ? "" : ".");
 
 export function rulesText(rules: PolicyRules): string {
 	const out = [rules.required ? "must be taken" : "is only offered", `taken again ${refresh(rules.refresh_interval_h)}`];

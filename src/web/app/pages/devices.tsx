@@ -57,9 +57,9 @@ export function DevicesPage({ place }: { place: Place }) {
 				) : (
 					<Table caption="Devices" hideCaption rows={found.slice(0, SIZE)} rowKey={(row) => `${row.address} ${row.device}`} sort={sort} onSort={(by) => change({ sort: by.by, down: by.down ? "1" : undefined })} columns={[
 						{ label: "Model", sort: "model", cell: (row) => <a class="wrap" href={link(["devices", row.address, row.device])}>{row.model || row.type || row.device}</a> },
-						{ label: "User", sort: "address", cell: (row) => <span class="wrap">{row.address}</span> },
+						{ label: "User", sort: "address", cell: (row) => <span class="wrap address">{row.address}</span> },
 						{ label: "State", cell: (row) => <State of={row.state} /> },
-						{ label: "Type", sort: "type", cell: (row) => row.type || "–" },
+						{ label: "Type", sort: "type", cell: (row) => <span class="wrap">{row.type || "–"}</span> },
 						{ label: "Protocol", sort: "version", cell: (row) => row.version || "–" },
 						{ label: "Last seen", sort: "last_seen_at", cell: (row) => <time class="nowrap" title={time(row.last_seen_at)}>{ago(row.last_seen_at)}</time> },
 						{ label: "Device id", cell: (row) => <code class="small">{row.device}</code> },

@@ -50,10 +50,9 @@ export function LogPage({ place }: { place: Place }) {
 							{ label: "Time", cell: (row) => <time class="nowrap">{time(row.at)}</time> },
 							{ label: "Action", cell: (row) => row.action },
 							{ label: "Result", cell: (row) => <span class="wrap">{row.result}</span> },
-							{ label: "Actor", cell: (row) => <span class="wrap">{row.actor}</span> },
-							{ label: "User", cell: (row) => row.user ? <a class="wrap" href={link(["users", row.user])}>{row.user}</a> : "–" },
+							{ label: "Actor", cell: (row) => <span class="wrap">{row.actor}{row.address && <span class="soft small"> from {row.address}</span>}</span> },
+							{ label: "User", cell: (row) => row.user ? <a class="wrap address" href={link(["users", row.user])}>{row.user}</a> : "–" },
 							{ label: "Device", cell: (row) => row.device ? (row.user ? <a class="wrap" href={link(["devices", row.user, row.device])}>{row.device}</a> : row.device) : "–" },
-							{ label: "From", cell: (row) => row.address || "–" },
 						]} foot={(
 							<nav class="pager" aria-label="Pages of events">
 								<span class="soft small">{before ? "Older events" : "The newest events"}</span>

@@ -1,3 +1,4 @@
+import { start } from "../api";
 import { overview, type Overview } from "../calls";
 import { ago, count, counted, duration } from "../format";
 import { link, setQuery, type Place } from "../router";
@@ -21,7 +22,15 @@ export function OverviewPage({ place }: { place: Place }) {
 	);
 }
 
-const start = (words: string) => words.charAt(0).toUpperCase() + words.slice(1);
+/* Where on these pages the remedy of a warning is at hand. */
+const WHERE: Record<string, [string, string]> = {
+	quarantine: ["Phones in quarantine", link(["devices"], { state: "quarantine" })],
+	wipe_waits: ["Phones with a wipe", link(["devices"], { state: "wipe" })],
+	wipe_failed: ["Phones with a wipe", link(["devices"], { state: "wipe" })],
+	queue_stuck: ["The queue", link(["queue"])],
+	queue_held: ["The queue", link(["queue"])],
+	logins_throttled: ["Failed logins", link(["log"], { action: "login_failed" })],
+};
 const last = (values: number[] | undefined) => values?.[values.length - 1] ?? 0;
 /* 0 stands for "there was none": a gap in the line. */
 const gaps = (values: number[] = []) => values.map((value) => value === 0 ? null : value);
@@ -38,6 +47,7 @@ function Now({ of: { now, series, warnings }, day }: { of: Overview; day: boolea
 						<div class={`note ${one.severity === "problem" ? "bad" : "warn"}`} key={one.code + one.text}>
 							<b>{start(one.text)}.</b>
 							{one.remedy && <p>What helps: {one.remedy}.</p>}
+							{WHERE[one.code] && <p><a href={WHERE[one.code][1]}>{WHERE[one.code][0]}</a></p>}
 						</div>
 					))}
 				</section>

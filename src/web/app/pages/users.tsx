@@ -45,8 +45,8 @@ export function UsersPage({ place }: { place: Place }) {
 						: <Empty icon="user" title="Nobody lives here yet"><p>Add the first user: an address and a password are enough. The domain is made with it.</p></Empty>
 				) : (
 					<Table caption="Users" hideCaption rows={found.slice(0, SIZE)} rowKey={(user) => user.address} columns={[
-						{ label: "Address", cell: (user) => <a href={link(["users", user.address])}>{user.address}</a> },
-						{ label: "Name", cell: (user) => user.name || <span class="soft">–</span> },
+						{ label: "Address", cell: (user) => <a class="wrap address" href={link(["users", user.address])}>{user.address}</a> },
+						{ label: "Name", cell: (user) => user.name ? <span class="wrap">{user.name}</span> : <span class="soft">–</span> },
 						{ label: "State", cell: (user) => <span class="row"><UserState of={user} />{user.admin && <Tag>Administrator</Tag>}</span> },
 						{ label: "Phones", num: true, cell: (user) => user.device_count ?? "–" },
 						{ label: "Last seen", cell: (user) => user.last_seen_at ? <time class="nowrap" title={time(user.last_seen_at)}>{ago(user.last_seen_at)}</time> : "never" },
@@ -232,7 +232,7 @@ export function PasswordDialog({ address, onClose }: { address: string } & Closi
 }
 
 function QuotaDialog({ user, onClose }: { user: User } & Closing) {
-	const [size, setSize] = useState(typeof user.quota_bytes === "number" ? `${Math.round(user.quota_bytes / 1048576)}M` : "none");
+	const [size, setSize] = useState(typeof user.quota_bytes === "number" ? user.quota_bytes % 1048576 === 0 ? `${user.quota_bytes / 1048576}M` : String(user.quota_bytes) : "none");
 	return (
 		<Ask title="Bound what the mail may take" doing="Set" done="The bound is set." run={() => users.quota(user.address, size.trim())} onClose={onClose}>
 			<p>{user.address} uses {bytes(user.used_bytes)}. What is there stays; new mail is refused when it does not fit.</p>

@@ -33,7 +33,7 @@ export function Chart({ title, times, series, unit, span }: {
 				padding: [8, 8, 0, 0],
 				scales: { x: { range: (_, __, high) => [(high || Date.now() / 1000) - span, high || Date.now() / 1000] }, y: { range: (_, __, high) => [0, Math.max(high * 1.12, 1)] } },
 				axes: [
-					{ stroke: colour("--soft"), grid: { show: false }, ticks: { stroke: colour("--line"), size: 4 }, font: "12px sans-serif", values: (_, ticks) => ticks.map(hour), space: 70 },
+					{ stroke: colour("--soft"), grid: { show: false }, ticks: { stroke: colour("--line"), size: 4 }, font: "12px sans-serif", size: 30, values: (_, ticks) => ticks.map(hour), space: 70 },
 					{ stroke: colour("--soft"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, font: "12px sans-serif", size: 56, space: 36, values: (_, ticks) => ticks.map((value) => latest.current.show(value)) },
 				],
 				series: [{}, ...series.map((one, i) => ({

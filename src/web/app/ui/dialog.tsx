@@ -48,8 +48,8 @@ export function Dialog({ title, danger, onClose, children, foot, onSubmit }: {
  * Asks, does, and says what was done. typed: what must be typed first, for what cannot be taken back. What goes wrong is said in the
  * dialog, which stays.
  */
-export function Ask({ title, danger, doing, typed, typedLabel, done, run, onClose, children, ready = true }: {
-	title: string; danger?: boolean; doing: string; typed?: string; typedLabel?: string; done?: string;
+export function Ask({ title, danger, doing, stay = "Cancel", typed, typedLabel, done, run, onClose, children, ready = true }: {
+	title: string; danger?: boolean; doing: string; stay?: string; typed?: string; typedLabel?: ComponentChildren; done?: string;
 	run: () => Promise<unknown>; onClose: (did: boolean) => void; children: ComponentChildren; ready?: boolean;
 }) {
 	const [text, setText] = useState("");
@@ -76,7 +76,7 @@ export function Ask({ title, danger, doing, typed, typedLabel, done, run, onClos
 	return (
 		<Dialog title={title} danger={danger} onClose={() => onClose(false)} onSubmit={submit} foot={(
 			<>
-				<button type="button" class="button" onClick={() => onClose(false)}>Cancel</button>
+				<button type="button" class="button" onClick={() => onClose(false)}>{stay}</button>
 				<button type="submit" class={`button ${danger ? "danger solid" : "primary"}`} aria-disabled={busy || !may}>{busy ? "Working…" : doing}</button>
 			</>
 		)}>

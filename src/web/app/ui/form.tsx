@@ -3,7 +3,7 @@ import { useId } from "preact/hooks";
 
 /* A label, its control, what helps, and what is wrong: tied together for screen readers. */
 export function Field({ label, help, error, hideLabel, class: className, children }: {
-	label: string; help?: ComponentChildren; error?: string; hideLabel?: boolean; class?: string; children: VNode<any>;
+	label: ComponentChildren; help?: ComponentChildren; error?: string; hideLabel?: boolean; class?: string; children: VNode<any>;
 }) {
 	const id = useId();
 	const described = [help ? `${id}-help` : "", error ? `${id}-error` : ""].filter(Boolean).join(" ");
