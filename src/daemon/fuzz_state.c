@@ -57,7 +57,7 @@ static void forget(struct parsed *p)
 }
 
 /* Its text; the caller frees it. */
-static char *write_again(const struct supervisor *s, size_t *ret_len)
+static char *write_again(struct supervisor *s, size_t *ret_len)
 {
 	struct err err = ERR_INIT;
 	int fd = -1;
@@ -71,6 +71,7 @@ static char *write_again(const struct supervisor *s, size_t *ret_len)
 	if (pread(fd, text, (size_t)len, 0) != len)
 		abort();
 	fd_close(&fd);
+	fd_close(&s->carry_fd);
 	*ret_len = (size_t)len;
 	return text;
 }

@@ -1,8 +1,10 @@
 /*
  * What the supervisor must not forget when it becomes the new program: a JSON document in an
- * anonymous file, and descriptors that stay open. Written by one release and read by the next, so
- * names are only added, and what this program does not know is left alone. It is looked at as a
- * whole before any of it is used; what is missing or wrong is said before anything happens (--dry).
+ * anonymous file, and descriptors that stay open; beside it what the fronts have learnt
+ * (shared/shared_carry.h), for a release that lays their memory out differently. Written by one
+ * release and read by the next, so names are only added, and what this program does not know is
+ * left alone. It is looked at as a whole before any of it is used; what is missing or wrong is said
+ * before anything happens (--dry).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -21,6 +23,7 @@
 #include "daemon/listeners.h"
 #include "daemon/notify.h"
 #include "daemon/supervisor_internal.h"
+#include "shared/shared_carry.h"
 
 #define STATE_MAX     ((size_t)4 * 1024 * 1024)
 #define STATE_VERSION 1
@@ -65,31 +68,43 @@ static json_t *to_json(const struct supervisor *s)
 	LIST_FOREACH(node, &s->extras)
 		(void)json_array_append_new(
 			children, child_to_json(LIST_ENTRY(node, const struct child, extra)));
-	return json_pack("{s:i, s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:o, s:o}", "version",
+	return json_pack("{s:i, s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:o, s:o}", "version",
 		STATE_VERSION, "program", s->options->program, "source", s->options->source_path,
 		"config", s->config_path, "ticket_fd", s->ticket_fd, "shared_fd", s->shared_fd,
-		"notes_fd", s->notes_fd, "lock_fd", s->options->lock_fd, "notify_fd",
-		notify_descriptor(), "listeners", listeners_to_json(s->options->listeners),
-		"children", children);
+		"carry_fd", s->carry_fd, "notes_fd", s->notes_fd, "lock_fd", s->options->lock_fd,
+		"notify_fd", notify_descriptor(), "listeners",
+		listeners_to_json(s->options->listeners), "children", children);
 }
 
-int state_save(const struct supervisor *s, int *ret_fd, struct err *err)
+/* Inherited: not CLOEXEC. -1: it failed. */
+static int write_down(const void *bytes, size_t len)
 {
-	json_t *json = to_json(s);
-	char *text = json != NULL ? json_dumps(json, JSON_COMPACT) : NULL;
-	/* Inherited: not CLOEXEC. */
 	int fd = memfd_create("bellhop-upgrade", 0);
-	size_t len = text != NULL ? strlen(text) : 0;
 
-	json_decref(json);
-	if (fd < 0 || text == NULL || write(fd, text, len) != (ssize_t)len) {
-		mem_free(text);
+	if (fd >= 0 && write(fd, bytes, len) != (ssize_t)len)
 		fd_close(&fd);
-		return err_set(err, ERR_INTERNAL, "writing down what must not be forgotten");
-	}
+	return fd;
+}
+
+int state_save(struct supervisor *s, int *ret_fd, struct err *err)
+{
+	struct buf carry = BUF_INIT;
+	json_t *json;
+	char *text;
+
+	if (s->shared != NULL)
+		shared_export(s->shared, &carry);
+	s->carry_fd = carry.failed ? -1 : write_down(carry.data, carry.len);
+	buf_deinit(&carry);
+	json = to_json(s);
+	text = json != NULL ? json_dumps(json, JSON_COMPACT) : NULL;
+	json_decref(json);
+	*ret_fd = text != NULL && s->carry_fd >= 0 ? write_down(text, strlen(text)) : -1;
 	mem_free(text);
-	*ret_fd = fd;
-	return 0;
+	if (*ret_fd >= 0)
+		return 0;
+	fd_close(&s->carry_fd);
+	return err_set(err, ERR_INTERNAL, "writing down what must not be forgotten");
 }
 
 /* ---- descriptors ---- */
@@ -236,6 +251,7 @@ static int check(const json_t *json, struct err *err)
 		check_text(json, "config", err) < 0 ||
 		check_number(json, "ticket_fd", 0, INT_MAX, true, err) < 0 ||
 		check_number(json, "shared_fd", 0, INT_MAX, true, err) < 0 ||
+		check_number(json, "carry_fd", -1, INT_MAX, false, err) < 0 ||
 		check_number(json, "notes_fd", -1, INT_MAX, false, err) < 0 ||
 		check_number(json, "lock_fd", -1, INT_MAX, false, err) < 0 ||
 		check_number(json, "notify_fd", -1, INT_MAX, false, err) < 0 ||
@@ -318,6 +334,7 @@ static void from_json(const json_t *json, struct supervisor *s, struct superviso
 	options->lock_fd = number_of(json, "lock_fd");
 	s->ticket_fd = number_of(json, "ticket_fd");
 	s->shared_fd = number_of(json, "shared_fd");
+	s->carry_fd = number_of(json, "carry_fd");
 	s->notes_fd = number_of(json, "notes_fd");
 	*ret_notify_fd = number_of(json, "notify_fd");
 	options->listeners = listeners_from_json(json_object_get(json, "listeners"));

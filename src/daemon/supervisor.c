@@ -488,7 +488,7 @@ static void on_signal(void *owner, int signo)
 /* ---- the whole ---- */
 
 /* Twice as many parts as fronts: at an upgrade the old ones and the new ones count. */
-static int make_shared(struct supervisor *s, struct err *err)
+int supervisor_make_shared(struct supervisor *s, struct err *err)
 {
 	struct rlimit limit = {.rlim_cur = 1024};
 	uint64_t connections = s->options->settings->server_max_connections;
@@ -573,7 +573,7 @@ static int set_up(struct supervisor *s, struct err *err)
 	if (config_ensure_certificate(s->options->settings,
 		    listeners_have_https(s->options->listeners), &s->settings, err) < 0 ||
 		config_activate(s->settings, &s->config_path, err) < 0 ||
-		net_tickets_create(&s->ticket_fd, err) < 0 || make_shared(s, err) < 0 ||
+		net_tickets_create(&s->ticket_fd, err) < 0 || supervisor_make_shared(s, err) < 0 ||
 		notes_create(&s->notes_fd, err) < 0 || set_up_loop(s, err) < 0)
 		return -1;
 	make_children(s);
@@ -601,6 +601,7 @@ static void tear_down(struct supervisor *s)
 	fd_close(&s->ticket_fd);
 	shared_close(&s->shared);
 	fd_close(&s->shared_fd);
+	fd_close(&s->carry_fd);
 	fd_close(&s->notes_fd);
 	mem_free(s->config_path);
 	settings_unref(&s->settings);
@@ -608,8 +609,11 @@ static void tear_down(struct supervisor *s)
 
 int supervisor_run(const struct supervisor_options *options, struct err *err)
 {
-	struct supervisor s = {
-		.options = options, .ticket_fd = -1, .shared_fd = -1, .notes_fd = -1};
+	struct supervisor s = {.options = options,
+		.ticket_fd = -1,
+		.shared_fd = -1,
+		.carry_fd = -1,
+		.notes_fd = -1};
 	int status;
 
 	list_init(&s.extras);
@@ -625,8 +629,11 @@ int supervisor_run(const struct supervisor_options *options, struct err *err)
 
 int supervisor_resume(int state_fd, bool dry, struct supervisor_options *options, struct err *err)
 {
-	struct supervisor s = {
-		.options = options, .ticket_fd = -1, .shared_fd = -1, .notes_fd = -1};
+	struct supervisor s = {.options = options,
+		.ticket_fd = -1,
+		.shared_fd = -1,
+		.carry_fd = -1,
+		.notes_fd = -1};
 	int status;
 
 	list_init(&s.extras);
@@ -634,7 +641,7 @@ int supervisor_resume(int state_fd, bool dry, struct supervisor_options *options
 	if (status == 0)
 		status = state_load(state_fd, &s, options, err);
 	if (status == 0)
-		status = shared_open(s.shared_fd, &s.shared, err);
+		status = upgrade_take_shared(&s, dry, err);
 	for (size_t i = 0; status == 0 && !dry && i < s.child_count; i++) {
 		if (s.children[i]->control_fd >= 0)
 			status = child_watch(s.children[i], err);

@@ -65,6 +65,7 @@ struct supervisor {
 	struct upgrade upgrade;
 	int ticket_fd;
 	int shared_fd;         /* what all fronts know together */
+	int carry_fd;          /* what of it the next release needs when its memory is another */
 	struct shared *shared; /* the same, mapped */
 	int notes_fd;          /* what the engine is at work on: outlives it, for the next one */
 	bool reload_asked;     /* the engine waits for the result of a reload */
@@ -87,10 +88,16 @@ void supervisor_bury(struct supervisor *s);
 void supervisor_answer(struct supervisor *s, const char *refusal);
 void supervisor_tell_status(struct supervisor *s);
 
+/* The memory that the fronts share, empty. */
+int supervisor_make_shared(struct supervisor *s, struct err *err);
+
 /* ---- upgrade.c ---- */
 void upgrade_init(struct supervisor *s);
 /* The administrator wants one. Does not return when all is well: the new program goes on. */
 void upgrade_asked(struct supervisor *s);
+/* In the new program: the memory that the fronts share, or one that has what was learnt in it. dry:
+ * it is only tried. */
+int upgrade_take_shared(struct supervisor *s, bool dry, struct err *err);
 /* In the new program. */
 void upgrade_resume(struct supervisor *s);
 /* The engine serves. */
@@ -103,8 +110,8 @@ bool upgrade_is_passing(const struct child *c);
 bool upgrade_on_death(struct child *c, const char *how);
 
 /* ---- state.c ---- */
-/* All that must outlive the program, in an anonymous file. */
-int state_save(const struct supervisor *s, int *ret_fd, struct err *err);
+/* All that must outlive the program, in an anonymous file, and another one, s->carry_fd. */
+int state_save(struct supervisor *s, int *ret_fd, struct err *err);
 /*
  * A fresh supervisor, from these bytes; *options: program, paths, lock and listeners. Descriptors
  * are only numbers here. Failed: nothing has changed. ERR_BAD_INPUT, with the name of what is

@@ -127,6 +127,8 @@ static void test_written(void)
 	REQUIRE(pread(fd, text, sizeof(text) - 1, 0) > 0);
 	REQUIRE_OK(parse(text, &again, &err), &err);
 	check_good(&again);
+	CHECK_INT(again.s.carry_fd, p.s.carry_fd);
+	fd_close(&p.s.carry_fd);
 	forget(&p);
 	forget(&again);
 	fd_close(&fd);
@@ -266,15 +268,21 @@ static void test_dry(void)
 	int fd = -1;
 
 	REQUIRE_OK(shared_create(&sizes, &fd, &err), &err);
-	memset(page, 0, sizeof(page));
 	REQUIRE_OK(try_dry(fd, "[server]\nlog_level = error\n", &err), &err);
 	REQUIRE_OK(shared_create(&sizes, &fd, &err), &err);
 	CHECK_INT(try_dry(fd, "[server]\nfrontiers = 1\n", &err), -1);
 	CHECK(strstr(err.text, "frontiers") != NULL);
-	/* Another version's: nothing must happen to the old program. */
+	/* Another version's: a new one is made. Not one at all: nothing must happen to the old
+	 * program. */
 	err = (struct err)ERR_INIT;
+	REQUIRE_OK(shared_create(&sizes, &fd, &err), &err);
+	REQUIRE(pread(fd, page, sizeof(page), 0) == sizeof(page));
+	page[sizeof(uint64_t)] ^= 1;
+	REQUIRE(pwrite(fd, page, sizeof(page), 0) == sizeof(page));
+	REQUIRE_OK(try_dry(fd, "[server]\nlog_level = error\n", &err), &err);
+	memset(page, 0, sizeof(page));
 	CHECK_INT(try_dry(memory_with(page, sizeof(page)), "", &err), -1);
-	CHECK_INT(err.code, ERR_CONFLICT);
+	CHECK_INT(err.code, ERR_BAD_INPUT);
 	/* No state at all. */
 	fd = memory_with("", 0);
 	CHECK_INT(

@@ -9,6 +9,9 @@
  * one, which gets the other end with 'H'. The successor takes everything over, says 't', and has
  * the place; the old process retires: it ends by itself with its last connection.
  *
+ * When the new program lays the memory that the fronts share out differently, it makes another one,
+ * with all that was learnt in it; connections are counted there as they come over.
+ *
  * A successor that dies, or is not done within PATIENCE_MS, ends the upgrade; the old process goes
  * on. When the old one dies in the middle, the successor has its place.
  *
@@ -20,6 +23,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -28,12 +32,15 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "conf/settings.h"
 #include "daemon/supervisor_internal.h"
 #include "net/fds.h"
+#include "shared/shared_carry.h"
 
 #define PROBE_MS    10000
 #define PATIENCE_MS 60000
+#define CARRY_MAX   ((off_t)256 * 1024 * 1024)
 
 /* ---- the end ---- */
 
@@ -211,6 +218,52 @@ void upgrade_on_engine(struct supervisor *s)
 	next_front(s);
 }
 
+/* ---- what the fronts share ---- */
+
+/* Into memory that is empty. What cannot be read is learnt anew. */
+static void take_knowledge(struct supervisor *s)
+{
+	struct err err = ERR_INIT;
+	struct stat st;
+	uint8_t *bytes;
+
+	if (s->carry_fd < 0 || fstat(s->carry_fd, &st) < 0 || st.st_size <= 0 ||
+		st.st_size > CARRY_MAX) {
+		log_warn(NULL, "knowledge_lost", F_STR("reason", "the old program left none"));
+		return;
+	}
+	bytes = x_calloc(1, (size_t)st.st_size);
+	if (pread(s->carry_fd, bytes, (size_t)st.st_size, 0) != st.st_size)
+		(void)err_set_errno(&err, errno, "reading it");
+	else
+		(void)shared_import(s->shared, bytes, (size_t)st.st_size, &err);
+	if (err.code != ERR_NONE)
+		log_warn(NULL, "knowledge_lost", F_ERR(&err));
+	secret_wipe(bytes, (size_t)st.st_size);
+	mem_free(bytes);
+}
+
+int upgrade_take_shared(struct supervisor *s, bool dry, struct err *err)
+{
+	int old_fd = s->shared_fd;
+
+	if (shared_open(s->shared_fd, &s->shared, err) < 0) {
+		if (err->code != ERR_CONFLICT)
+			return -1;
+		/* The fronts that still run have it mapped. */
+		*err = (struct err)ERR_INIT;
+		fd_close(&old_fd);
+		s->shared_fd = -1;
+		if (supervisor_make_shared(s, err) < 0)
+			return -1;
+		take_knowledge(s);
+		if (!dry)
+			log_info(NULL, "shared_memory_made_anew");
+	}
+	fd_close(&s->carry_fd);
+	return 0;
+}
+
 void upgrade_init(struct supervisor *s)
 {
 	loop_timer_init(&s->upgrade.patience, s->loop, "upgrade", on_patience, s);
@@ -299,6 +352,7 @@ static int begin(struct supervisor *s, struct err *err)
 	/* Still here: nothing has changed. */
 	state_inherit(s, false);
 	fd_close(&state_fd);
+	fd_close(&s->carry_fd);
 	return -1;
 }
 

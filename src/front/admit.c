@@ -111,11 +111,6 @@ enum admit_result admit_connection(struct front *f, const struct net_address *a,
 	return ADMIT_ADDRESS;
 }
 
-uint64_t admit_proof(const struct front *f)
-{
-	return shared_hash(f->shared, "handover", 8);
-}
-
 void admit_adopted(struct front *f, const struct conn *c, uint32_t old_slot)
 {
 	uint8_t key[8];

@@ -48,6 +48,7 @@ static bool say(struct front *f, enum handover_type type)
 	struct handover_message m = {.type = type,
 		.version = HANDOVER_VERSION,
 		.counted = f->adopt.part >= 0,
+		.shared_proof = shared_proof(f->shared),
 		.takes_tls = f->detach != NULL};
 	struct buf message = BUF_INIT;
 	bool sent;
@@ -65,7 +66,8 @@ static bool say(struct front *f, enum handover_type type)
 static void take_watch(struct front *f, struct conn *c, const struct handover_conn *d)
 {
 	c->watch = front_next_number(f);
-	c->renew_until_ms = d->renew_until_ms;
+	/* In other memory it counts for no user until its next request says whose it is. */
+	c->renew_until_ms = f->adopt.part >= 0 ? d->renew_until_ms : 0;
 	c->print = (struct print){d->print[0], d->print[1]};
 	c->heartbeat_s = (uint16_t)MIN(d->heartbeat_s, UINT16_MAX);
 	c->expiry = (uint8_t)d->expiry;
@@ -113,6 +115,14 @@ static void on_conns(struct front *f, struct handover_message *m, int *fds, size
 
 /* ---- what the old process says ---- */
 
+static void on_counters(struct front *f, struct handover_message *m)
+{
+	struct shared_counted c;
+
+	for (uint32_t i = 0; i < m->count && handover_next_counter(m, &c); i++)
+		shared_counters_give(f->shared, &c, 1);
+}
+
 static void on_begin(struct front *f, const struct handover_message *m)
 {
 	struct err err = ERR_INIT;
@@ -123,7 +133,7 @@ static void on_begin(struct front *f, const struct handover_message *m)
 	}
 	f->adopt.begun = true;
 	f->adopt.coming = m->connections;
-	f->adopt.part = m->shared_proof == admit_proof(f) ? (int)m->part : -1;
+	f->adopt.part = m->shared_proof == shared_proof(f->shared) ? (int)m->part : -1;
 	memcpy(f->print_keys, m->print_keys, sizeof(f->print_keys));
 	log_info(&f->lc, "takeover_begun", F_UINT("connections", m->connections));
 	if (front_listen(f, &err) < 0)
@@ -155,6 +165,9 @@ static void on_message(struct front *f, const uint8_t *bytes, size_t len, int *f
 		log_info(
 			&f->lc, "takeover_finished", F_UINT("adopted", f->counters[COUNT_adopted]));
 		front_taken_over(f);
+		return;
+	case HANDOVER_COUNTERS:
+		on_counters(f, &m);
 		return;
 	case HANDOVER_UNKNOWN:
 		return;

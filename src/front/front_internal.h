@@ -153,6 +153,7 @@ struct pass {
 	bool begun;                         /* it takes the connections now */
 	bool swept;                         /* all have been looked at once */
 	bool takes_tls;                     /* detached connections can go on there */
+	bool shares;                        /* the new one counts in the same memory */
 	uint32_t next;                      /* slot */
 	uint32_t batch[HANDOVER_BATCH_MAX]; /* slots under way */
 	size_t batch_count;
@@ -301,8 +302,6 @@ enum admit_result admit_connection(struct front *f, const struct net_address *a,
 bool admit_address(struct front *f, uint32_t slot, const struct net_address *a);
 /* One that another process had let in, with this slot there. */
 void admit_adopted(struct front *f, const struct conn *c, uint32_t old_slot);
-/* Who says the same number maps the same memory. */
-uint64_t admit_proof(const struct front *f);
 /* Whatever it counted for is given back. */
 void admit_leave(struct front *f, const struct conn *c);
 /* Counts and logs a connection that was refused; why: a setting's name, or "memory". */

@@ -19,6 +19,8 @@ void handover_encode(const struct handover_message *m, struct buf *out)
 		buf_add_u32(out, m->version);
 	if (m->type == HANDOVER_HELLO)
 		buf_add_byte(out, m->takes_tls ? 1 : 0);
+	if (m->type == HANDOVER_HELLO)
+		buf_add_u64(out, m->shared_proof);
 	if (m->type == HANDOVER_BEGIN) {
 		buf_add_u32(out, m->connections);
 		buf_add(out, m->print_keys, sizeof(m->print_keys));
@@ -70,6 +72,17 @@ void handover_add_conn(struct buf *out, const struct handover_conn *c)
 	out->data[start + 1] = (uint8_t)(len >> 8);
 }
 
+void handover_encode_counters(
+	struct buf *out, const struct shared_counted *counters, uint32_t count)
+{
+	buf_add_byte(out, HANDOVER_COUNTERS);
+	buf_add_u16(out, (uint16_t)count);
+	for (uint32_t i = 0; i < count; i++) {
+		buf_add_u64(out, counters[i].key);
+		buf_add_u64(out, counters[i].value);
+	}
+}
+
 static void get_bytes(struct rd *r, void *ret, size_t len)
 {
 	const uint8_t *at = rd_bytes(r, len);
@@ -86,12 +99,14 @@ int handover_decode(const uint8_t *bytes, size_t len, struct handover_message *r
 
 	rd_init(&r, bytes, len);
 	type = rd_u8(&r);
-	if (type >= HANDOVER_HELLO && type <= HANDOVER_SWEPT)
+	if (type >= HANDOVER_HELLO && type <= HANDOVER_COUNTERS)
 		m.type = (enum handover_type)type;
 	if (m.type == HANDOVER_HELLO || m.type == HANDOVER_BEGIN)
 		m.version = rd_u32(&r);
 	if (m.type == HANDOVER_HELLO)
 		m.takes_tls = rd_u8(&r) == 1;
+	if (m.type == HANDOVER_HELLO && rd_left(&r) > 0)
+		m.shared_proof = rd_u64(&r);
 	if (m.type == HANDOVER_BEGIN) {
 		m.connections = rd_u32(&r);
 		get_bytes(&r, m.print_keys, sizeof(m.print_keys));
@@ -102,9 +117,14 @@ int handover_decode(const uint8_t *bytes, size_t len, struct handover_message *r
 		m.counted = rd_u8(&r) == 1;
 	if (m.type == HANDOVER_CONNS) {
 		m.count = rd_u32(&r);
-		m.conns = r;
+		m.rest = r;
 	}
-	if (r.failed || m.count > HANDOVER_BATCH_MAX)
+	if (m.type == HANDOVER_COUNTERS) {
+		m.count = rd_u16(&r);
+		m.rest = r;
+	}
+	if (r.failed ||
+		m.count > (m.type == HANDOVER_CONNS ? HANDOVER_BATCH_MAX : HANDOVER_COUNTERS_MAX))
 		return err_set(
 			err, ERR_BAD_INPUT, "handover message of type %u is malformed", type);
 	*ret = m;
@@ -132,8 +152,8 @@ static bool is_sound(const struct handover_conn *c)
 bool handover_next_conn(struct handover_message *m, struct handover_conn *ret)
 {
 	struct handover_conn c = {.handle = {0}};
-	uint16_t len = rd_u16(&m->conns);
-	const uint8_t *bytes = rd_bytes(&m->conns, len);
+	uint16_t len = rd_u16(&m->rest);
+	const uint8_t *bytes = rd_bytes(&m->rest, len);
 	uint8_t flags;
 	struct rd r;
 
@@ -162,6 +182,18 @@ bool handover_next_conn(struct handover_message *m, struct handover_conn *ret)
 		c.port = rd_u16(&r);
 	}
 	if (r.failed || !is_sound(&c))
+		return false;
+	*ret = c;
+	return true;
+}
+
+bool handover_next_counter(struct handover_message *m, struct shared_counted *ret)
+{
+	struct shared_counted c;
+
+	c.key = rd_u64(&m->rest);
+	c.value = rd_u64(&m->rest);
+	if (m->rest.failed)
 		return false;
 	*ret = c;
 	return true;

@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "ipc/ipc.h"
+#include "shared/shared.h"
 
 /*
  * The messages with which a front hands its connections to the process that takes its place, over a
@@ -19,6 +20,7 @@
  *   old   CONNS    a batch of connections, with their descriptors in the same order
  *   new   ACK      it has them; only then comes the next batch
  *   old   SWEPT    what could be handed over at once has been. Others follow as they come to rest
+ *   old   COUNTERS what it has counted, when it ends; only between processes that share no memory
  *
  * A connection of a batch is dead in the old process before the message leaves, so nothing is ever
  * answered, or sealed, twice. When the new process dies, the batch without an ACK is lost and the
@@ -30,11 +32,12 @@
  * skipped, what is absent is zero. The TLS state is a struct record_state as it lies in memory: a
  * release that changes it raises the version, and writes the old one for version 1.
  */
-#define HANDOVER_VERSION   1
-#define HANDOVER_BATCH_MAX 253 /* NET_FDS_MAX */
-#define HANDOVER_BYTES_MAX ((size_t)160 * 1024)
-#define HANDOVER_TLS_MAX   255 /* of a detached TLS stream */
-#define HANDOVER_KEY_BYTES 32
+#define HANDOVER_VERSION      1
+#define HANDOVER_BATCH_MAX    253 /* NET_FDS_MAX */
+#define HANDOVER_BYTES_MAX    ((size_t)160 * 1024)
+#define HANDOVER_TLS_MAX      255 /* of a detached TLS stream */
+#define HANDOVER_KEY_BYTES    32
+#define HANDOVER_COUNTERS_MAX (2 * SHARED_COUNTERS)
 
 enum handover_type {
 	HANDOVER_UNKNOWN = 0, /* decoded only: of a later version */
@@ -43,6 +46,7 @@ enum handover_type {
 	HANDOVER_CONNS,
 	HANDOVER_ACK,
 	HANDOVER_SWEPT,
+	HANDOVER_COUNTERS,
 };
 
 struct handover_conn {
@@ -66,25 +70,30 @@ struct handover_message {
 	bool takes_tls;                         /* HELLO: detached TLS can go on there */
 	uint32_t connections;                   /* BEGIN: that may come, at most */
 	uint8_t print_keys[HANDOVER_KEY_BYTES]; /* BEGIN: prints stay good in the new process */
-	/* BEGIN: of the old process in the memory that all fronts share, and a number that only
-	 * who maps the same memory knows. */
-	uint32_t part;
+	/* HELLO, BEGIN: a number that only who maps the same memory knows (shared/shared.h);
+	 * HELLO of older releases: 0. BEGIN: the part of the old process in it. */
 	uint64_t shared_proof;
-	bool counted;    /* ACK: by the new process, in the same shared memory */
-	uint32_t count;  /* CONNS: in this batch */
-	struct rd conns; /* CONNS, decoded: for handover_next_conn() */
+	uint32_t part;
+	bool counted;   /* ACK: by the new process, in the same shared memory */
+	uint32_t count; /* CONNS, COUNTERS: in this message */
+	struct rd rest; /* of CONNS and COUNTERS, decoded: for handover_next_...() */
 };
 
-/* Everything but CONNS. */
+/* Everything but CONNS and COUNTERS. */
 void handover_encode(const struct handover_message *m, struct buf *out);
 /* A batch: begin it, add connections, and it is complete. */
 void handover_begin_conns(struct buf *out, uint32_t count);
 void handover_add_conn(struct buf *out, const struct handover_conn *c);
+/* HANDOVER_COUNTERS_MAX at most. */
+void handover_encode_counters(
+	struct buf *out, const struct shared_counted *counters, uint32_t count);
 
 /* One whole message; *ret borrows. */
 NODISCARD int handover_decode(
 	const uint8_t *bytes, size_t len, struct handover_message *ret, struct err *err);
 /* `count` times after decoding CONNS. False: malformed. */
 bool handover_next_conn(struct handover_message *m, struct handover_conn *ret);
+/* The same after COUNTERS. */
+bool handover_next_counter(struct handover_message *m, struct shared_counted *ret);
 
 #endif

@@ -13,6 +13,9 @@
  * new process counts on with the same counts. At most one batch is under way. When the new process
  * dies before everything is over, listeners are taken up again; the batch under way is lost.
  *
+ * When the two share no memory, because their releases lay it out differently, what this one has
+ * counted goes to the new one as its last message.
+ *
  * Limits: HANDOVER_BATCH_MAX connections in a batch; one look at all slots every SWEEP_MS at most.
  */
 #include <assert.h>
@@ -247,7 +250,7 @@ static void on_hello(struct front *f, const struct handover_message *hello)
 		.version = MIN(hello->version, (uint32_t)HANDOVER_VERSION),
 		.connections = slab_count(f->conns),
 		.part = (uint32_t)f->part,
-		.shared_proof = admit_proof(f)};
+		.shared_proof = shared_proof(f->shared)};
 	bool sent;
 
 	if (hello->version == 0 || f->pass.begun || f->stopping) {
@@ -257,6 +260,7 @@ static void on_hello(struct front *f, const struct handover_message *hello)
 	front_deafen(f);
 	f->pass.begun = true;
 	f->pass.takes_tls = hello->takes_tls;
+	f->pass.shares = hello->shared_proof == 0 || hello->shared_proof == begin.shared_proof;
 	f->pass.next = 0;
 	_Static_assert(sizeof(f->print_keys) == HANDOVER_KEY_BYTES, "both keys of the prints");
 	memcpy(begin.print_keys, f->print_keys, HANDOVER_KEY_BYTES);
@@ -293,6 +297,7 @@ static void on_message(struct front *f, const uint8_t *bytes, size_t len)
 	case HANDOVER_BEGIN:
 	case HANDOVER_CONNS:
 	case HANDOVER_SWEPT:
+	case HANDOVER_COUNTERS:
 		pass_failed(f, "a message that only the old process sends");
 		return;
 	}
@@ -339,10 +344,30 @@ void pass_to(struct front *f, int fd)
 		pass_failed(f, err.text);
 }
 
+/* The new process cannot find them where this one counts. To the engine they are gone here before
+ * they are there, so no sum counts them twice. */
+static void pass_counters(struct front *f)
+{
+	struct shared_counted counted[2 * SHARED_COUNTERS];
+	struct buf message = BUF_INIT;
+	size_t count;
+
+	if (!f->pass.begun || f->pass.shares || f->shared == NULL)
+		return;
+	count = shared_counters_take(f->shared, f->part, counted);
+	front_send_stats(f);
+	link_flush(f);
+	handover_encode_counters(&message, counted, (uint32_t)count);
+	if (net_fds_send(f->pass.fd, message.data, message.len, NULL, 0) <= 0)
+		log_warn(&f->lc, "counters_lost");
+	buf_deinit(&message);
+}
+
 void pass_stop(struct front *f)
 {
 	if (f->pass.drain.loop == NULL)
 		return;
+	pass_counters(f);
 	pass_close(f);
 	forget_batch(f, false);
 }

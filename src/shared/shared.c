@@ -24,7 +24,7 @@
 #include "shared/shared_internal.h"
 
 #define MAGIC      0x62656c6c73686172u
-#define LAYOUT     3
+#define LAYOUT     (4 + SHARED_OTHER_LAYOUT)
 #define PAGE_BYTES ((uint64_t)4096)
 #define COUNTS_MAX (1u << 26)
 
@@ -77,6 +77,7 @@ int shared_create(const struct shared_sizes *sizes, int *ret_fd, struct err *err
 	page.sizes.rates = power_of_two(sizes->rates);
 	page.sizes.paths = power_of_two(sizes->paths);
 	random_bytes(page.key, sizeof(page.key));
+	random_bytes(&page.proof, sizeof(page.proof));
 	lay_out(&page);
 	if (ftruncate(fd, (off_t)page.bytes) < 0 ||
 		pwrite(fd, &page, sizeof(page), 0) != (ssize_t)sizeof(page)) {
@@ -94,8 +95,8 @@ static bool fits(const struct shared_page *p, uint64_t bytes)
 {
 	struct shared_page expected = *p;
 
-	if (p->magic != MAGIC || p->layout != LAYOUT || p->sizes.counts > COUNTS_MAX ||
-		p->sizes.rates > COUNTS_MAX || p->sizes.paths > COUNTS_MAX)
+	if (p->layout != LAYOUT || p->sizes.counts > COUNTS_MAX || p->sizes.rates > COUNTS_MAX ||
+		p->sizes.paths > COUNTS_MAX)
 		return false;
 	lay_out(&expected);
 	return expected.bytes == p->bytes && expected.slots_at == p->slots_at &&
@@ -113,8 +114,9 @@ int shared_open(int fd, struct shared **ret, struct err *err)
 
 	if (fstat(fd, &st) < 0)
 		return err_set_errno(err, errno, "memory that the fronts share");
-	if (pread(fd, &page, sizeof(page), 0) != (ssize_t)sizeof(page) ||
-		!fits(&page, (uint64_t)st.st_size))
+	if (pread(fd, &page, sizeof(page), 0) != (ssize_t)sizeof(page) || page.magic != MAGIC)
+		return err_set(err, ERR_BAD_INPUT, "this is no memory that the fronts share");
+	if (!fits(&page, (uint64_t)st.st_size))
 		return err_set(err, ERR_CONFLICT,
 			"the memory that the fronts share was made by another version");
 	map = mmap(NULL, page.bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
@@ -156,6 +158,11 @@ uint64_t shared_overflows(const struct shared *s)
 uint64_t shared_hash(const struct shared *s, const void *bytes, size_t len)
 {
 	return siphash(s->page->key, bytes, len);
+}
+
+uint64_t shared_proof(const struct shared *s)
+{
+	return s->page->proof;
 }
 
 /* ---- parts ---- */

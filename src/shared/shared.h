@@ -35,7 +35,8 @@ struct shared_sizes {
 
 /* An empty one; *ret_fd is close-on-exec. */
 NODISCARD int shared_create(const struct shared_sizes *sizes, int *ret_fd, struct err *err);
-/* Maps it; fd stays the caller's. ERR_CONFLICT: made by a version with another layout. */
+/* Maps it; fd stays the caller's. ERR_CONFLICT: made by a version with another layout.
+ * ERR_BAD_INPUT: it is none. */
 NODISCARD int shared_open(int fd, struct shared **ret, struct err *err);
 /* Unmaps; parts that were taken stay taken. */
 void shared_close(struct shared **s);
@@ -82,6 +83,9 @@ uint32_t shared_count(struct shared *s, enum shared_kind kind, const void *key, 
 /* A number for a key that nobody outside can foresee; the same in all processes. */
 uint64_t shared_hash(const struct shared *s, const void *bytes, size_t len);
 
+/* A number that only who maps this very memory knows. */
+uint64_t shared_proof(const struct shared *s);
+
 /* ---- counters ---- */
 
 #define SHARED_COUNTERS 128
@@ -95,6 +99,16 @@ uint64_t *shared_counters(struct shared *s, int part, const char *const *names, 
  * again. */
 void shared_counters_inherit(
 	struct shared *s, const char *const *names, size_t count, uint64_t *values);
+
+/* For memory of another layout: what this part has counted, and what lies here of processes that
+ * are gone, is taken out, under the keys of its names. Returns how many. */
+struct shared_counted {
+	uint64_t key, value;
+};
+size_t shared_counters_take(
+	struct shared *s, int part, struct shared_counted out[2 * SHARED_COUNTERS]);
+/* As if a process that is gone had counted it here. */
+void shared_counters_give(struct shared *s, const struct shared_counted *in, size_t count);
 
 /* ---- rates ---- */
 

@@ -54,6 +54,35 @@ static atomic_uint_least64_t *place_of(struct shared *s, uint64_t key, bool make
 	return NULL;
 }
 
+size_t shared_counters_take(
+	struct shared *s, int part, struct shared_counted out[2 * SHARED_COUNTERS])
+{
+	struct shared_counters *c = counters_of(s, part);
+	size_t count = 0;
+
+	for (size_t i = 0; i < SHARED_COUNTERS; i++) {
+		uint64_t key = atomic_load(&s->page->past_keys[i]);
+		uint64_t value = key != 0 ? atomic_exchange(&s->page->past[i], 0) : 0;
+
+		if (value != 0)
+			out[count++] = (struct shared_counted){key, value};
+		if (c->keys[i] != 0 && c->values[i] != 0)
+			out[count++] = (struct shared_counted){c->keys[i], c->values[i]};
+		c->values[i] = 0;
+	}
+	return count;
+}
+
+void shared_counters_give(struct shared *s, const struct shared_counted *in, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		atomic_uint_least64_t *place = in[i].key != 0 ? place_of(s, in[i].key, true) : NULL;
+
+		if (place != NULL)
+			(void)atomic_fetch_add(place, in[i].value);
+	}
+}
+
 void shared_counters_release(struct shared *s, int part)
 {
 	struct shared_counters *c = counters_of(s, part);

@@ -20,23 +20,40 @@ static void begin(struct shared_page *p, uint32_t window)
 	atomic_store(&p->heartbeat_window, window);
 }
 
-enum shared_heartbeat shared_heartbeat_note(
-	struct shared *s, uint32_t heartbeat_s, uint32_t window, uint32_t threshold_s)
+/* One more into the ring; returns how many came before it, and the sum with it. */
+static uint64_t add(struct shared_page *p, uint32_t heartbeat_s, uint32_t window, uint64_t *ret_sum)
 {
-	struct shared_page *p = s->page;
-	uint64_t n, sum, threshold;
+	uint64_t n;
 	unsigned was;
 
-	window = MIN(MAX(window, 1u), (uint32_t)SHARED_WINDOW_MAX);
 	if (atomic_load_explicit(&p->heartbeat_window, memory_order_relaxed) != window)
 		begin(p, window);
 	heartbeat_s = MIN(heartbeat_s, 65535u);
 	n = atomic_fetch_add_explicit(&p->heartbeat_next, 1, memory_order_relaxed);
 	was = atomic_exchange_explicit(
 		&p->heartbeats[n % window], (uint16_t)heartbeat_s, memory_order_relaxed);
-	sum = atomic_fetch_add_explicit(
-		      &p->heartbeat_sum, (uint64_t)heartbeat_s - was, memory_order_relaxed) +
-	      heartbeat_s - was;
+	*ret_sum = atomic_fetch_add_explicit(
+			   &p->heartbeat_sum, (uint64_t)heartbeat_s - was, memory_order_relaxed) +
+		   heartbeat_s - was;
+	return n;
+}
+
+void shared_heartbeat_take(struct shared *s, uint32_t heartbeat_s, uint32_t window)
+{
+	uint64_t sum;
+
+	(void)add(s->page, heartbeat_s, window, &sum);
+}
+
+enum shared_heartbeat shared_heartbeat_note(
+	struct shared *s, uint32_t heartbeat_s, uint32_t window, uint32_t threshold_s)
+{
+	struct shared_page *p = s->page;
+	uint64_t n, sum = 0, threshold;
+	unsigned was;
+
+	window = MIN(MAX(window, 1u), (uint32_t)SHARED_WINDOW_MAX);
+	n = add(p, heartbeat_s, window, &sum);
 	if (n + 1 < window)
 		return SHARED_HEARTBEAT_SAME;
 	threshold = (uint64_t)threshold_s * window;

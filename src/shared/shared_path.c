@@ -23,8 +23,13 @@
 #define COUNT_MAX   40
 #define CUT_PAUSE_S 5
 
+#if SHARED_OTHER_LAYOUT
+static const uint16_t edges[SHARED_SILENCES] = {
+	60, 100, 150, 200, 240, 300, 400, 500, 600, 750, 900, 1200, 1500, 1800, 2700, 3600};
+#else
 static const uint16_t edges[SHARED_SILENCES] = {60, 75, 90, 120, 150, 180, 210, 240, 270, 300, 360,
 	420, 480, 540, 600, 720, 840, 960, 1080, 1260, 1500, 1800, 2400, 3600};
+#endif
 
 static uint32_t load(const atomic_uint *a)
 {
@@ -207,6 +212,57 @@ uint32_t shared_path_limit(
 uint32_t shared_paths_limited(const struct shared *s)
 {
 	return load(&s->page->paths_limited);
+}
+
+/* ---- from and to other memory ---- */
+
+_Static_assert(SHARED_SILENCES <= ARRAY_LEN(((struct shared_path_ranges *)NULL)->at), "room");
+
+void shared_path_read(const struct shared_path *p, struct shared_path_ranges *ret)
+{
+	ret->count = 0;
+	for (int i = 0; i < SHARED_SILENCES; i++) {
+		struct shared_path_range range = {edges[i],
+			atomic_load_explicit(&p->lived[i], memory_order_relaxed),
+			atomic_load_explicit(&p->cut[i], memory_order_relaxed),
+			atomic_load_explicit(&p->shortest_s[i], memory_order_relaxed)};
+
+		if (range.lived != 0 || range.cut != 0)
+			ret->at[ret->count++] = range;
+	}
+}
+
+static void add_to(atomic_ushort *count, uint16_t more)
+{
+	unsigned sum = atomic_load_explicit(count, memory_order_relaxed) + more;
+
+	atomic_store_explicit(count, (uint16_t)MIN(sum, (unsigned)COUNT_MAX), memory_order_relaxed);
+}
+
+void shared_path_write(
+	struct shared *s, uint32_t path, const struct shared_path_ranges *ranges, uint32_t limit_s)
+{
+	struct shared_path *p = &s->paths[path];
+
+	for (uint16_t i = 0; i < ranges->count; i++) {
+		const struct shared_path_range *range = &ranges->at[i];
+		int lived_in = bucket_of(range->reached_s), cut_in = bucket_of(range->shortest_s);
+		uint16_t shortest_s =
+			atomic_load_explicit(&p->shortest_s[cut_in], memory_order_relaxed);
+
+		/* A range counts what got to its end. */
+		if (range->reached_s < edges[lived_in])
+			lived_in--;
+		if (lived_in >= 0)
+			add_to(&p->lived[lived_in], range->lived);
+		if (range->cut == 0)
+			continue;
+		add_to(&p->cut[cut_in], range->cut);
+		if (shortest_s == 0 || shortest_s > range->shortest_s)
+			atomic_store_explicit(
+				&p->shortest_s[cut_in], range->shortest_s, memory_order_relaxed);
+	}
+	set_limit(s, p, limit_s);
 }
 
 /* ---- what a slot goes by ---- */
