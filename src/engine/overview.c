@@ -95,7 +95,7 @@ static void warn(json_t *list, const char *code, const char *severity, const cha
 /* Those that may have one cause stand together. */
 static unsigned side_of(const struct wait *w)
 {
-	return w->direct * 2u + (w->end == WAIT_CUT);
+	return w->proxy * 2u + (w->end == WAIT_CUT);
 }
 
 static int compare_cuts(const void *a, const void *b)
@@ -124,28 +124,16 @@ static size_t count_phones(struct wait *waits, size_t count)
 	return phones;
 }
 
-/* The proxies that are configured; "" when phones come directly. */
-static void name_proxies(const struct settings *s, char *text, size_t size)
+/* proxy: the address of the one that all of them came through; "": of none. */
+static void warn_cuts(json_t *list, const char *proxy, size_t phones, unsigned seconds)
 {
-	size_t at = 0;
+	char remedy[400];
 
-	text[0] = '\0';
-	for (size_t i = 0; i < s->http_trusted_proxies.count && at + 1 < size; i++)
-		at += (size_t)snprintf(text + at, size - at, "%s%.60s", i > 0 ? ", " : "",
-			s->http_trusted_proxies.words[i]);
-}
-
-static void warn_cuts(
-	json_t *list, const struct settings *s, bool direct, size_t phones, unsigned seconds)
-{
-	char proxies[200], remedy[400];
-
-	name_proxies(s, proxies, sizeof(proxies));
-	if (!direct)
+	if (proxy[0] != '\0')
 		(void)snprintf(remedy, sizeof(remedy),
 			"raise the idle time-out of the proxy at %s to " REMEDY_HEARTBEAT
 			" (docs/PROXIES.md)",
-			proxies);
+			proxy);
 	else
 		(void)snprintf(remedy, sizeof(remedy),
 			"let whatever stands between the phones and this server, a firewall, NAT "
@@ -157,7 +145,8 @@ static void warn_cuts(
 }
 
 /* Of waits of one side, by length: a part of them that is more than chance. */
-static void look_at_side(json_t *list, const struct settings *s, struct wait *cuts, size_t count)
+static void look_at_side(json_t *list, struct telemetry *t, const struct settings *s,
+	struct wait *cuts, size_t count)
 {
 	for (size_t i = 0, end; i < count; i = end) {
 		unsigned from_s = cuts[i].lasted_s, seconds;
@@ -170,7 +159,8 @@ static void look_at_side(json_t *list, const struct settings *s, struct wait *cu
 			continue;
 		phones = count_phones(&cuts[i], end - i);
 		if (phones >= CUT_PHONES_MIN)
-			warn_cuts(list, s, cuts[i].direct, phones, seconds);
+			warn_cuts(list, waits_proxy_address(t->waits, cuts[i].proxy), phones,
+				seconds);
 	}
 }
 
@@ -187,7 +177,7 @@ static void look_at_cuts(json_t *list, struct telemetry *t, const struct setting
 
 		for (end = i; end < count && side_of(&cuts[end]) == side;)
 			end++;
-		look_at_side(list, s, &cuts[i], end - i);
+		look_at_side(list, t, s, &cuts[i], end - i);
 	}
 	mem_free(cuts);
 }

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "engine/engine_internal.h"
+#include "net/listen.h"
 
 enum event_kind { EVENT_MARKED, EVENT_ENDED, EVENT_STALE };
 
@@ -498,16 +499,20 @@ static void on_events(struct loop_note *note)
 
 void push_waited(struct engine *e, const struct ipc_waited *waited)
 {
-	const struct wait wait = {
-		.device = eas_watch_cookie_device(waited->cookie, waited->cookie_len).v,
+	struct wait wait = {.device = eas_watch_cookie_device(waited->cookie, waited->cookie_len).v,
 		.ended_at = (uint32_t)clock_now_at(),
 		.asked_s = (uint16_t)MIN(waited->asked_s, UINT16_MAX),
 		.lasted_s = (uint16_t)MIN(waited->lasted_s, UINT16_MAX),
-		.end = (uint8_t)waited->end,
-		.direct = waited->direct};
+		.end = (uint8_t)waited->end};
+	struct net_address proxy;
+	char text[NET_ADDRESS_TEXT];
 
-	if (wait.device != 0)
-		waits_add(e->telemetry->waits, &wait);
+	if (wait.device == 0)
+		return;
+	memcpy(proxy.bytes, waited->proxy, sizeof(proxy.bytes));
+	if (waited->proxied)
+		wait.proxy = waits_proxy(e->telemetry->waits, net_address_to_str(&proxy, text));
+	waits_add(e->telemetry->waits, &wait);
 }
 
 static void arm_timer(struct push *push)

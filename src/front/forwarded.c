@@ -87,6 +87,12 @@ void forwarded_client(const struct settings *s, const struct http_request *http,
 	}
 }
 
+bool forwarded_is_by_proxy(
+	const struct settings *s, const struct http_request *http, const struct net_address *peer)
+{
+	return http_header_find(http, "x-forwarded-for") != NULL && forwarded_is_trusted(s, peer);
+}
+
 bool forwarded_tls(
 	const struct settings *s, const struct http_request *http, const struct net_address *peer)
 {

@@ -74,6 +74,7 @@ struct conn {
 	uint16_t watch_engine; /* the engine (front.engine_epoch) that knows the watch */
 	uint8_t state;         /* enum conn_state; conn_enter() is the only writer */
 	uint8_t expiry;        /* enum ipc_expiry */
+	uint8_t proxy;         /* through which it comes: number in front.proxies, from 1; 0: none */
 	bool stale : 1;        /* do not renew from memory */
 	bool keep_alive : 1;   /* the parked request wanted it */
 	bool half_closed : 1;  /* the peer has finished sending */
@@ -186,6 +187,7 @@ enum front_counter_id {
 };
 
 #define SCRATCH_BYTES IPC_BULK_CHUNK
+#define FRONT_PROXIES 64u
 
 struct front {
 	struct front_options options;
@@ -212,6 +214,8 @@ struct front {
 	uint32_t pace_begun, pace_steps; /* steps: in this round of the loop */
 	int64_t told_second;             /* in which so many ends of waits were told (path.c) */
 	uint32_t told;
+	struct net_address proxies[FRONT_PROXIES]; /* that phones came through, for path.c */
+	uint8_t proxy_count;
 	struct wheel *wheel;
 	struct loop_timer tick, stats, accept_again, stop_timer, trim;
 	struct listener *listeners;
@@ -417,6 +421,8 @@ void path_unheard(struct front *f, struct conn *c);
 /* A request of a device came here. */
 void path_seen(struct front *f, const struct conn *c, uint64_t device);
 uint64_t path_heartbeat_average_s(const struct front *f);
+/* The connection comes through that reverse proxy; of more than FRONT_PROXIES it is not known. */
+void path_set_proxy(struct front *f, struct conn *c, const struct net_address *proxy);
 /* A phone that waits does not any longer: counted, and told to the engine. */
 void path_wait_over(struct front *f, const struct conn *c, enum ipc_wait_end end);
 
@@ -444,6 +450,9 @@ bool forwarded_is_trusted(const struct settings *s, const struct net_address *a)
 /* forwarded.c: the client of a request, behind a trusted reverse proxy or not. */
 void forwarded_client(const struct settings *s, const struct http_request *http,
 	const struct net_address *peer, struct net_address *ret);
+/* forwarded.c: is the peer a trusted reverse proxy that passes on what somebody else asked? */
+bool forwarded_is_by_proxy(
+	const struct settings *s, const struct http_request *http, const struct net_address *peer);
 /* forwarded.c: does a trusted reverse proxy say that its client came by TLS? */
 bool forwarded_tls(
 	const struct settings *s, const struct http_request *http, const struct net_address *peer);

@@ -184,6 +184,17 @@ static bool tell_expired(struct front *f)
 	return f->told++ < MAX(EXPIRED_TOLD / MAX(f->options.fronts, 1u), 1u);
 }
 
+void path_set_proxy(struct front *f, struct conn *c, const struct net_address *proxy)
+{
+	uint8_t i = 0;
+
+	while (i < f->proxy_count && memcmp(&f->proxies[i], proxy, sizeof(*proxy)) != 0)
+		i++;
+	if (i == f->proxy_count && i < FRONT_PROXIES)
+		f->proxies[f->proxy_count++] = *proxy;
+	c->proxy = i < FRONT_PROXIES ? (uint8_t)(i + 1) : 0;
+}
+
 void path_wait_over(struct front *f, const struct conn *c, enum ipc_wait_end end)
 {
 	struct ipc_frame frame = {.type = IPC_WAITED};
@@ -200,8 +211,11 @@ void path_wait_over(struct front *f, const struct conn *c, enum ipc_wait_end end
 	frame.waited = (struct ipc_waited){.asked_s = c->heartbeat_s,
 		.lasted_s = lasted_s,
 		.end = end,
-		.direct = net_stream_is_tls(&c->stream),
+		.proxied = c->proxy > 0,
 		.cookie_len = c->cookie_len};
+	if (c->proxy > 0)
+		memcpy(frame.waited.proxy, f->proxies[c->proxy - 1].bytes,
+			sizeof(frame.waited.proxy));
 	memcpy(frame.waited.cookie, c->cookie, c->cookie_len);
 	link_send(f, &frame);
 }

@@ -50,6 +50,7 @@ static bool take_client(struct front *f, struct conn *c, const struct http_proxy
 
 	if (!proxy->has_client)
 		return true;
+	path_set_proxy(f, c, &c->address);
 	memcpy(client.bytes, proxy->client, sizeof(client.bytes));
 	return conn_set_address(f, c, &client);
 }

@@ -102,6 +102,8 @@ static void send_request(struct front *f, struct conn *c)
 	char address[NET_ADDRESS_TEXT];
 
 	forwarded_client(f->settings, &r->http, &c->address, &client);
+	if (c->proxy == 0 && forwarded_is_by_proxy(f->settings, &r->http, &c->address))
+		path_set_proxy(f, c, &c->address);
 	q->handle = conn_handle(f, c, r->number);
 	q->method = r->http.method;
 	q->target = r->http.target;

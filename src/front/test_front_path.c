@@ -2,6 +2,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "base/clock.h"
@@ -9,6 +10,7 @@
 #include "base/str.h"
 #include "base/test.h"
 #include "front/test_rig.h"
+#include "net/listen.h"
 
 static struct rig rig;
 
@@ -264,6 +266,65 @@ static void test_jitter(void)
 	rig_stop(&rig);
 }
 
+/* ---- through whom ---- */
+
+/* How the wait of a phone is told that begins with these bytes. */
+static const struct ipc_waited *waited_of(const char *before, const char *header)
+{
+	const struct ipc_frame *frame;
+	struct phone p;
+	char text[300];
+
+	(void)snprintf(text, sizeof(text),
+		"%sPOST /Microsoft-Server-ActiveSync?Cmd=Ping&User=a&DeviceId=D1 HTTP/1.1\r\n"
+		"Host: h\r\n%sAuthorization: Basic YTpi\r\nContent-Length: 5\r\n\r\n12345",
+		before, header);
+	phone_connect(&rig, &p);
+	phone_send(&rig, &p, text);
+	{
+		struct ipc_handle h = next_request();
+
+		engine_park(&rig, &h, 900, 3600);
+	}
+	rig_pass(&rig, 300000);
+	phone_close(&p);
+	frame = engine_next(&rig, IPC_WAITED);
+	CHECK_INT(frame->waited.asked_s, 900);
+	CHECK_INT(frame->waited.lasted_s, 300);
+	CHECK_INT(frame->waited.end, IPC_WAIT_CLOSED);
+	rig_spin(&rig);
+	return &frame->waited;
+}
+
+static void check_proxy(const struct ipc_waited *w, const char *want)
+{
+	char address[NET_ADDRESS_TEXT];
+	struct net_address a;
+
+	memcpy(a.bytes, w->proxy, sizeof(a.bytes));
+	CHECK_STR(w->proxied ? net_address_to_str(&a, address) : "", want);
+}
+
+/* The address of the proxy itself, whichever way it tells of the phone; of nobody else. */
+static void test_through_a_proxy(void)
+{
+#define FORWARDED "X-Forwarded-For: 192.0.2.7\r\n"
+#define PROXY     "PROXY TCP4 192.0.2.7 10.0.0.1 56324 443\r\n"
+	begin("");
+	check_proxy(waited_of("", ""), "");
+	check_proxy(waited_of("", FORWARDED), "127.0.0.1");
+	check_proxy(waited_of("", "X-Forwarded-For: 127.0.0.1\r\n"), "127.0.0.1");
+	rig_stop(&rig);
+	begin("[http]\ntrusted_proxies = 192.0.2.1\n");
+	check_proxy(waited_of("", FORWARDED), "");
+	rig_stop(&rig);
+	begin("[http]\nproxy_protocol = optional\n");
+	check_proxy(waited_of(PROXY, ""), "127.0.0.1");
+	check_proxy(waited_of(PROXY, FORWARDED), "127.0.0.1");
+	check_proxy(waited_of("", ""), "");
+	rig_stop(&rig);
+}
+
 /* ---- the warning, and TCP ---- */
 
 static uint64_t told(const char *name)
@@ -348,5 +409,5 @@ static void test_tcp(void)
 }
 
 TEST_MAIN(TEST(test_resets), TEST(test_no_evidence), TEST(test_survivors),
-	TEST(test_device_comes_back), TEST(test_jitter), TEST(test_short_heartbeats),
-	TEST(test_tcp))
+	TEST(test_device_comes_back), TEST(test_jitter), TEST(test_through_a_proxy),
+	TEST(test_short_heartbeats), TEST(test_tcp))

@@ -306,22 +306,29 @@ static void put_waited(struct buf *out, const struct ipc_waited *w)
 	buf_add_u32(out, w->asked_s);
 	buf_add_u32(out, w->lasted_s);
 	buf_add_byte(out, (uint8_t)w->end);
-	put_bool(out, w->direct);
+	put_bool(out, !w->proxied); /* all that engines before knew of it */
 	put_cookie(out, w->cookie, w->cookie_len);
+	if (w->proxied)
+		buf_add(out, w->proxy, sizeof(w->proxy));
 }
 
 static void get_waited(struct rd *r, struct ipc_waited *ret)
 {
+	const uint8_t *address;
 	uint8_t end;
 
 	ret->asked_s = rd_u32(r);
 	ret->lasted_s = rd_u32(r);
 	end = rd_u8(r);
-	ret->direct = get_bool(r);
+	(void)get_bool(r);
 	if (end < IPC_WAIT_EXPIRED || end > IPC_WAIT_CUT)
 		r->failed = true;
 	ret->end = (enum ipc_wait_end)end;
 	get_cookie(r, ret->cookie, &ret->cookie_len);
+	address = rd_left(r) > 0 ? rd_bytes(r, sizeof(ret->proxy)) : NULL;
+	ret->proxied = address != NULL;
+	if (address != NULL)
+		memcpy(ret->proxy, address, sizeof(ret->proxy));
 }
 
 static void put_body(struct buf *out, const struct ipc_body *b)

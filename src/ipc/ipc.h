@@ -160,7 +160,8 @@ enum ipc_wait_end { IPC_WAIT_EXPIRED = 1, IPC_WAIT_WOKEN, IPC_WAIT_CLOSED, IPC_W
 struct ipc_waited {
 	uint32_t asked_s, lasted_s;
 	enum ipc_wait_end end;
-	bool direct;          /* over TLS that ends here: no reverse proxy of this house stands between */
+	bool proxied;         /* through the reverse proxy at `proxy`; false: none that said so */
+	uint8_t proxy[16];    /* its IP address; IPv4 as ::ffff:a.b.c.d */
 	uint8_t cookie_len;
 	uint8_t cookie[IPC_COOKIE_MAX];
 };

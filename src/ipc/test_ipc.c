@@ -291,6 +291,87 @@ static void test_every_byte_wrong(void)
 	buf_deinit(&out);
 }
 
-TEST_MAIN(TEST(test_hello), TEST(test_request), TEST(test_response), TEST(test_park_and_register),
-	TEST(test_body), TEST(test_small_frames), TEST(test_stats), TEST(test_two_in_a_row),
-	TEST(test_too_large), TEST(test_garbage), TEST(test_every_byte_wrong))
+static void test_waited(void)
+{
+	struct ipc_frame in = {.type = IPC_WAITED}, got;
+
+	for (int end = IPC_WAIT_EXPIRED; end <= IPC_WAIT_CUT; end++) {
+		struct buf out = BUF_INIT;
+
+		in.waited = (struct ipc_waited){.asked_s = 3540,
+			.lasted_s = 70001,
+			.end = (enum ipc_wait_end)end,
+			.proxied = end % 2 == 0,
+			.cookie_len = 3,
+			.cookie = {5, 6, 7}};
+		memcpy(in.waited.proxy, "\0\0\0\0\0\0\0\0\0\0\xff\xff\x0a\0\0\5", 16);
+		round_trip(&in, &out, &got);
+		CHECK_INT(got.waited.asked_s, 3540);
+		CHECK_INT(got.waited.lasted_s, 70001);
+		CHECK_INT(got.waited.end, end);
+		CHECK_MEM(got.waited.cookie, got.waited.cookie_len, "\5\6\7", 3);
+		CHECK_INT(got.waited.proxied, end % 2 == 0);
+		if (got.waited.proxied)
+			CHECK_MEM(got.waited.proxy, 16, in.waited.proxy, 16);
+		buf_deinit(&out);
+	}
+}
+
+/* The end of a wait is one that is known, and an address is whole. */
+static void test_waited_is_checked(void)
+{
+	static const struct {
+		const char *bytes;
+		size_t len;
+		int want;
+	} table[] = {
+#define IN(text) (text), sizeof(text) - 1
+		{IN("\x0c\0\0\0\x0f\1\0\0\0\2\0\0\0\4\1\0"), 1},
+		{IN("\x0c\0\0\0\x0f\1\0\0\0\2\0\0\0\5\1\0"), -1},
+		{IN("\x0c\0\0\0\x0f\1\0\0\0\2\0\0\0\0\1\0"), -1},
+		{IN("\x0d\0\0\0\x0f\1\0\0\0\2\0\0\0\4\1\0\7"), -1},
+#undef IN
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+		struct ipc_frame got = {.type = IPC_UNKNOWN};
+		struct err err = ERR_INIT;
+		uint8_t copy[40];
+		size_t used = 0;
+
+		memcpy(copy, table[i].bytes, table[i].len);
+		copy[4] = IPC_WAITED;
+		CHECK_INT(ipc_decode(copy, table[i].len, &got, &used, &err), table[i].want);
+		if (table[i].want == 1)
+			CHECK(got.waited.lasted_s == 2 && !got.waited.proxied);
+	}
+}
+
+/* When what it tells was committed: all 64 bits of it. */
+static void test_wake(void)
+{
+	struct ipc_frame in = {.type = IPC_WAKE}, got;
+	struct buf out = BUF_INIT;
+
+	in.response = (struct ipc_response){
+		.handle = handle, .status = 200, .reason = "", .since_us = 0x0102030405060708u};
+	round_trip(&in, &out, &got);
+	CHECK_INT(got.response.since_us, 0x0102030405060708);
+	CHECK_INT(got.response.status, 200);
+	buf_clear(&out);
+	ipc_encode_for(&in, 1, &out);
+	CHECK(!out.failed);
+	{
+		struct err err = ERR_INIT;
+		size_t used = 0;
+
+		REQUIRE_OK(ipc_decode(out.data, out.len, &got, &used, &err), &err);
+		CHECK_INT(got.response.since_us, 0);
+	}
+	buf_deinit(&out);
+}
+
+TEST_MAIN(TEST(test_waited), TEST(test_waited_is_checked), TEST(test_wake), TEST(test_hello),
+	TEST(test_request), TEST(test_response), TEST(test_park_and_register), TEST(test_body),
+	TEST(test_small_frames), TEST(test_stats), TEST(test_two_in_a_row), TEST(test_too_large),
+	TEST(test_garbage), TEST(test_every_byte_wrong))

@@ -80,6 +80,22 @@ static void test_waits(void)
 	CHECK_INT(waits_read(w, 1, out, 1), 1);
 	CHECK_STR(wait_end_to_str((enum wait_end)out[0].end), "woken");
 	waits_free(&w);
+	w = waits_new(1);
+	CHECK_INT(waits_proxy(w, ""), 0);
+	CHECK_INT(waits_proxy(w, "10.0.0.5"), 1);
+	CHECK_INT(waits_proxy(w, "2001:db8::7"), 2);
+	CHECK_INT(waits_proxy(w, "10.0.0.5"), 1);
+	CHECK_STR(waits_proxy_address(w, 2), "2001:db8::7");
+	CHECK_STR(waits_proxy_address(w, 0), "");
+	for (int i = 2; i <= WAITS_PROXIES; i++) {
+		char address[20];
+
+		(void)snprintf(address, sizeof(address), "10.1.0.%d", i);
+		CHECK_INT(waits_proxy(w, address), i < WAITS_PROXIES ? i + 1 : 0);
+	}
+	CHECK_INT(waits_proxy(w, "10.0.0.5"), 1);
+	CHECK_STR(waits_proxy_address(w, WAITS_PROXIES + 1), "");
+	waits_free(&w);
 	w = waits_new(0);
 	waits_add(w, &(struct wait){.device = 1});
 	CHECK_INT(waits_read(w, 1, out, 4), 0);

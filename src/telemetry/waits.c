@@ -5,14 +5,18 @@
 #include "telemetry/waits.h"
 
 #include <pthread.h>
+#include <stdio.h>
 
 #include "base/mem.h"
+#include "base/str.h"
 
 struct waits {
-	pthread_mutex_t lock; /* the three below */
+	pthread_mutex_t lock; /* all below but max */
 	struct wait *ring;
 	size_t next;
-	uint64_t count; /* ever */
+	uint64_t count;                                   /* ever */
+	char proxies[WAITS_PROXIES][WAITS_PROXY_ADDRESS]; /* once written they stay */
+	size_t proxy_count;
 	size_t max;
 };
 
@@ -79,6 +83,26 @@ size_t waits_read_ended(struct waits *w, uint32_t since_at, struct wait *out, si
 	}
 	(void)pthread_mutex_unlock(&w->lock);
 	return found;
+}
+
+uint8_t waits_proxy(struct waits *w, const char *address)
+{
+	size_t i = 0;
+
+	if (address[0] == '\0')
+		return 0;
+	(void)pthread_mutex_lock(&w->lock);
+	while (i < w->proxy_count && !str_eq(w->proxies[i], address))
+		i++;
+	if (i == w->proxy_count && i < WAITS_PROXIES)
+		(void)snprintf(w->proxies[w->proxy_count++], WAITS_PROXY_ADDRESS, "%s", address);
+	(void)pthread_mutex_unlock(&w->lock);
+	return i < WAITS_PROXIES ? (uint8_t)(i + 1) : 0;
+}
+
+const char *waits_proxy_address(struct waits *w, uint8_t proxy)
+{
+	return proxy > 0 && proxy <= WAITS_PROXIES ? w->proxies[proxy - 1] : "";
 }
 
 const char *wait_end_to_str(enum wait_end end)

@@ -11,6 +11,9 @@
  */
 struct waits;
 
+#define WAITS_PROXIES       64
+#define WAITS_PROXY_ADDRESS 46
+
 enum wait_end {
 	WAIT_EXPIRED = 1, /* to its end; nothing had happened */
 	WAIT_WOKEN,       /* something had */
@@ -22,8 +25,8 @@ struct wait {
 	uint64_t device;
 	uint32_t ended_at; /* wall clock, seconds */
 	uint16_t asked_s, lasted_s;
-	uint8_t end;    /* enum wait_end */
-	uint8_t direct; /* 1: no reverse proxy of the house in between */
+	uint8_t end;   /* enum wait_end */
+	uint8_t proxy; /* waits_proxy(); 0: none that is known */
 };
 
 /* max 0: nothing is kept. */
@@ -37,6 +40,11 @@ size_t waits_read(struct waits *waits, uint64_t device, struct wait *out, size_t
  * somebody else has cut, and what phones closed. Returns how many, the newest at most.
  */
 size_t waits_read_ended(struct waits *waits, uint32_t since_at, struct wait *out, size_t max);
+/* The number of a reverse proxy's address, which stays good; 0 of "", and when there are too many.
+ */
+uint8_t waits_proxy(struct waits *waits, const char *address);
+/* And back: "" of 0. Stays as long as `waits`. */
+const char *waits_proxy_address(struct waits *waits, uint8_t proxy);
 /* "expired", "woken", "closed", "cut". */
 const char *wait_end_to_str(enum wait_end end);
 

@@ -33,6 +33,7 @@ class ServerCase(unittest.TestCase):
     maxDiff = 4000
     settings = {}
     https = False
+    clock = None
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
@@ -46,7 +47,7 @@ class ServerCase(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.server = Server(settings=cls.settings, https=cls.https)
+        cls.server = Server(settings=cls.settings, https=cls.https, clock=cls.clock)
         try:
             cls.server.start()
             cls.server.add_domain("example.org")

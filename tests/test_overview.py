@@ -1,0 +1,93 @@
+"""The overview's warning of paths that cut silent connections, behind a proxy that does so; the server's clock runs 300 times as fast."""
+
+import json
+import re
+import unittest
+
+from lib.case import ServerCase
+from lib.idle_proxy import FORWARDED, IdleProxy
+from lib.server import eventually
+
+SPEED = 300
+PHONES = 4
+
+
+class CutCase(ServerCase):
+    settings = {**ServerCase.settings, "http.proxy_protocol": "optional", "push.heartbeat_max_s": "3540"}
+    clock = f"+0 x{SPEED}"
+
+    def warnings(self):
+        rows = json.loads(self.server.bellhop("overview", "--json").stdout)["warnings"]
+        return [row for row in rows if row["code"] == "connections_cut"]
+
+    def cut_phones(self, idle_s, **kwargs):
+        """So many phones wait, each as its owner, until the proxy has enough of their silence."""
+        proxy = IdleProxy(self.server, idle_s, **kwargs)
+        self.addCleanup(proxy.close)
+        self.phones = [owner.device() for owner in self.owners]
+        for phone in self.phones:
+            phone.ready().prime()
+            phone.server = proxy
+            self.addCleanup(phone.ping_send(heartbeat=3000).close)
+            self.addCleanup(phone.close)
+        proxy.wait_cuts(len(self.owners))
+
+    def setUp(self):
+        """The engine remembers nothing of the test before."""
+        self.server.kill_engine()
+        self.owners = [self.user() for _ in range(PHONES)]
+        eventually(lambda: self.server.bellhop("overview", "--json", check=False).returncode == 0, what="the engine is back")
+        self.assertEqual(self.warnings(), [])
+
+    def warned(self):
+        (row,) = eventually(self.warnings, what="the warning")
+        match = re.fullmatch(r"(\d+) phones lose their connection after (\d+) s", row["text"])
+        self.assertIsNotNone(match, row)
+        self.assertEqual((row["severity"], int(match[1])), ("warning", PHONES), row)
+        return int(match[2]), row["remedy"]
+
+    def check(self, idle_s, proxy, **kwargs):
+        self.cut_phones(idle_s, **kwargs)
+        seconds, remedy = self.warned()
+        self.assertTrue(0.9 * idle_s * SPEED <= seconds <= 1.5 * idle_s * SPEED, seconds)
+        if proxy:
+            self.assertIn(f"raise the idle time-out of the proxy at {proxy} to 30 minutes", remedy)
+        else:
+            # Nothing that would send the administrator to a proxy which is not there.
+            self.assertNotIn("127.0.0.1", remedy)
+            self.assertNotIn("proxy at", remedy)
+            self.assertIn("30 minutes", remedy)
+
+
+class Cut(CutCase):
+    def test_reverse_proxy(self):
+        self.check(1, "127.0.0.1")
+
+    def test_proxy_protocol(self):
+        self.check(1, "127.0.0.1", header=b"", first=b"PROXY TCP4 192.0.2.7 10.0.0.1 56324 443\r\n")
+
+    def test_something_that_nobody_knows_of(self):
+        self.check(1, None, header=b"")
+
+
+class Untrusted(CutCase):
+    """Whatever it says of phones: its word counts for nothing."""
+
+    settings = {**CutCase.settings, "http.trusted_proxies": "192.0.2.1"}
+
+    def test_reverse_proxy(self):
+        self.check(1, None, header=FORWARDED)
+
+    def test_few(self):
+        """What may be chance is none."""
+        self.owners = self.owners[:2]
+        self.cut_phones(0.5)
+        for phone in self.phones:
+            (row,) = eventually(lambda: json.loads(
+                self.server.bellhop("device", "waits", phone.user, phone.device_id, "--json").stdout), what="the end of the wait")
+            self.assertIn(row["end"], ("closed", "cut"))
+        self.assertEqual(self.warnings(), [])
+
+
+if __name__ == "__main__":
+    unittest.main()
