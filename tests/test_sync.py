@@ -8,8 +8,7 @@ from eas.client import DELETED, DRAFTS, SENT, SyncAnswer
 from eas.wbxml import E
 from lib import mail
 from lib.case import ServerCase, every_form, forms
-
-FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1"
+from lib.server import FAKETIME
 
 
 def change(server_id, *properties):

@@ -10,9 +10,10 @@ from eas.client import CALENDAR, DELETED, SENT, SyncAnswer
 from eas.wbxml import E
 from lib import mail
 from lib.case import ServerCase, forms
+from lib.server import FAKETIME
 
 FROM_14_0 = ("14.0", "14.1", "16.0", "16.1", ("16.1", "base64"))
-FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1"
+
 THREE_DAYS = "2"
 
 _threads = itertools.count(1)
