@@ -305,6 +305,17 @@ class Setup(ServerCase):
     def test_cookie_of_tls(self):
         self.assertEqual(list(self.web.cookies), ["__Host-bellhop"])
 
+    def test_https_alone_from_now_on(self):
+        """Said over TLS, the proxy's included, and never where anybody on the way could have written it."""
+        field, plain = "Strict-Transport-Security", Web(self.server)
+        for target in ("/", "/app.js", "/nothing", "/%00", "/api/v1/session", "/readyz"):
+            self.assertEqual(self.web.raw("GET", target).header(field), "max-age=15552000", target)
+            self.assertIsNone(plain.raw("GET", target).header(field), target)
+        self.assertEqual(plain.raw("GET", "/", {"X-Forwarded-Proto": "https"}).header(field), "max-age=15552000")
+        self.server.write_config(web_hsts_s="0")
+        self.server.bellhop("reload")
+        self.assertEqual(self.web.raw("GET", "/").header(field), "max-age=0")
+
     def test_qr_code(self):
         answer = self.web.get("/me/setup.svg")
         self.assertEqual(answer.header("Content-Type"), "image/svg+xml")

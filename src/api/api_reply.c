@@ -37,6 +37,11 @@ void api_add_safety(struct api_call *call)
 	api_add_header(call, "Permissions-Policy", PERMISSIONS);
 	api_add_header(call, "Cross-Origin-Opener-Policy", "same-origin");
 	api_add_header(call, "Cross-Origin-Resource-Policy", "same-origin");
+	/* RFC 6797 7.2: not where anybody on the way could have written it. */
+	if (call->http->tls)
+		api_add_header(call, "Strict-Transport-Security",
+			arena_x_printf(call->arena, "max-age=%llu",
+				(unsigned long long)call->settings->web_hsts_s));
 }
 
 void api_reply_bytes(
