@@ -41,6 +41,10 @@ class Outside(ServerCase):
         self.assertEqual(rows["url"][0]["result"], "ok", rows)
         self.assertEqual(rows["proxy"][0]["result"], "ok", rows)
         self.assertIn("survives 2 s", rows["proxy"][0]["text"])
+        # The proxy's own certificate, which no file of the server tells of: made for two days.
+        soon, = rows["url"][1:]
+        self.assertEqual(soon["result"], "warning", soon)
+        self.assertRegex(soon["text"], r"expires on \d{4}-\d\d-\d\d, in 1 day$")
 
     def test_untrusted(self):
         """What phones would refuse, the doctor refuses."""
@@ -94,5 +98,7 @@ class Outside(ServerCase):
         self.assertTrue(rows["dns"])
         self.assertTrue(rows["clock"])
         self.assertNotIn("url", rows)
+        for words, said in (((), True), (("--url", f"http://127.0.0.1:{self.server.http_port}", "--hold", "1"), False)):
+            self.assertEqual("Not tried" in self.server.bellhop("doctor", *words, check=False).stdout, said, words)
         self.assertIn(socket.gethostname() if self.settings.get("server.hostname") is None else "",
                       " ".join(row["text"] for row in rows["dns"]))

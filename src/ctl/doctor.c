@@ -121,6 +121,7 @@ void doctor_run(struct doctor *d, json_t **ret_result)
 		(void)json_object_set_new(result, "phones_limited_by", json_string(d->phones_by));
 	}
 	(void)json_object_set_new(result, "findings", findings);
+	(void)json_object_set_new(result, "tried_url", json_boolean(d->url != NULL));
 	*ret_result = result;
 }
 
@@ -213,4 +214,8 @@ void doctor_render(const json_t *result, struct buf *out)
 		json_integer_value(json_object_get(result, "phones")),
 		json_string_value(json_object_get(result, "phones_limited_by")),
 		json_integer_value(json_object_get(result, "max_connections")));
+	if (!json_is_true(json_object_get(result, "tried_url")))
+		buf_add_str(out,
+			"Not tried: the way that phones come. With --url https://NAME the doctor "
+			"goes it:\nport, certificate, proxy, and how long a phone may wait.\n");
 }

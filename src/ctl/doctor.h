@@ -61,7 +61,10 @@ void doctor_check_backlog(struct doctor *d);
 void doctor_check_memory(struct doctor *d);
 void doctor_check_tcp_memory(struct doctor *d);
 void doctor_check_conntrack(struct doctor *d);
-/* doctor_public.c */
+/* doctor_public.c; doctor_when(): a date and how far away it is, in words. */
+#define DOCTOR_EXPIRES_SOON_S ((int64_t)14 * 86400)
+#define DOCTOR_WHEN_SIZE      64
+const char *doctor_when(int64_t at, char text[DOCTOR_WHEN_SIZE]);
 void doctor_check_certificate(struct doctor *d);
 void doctor_check_names(struct doctor *d);
 void doctor_check_clock(struct doctor *d);

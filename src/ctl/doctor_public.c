@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/timex.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -18,7 +19,6 @@
 #include "net/certificate.h"
 
 #define DAY_S           86400
-#define EXPIRES_SOON_S  ((int64_t)14 * DAY_S)
 #define DOMAINS_SHOWN   20
 #define ADDRESSES_SHOWN 4
 
@@ -35,25 +35,53 @@ static const char *hostname_of(const struct doctor *d, char *text, size_t size)
 
 /* ---- the certificate ---- */
 
-static bool check_times(struct doctor *d, const struct certificate *c)
+/* "2026-11-23, in 9 days"; "2026-11-23, less than a day ago". */
+const char *doctor_when(int64_t at, char text[DOCTOR_WHEN_SIZE])
 {
-	int64_t now_at = clock_now_at(), left_s = certificate_not_after_at(c) - now_at;
+	int64_t left_s = at - clock_now_at(), days = (left_s < 0 ? -left_s : left_s) / DAY_S;
+	char date[16] = "", span[40];
+	time_t t = (time_t)at;
+	struct tm tm;
 
-	if (left_s < 0)
+	if (gmtime_r(&t, &tm) != NULL)
+		(void)strftime(date, sizeof(date), "%Y-%m-%d", &tm);
+	if (days == 0)
+		(void)snprintf(span, sizeof(span), "less than a day");
+	else
+		(void)snprintf(
+			span, sizeof(span), "%" PRId64 " %s", days, days == 1 ? "day" : "days");
+	(void)snprintf(text, DOCTOR_WHEN_SIZE, "%s, %s%s%s", date, left_s < 0 ? "" : "in ", span,
+		left_s < 0 ? " ago" : "");
+	return text;
+}
+
+/* False: phones refuse it for its dates alone, so what else it lacks does not matter yet. */
+static bool check_times(struct doctor *d, const struct certificate *c, bool *well)
+{
+	int64_t now_at = clock_now_at(), not_after_at = certificate_not_after_at(c);
+	char when[DOCTOR_WHEN_SIZE];
+
+	*well = false;
+	if (not_after_at < now_at) {
 		doctor_say(d, "certificate", DOCTOR_PROBLEM,
 			"install a new one, then: bellhop reload",
-			"it expired %" PRId64 " days ago: phones refuse to connect",
-			-left_s / DAY_S);
-	else if (certificate_not_before_at(c) > now_at)
+			"it expired on %s: phones refuse to connect",
+			doctor_when(not_after_at, when));
+		return false;
+	}
+	if (certificate_not_before_at(c) > now_at) {
 		doctor_say(d, "certificate", DOCTOR_PROBLEM, "set this system's clock, or wait",
-			"it is not valid yet");
-	else if (left_s < EXPIRES_SOON_S)
+			"it is not valid yet, but from %s",
+			doctor_when(certificate_not_before_at(c), when));
+		return false;
+	}
+	if (not_after_at - now_at < DOCTOR_EXPIRES_SOON_S)
 		doctor_say(d, "certificate", DOCTOR_WARNING,
-			"install a new one, then: bellhop reload", "it expires in %" PRId64 " days",
-			left_s / DAY_S);
+			"install a new one, then: bellhop reload", "it expires on %s",
+			doctor_when(not_after_at, when));
 	else
-		return true;
-	return false;
+		*well = true;
+	return true;
 }
 
 static bool check_names(struct doctor *d, const struct certificate *c)
@@ -125,7 +153,7 @@ void doctor_check_certificate(struct doctor *d)
 	CLEANUP(certificate_free) struct certificate *c = NULL;
 	CLEANUP(mem_freep) char *made = NULL;
 	struct err err = ERR_INIT;
-	bool well = true;
+	bool in_time, well;
 
 	if (d->settings->listen_https.count == 0 && path[0] == '\0')
 		return; /* TLS is somebody else's: the URL tells */
@@ -140,10 +168,10 @@ void doctor_check_certificate(struct doctor *d)
 			"%s", err.text);
 		return;
 	}
-	well = check_times(d, c) && well;
+	in_time = check_times(d, c, &well);
 	well = check_names(d, c) && well;
 	well = check_key(d, c) && well;
-	well = check_trust(d, c) && well;
+	well = in_time && check_trust(d, c) && well;
 	if (well)
 		doctor_say(d, "certificate", DOCTOR_OK,
 			certificate_is_p256(c) ? NULL
@@ -176,6 +204,18 @@ static size_t resolve(const char *name, struct sockaddr_storage *out, size_t max
 static socklen_t length_of(const struct sockaddr_storage *a)
 {
 	return a->ss_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+}
+
+/* Of this machine alone, as /etc/hosts has it for its own name: what others see is not known. */
+static bool is_loopback(const struct sockaddr_storage *address)
+{
+	if (address->ss_family == AF_INET6) {
+		const struct in6_addr *a = &((const struct sockaddr_in6 *)address)->sin6_addr;
+
+		return IN6_IS_ADDR_LOOPBACK(a);
+	}
+	return address->ss_family == AF_INET &&
+	       ntohl(((const struct sockaddr_in *)address)->sin_addr.s_addr) >> 24 == 127;
 }
 
 static bool leads_back(const struct sockaddr_storage *address, const char *name)
@@ -220,7 +260,15 @@ void doctor_check_names(struct doctor *d)
 	} else {
 		(void)getnameinfo((const struct sockaddr *)&addresses[0], length_of(&addresses[0]),
 			shown, sizeof(shown), NULL, 0, NI_NUMERICHOST);
-		if (!leads_back(&addresses[0], hostname)) {
+		if (is_loopback(&addresses[0])) {
+			doctor_say(d, "dns", DOCTOR_WARNING,
+				"ask another machine for the name, or set server.hostname to the "
+				"name that phones use",
+				"%s is at %s, which only this machine can reach (/etc/hosts?): "
+				"where phones find it, if anywhere, cannot be seen from here",
+				hostname, shown);
+			well = false;
+		} else if (!leads_back(&addresses[0], hostname)) {
 			doctor_say(d, "dns", DOCTOR_WARNING,
 				"set its PTR record; other mail servers look at it, phones do not",
 				"the address %s of %s does not lead back to it", shown, hostname);

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
@@ -30,7 +31,8 @@ struct answer {
 	char error[CURL_ERROR_SIZE];
 	CURLcode code;
 	double took_s;
-	bool asks_basic; /* WWW-Authenticate: Basic */
+	bool asks_basic;    /* WWW-Authenticate: Basic */
+	int64_t expires_at; /* of the certificate that was shown; 0: not known */
 };
 
 static size_t on_body(char *bytes, size_t size, size_t count, void *owner)
@@ -54,6 +56,35 @@ static size_t on_header(char *bytes, size_t size, size_t count, void *owner)
 	return size * count;
 }
 
+/* "2027-02-01 12:00:00 GMT" or "Feb  1 12:00:00 2027 GMT", as curl's TLS library has it. */
+static int64_t parse_expiry(const char *text)
+{
+	static const char *const forms[] = {"%Y-%m-%d %H:%M:%S", "%b %d %H:%M:%S %Y"};
+
+	for (size_t i = 0; i < ARRAY_LEN(forms); i++) {
+		struct tm tm = {0};
+
+		if (strptime(text, forms[i], &tm) != NULL)
+			return (int64_t)timegm(&tm);
+	}
+	return 0;
+}
+
+static int64_t expiry_of(CURL *curl)
+{
+	static const char key[] = "Expire date:";
+	struct curl_certinfo *shown = NULL;
+
+	if (curl_easy_getinfo(curl, CURLINFO_CERTINFO, &shown) != CURLE_OK || shown == NULL ||
+		shown->num_of_certs < 1)
+		return 0;
+	for (const struct curl_slist *row = shown->certinfo[0]; row != NULL; row = row->next) {
+		if (str_starts_nocase(row->data, key))
+			return parse_expiry(row->data + sizeof(key) - 1);
+	}
+	return 0;
+}
+
 static void ask(const struct doctor *d, const char *method, const char *target, long patience_s,
 	struct answer *ret)
 {
@@ -70,6 +101,7 @@ static void ask(const struct doctor *d, const char *method, const char *target, 
 	(void)curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
 	(void)curl_easy_setopt(curl, CURLOPT_PROXY, "");
 	(void)curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+	(void)curl_easy_setopt(curl, CURLOPT_CERTINFO, 1L);
 	(void)curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, ret->error);
 	(void)curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
 	(void)curl_easy_setopt(curl, CURLOPT_WRITEDATA, ret);
@@ -80,6 +112,7 @@ static void ask(const struct doctor *d, const char *method, const char *target, 
 	ret->code = curl_easy_perform(curl);
 	(void)curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &ret->status);
 	(void)curl_easy_getinfo(curl, CURLINFO_TOTAL_TIME, &ret->took_s);
+	ret->expires_at = expiry_of(curl);
 	if (ret->error[0] == '\0')
 		(void)snprintf(ret->error, sizeof(ret->error), "%s", curl_easy_strerror(ret->code));
 	curl_easy_cleanup(curl);
@@ -124,7 +157,21 @@ static void check_date(struct doctor *d, const struct answer *a)
 	if (a->date_at > 0 && llabs((long long)skew_s) > SKEW_MAX_S)
 		doctor_say(d, "clock", DOCTOR_PROBLEM, "run an NTP client on both",
 			"the clock behind %s is %lld s %s this one's", d->url,
-			llabs((long long)skew_s), skew_s > 0 ? "before" : "behind");
+			llabs((long long)skew_s), skew_s > 0 ? "ahead of" : "behind");
+}
+
+/* That of the proxy, or an old one that the server still holds: what is in a file is not all. */
+static void check_expiry(struct doctor *d, const struct answer *a)
+{
+	char when[DOCTOR_WHEN_SIZE];
+
+	if (a->expires_at != 0 && a->expires_at - clock_now_at() < DOCTOR_EXPIRES_SOON_S)
+		doctor_say(d, "url", DOCTOR_WARNING,
+			"renew it where TLS ends: in the proxy, or tls.certificate and then "
+			"bellhop "
+			"reload",
+			"the certificate that phones are shown at %s expires on %s", d->url,
+			doctor_when(a->expires_at, when));
 }
 
 static void check_activesync(struct doctor *d)
@@ -192,9 +239,12 @@ void doctor_check_url(struct doctor *d)
 			"%s/healthz is answered %ld, not by this server", d->url, a.status);
 	if (a.code == CURLE_OK)
 		check_date(d, &a);
+	if (good)
+		check_activesync(d);
+	if (a.code == CURLE_OK)
+		check_expiry(d, &a);
 	buf_deinit(&a.body);
 	if (!good)
 		return;
-	check_activesync(d);
 	check_hold(d);
 }

@@ -6,9 +6,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/test.h"
+#include "net/certificate.h"
 #include "net/tls.h"
 
 /* Room for a million. */
@@ -224,6 +226,62 @@ static void test_certificate(void)
 	(void)rmdir(dir);
 }
 
-TEST_MAIN(TEST(test_certificate), TEST(test_well), TEST(test_too_few_fronts),
+/* A day before its end, on the day after, and before it began: the dates and nothing else. */
+static void test_dates(void)
+{
+	static const struct {
+		int days; /* from the end; before the beginning: from that */
+		bool from_start;
+		const char *result, *text;
+	} cases[] = {
+		{-30, false, "ok", "good for 30 days more"},
+		{-10, false, "warning", ", in 10 days"},
+		{-1, false, "warning", ", in 1 day"},
+		{0, false, "warning", ", in less than a day"},
+		{1, false, "problem", ", 1 day ago: phones refuse to connect"},
+		{40, false, "problem", ", 40 days ago"},
+		{-3, true, "problem", "not valid yet"},
+	};
+	char dir[] = "/tmp/bellhop-doctor-XXXXXX", cert[64], key[64], conf[400];
+	struct certificate *c = NULL;
+	struct err err = ERR_INIT;
+	int64_t start_at, end_at;
+
+	REQUIRE(mkdtemp(dir) != NULL);
+	(void)snprintf(cert, sizeof(cert), "%s/c.pem", dir);
+	(void)snprintf(key, sizeof(key), "%s/k.pem", dir);
+	REQUIRE_OK(net_tls_self_signed(cert, key, "mail.example.org", &err), &err);
+	REQUIRE_OK(certificate_load(cert, &c, &err), &err);
+	start_at = certificate_not_before_at(c);
+	end_at = certificate_not_after_at(c);
+	certificate_free(&c);
+	(void)snprintf(conf, sizeof(conf),
+		"[server]\nhostname = mail.example.org\n[tls]\ncertificate = %s\nkey = %s\n", cert,
+		key);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct doctor d = {.checks = json_array(), .ca_file = cert};
+		int64_t at = (cases[i].from_start ? start_at : end_at) + cases[i].days * 86400;
+
+		clock_fake_set((at + (cases[i].days > 0 ? 60 : -60)) * 1000, 0);
+		REQUIRE_OK(settings_parse(conf, strlen(conf), "x.conf", &d.settings, NULL, &err),
+			&err);
+		result = json_pack("{s:O}", "checks", d.checks);
+		doctor_check_certificate(&d);
+		CHECK_STR(json_string_value(json_object_get(json_array_get(d.checks, 0), "result")),
+			cases[i].result);
+		CHECK(strstr(of("certificate", "text"), cases[i].text) != NULL);
+		/* What is wrong with the dates is not said once more as a lack of trust. */
+		CHECK(!str_eq(cases[i].result, "problem") || json_array_size(d.checks) == 1);
+		json_decref(d.checks);
+		json_decref(result);
+		settings_unref(&d.settings);
+	}
+	clock_fake_off();
+	(void)unlink(cert);
+	(void)unlink(key);
+	(void)rmdir(dir);
+}
+
+TEST_MAIN(TEST(test_certificate), TEST(test_dates), TEST(test_well), TEST(test_too_few_fronts),
 	TEST(test_few_descriptors), TEST(test_small_machine), TEST(test_conntrack),
 	TEST(test_warnings_of_the_server), TEST(test_this_system))
