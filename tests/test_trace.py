@@ -4,7 +4,7 @@ import json
 import subprocess
 import time
 
-from eas.client import SENT
+from eas.client import SENT, basic
 from eas.wbxml import E
 from lib.case import ServerCase, forms
 from lib.server import eventually, program
@@ -94,6 +94,38 @@ class Remembered(ServerCase):
         self.assertEqual(newest["from"], "127.0.0.1")
         self.assertEqual((older[0]["command"], older[0]["status"]), ("Sync", 3))
         self.assertIn("FolderSync", self.server.bellhop("device", "errors", device.device_id).stdout)
+
+    def test_errors_before_and_within(self):
+        """Also of requests that did not get as far as their device, and what Provision says within its document."""
+        device = self.phone()
+        other = self.owner.device().ready()
+        wrong = device.clone(authorization=basic(device.user, "wrong"))
+        for _ in range(2):
+            self.assertEqual(wrong.folder_sync().code, 401)
+        request = device.provision_request(policy_type="Nonsense")
+        self.assertEqual(device.post("Provision", request).document.get("Policies/Policy/Status"), "3")
+        self.assertEqual(device.post("Provision", device.provision_acknowledgment("4711")).document.get("Policies/Policy/Status"), "5")
+        device.post("Provision", E("Provision:Provision", E("RemoteWipe", E("Status", "1"))))
+        self.server.bellhop("user", "disable", device.user)
+        self.assertEqual(device.folder_sync().status, "126")
+        rows = self.ask("device", "errors", device.device_id)
+        self.assertEqual([(row["command"], row["http"], row["status"]) for row in reversed(rows)], [
+            ("FolderSync", 401, 0), ("FolderSync", 401, 0), ("Provision", 200, 3), ("Provision", 200, 5), ("Provision", 200, 2),
+            ("FolderSync", 200, 126)])
+        texts = [row["text"] for row in reversed(rows)]
+        for text, word in zip(texts, ("password", "password", "another type", "policy key", "nobody ordered", "")):
+            self.assertIn(word, text)
+        # Nothing of it stands with the user's other phone.
+        self.assertEqual(self.ask("device", "errors", other.device_id), [])
+
+    def test_guesses_push_out_nothing(self):
+        """Whoever guesses on and on fills one line."""
+        device = self.phone()
+        wrong = device.clone(authorization=basic(device.user, "wrong"))
+        codes = [wrong.folder_sync().code for _ in range(16)]
+        self.assertEqual(sorted(set(codes)), [401, 503])
+        rows = self.ask("device", "errors", device.device_id)
+        self.assertEqual([row["http"] for row in rows], [503] + [401] * codes.count(401))
 
     def test_folders(self):
         device = self.phone()

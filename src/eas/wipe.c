@@ -31,10 +31,11 @@ static const char *find(struct store_read *rd, const struct eas_wipe_request *re
 
 const char *eas_wipe_credential(void *owner, const struct user *user, struct arena *arena)
 {
-	const struct eas_wipe_request *request = owner;
+	struct eas_wipe_request *request = owner;
 	CLEANUP(store_read_end) struct store_read *rd = NULL;
 	struct err ignored = ERR_INIT; /* the login is refused, and that is logged */
 
+	request->refused = user->id;
 	if (store_read_begin(request->store, &rd, &ignored) < 0)
 		return NULL;
 	return find(rd, request, user, arena, &ignored);

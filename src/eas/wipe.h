@@ -13,6 +13,7 @@
 struct eas_wipe_request {
 	struct store *store;
 	const struct ipc_request *http;
+	struct owner_id refused; /* told by the call: whose login it is; 0: nobody's */
 };
 
 /* The verifier that the asking device was let in by last, if a wipe of it is pending; for OPTIONS

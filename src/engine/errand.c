@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "eas/remember.h"
 #include "eas/wipe.h"
 #include "engine/engine_internal.h"
 
@@ -241,7 +242,7 @@ void errand_start(struct lane_member *member)
 /* Also again after a long upload: the user may have been disabled since. */
 static bool authenticate(struct errand *r, struct auth_grant *ret)
 {
-	struct eas_wipe_request wipe = {r->engine->store, &r->http};
+	struct eas_wipe_request wipe = {.store = r->engine->store, .http = &r->http};
 	struct auth_fallback fallback = {eas_wipe_credential, &wipe};
 
 	r->auth = auth_check_basic(r->engine->auth,
@@ -250,6 +251,9 @@ static bool authenticate(struct errand *r, struct auth_grant *ret)
 	if (r->auth == AUTH_OK)
 		r->auth_until_at = ret->expires_at;
 	telemetry_count(&r->engine->telemetry->logins[r->auth]);
+	if (r->auth == AUTH_WRONG || r->auth == AUTH_THROTTLED)
+		eas_remember_refused(r->engine->telemetry, r->engine->store, &r->http, wipe.refused,
+			r->auth == AUTH_WRONG ? 401 : 503, r->arena);
 	return r->auth == AUTH_OK;
 }
 

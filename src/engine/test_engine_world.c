@@ -11,6 +11,7 @@
 #include "base/fd.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "eas/remember.h"
 #include "eas/wipe.h"
 
 #define PATIENCE 200 /* rounds of 50 ms */
@@ -57,6 +58,18 @@ const char *eas_wipe_credential(void *owner, const struct user *user, struct are
 	(void)user;
 	(void)arena;
 	return NULL;
+}
+
+void eas_remember_refused(struct telemetry *telemetry, struct store *store,
+	const struct ipc_request *http, struct owner_id user, unsigned http_status,
+	struct arena *arena)
+{
+	(void)telemetry;
+	(void)store;
+	(void)http;
+	(void)user;
+	(void)http_status;
+	(void)arena;
 }
 
 /* ---- the protocol ---- */

@@ -175,6 +175,13 @@ static void encode_document(struct provision *p)
 	wbxml_end(w);
 }
 
+/* A failure that stands in the document. */
+static void fault(struct provision *p, unsigned status, const char *why)
+{
+	eas_reply_note(p->call->reply, status);
+	p->call->reply->why = why;
+}
+
 /* key 0: none is sent; document: with the policy itself. */
 static void encode_policy(
 	struct provision *p, const char *type, unsigned status, uint32_t key, bool document)
@@ -182,6 +189,11 @@ static void encode_policy(
 	struct wbxml_writer *w = &p->call->writer;
 
 	wbxml_start(w, TAG_Provision_Policies);
+	if (status != POLICY_OK)
+		fault(p, status,
+			status == POLICY_TYPE_UNKNOWN
+				? "the phone asks for a policy of another type"
+				: "the phone acknowledges another policy key than it was given");
 	wbxml_start(w, TAG_Provision_Policy);
 	wbxml_add_text(w, TAG_Provision_PolicyType, type);
 	wbxml_add_uint(w, TAG_Provision_Status, status);
@@ -296,6 +308,8 @@ static int phase_wipe(struct provision *p, const struct wbxml_node *report, stru
 		return 0;
 	}
 	eas_pending_clear(call->server, call->device->id);
+	if (p->event == WIPE_EVENT_FAIL)
+		fault(p, STATUS_PROTOCOL, "the phone says that it could not do the wipe");
 	begin(p, p->event == WIPE_EVENT_FAIL ? STATUS_PROTOCOL : STATUS_OK);
 	if (p->event != WIPE_EVENT_ACKNOWLEDGE)
 		wbxml_add_empty(&call->writer, call->device->wipe_account
@@ -341,6 +355,7 @@ static int provision(struct provision *p, struct err *err)
 		return phase_wipe(p, report, err);
 	if (report != NULL) {
 		eas_reply_status(p->call, STATUS_PROTOCOL);
+		p->call->reply->why = "the phone tells of a wipe that nobody ordered";
 		return 0;
 	}
 	if (set != NULL)
