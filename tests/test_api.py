@@ -322,7 +322,36 @@ class Setup(ServerCase):
         self.assertTrue(answer.body.startswith(b"<svg ") and answer.body.rstrip().endswith(b"</svg>"))
         self.assertNotIn(b"<script", answer.body)
 
-    def verify(self, signed):
+    def make_pair(self, name):
+        certificate, key = (os.path.join(self.server.folder, f"{name}.{kind}") for kind in ("pem", "key"))
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+                        "-subj", f"/CN={name}", "-keyout", key, "-out", certificate], check=True, capture_output=True)
+        return certificate, key
+
+    def test_signer_of_the_site(self):
+        """Checked when it is configured, with an error that names setting and file; then it signs."""
+        certificate, key = self.make_pair("signer")
+        _, other = self.make_pair("other")
+        junk, missing = os.path.join(self.server.folder, "junk"), os.path.join(self.server.folder, "missing")
+        with open(junk, "w", encoding="ascii") as file:
+            file.write("junk\n")
+        self.addCleanup(self.server.bellhop, "reload")
+        self.addCleanup(self.server.write_config, web_profile_certificate="", web_profile_key="")
+        for pair, words in (((certificate, ""), ("web.profile_key", "belong together")), (("", key), ("web.profile_certificate", "belong")),
+                            ((junk, key), ("web.profile_certificate", junk)), ((missing, key), ("web.profile_certificate", missing)),
+                            ((certificate, missing), ("web.profile_key", missing)), ((certificate, other), ("web.profile_key", other))):
+            self.server.write_config(web_profile_certificate=pair[0], web_profile_key=pair[1])
+            done = self.server.bellhop("reload", check=False)
+            self.assertNotEqual(done.returncode, 0, (pair, done))
+            for word in words:
+                self.assertIn(word, done.stderr, pair)
+            # The one from before still signs.
+            self.assertEqual(self.web.get("/me/profile.mobileconfig").status, 200)
+        self.server.write_config(web_profile_certificate=certificate, web_profile_key=key)
+        self.server.bellhop("reload")
+        self.assertEqual(self.verify(self.web.get("/me/profile.mobileconfig").body, certificate)["PayloadType"], "Configuration")
+
+    def verify(self, signed, trusted=None):
         """The property list in it, after openssl has found the signature good."""
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "profile")
@@ -330,7 +359,7 @@ class Setup(ServerCase):
                 file.write(signed)
             done = subprocess.run(
                 ["openssl", "cms", "-verify", "-inform", "DER", "-in", path, "-purpose", "any",
-                 "-CAfile", os.path.join(self.server.data, "profile.pem")], capture_output=True, check=False)
+                 "-CAfile", trusted or os.path.join(self.server.data, "profile.pem")], capture_output=True, check=False)
             self.assertEqual(done.returncode, 0, done.stderr)
             broken = bytearray(signed)
             broken[signed.index(b"EmailAddress")] ^= 1

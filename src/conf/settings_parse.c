@@ -337,6 +337,13 @@ static void check_whole(struct parser *p)
 	if ((s->tls_certificate[0] == '\0') != (s->tls_key[0] == '\0'))
 		complain(p, MAX(line_of(p, "tls", "certificate"), line_of(p, "tls", "key")), false,
 			"tls.certificate and tls.key belong together: set both or none");
+	if ((s->web_profile_certificate[0] == '\0') != (s->web_profile_key[0] == '\0'))
+		complain(p,
+			MAX(line_of(p, "web", "profile_certificate"),
+				line_of(p, "web", "profile_key")),
+			false,
+			"web.profile_certificate and web.profile_key belong together: set both or "
+			"none");
 	check_host_name(p, "server", "hostname", s->server_hostname);
 	if (is_ascii(s->auth_default_domain)) /* domains of mail may have other letters */
 		check_host_name(p, "auth", "default_domain", s->auth_default_domain);

@@ -100,6 +100,19 @@ int config_ensure_certificate(
 	return status;
 }
 
+int config_check_signer(const struct settings *s, struct err *err)
+{
+	struct ssl_ctx_st *ctx = NULL;
+	int status;
+
+	if (s->web_profile_certificate[0] == '\0')
+		return 0;
+	status =
+		net_tls_server_new(s->web_profile_certificate, s->web_profile_key, NULL, &ctx, err);
+	net_tls_free(&ctx);
+	return status == 0 ? 0 : err_wrap(err, "web.profile_certificate and web.profile_key");
+}
+
 /* ---- what the children read ---- */
 
 static int write_all(int fd, const uint8_t *bytes, size_t len)

@@ -228,8 +228,10 @@ static int load_next(struct supervisor *s, const struct settings **ret, struct e
 		return -1;
 	merged = settings_merge(s->settings, source, &held_back);
 	settings_unref(&source);
-	status = config_ensure_certificate(
-		merged, listeners_have_https(s->options->listeners), &filled, err);
+	status = config_check_signer(merged, err);
+	if (status == 0)
+		status = config_ensure_certificate(
+			merged, listeners_have_https(s->options->listeners), &filled, err);
 	settings_unref(&merged);
 	if (status == 0)
 		status = config_activate(filled, &path, err);
@@ -568,8 +570,19 @@ static void begin_watchdog(struct supervisor *s)
 	}
 }
 
+/* Phones that are there already need no profile: no reason not to start. */
+static void look_at_signer(const struct settings *settings)
+{
+	struct err err = ERR_INIT;
+
+	if (config_check_signer(settings, &err) < 0)
+		log_error(NULL, "profile_certificate_unusable", F_ERR(&err),
+			F_STR("consequence", "no profiles for iOS can be made"));
+}
+
 static int set_up(struct supervisor *s, struct err *err)
 {
+	look_at_signer(s->options->settings);
 	if (config_ensure_certificate(s->options->settings,
 		    listeners_have_https(s->options->listeners), &s->settings, err) < 0 ||
 		config_activate(s->settings, &s->config_path, err) < 0 ||
