@@ -18,6 +18,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 FOLDER = os.path.join(HERE, "pages")
 PASSWORD = "correct horse battery"
 ADMIN = "admin@example.org"
+ONLY = [name for name in os.environ.get("BELLHOP_PAGES_ONLY", "").split("|") if name]
 SETTINGS = {"wipe.device": "yes", "wipe.users_device": "yes"}
 
 
@@ -61,9 +62,8 @@ class Pages(unittest.TestCase):
                  "folder": server.folder, "bellhop": program("bellhop"), "phone": program("bellhop-phone"), "chromium": chromium,
                  "packages": packages, "admin": ADMIN, "password": PASSWORD, "passwordFile": password_file,
                  "shots": os.environ.get("BELLHOP_SHOTS", "")}
-        only = [name for name in os.environ.get("BELLHOP_PAGES_ONLY", "").split("|") if name]
         try:
-            done = subprocess.run(["node", os.path.join(FOLDER, "all.mjs"), *only], capture_output=True, text=True, timeout=240,
+            done = subprocess.run(["node", os.path.join(FOLDER, "all.mjs"), *ONLY], capture_output=True, text=True, timeout=240,
                                   env=dict(os.environ, BELLHOP_PAGES=json.dumps(house)), check=False)
             output, rest = done.stdout, done.stderr
         except subprocess.TimeoutExpired as late:
@@ -96,5 +96,5 @@ def method(name):
     return lambda self: self.check(name)
 
 
-for _name in names():
+for _name in ONLY or names():
     setattr(Pages, "test_" + re.sub(r"\W+", "_", _name), method(_name))

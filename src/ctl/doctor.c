@@ -93,8 +93,10 @@ void doctor_check_server(struct doctor *d)
 	}
 	if (well)
 		doctor_say(d, "server", DOCTOR_OK, NULL,
-			"it runs, with %" JSON_INTEGER_FORMAT " phones waiting",
-			json_integer_value(json_object_get(d->status, "parked")));
+			"it runs, with %" JSON_INTEGER_FORMAT " %s waiting",
+			json_integer_value(json_object_get(d->status, "parked")),
+			json_integer_value(json_object_get(d->status, "parked")) == 1 ? "phone"
+										      : "phones");
 }
 
 void doctor_run(struct doctor *d, json_t **ret_result)

@@ -1,6 +1,6 @@
 import { useState } from "preact/hooks";
 import { policies, type PolicyRow } from "../calls";
-import { counted } from "../format";
+import { count, counted } from "../format";
 import { go, link, type Place } from "../router";
 import { Ask, useDialog } from "../ui/dialog";
 import { Field } from "../ui/form";
@@ -33,7 +33,7 @@ function PolicyList() {
 						{ label: "Demands", num: true, cell: (row) => row.settings === 0 ? "nothing" : counted(row.settings, "setting") },
 						{ label: "Phones", cell: (row) => row.required ? "must take it" : "may go without" },
 						{ label: "Taken again", cell: (row) => refresh(row.refresh_interval_h) },
-						{ label: "Assigned to", num: true, cell: (row) => row.default && row.assigned === 0 ? "everybody else" : counted(row.assigned, "scope") },
+						{ label: "Assigned to", num: true, cell: (row) => row.assigned === 0 ? (row.default ? "everybody else" : "nobody") : row.default ? `${count(row.assigned)}, and everybody else` : counted(row.assigned, "assignment") },
 					]} />
 				)}
 			</Show>

@@ -15,10 +15,12 @@ const GROUPS: Record<string, string> = {
 const PLATFORMS: [string, string][] = [["ios", "iOS"], ["android", "Android"], ["windows_mobile", "Windows Mobile"]];
 
 /* "MinDevicePasswordLength" → "Min device password length" */
+/* "AllowWiFi" → "Allow Wi-Fi": the names of the protocol, in words. */
+const NAMES: Record<string, string> = { WiFi: "Wi-Fi", IrDA: "IrDA", POPIMAP: "POP and IMAP", SMIME: "S/MIME", HTML: "HTML", InROM: "in ROM", Bluetooth: "Bluetooth" };
+
 export function settingName(name: string): string {
-	const text = name.replace(/([a-z])([A-Z])/g, "$1 $2").replace(/([A-Z]+)([A-Z][a-z])/g, "$1 $2");
-	return text.split(" ").map((word, i) => i === 0 || word === word.toUpperCase() || /^(WiFi|IrDA|SMIME|HTML|ROM)$/.test(word) ? word : word.toLowerCase()).join(" ")
-		.replace("Wi fi", "Wi-Fi").replace("Wi Fi", "Wi-Fi").replace("Wi-fi", "Wi-Fi");
+	const parts = name.match(/WiFi|IrDA|POPIMAP|SMIME|HTML|InROM|[A-Z][a-z]+|./g) ?? [name];
+	return parts.map((word, i) => NAMES[word] ?? (i === 0 ? word : word.toLowerCase())).join(" ");
 }
 
 export function valueText(value: PolicyValue, unit = ""): string {

@@ -156,6 +156,7 @@ export function UserPage({ address }: { address: string }) {
 							</section>
 							<section class="card stack" aria-labelledby="user-phones">
 								<div class="card-head"><h2 id="user-phones">Phones</h2><a href={link(["devices"], { address })}>In the list of devices</a></div>
+								<p class="row wide-gap"><a href={link(["services"], { kind: "user", name: address })}>What they may do</a><a href={link(["log"], { user: address })}>What happened</a></p>
 								{user.devices?.length ? (
 									<ul>{user.devices.map((device) => <li key={device}><a class="wrap" href={link(["devices", address, device])}>{device}</a></li>)}</ul>
 								) : <p class="soft">No phone has called yet. It appears here after its first login.</p>}
