@@ -269,6 +269,25 @@ class Throttled(WipeCase):
         self.assert_told(self.folder_sync(device))
         self.assert_ordered(device)
 
+    def test_others_behind_the_address(self):
+        """They fail and fail, and the server remembers nothing of the phone; somebody guesses at the wiped phone's own password, too."""
+        device, other = self.phone("14.1"), self.phone("14.1")
+        self.set_password(device, "another one")
+        self.wipe(device)
+        self.server.kill_engine()
+        retry(lambda: self.folder_sync(other))
+        codes = [self.folder_sync(self.stranger(device, f"nobody{n}@example.org", "x")).code for n in range(7)]
+        self.assertEqual((codes[0], codes[-1]), (401, 503))
+        guesser = self.stranger(device, device.user, "a guess")
+        self.assertEqual({self.folder_sync(guesser).code for _ in range(6)}, {503})
+        self.assert_told(self.folder_sync(device))
+        self.assert_ordered(device)
+
+    def stranger(self, device, name, password):
+        other = device.clone(authorization="Basic " + base64.b64encode(f"{name}:{password}".encode()).decode())
+        other.policy_key = "0"
+        return other
+
 
 class Kills(WipeCase):
     def test_at_each_step(self):

@@ -193,7 +193,8 @@ int admin_device_wipes(struct admin_call *call, struct err *err)
 			return -1;
 		owner = user->id;
 	}
-	if (store_wipe_list(call->rd, owner, call->arena, &wipes, &count, err) < 0)
+	if (store_wipe_list(call->rd, owner, admin_number(call, "offset", 0),
+		    admin_number(call, "limit", UINT64_MAX), call->arena, &wipes, &count, err) < 0)
 		return -1;
 	for (size_t i = 0; i < count; i++) {
 		if (list_row(call, &wipes[i], err) < 0)

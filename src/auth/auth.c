@@ -289,7 +289,7 @@ static bool own_password_will_do(const struct login *l)
 
 /* ---- the fallback ---- */
 
-static bool fallback_fits(struct login *l, const char *verifier)
+static bool fallback_fits(struct login *l, const char *verifier, bool proved)
 {
 	uint64_t pair[2] = {l->user_key, siphash(l->auth->keys[2], verifier, strlen(verifier))};
 	uint64_t credential = pair[1] | 1, key = siphash(l->auth->keys[2], pair, sizeof(pair));
@@ -298,14 +298,14 @@ static bool fallback_fits(struct login *l, const char *verifier)
 
 	if (remembered(l, credential, &entry))
 		return true;
-	if (auth_over(l, key, l->options.fail_limit_user))
+	if (!proved && auth_over(l, key, l->options.fail_limit_user))
 		return false;
 	enter_gate(l->auth); /* it may be a slow one */
 	fits = auth_check_verifier(l->basic.password, verifier);
 	leave_gate(l->auth);
 	if (fits)
 		remember(l, credential, l->now_at + l->options.cache_ttl_s);
-	else
+	else if (!proved)
 		(void)auth_throttle_add(
 			l->auth->throttle, key, l->now_ms, l->options.fail_window_s);
 	return fits;
@@ -315,10 +315,11 @@ static bool fallback_fits(struct login *l, const char *verifier)
 static bool pass_fallback(struct login *l)
 {
 	const char *verifier = NULL;
+	bool proved = false;
 
 	if (l->fallback != NULL && l->user != NULL)
-		verifier = l->fallback->find(l->fallback->owner, l->user, l->arena);
-	if (verifier == NULL || !fallback_fits(l, verifier))
+		verifier = l->fallback->find(l->fallback->owner, l->user, l->arena, &proved);
+	if (verifier == NULL || !fallback_fits(l, verifier, proved))
 		return false;
 	l->grant = (struct auth_grant){.user = l->user,
 		.expires_at = l->now_at,
@@ -380,6 +381,18 @@ static enum auth_result check_user(struct login *l, bool address_over, struct er
 	return pass_fallback(l) ? AUTH_OK : auth_fail(l, "no_app_password");
 }
 
+/* Of an address over its limit, nothing of which is remembered: only the fallback is asked, also
+ * when the password is right. */
+static enum auth_result check_flooding(struct login *l, struct err *err)
+{
+	if (l->fallback == NULL)
+		return auth_throttled(l, l->address_key);
+	if (find_user(l, err) < 0)
+		return AUTH_FAILED;
+	set_user_keys(l);
+	return refuse_throttled(l, l->address_key);
+}
+
 static bool address_over(struct login *l)
 {
 	return auth_over(l, l->address_key, l->options.fail_limit_address);
@@ -395,11 +408,13 @@ static enum auth_result check_header(struct login *l, const char *authorization,
 		return AUTH_WRONG;
 	is_over = address_over(l);
 	set_tag(l, authorization);
-	/* A flood ends here, before the store. */
-	if (is_over && (parsed == AUTH_PARSE_BAD || !find_entry(l, &entry)))
+	/* A flood ends here, at the price of two or three rows, and without crypt(3). */
+	if (is_over && parsed == AUTH_PARSE_BAD)
 		return auth_throttled(l, l->address_key);
 	if (parsed == AUTH_PARSE_BAD)
 		return auth_fail(l, "malformed");
+	if (is_over && !find_entry(l, &entry))
+		return check_flooding(l, err);
 	return check_user(l, is_over, err);
 }
 

@@ -70,12 +70,17 @@ struct auth_grant {
  * What may still be accepted when the user's passwords do not fit, or nobody looks at them any more
  * because of failures: the verifier that a device with a pending wipe was last let in by, so that
  * a wipe reaches it after the password was changed. A password that fits it is no failure: nothing
- * is counted and nothing told. Guesses against it have a limit of their own, fail_limit_user.
+ * is counted and nothing told. No limit on the user or on the address keeps it from being asked, so
+ * that others who fail, also behind the same address, do not hold a wipe up. Guesses against it
+ * have a limit of their own, fail_limit_user for all addresses together, which somebody could use
+ * up on purpose: who has proved by something else to be that device is under none.
  */
 struct auth_fallback {
-	/* The verifier for this user, in the arena; NULL: there is none. Called at most once, on
+	/* The verifier for this user, in the arena; NULL: there is none. *ret_proved: the request
+	 * has something that only the device knows and nobody can guess. Called at most once, on
 	 * the same thread, and only when all else has failed; may read the store. */
-	const char *(*find)(void *owner, const struct user *user, struct arena *arena);
+	const char *(*find)(
+		void *owner, const struct user *user, struct arena *arena, bool *ret_proved);
 	void *owner;
 };
 

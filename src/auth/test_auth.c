@@ -153,14 +153,17 @@ static void test_memory_costs_no_hash(void)
 struct last_login {
 	const char *verifier; /* NULL: no wipe is pending */
 	unsigned asked;
+	bool proved;
 };
 
-static const char *find_last(void *owner, const struct user *user, struct arena *arena)
+static const char *find_last(
+	void *owner, const struct user *user, struct arena *arena, bool *ret_proved)
 {
 	struct last_login *last = owner;
 
 	CHECK_STR(user->login, "anna");
 	last->asked++;
+	*ret_proved = last->proved;
 	return last->verifier == NULL ? NULL : arena_x_strdup(arena, last->verifier);
 }
 
@@ -182,7 +185,7 @@ static enum auth_result login_or_last(
 static void test_fallback(void)
 {
 	struct crypt_data *work = x_new(struct crypt_data);
-	struct last_login last = {NULL, 0};
+	struct last_login last = {NULL, 0, false};
 	struct world w;
 	bool by_last;
 
@@ -219,6 +222,45 @@ static void test_fallback(void)
 	last.verifier = NULL;
 	CHECK_INT(login_or_last(&w, "anna:secret", &last, &by_last), AUTH_WRONG);
 	CHECK(!by_last);
+	mem_free(work);
+	world_close(&w);
+}
+
+/* Neither others behind its address nor guesses at it keep a phone from its wipe. */
+static void test_fallback_under_fire(void)
+{
+	struct crypt_data *work = x_new(struct crypt_data);
+	struct last_login last = {NULL, 0, false};
+	struct world w;
+	bool by_last;
+
+	world_open(&w);
+	last.verifier = x_strdup(quick_hash("old", work));
+	for (int i = 0; i < 20; i++) {
+		char text[40];
+
+		(void)snprintf(text, sizeof(text), "nobody%d:x", i);
+		CHECK_INT(login_from(&w, text, "192.0.2.7"), AUTH_WRONG);
+	}
+	CHECK_INT(login(&w, "anna:old"), AUTH_THROTTLED);
+	CHECK_INT(login_or_last(&w, "anna:old", &last, &by_last), AUTH_OK);
+	CHECK(by_last);
+	/* The right password of now is not looked at, nor anybody's who is not asked for. */
+	CHECK_INT(login_or_last(&w, "anna:secret", &last, &by_last), AUTH_THROTTLED);
+	CHECK_INT(login_or_last(&w, "nobody7:old", &last, &by_last), AUTH_THROTTLED);
+	/* Guesses at the fallback end, the right one among them, but for who proves himself. */
+	clock_fake_advance_ms(3601000);
+	for (int i = 0; i < 30; i++)
+		CHECK(login_or_last(&w, "anna:guess", &last, &by_last) != AUTH_OK);
+	CHECK_INT(login_or_last(&w, "anna:old", &last, &by_last), AUTH_THROTTLED);
+	last.proved = true;
+	CHECK_INT(login_or_last(&w, "anna:guess", &last, &by_last), AUTH_THROTTLED);
+	CHECK_INT(login_or_last(&w, "anna:old", &last, &by_last), AUTH_OK);
+	CHECK(by_last);
+	/* Known from now on, also without proof. */
+	last.proved = false;
+	CHECK_INT(login_or_last(&w, "anna:old", &last, &by_last), AUTH_OK);
+	mem_free((void *)(uintptr_t)last.verifier);
 	mem_free(work);
 	world_close(&w);
 }
@@ -481,7 +523,7 @@ static void test_many_threads(void)
 }
 
 TEST_MAIN(TEST(test_forms), TEST(test_memory_ends_with_the_epoch), TEST(test_memory_costs_no_hash),
-	TEST(test_fallback), TEST(test_throttled_user), TEST(test_a_known_phone_is_not_cut_off),
-	TEST(test_throttled_address), TEST(test_lines_for_fail2ban), TEST(test_event_log),
-	TEST(test_hashes), TEST(test_cache_is_bounded), TEST(test_counters),
-	TEST(test_many_threads))
+	TEST(test_fallback), TEST(test_fallback_under_fire), TEST(test_throttled_user),
+	TEST(test_a_known_phone_is_not_cut_off), TEST(test_throttled_address),
+	TEST(test_lines_for_fail2ban), TEST(test_event_log), TEST(test_hashes),
+	TEST(test_cache_is_bounded), TEST(test_counters), TEST(test_many_threads))

@@ -9,11 +9,12 @@
 #include "store/store_wipe.h"
 
 static const char *find(struct store_read *rd, const struct eas_wipe_request *request,
-	const struct user *user, struct arena *arena, struct err *err)
+	const struct user *user, struct arena *arena, bool *ret_proved, struct err *err)
 {
 	struct eas_query *query = arena_x_new(arena, struct eas_query);
 	const char *credential = NULL;
 	uint64_t pending = 0;
+	uint32_t policy_key = 0;
 
 	/* Nothing of a stranger's request is read for users whom this does not concern. */
 	if (store_wipe_pending(rd, user->id, &pending, err) < 0 || pending == 0)
@@ -24,12 +25,15 @@ static const char *find(struct store_read *rd, const struct eas_wipe_request *re
 	if (query->command != EAS_CMD_OPTIONS &&
 		(query->device_id == NULL || query->device_id[0] == 0))
 		return NULL;
-	if (store_wipe_credential(rd, user->id, query->device_id, arena, &credential, err) < 0)
+	if (store_wipe_credential(
+		    rd, user->id, query->device_id, arena, &credential, &policy_key, err) < 0)
 		return NULL;
+	*ret_proved = policy_key != 0 && query->policy_key == policy_key;
 	return credential;
 }
 
-const char *eas_wipe_credential(void *owner, const struct user *user, struct arena *arena)
+const char *eas_wipe_credential(
+	void *owner, const struct user *user, struct arena *arena, bool *ret_proved)
 {
 	struct eas_wipe_request *request = owner;
 	CLEANUP(store_read_end) struct store_read *rd = NULL;
@@ -38,5 +42,5 @@ const char *eas_wipe_credential(void *owner, const struct user *user, struct are
 	request->refused = user->id;
 	if (store_read_begin(request->store, &rd, &ignored) < 0)
 		return NULL;
-	return find(rd, request, user, arena, &ignored);
+	return find(rd, request, user, arena, ret_proved, &ignored);
 }

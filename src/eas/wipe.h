@@ -17,7 +17,9 @@ struct eas_wipe_request {
 };
 
 /* The verifier that the asking device was let in by last, if a wipe of it is pending; for OPTIONS
- * without a DeviceId that of any such device of the user. Else NULL. */
-const char *eas_wipe_credential(void *owner, const struct user *user, struct arena *arena);
+ * without a DeviceId that of any such device of the user. Else NULL. *ret_proved: the request has
+ * the device's policy key, a random number. */
+const char *eas_wipe_credential(
+	void *owner, const struct user *user, struct arena *arena, bool *ret_proved);
 
 #endif

@@ -52,8 +52,10 @@ void auth_refuse(struct auth *auth, const struct user *user, const char *address
 	(void)reason;
 }
 
-const char *eas_wipe_credential(void *owner, const struct user *user, struct arena *arena)
+const char *eas_wipe_credential(
+	void *owner, const struct user *user, struct arena *arena, bool *ret_proved)
 {
+	(void)ret_proved;
 	(void)owner;
 	(void)user;
 	(void)arena;

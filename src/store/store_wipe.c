@@ -286,20 +286,24 @@ int store_wipe_last(struct store_read *rd, struct owner_id owner, struct device_
 	return 0;
 }
 
-int store_wipe_list(struct store_read *rd, struct owner_id owner, struct arena *arena,
-	struct wipe **ret, size_t *ret_count, struct err *err)
+#define WIPES(where)                                                                               \
+	"SELECT " WIPE_COLUMNS " FROM wipes WHERE " where                                          \
+	" ORDER BY asked_at DESC, owner DESC, device DESC, number DESC LIMIT $2 OFFSET $3"
+
+int store_wipe_list(struct store_read *rd, struct owner_id owner, uint64_t offset, uint64_t limit,
+	struct arena *arena, struct wipe **ret, size_t *ret_count, struct err *err)
 {
 	CLEANUP(db_done) struct db_stmt *st = NULL;
 	struct wipe *wipes = NULL;
 	size_t count = 0, cap = 0;
 	int rc;
 
-	if (store_prepare(rd,
-		    "SELECT " WIPE_COLUMNS " FROM wipes WHERE owner = $1 OR $1 = 0"
-		    " ORDER BY asked_at DESC, owner, device, number DESC",
-		    &st, err) < 0)
+	if ((owner.v != 0 ? store_prepare(rd, WIPES("owner = $1"), &st, err)
+			  : store_prepare(rd, WIPES("$1 = 0"), &st, err)) < 0)
 		return -1;
 	db_bind_u64(st, 1, owner.v);
+	db_bind_i64(st, 2, (int64_t)MIN(limit, (uint64_t)INT64_MAX));
+	db_bind_i64(st, 3, (int64_t)MIN(offset, (uint64_t)INT64_MAX));
 	while ((rc = db_step(st, err)) > 0) {
 		if (STORE_GROW(arena, &wipes, count, &cap, err) < 0 ||
 			read_row(st, arena, &wipes[count], err) < 0)
@@ -330,14 +334,14 @@ int store_wipe_pending(struct store_read *rd, struct owner_id owner, uint64_t *r
 }
 
 int store_wipe_credential(struct store_read *rd, struct owner_id owner, const char *device_id,
-	struct arena *arena, const char **ret, struct err *err)
+	struct arena *arena, const char **ret, uint32_t *ret_policy_key, struct err *err)
 {
 	CLEANUP(db_done) struct db_stmt *st = NULL;
 	struct store_row row = {.arena = arena};
 	int rc;
 
 	if (store_prepare(rd,
-		    "SELECT credential FROM devices WHERE owner = $1 AND " IS_PENDING
+		    "SELECT credential, policy_key FROM devices WHERE owner = $1 AND " IS_PENDING
 		    " AND credential <> '' AND (device_id = $2 OR $2 = '')"
 		    " ORDER BY wipe_at DESC LIMIT 1",
 		    &st, err) < 0)
@@ -346,10 +350,13 @@ int store_wipe_credential(struct store_read *rd, struct owner_id owner, const ch
 	db_bind_text(st, 2, store_text(device_id));
 	rc = db_step(st, err);
 	*ret = NULL;
+	*ret_policy_key = 0;
 	if (rc <= 0)
 		return rc;
 	row.st = st;
 	*ret = store_row_text(&row);
+	if (device_id != NULL)
+		*ret_policy_key = (uint32_t)store_row_u64(&row);
 	return store_row_end(&row, err);
 }
 

@@ -71,18 +71,20 @@ NODISCARD int store_wipe_move(struct store_tx *tx, struct device_id device, enum
 /* The device's last order; *ret NULL: there was none. */
 NODISCARD int store_wipe_last(struct store_read *rd, struct owner_id owner, struct device_id device,
 	struct arena *arena, struct wipe **ret, struct err *err);
-/* Of one owner, or all (owner.v 0); newest first. */
-NODISCARD int store_wipe_list(struct store_read *rd, struct owner_id owner, struct arena *arena,
-	struct wipe **ret, size_t *ret_count, struct err *err);
+/* Of one owner, or all (owner.v 0), newest first: at most limit, without the first offset. */
+NODISCARD int store_wipe_list(struct store_read *rd, struct owner_id owner, uint64_t offset,
+	uint64_t limit, struct arena *arena, struct wipe **ret, size_t *ret_count, struct err *err);
 /* How many devices of the owner have a pending one. */
 NODISCARD int store_wipe_pending(
 	struct store_read *rd, struct owner_id owner, uint64_t *ret, struct err *err);
 /*
  * The credential that a device with a pending wipe was let in by. device_id NULL: of any such
  * device of the owner, that which was ordered last. *ret NULL: there is none.
+ * *ret_policy_key: that device's (0: it has none, or device_id is NULL).
  */
 NODISCARD int store_wipe_credential(struct store_read *rd, struct owner_id owner,
-	const char *device_id, struct arena *arena, const char **ret, struct err *err);
+	const char *device_id, struct arena *arena, const char **ret, uint32_t *ret_policy_key,
+	struct err *err);
 /* In a restored store: nobody knows any more whether they were obeyed or cancelled. Each is
  * cancelled, and its device blocked. *ret: how many. */
 NODISCARD int store_wipe_suspend_all(

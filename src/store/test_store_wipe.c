@@ -179,12 +179,14 @@ static void test_history_is_bounded(void)
 		CHECK_INT(move(w, WIPE_EVENT_CANCEL, 100 + i), 0);
 	}
 	REQUIRE_OK(store_read_begin(w->store, &rd, &err), &err);
-	REQUIRE_OK(store_wipe_list(rd, w->anna, w->arena, &wipes, &count, &err), &err);
+	REQUIRE_OK(store_wipe_list(rd, w->anna, 0, 100, w->arena, &wipes, &count, &err), &err);
 	CHECK_INT(count, STORE_WIPES_KEPT);
 	CHECK_INT(wipes[0].number, STORE_WIPES_KEPT + 5);
-	REQUIRE_OK(store_wipe_list(rd, w->bob, w->arena, &wipes, &count, &err), &err);
+	REQUIRE_OK(store_wipe_list(rd, w->bob, 0, 10, w->arena, &wipes, &count, &err), &err);
 	CHECK_INT(count, 0);
-	REQUIRE_OK(store_wipe_list(rd, (struct owner_id){0}, w->arena, &wipes, &count, &err), &err);
+	REQUIRE_OK(
+		store_wipe_list(rd, (struct owner_id){0}, 0, 100, w->arena, &wipes, &count, &err),
+		&err);
 	CHECK_INT(count, STORE_WIPES_KEPT);
 	store_read_end(&rd);
 	world_free(&w);
@@ -195,9 +197,11 @@ static const char *credential(struct world *w, const char *device_id)
 	struct store_read *rd = NULL;
 	struct err err = ERR_INIT;
 	const char *got = "";
+	uint32_t policy_key;
 
 	REQUIRE_OK(store_read_begin(w->store, &rd, &err), &err);
-	REQUIRE_OK(store_wipe_credential(rd, w->anna, device_id, w->arena, &got, &err), &err);
+	REQUIRE_OK(store_wipe_credential(rd, w->anna, device_id, w->arena, &got, &policy_key, &err),
+		&err);
 	store_read_end(&rd);
 	return got;
 }
