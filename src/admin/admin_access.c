@@ -10,6 +10,7 @@
 #include "policy/access.h"
 #include "policy/service.h"
 #include "store/store_access.h"
+#include "store/store_page.h"
 
 enum { TEXT_MAX_BYTES = 8000 };
 
@@ -249,26 +250,30 @@ static int list_scopes(struct admin_call *call, struct err *err)
 	return 0;
 }
 
+static int list_own(void *owner, struct device_id id, struct err *err)
+{
+	struct admin_call *call = owner;
+	struct device *device;
+	const char *name;
+
+	if (store_device_load(call->rd, id, call->arena, &device, err) < 0)
+		return -1;
+	if (admin_scope_name(call, &(struct scope){SCOPE_USER, device->owner.v, ""}, &name, err) <
+		0)
+		return -1;
+	append(call, "device", name, device->device_id, (enum access_state)device->access_own,
+		true);
+	return 1;
+}
+
 static int list_devices(struct admin_call *call, struct err *err)
 {
 	struct unseen_device *unseen;
-	struct device *devices;
 	size_t count;
 	const char *name;
 
-	if (store_device_list(call->rd, (struct owner_id){0}, call->arena, &devices, &count, err) <
-		0)
+	if (store_device_walk_own_access(call->rd, list_own, call, err) < 0)
 		return -1;
-	for (size_t i = 0; i < count; i++) {
-		const struct scope owner = {SCOPE_USER, devices[i].owner.v, ""};
-
-		if (devices[i].access_own == ACCESS_NONE)
-			continue;
-		if (admin_scope_name(call, &owner, &name, err) < 0)
-			return -1;
-		append(call, "device", name, devices[i].device_id,
-			(enum access_state)devices[i].access_own, true);
-	}
 	if (store_unseen_list(call->rd, (struct owner_id){0}, call->arena, &unseen, &count, err) <
 		0)
 		return -1;

@@ -6,28 +6,6 @@
 #include "store/store_access.h"
 #include "store/store_page.h"
 
-static const char *state_of(const struct device *device)
-{
-	switch (device->wipe) {
-	case WIPE_ORDERED:
-		return "wipe pending";
-	case WIPE_SENT:
-		return "wipe sent";
-	case WIPE_DONE:
-		return "wiped";
-	case WIPE_FAILED:
-		return "wipe failed";
-	case WIPE_NONE:
-		break;
-	}
-	if (device->blocked)
-		return "blocked";
-	if (device->access_own == ACCESS_QUARANTINE ||
-		(device->access_own == ACCESS_NONE && device->access_state == ACCESS_QUARANTINE))
-		return "quarantine";
-	return device->policy_key != 0 ? "provisioned" : "not provisioned";
-}
-
 json_t *admin_device_to_json(
 	struct admin_call *call, const struct device *device, const char *address)
 {
@@ -43,22 +21,15 @@ json_t *admin_device_to_json(
 			: arena_x_printf(call->arena, "%u.%u", device->protocol_version / 10u,
 				  device->protocol_version % 10u));
 	admin_put_number(object, "last_seen_at", (uint64_t)device->last_seen_at);
-	admin_put(object, "state", state_of(device));
+	admin_put(object, "state", store_device_state_to_str(store_device_state_of(device)));
 	return object;
 }
 
 struct device_list {
 	struct admin_call *call;
 	struct admin_page page;
-	const char *state;       /* only those; NULL: all */
 	const struct user *user; /* of the device before */
 };
-
-static bool state_fits(const struct device_list *list, const json_t *object)
-{
-	return list->state == NULL ||
-	       str_starts(json_string_value(json_object_get(object, "state")), list->state);
-}
 
 static int list_one(void *owner, struct device_id id, struct err *err)
 {
@@ -68,8 +39,7 @@ static int list_one(void *owner, struct device_id id, struct err *err)
 	struct user *user;
 	json_t *object;
 
-	/* A state is known only when the device is loaded. */
-	if (list->state == NULL && !admin_page_takes(&list->page))
+	if (!admin_page_takes(&list->page))
 		return 1;
 	if (store_device_load(call->rd, id, call->arena, &device, err) < 0)
 		return -1;
@@ -79,14 +49,48 @@ static int list_one(void *owner, struct device_id id, struct err *err)
 		list->user = user;
 	}
 	object = admin_device_to_json(call, device, admin_user_address(call, list->user));
-	if (admin_policy_put_device(call, list->user, device, object, err) < 0) {
-		json_decref(object);
+	(void)json_array_append_new(call->result, object);
+	if (admin_policy_put_device(call, list->user, device, object, err) < 0)
 		return -1;
-	}
-	if (state_fits(list, object) && (list->state == NULL || admin_page_takes(&list->page)))
-		(void)json_array_append(call->result, object);
-	json_decref(object);
 	return list->page.left > 0 ? 1 : 0;
+}
+
+/* All states that begin so. */
+static int take_states(struct admin_call *call, uint32_t *ret, struct err *err)
+{
+	const char *text = admin_text(call, "state");
+	uint32_t states = 0;
+
+	for (unsigned i = 0; text != NULL && i < DEVICE_STATES; i++) {
+		if (str_starts(store_device_state_to_str((enum store_device_state)i), text))
+			states |= 1u << i;
+	}
+	if (text != NULL && states == 0)
+		return err_set(err, ERR_BAD_INPUT,
+			"\"%.40s\" begins no state: provisioned, not provisioned, quarantine, "
+			"blocked, wipe pending, wipe sent, wipe failed or wiped",
+			text);
+	*ret = states;
+	return 0;
+}
+
+static int take_policy_status(
+	struct admin_call *call, struct store_device_filter *filter, struct err *err)
+{
+	const char *text = admin_text(call, "policy_status");
+	unsigned status = POLICY_STATUS_NONE;
+
+	if (text == NULL)
+		return 0;
+	while (status < POLICY_STATUS_OTHER && !str_eq(policy_status_to_str(status), text))
+		status++;
+	if (!str_eq(policy_status_to_str(status), text))
+		return err_set(err, ERR_BAD_INPUT,
+			"\"%.40s\" is no answer to a policy: none, full, partial, refused or other",
+			text);
+	filter->has_policy_status = true;
+	filter->policy_status = (uint8_t)status;
+	return 0;
 }
 
 int admin_device_list(struct admin_call *call, struct err *err)
@@ -95,21 +99,39 @@ int admin_device_list(struct admin_call *call, struct err *err)
 		{"last_seen_at", DEVICES_BY_SEEN, false},
 		{"first_seen_at", DEVICES_BY_FIRST_SEEN, false}, {"model", DEVICES_BY_MODEL, false},
 		{"type", DEVICES_BY_TYPE, false}, {"version", DEVICES_BY_VERSION, false}};
-	struct device_list list = {.call = call, .state = admin_text(call, "state")};
-	struct owner_id whose = {0};
+	struct device_list list = {.call = call};
+	struct store_device_filter filter = {.has_policy_status = false};
 	struct user *user;
 
-	if (admin_page_begin(call, sorts, ARRAY_LEN(sorts), &list.page, err) < 0)
+	if (admin_page_begin(call, sorts, ARRAY_LEN(sorts), &list.page, err) < 0 ||
+		take_states(call, &filter.states, err) < 0 ||
+		take_policy_status(call, &filter, err) < 0)
 		return -1;
 	if (admin_text(call, "address") != NULL) {
 		if (admin_user(call, &user, err) < 0)
 			return -1;
-		whose = user->id;
+		filter.user = user->id;
 	}
 	if (list.page.left == 0)
 		return 0;
-	return store_device_walk(call->rd, whose, list.page.search,
-		(enum store_device_sort)list.page.sort, list.page.down, list_one, &list, err);
+	filter.search = list.page.search;
+	return store_device_walk(call->rd, &filter, (enum store_device_sort)list.page.sort,
+		list.page.down, list_one, &list, err);
+}
+
+struct named {
+	struct device_id first;
+	size_t count;
+};
+
+static int found_named(void *owner, struct device_id id, struct err *err)
+{
+	struct named *named = owner;
+
+	(void)err;
+	if (named->count++ == 0)
+		named->first = id;
+	return 1;
 }
 
 /* By its DeviceId alone: somebody must be the only one who has it. */
@@ -117,24 +139,18 @@ static int find_unowned(
 	struct admin_call *call, struct user **ret_user, struct device **ret, struct err *err)
 {
 	const char *name = admin_text(call, "device");
-	struct device *devices, *found = NULL;
-	size_t count;
+	struct named named = {.count = 0};
 
-	if (store_device_list(call->rd, (struct owner_id){0}, call->arena, &devices, &count, err) <
-		0)
+	if (store_device_walk_named(call->rd, name, 2, found_named, &named, err) < 0)
 		return -1;
-	for (size_t i = 0; i < count; i++) {
-		if (!str_eq(devices[i].device_id, name))
-			continue;
-		if (found != NULL)
-			return err_set(err, ERR_CONFLICT,
-				"several users have a phone \"%.80s\": name the user", name);
-		found = &devices[i];
-	}
-	if (found == NULL)
+	if (named.count > 1)
+		return err_set(err, ERR_CONFLICT,
+			"several users have a phone \"%.80s\": name the user", name);
+	if (named.count == 0)
 		return err_set(err, ERR_NOT_FOUND, "there is no phone \"%.80s\"", name);
-	*ret = found;
-	return store_user_load(call->rd, found->owner, call->arena, ret_user, err);
+	if (store_device_load(call->rd, named.first, call->arena, ret, err) < 0)
+		return -1;
+	return store_user_load(call->rd, (*ret)->owner, call->arena, ret_user, err);
 }
 
 int admin_device(

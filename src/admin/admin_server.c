@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "conf/settings.h"
+#include "store/store_counts.h"
 #include "store/store_policy.h"
 #include "store/store_queue.h"
 
@@ -77,18 +78,14 @@ int admin_status(struct admin_call *call, struct err *err)
 {
 	static const char *const shown[] = {"parked", "connections", "fronts", "engine_pid",
 		"workers_busy", "all_heartbeat_average_s", "all_paths_limited", "refused"};
-	struct owner_id everybody = {0};
 	struct admin_counter *counters;
 	struct queue_counts queue;
 	struct policy_row *policy;
-	struct user *users;
-	struct device *devices;
+	uint64_t user_count, device_count;
 	const char **domains;
-	size_t user_count, device_count, domain_count, count;
+	size_t domain_count, count;
 
-	if (store_user_list(call->rd, call->arena, &users, &user_count, err) < 0 ||
-		store_device_list(call->rd, everybody, call->arena, &devices, &device_count, err) <
-			0 ||
+	if (store_count_all(call->rd, &user_count, &device_count, err) < 0 ||
 		store_domain_list(call->rd, call->arena, &domains, &domain_count, err) < 0 ||
 		store_policy_find(call->rd, NULL, call->arena, &policy, err) < 0 ||
 		store_queue_count(call->rd, &queue, err) < 0)

@@ -313,35 +313,28 @@ int admin_alias_del(struct admin_call *call, struct err *err)
 	return 0;
 }
 
-static int add_aliases(struct admin_call *call, const struct user *user, struct err *err)
-{
-	const char **addresses;
-	size_t count;
-
-	if (store_user_addresses(call->rd, user->id, call->arena, &addresses, &count, err) < 0)
-		return -1;
-	for (size_t i = 1; i < count; i++) {
-		json_t *row = json_object();
-
-		admin_put(row, "alias", addresses[i]);
-		admin_put(row, "address", addresses[0]);
-		(void)json_array_append_new(call->result, row);
-	}
-	return 0;
-}
-
 int admin_alias_list(struct admin_call *call, struct err *err)
 {
-	struct user *users;
-	size_t count = 1;
+	struct owner_id whose = {0};
+	struct store_alias *list;
+	struct user *user;
+	size_t count;
 
-	if (admin_text(call, "address") != NULL
-			? admin_user(call, &users, err) < 0
-			: store_user_list(call->rd, call->arena, &users, &count, err) < 0)
+	if (admin_text(call, "address") != NULL) {
+		if (admin_user(call, &user, err) < 0)
+			return -1;
+		whose = user->id;
+	}
+	if (store_alias_list(call->rd, whose, admin_text(call, "search"),
+		    admin_number(call, "offset", 0), admin_number(call, "limit", UINT64_MAX),
+		    call->arena, &list, &count, err) < 0)
 		return -1;
 	for (size_t i = 0; i < count; i++) {
-		if (add_aliases(call, &users[i], err) < 0)
-			return -1;
+		json_t *row = json_object();
+
+		admin_put(row, "alias", list[i].alias);
+		admin_put(row, "address", list[i].address);
+		(void)json_array_append_new(call->result, row);
 	}
 	return 0;
 }

@@ -371,7 +371,9 @@ static void test_device_pages(void)
 		{"\"sort\": \"last_seen_at\"", "YZX"}, {"\"sort\": \"model\"", "YZX"},
 		{"\"sort\": \"version\"", "ZYX"}, {"\"sort\": \"-address\"", "YXZ"},
 		{"\"search\": \"pix\"", "X"}, {"\"search\": \"anna@\"", "XZ"},
-		{"\"state\": \"blocked\"", "ZY"},
+		{"\"state\": \"blocked\"", "ZY"}, {"\"state\": \"gone\"", "?"},
+		{"\"policy_status\": \"full\"", ""}, {"\"policy_status\": \"none\"", "XZY"},
+		{"\"policy_status\": \"all\"", "?"},
 		{"\"state\": \"blocked\", \"limit\": 1, \"offset\": 1", "Y"},
 		{"\"state\": \"blocked\", \"search\": \"nokia\"", "Z"},
 		{"\"limit\": 1, \"offset\": 1", "Z"}, {"\"sort\": \"shoe\"", "?"}};

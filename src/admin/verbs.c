@@ -72,7 +72,10 @@
 	{"search", ADMIN_ARG_TEXT, false, false, "only with this in " what},                       \
 		{"sort", ADMIN_ARG_TEXT, false, false,                                             \
 			"by " columns "; a hyphen in front puts the largest first"},               \
-		{"limit", ADMIN_ARG_INT, false, false, "at most so many (all)"},                   \
+		PIECE
+
+#define PIECE                                                                                      \
+	{"limit", ADMIN_ARG_INT, false, false, "at most so many (all)"},                           \
 		{"offset", ADMIN_ARG_INT, false, false, "leave out so many first (0)"}
 
 #define LOG_FILTER                                                                                 \
@@ -175,7 +178,8 @@ const struct admin_verb admin_verbs[ADMIN_VERB_COUNT] = {
 		true, false, ADMIN_CONFIRM_NONE, {{"alias", ADMIN_ARG_ADDRESS, true, true, "the address"}}, "",
 		REST(USERS, "DELETE", "/aliases/{alias}")},
 	[ADMIN_ALIAS_LIST] = {"alias list", "List the aliases, of everybody or of one user.",
-		false, false, ADMIN_CONFIRM_NONE, {{"address", ADMIN_ARG_ADDRESS, false, true, "whose"}}, "alias address",
+		false, false, ADMIN_CONFIRM_NONE, {{"address", ADMIN_ARG_ADDRESS, false, true, "whose"},
+			{"search", ADMIN_ARG_TEXT, false, false, "only with this in the alias"}, PIECE}, "alias address",
 		REST(READ, "GET", "/aliases")},
 	[ADMIN_DOMAIN_ADD] = {"domain add", "Take mail for a domain.",
 		true, false, ADMIN_CONFIRM_NONE, {{"domain", ADMIN_ARG_DOMAIN, true, true, "the domain"}}, "",
@@ -210,6 +214,7 @@ const struct admin_verb admin_verbs[ADMIN_VERB_COUNT] = {
 	[ADMIN_DEVICE_LIST] = {"device list", "List the phones, of everybody or of one user.",
 		false, false, ADMIN_CONFIRM_NONE, {{"address", ADMIN_ARG_ADDRESS, false, true, "whose"},
 			{"state", ADMIN_ARG_TEXT, false, false, "only those whose state begins so, for example blocked or wipe"},
+			{"policy_status", ADMIN_ARG_TEXT, false, false, "only those that answered their policy so: none, full, partial, refused or other"},
 			PAGE("the user's address, or what a phone says of itself", "address, last_seen_at, first_seen_at, model, type or version")},
 		"address device type model version last_seen_at state policy policy_status",
 		REST_SELF(READ, "GET", "/devices", "/me/devices")},
@@ -227,7 +232,7 @@ const struct admin_verb admin_verbs[ADMIN_VERB_COUNT] = {
 		true, false, ADMIN_CONFIRM_NONE, {ADDRESS("whose"), DEVICE}, "",
 		REST_SELF(WIPE, "POST", "/users/{address}/devices/{device}/clear", "/me/devices/{device}/clear")},
 	[ADMIN_DEVICE_WIPES] = {"device wipes", "List the wipes of everybody's phones or of one user's, newest first, with their times.",
-		false, false, ADMIN_CONFIRM_NONE, {{"address", ADMIN_ARG_ADDRESS, false, true, "whose"}},
+		false, false, ADMIN_CONFIRM_NONE, {{"address", ADMIN_ARG_ADDRESS, false, true, "whose"}, PIECE},
 		"address device model wipe wipe_kind wipe_asked_by wipe_asked_at wipe_sent_at wipe_answered_at wipe_ended_at",
 		REST_SELF(READ, "GET", "/wipes", "/me/wipes")},
 	[ADMIN_DEVICE_BLOCK] = {"device block", "Refuse a phone.",

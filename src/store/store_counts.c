@@ -53,6 +53,14 @@ static int read_devices(struct store_read *rd, struct store_counts *ret, struct 
 	return rc;
 }
 
+int store_count_all(
+	struct store_read *rd, uint64_t *ret_users, uint64_t *ret_devices, struct err *err)
+{
+	if (read_one(rd, "SELECT COUNT(*) FROM users", ret_users, err) < 0)
+		return -1;
+	return read_one(rd, "SELECT COUNT(*) FROM devices", ret_devices, err);
+}
+
 int store_counts_read(struct store_read *rd, struct store_counts *ret, struct err *err)
 {
 	struct store_counts counts = {0};

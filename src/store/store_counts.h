@@ -14,6 +14,9 @@ struct store_counts {
 	uint64_t queue_oldest_at; /* 0: the queue is empty */
 };
 
+/* Just how many; from the smallest indexes. */
+NODISCARD int store_count_all(
+	struct store_read *rd, uint64_t *ret_users, uint64_t *ret_devices, struct err *err);
 /* Costs as much as reading all devices. */
 NODISCARD int store_counts_read(struct store_read *rd, struct store_counts *ret, struct err *err);
 /* What the thread that writes has done since the start. */

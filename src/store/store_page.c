@@ -5,7 +5,10 @@
  */
 #include "store/store_page.h"
 
+#include <assert.h>
+
 #include "base/mem.h"
+#include "store/store_access.h"
 #include "store/store_internal.h"
 
 char *store_like(const char *text)
@@ -77,59 +80,182 @@ int store_user_walk(struct store_read *rd, const char *search, enum store_user_s
 	return rc;
 }
 
-/* ---- devices ---- */
+/* ---- aliases ---- */
 
-#define DEVICES(order)                                                                             \
-	"SELECT d.id FROM devices d JOIN users u ON u.owner = d.owner WHERE ($1 = 0 OR"            \
-	" d.owner = $1) AND ($2 = '' OR u.login || '@' || u.domain LIKE $2 ESCAPE '\\' OR"         \
-	" d.device_id LIKE $2 ESCAPE '\\' OR d.device_type LIKE $2 ESCAPE '\\' OR"                 \
-	" d.model LIKE $2 ESCAPE '\\' OR d.os LIKE $2 ESCAPE '\\' OR"                              \
-	" d.friendly_name LIKE $2 ESCAPE '\\' OR d.user_agent LIKE $2 ESCAPE '\\') ORDER "         \
-	"BY " order "u.domain, u.login, d.id"
+/* The few aliases first, then their users: a join the other way round would read all users. */
+#define ALIASES(where)                                                                             \
+	"SELECT a.address, u.login || '@' || u.domain FROM addresses a CROSS JOIN users u"         \
+	" WHERE u.owner = a.owner AND a.position > 0 AND " where                                   \
+	" AND ($2 = '' OR a.address LIKE $2 ESCAPE '\\')"                                          \
+	" ORDER BY u.domain, u.login, a.position LIMIT $3 OFFSET $4"
 
-static int prepare_devices(struct store_read *rd, enum store_device_sort sort, bool down,
-	struct db_stmt **ret, struct err *err)
-{
-	switch (sort) {
-	case DEVICES_BY_SEEN:
-		return down ? store_prepare(rd, DEVICES("d.last_seen_at DESC, "), ret, err)
-			    : store_prepare(rd, DEVICES("d.last_seen_at, "), ret, err);
-	case DEVICES_BY_MODEL:
-		return down ? store_prepare(rd, DEVICES("lower(d.model) DESC, "), ret, err)
-			    : store_prepare(rd, DEVICES("lower(d.model), "), ret, err);
-	case DEVICES_BY_TYPE:
-		return down ? store_prepare(rd, DEVICES("lower(d.device_type) DESC, "), ret, err)
-			    : store_prepare(rd, DEVICES("lower(d.device_type), "), ret, err);
-	case DEVICES_BY_VERSION:
-		return down ? store_prepare(rd, DEVICES("d.protocol_version DESC, "), ret, err)
-			    : store_prepare(rd, DEVICES("d.protocol_version, "), ret, err);
-	case DEVICES_BY_FIRST_SEEN:
-		return down ? store_prepare(rd, DEVICES("d.first_seen_at DESC, "), ret, err)
-			    : store_prepare(rd, DEVICES("d.first_seen_at, "), ret, err);
-	case DEVICES_BY_ADDRESS:
-		break;
-	}
-	return down ? store_prepare(rd, DEVICES("u.domain DESC, u.login DESC, "), ret, err)
-		    : store_prepare(rd, DEVICES(""), ret, err);
-}
-
-int store_device_walk(struct store_read *rd, struct owner_id user, const char *search,
-	enum store_device_sort sort, bool down, store_device_fn fn, void *owner, struct err *err)
+int store_alias_list(struct store_read *rd, struct owner_id user, const char *search,
+	uint64_t offset, uint64_t limit, struct arena *arena, struct store_alias **ret,
+	size_t *ret_count, struct err *err)
 {
 	CLEANUP(mem_freep) char *like = store_like(search);
 	CLEANUP(db_done) struct db_stmt *st = NULL;
+	struct store_alias *list = NULL;
+	size_t count = 0, cap = 0;
 	int rc;
 
-	if (prepare_devices(rd, sort, down, &st, err) < 0)
+	if ((user.v != 0 ? store_prepare(rd, ALIASES("a.owner = $1"), &st, err)
+			 : store_prepare(rd, ALIASES("$1 = 0"), &st, err)) < 0)
 		return -1;
 	db_bind_u64(st, 1, user.v);
 	db_bind_text(st, 2, like);
+	db_bind_i64(st, 3, (int64_t)MIN(limit, (uint64_t)INT64_MAX));
+	db_bind_i64(st, 4, (int64_t)MIN(offset, (uint64_t)INT64_MAX));
+	while ((rc = db_step(st, err)) > 0) {
+		struct store_row row = {.st = st, .arena = arena};
+
+		if (STORE_GROW(arena, &list, count, &cap, err) < 0)
+			return -1;
+		list[count].alias = store_row_text(&row);
+		list[count].address = store_row_text(&row);
+		if (store_row_end(&row, err) < 0)
+			return -1;
+		count++;
+	}
+	if (rc < 0)
+		return -1;
+	*ret = list;
+	*ret_count = count;
+	return 0;
+}
+
+/* ---- devices ---- */
+
+enum store_device_state store_device_state_of(const struct device *device)
+{
+	unsigned access =
+		device->access_own != ACCESS_NONE ? device->access_own : device->access_state;
+
+	if (device->wipe != WIPE_NONE)
+		return (enum store_device_state)device->wipe;
+	if (access == ACCESS_BLOCK)
+		return DEVICE_BLOCKED;
+	if (access == ACCESS_QUARANTINE)
+		return DEVICE_QUARANTINED;
+	return device->policy_key != 0 ? DEVICE_PROVISIONED : DEVICE_UNPROVISIONED;
+}
+
+const char *store_device_state_to_str(enum store_device_state state)
+{
+	static const char *const names[DEVICE_STATES] = {"not provisioned", "wipe pending",
+		"wipe sent", "wiped", "wipe failed", "blocked", "quarantine", "provisioned"};
+
+	return state < DEVICE_STATES ? names[state] : "unknown";
+}
+
+/* The same as store_device_state_of(). */
+#define STATE                                                                                      \
+	"CASE WHEN d.wipe <> 0 THEN d.wipe WHEN d.access_own = 2 THEN 5"                           \
+	" WHEN d.access_own = 3 THEN 6 WHEN d.access_own = 0 AND d.access_state = 2 THEN 5"        \
+	" WHEN d.access_own = 0 AND d.access_state = 3 THEN 6"                                     \
+	" WHEN d.policy_key = 0 THEN 0 ELSE 7 END"
+
+static_assert(ACCESS_BLOCK == 2 && ACCESS_QUARANTINE == 3 && DEVICE_BLOCKED == 5 &&
+		      DEVICE_QUARANTINED == 6 && DEVICE_PROVISIONED == 7,
+	"STATE and devices_apart say so");
+
+#define IS_APART                                                                                   \
+	"(d.wipe <> 0 OR d.access_own <> 0 OR d.access_state > 1 OR d.policy_status > 1) AND "
+
+#define DEVICES(where, order)                                                                      \
+	"SELECT d.id FROM devices d JOIN users u ON u.owner = d.owner WHERE " where                \
+	" ($2 = '' OR u.login || '@' || u.domain LIKE $2 ESCAPE '\\' OR"                           \
+	" d.device_id LIKE $2 ESCAPE '\\' OR d.device_type LIKE $2 ESCAPE '\\' OR"                 \
+	" d.model LIKE $2 ESCAPE '\\' OR d.os LIKE $2 ESCAPE '\\' OR"                              \
+	" d.friendly_name LIKE $2 ESCAPE '\\' OR d.user_agent LIKE $2 ESCAPE '\\')"                \
+	" AND ($3 = 0 OR ($3 >> " STATE ") % 2 = 1) AND ($4 < 0 OR d.policy_status = $4)"          \
+	" ORDER BY " order "u.domain, u.login, d.id"
+
+/* A way to find the rows, each with its own index. */
+enum way { WAY_ALL, WAY_USER, WAY_APART, WAYS };
+
+#define ALL_WAYS(order)                                                                            \
+	{                                                                                          \
+		[WAY_ALL] = DEVICES("$1 = 0 AND ", order),                                         \
+		[WAY_USER] = DEVICES("d.owner = $1 AND ", order),                                  \
+		[WAY_APART] = DEVICES(IS_APART "($1 = 0 OR d.owner = $1) AND ", order),            \
+	}
+
+static const char *const device_texts[][2][WAYS] = {
+	[DEVICES_BY_ADDRESS] = {ALL_WAYS(""), ALL_WAYS("u.domain DESC, u.login DESC, ")},
+	[DEVICES_BY_SEEN] = {ALL_WAYS("d.last_seen_at, "), ALL_WAYS("d.last_seen_at DESC, ")},
+	[DEVICES_BY_MODEL] = {ALL_WAYS("lower(d.model), "), ALL_WAYS("lower(d.model) DESC, ")},
+	[DEVICES_BY_TYPE] = {ALL_WAYS("lower(d.device_type), "),
+		ALL_WAYS("lower(d.device_type) DESC, ")},
+	[DEVICES_BY_VERSION] = {ALL_WAYS("d.protocol_version, "),
+		ALL_WAYS("d.protocol_version DESC, ")},
+	[DEVICES_BY_FIRST_SEEN] = {ALL_WAYS("d.first_seen_at, "),
+		ALL_WAYS("d.first_seen_at DESC, ")},
+};
+
+static enum way way_of(const struct store_device_filter *f)
+{
+	const uint32_t many = 1u << DEVICE_UNPROVISIONED | 1u << DEVICE_PROVISIONED;
+
+	if (f->user.v != 0)
+		return WAY_USER;
+	return (f->states != 0 && (f->states & many) == 0) ||
+			       (f->has_policy_status && f->policy_status > 1)
+		       ? WAY_APART
+		       : WAY_ALL;
+}
+
+static int walk(struct db_stmt *st, store_device_fn fn, void *owner, struct err *err)
+{
+	int rc;
+
 	while ((rc = db_step(st, err)) > 0) {
 		rc = fn(owner, (struct device_id){db_col_u64(st, 0)}, err);
 		if (rc <= 0)
 			return rc;
 	}
 	return rc;
+}
+
+int store_device_walk(struct store_read *rd, const struct store_device_filter *filter,
+	enum store_device_sort sort, bool down, store_device_fn fn, void *owner, struct err *err)
+{
+	CLEANUP(mem_freep) char *like = store_like(filter->search);
+	CLEANUP(db_done) struct db_stmt *st = NULL;
+
+	if (store_prepare(rd, device_texts[sort][down][way_of(filter)], &st, err) < 0)
+		return -1;
+	db_bind_u64(st, 1, filter->user.v);
+	db_bind_text(st, 2, like);
+	db_bind_u64(st, 3, filter->states);
+	db_bind_i64(st, 4, filter->has_policy_status ? filter->policy_status : -1);
+	return walk(st, fn, owner, err);
+}
+
+int store_device_walk_named(struct store_read *rd, const char *device_id, size_t limit,
+	store_device_fn fn, void *owner, struct err *err)
+{
+	CLEANUP(db_done) struct db_stmt *st = NULL;
+
+	if (store_prepare(rd, "SELECT id FROM devices WHERE device_id = $1 ORDER BY id LIMIT $2",
+		    &st, err) < 0)
+		return -1;
+	db_bind_text(st, 1, device_id);
+	db_bind_u64(st, 2, limit);
+	return walk(st, fn, owner, err);
+}
+
+int store_device_walk_own_access(
+	struct store_read *rd, store_device_fn fn, void *owner, struct err *err)
+{
+	CLEANUP(db_done) struct db_stmt *st = NULL;
+
+	if (store_prepare(rd,
+		    "SELECT d.id FROM devices d WHERE " IS_APART
+		    "d.access_own <> 0 ORDER BY d.owner, d.id",
+		    &st, err) < 0)
+		return -1;
+	return walk(st, fn, owner, err);
 }
 
 int store_device_summary(struct store_read *rd, struct owner_id user, uint64_t *ret_count,

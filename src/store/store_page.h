@@ -25,10 +25,50 @@ typedef int (*store_device_fn)(void *owner, struct device_id device, struct err 
  * first. Equal ones by domain and login. */
 NODISCARD int store_user_walk(struct store_read *rd, const char *search, enum store_user_sort sort,
 	bool down, store_user_fn fn, void *owner, struct err *err);
-/* user: whose; 0: everybody's. search: in the user's own address, or in what the phone says of
- * itself. Equal ones by user and id. */
-NODISCARD int store_device_walk(struct store_read *rd, struct owner_id user, const char *search,
+
+struct store_alias {
+	const char *alias, *address; /* address: the user's own */
+};
+/* Of one user, or of all (user.v 0) by their domains and logins: those alone with search in them
+ * (NULL or "": all), at most limit, without the first offset. */
+NODISCARD int store_alias_list(struct store_read *rd, struct owner_id user, const char *search,
+	uint64_t offset, uint64_t limit, struct arena *arena, struct store_alias **ret,
+	size_t *ret_count, struct err *err);
+
+/* How a device stands with us: what is laid down for it counts, else what was decided last. */
+enum store_device_state {
+	DEVICE_UNPROVISIONED = 0,
+	DEVICE_WIPE_PENDING = WIPE_ORDERED,
+	DEVICE_WIPE_SENT = WIPE_SENT,
+	DEVICE_WIPED = WIPE_DONE,
+	DEVICE_WIPE_FAILED = WIPE_FAILED,
+	DEVICE_BLOCKED = 5,
+	DEVICE_QUARANTINED = 6,
+	DEVICE_PROVISIONED = 7,
+	DEVICE_STATES
+};
+enum store_device_state store_device_state_of(const struct device *device);
+/* "not provisioned", "wipe pending", "wipe sent", "wiped", "wipe failed", "blocked", "quarantine",
+ * "provisioned". */
+const char *store_device_state_to_str(enum store_device_state state);
+
+struct store_device_filter {
+	struct owner_id user; /* whose; 0: everybody's */
+	const char *search;   /* in the user's own address, or in what the phone says of itself */
+	uint32_t states;      /* 1 << enum store_device_state, several; 0: all */
+	bool has_policy_status;
+	uint8_t policy_status; /* with has_policy_status: only these */
+};
+/* Equal ones by user and id. Few rows are read for states which few phones are in (wipes, blocked,
+ * quarantine) and for answers to policies other than full. */
+NODISCARD int store_device_walk(struct store_read *rd, const struct store_device_filter *filter,
 	enum store_device_sort sort, bool down, store_device_fn fn, void *owner, struct err *err);
+/* Those of that DeviceId, of all users, at most limit. */
+NODISCARD int store_device_walk_named(struct store_read *rd, const char *device_id, size_t limit,
+	store_device_fn fn, void *owner, struct err *err);
+/* Those for which an access of their own is laid down, by user and id. */
+NODISCARD int store_device_walk_own_access(
+	struct store_read *rd, store_device_fn fn, void *owner, struct err *err);
 /* How many devices a user has, and when one of them was here last (0: never). */
 NODISCARD int store_device_summary(struct store_read *rd, struct owner_id user, uint64_t *ret_count,
 	int64_t *ret_seen_at, struct err *err);
