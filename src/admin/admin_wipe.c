@@ -229,5 +229,12 @@ int admin_refuse_wiped(struct admin_call *call, const struct device *device, str
 			"take "
 			"it back with device cancel first, or wait until it is acknowledged",
 			wipe_state_to_str(device->wipe));
-	return admin_may_end_wipe(call, device, "let it begin anew", err);
+	if (admin_may_end_wipe(call, device, "let it begin anew", err) < 0)
+		return -1;
+	/* Its row is what keeps it out. */
+	if (device->wipe == WIPE_DONE)
+		return err_set(err, ERR_CONFLICT,
+			"this phone was wiped and stays out; once deleted nobody would know: let "
+			"it in again with device clear first");
+	return 0;
 }

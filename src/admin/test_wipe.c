@@ -215,6 +215,8 @@ static void test_users_end_their_own(void)
 	phone_says(WIPE_EVENT_ACKNOWLEDGE);
 	CHECK_HAS(ask_self(CLEAR), "denied: ");
 	CHECK_HAS(ask_self("device del", PHONE ",\"yes\":true"), "denied: ");
+	CHECK_HAS(ask("device del", PHONE ",\"yes\":true"), "conflict: \"this phone was wiped");
+	CHECK_HAS(ask(CLEAR), "\"wipe\":\"cleared\"");
 	CHECK_HAS(ask("device del", PHONE ",\"yes\":true"), "ABC123");
 	tear_down();
 }

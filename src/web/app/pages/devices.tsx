@@ -13,16 +13,16 @@ const SORTS: [string, string][] = [["last_seen_at", "Last seen"], ["first_seen_a
 
 export function DevicesPage({ place }: { place: Place }) {
 	const get = (name: string) => place.query.get(name) ?? "";
-	const search = get("search"), state = get("state"), address = get("address");
+	const search = get("search"), state = get("state"), address = get("address"), answer = get("policy_status");
 	const sort = { by: get("sort") || "last_seen_at", down: get("sort") === "" || get("down") === "1" };
 	const offset = Number(get("offset") || 0);
 	const [text, setText] = useState(search);
 	const all = useLoad((signal) => devices.list({
-		search: search || undefined, state: state || undefined, address: address || undefined,
+		search: search || undefined, state: state || undefined, policy_status: answer || undefined, address: address || undefined,
 		sort: sort.down ? `-${sort.by}` : sort.by, limit: SIZE + 1, offset: offset || undefined,
-	}, signal), [search, state, address, sort.by, sort.down, offset], 15000);
+	}, signal), [search, state, answer, address, sort.by, sort.down, offset], 15000);
 	const change = (query: Record<string, string | undefined>) => setQuery({ ...query, offset: undefined });
-	const filtered = search !== "" || state !== "" || address !== "";
+	const filtered = search !== "" || state !== "" || answer !== "" || address !== "";
 	return (
 		<div class="stack">
 			<Head title="Devices" text="Every phone that ever signed in. Open one to see what it holds, and to act on it." />
@@ -39,6 +39,16 @@ export function DevicesPage({ place }: { place: Place }) {
 						<option value="quarantine">In quarantine</option>
 						<option value="blocked">Blocked</option>
 						<option value="wipe">Wipe ordered or done</option>
+					</select>
+				</Field>
+				<Field label="Policy">
+					<select value={answer} onChange={(e) => change({ policy_status: e.currentTarget.value })}>
+						<option value="">All</option>
+						<option value="full">Applied in full</option>
+						<option value="partial">Applied in part</option>
+						<option value="refused">Refused</option>
+						<option value="other">Managed by others</option>
+						<option value="none">No answer yet</option>
 					</select>
 				</Field>
 				<Field label="Sort by">

@@ -33,7 +33,7 @@ export function PhonesPage() {
 											{wiped(phone) && <button type="button" class="button" aria-label={`Clear ${name} after the wipe`} onClick={() => open((close) => <ClearDialog mine phone={phone} onClose={after(close)} />)}>Clear</button>}
 											{!wipePending(phone) && !wiped(phone) && <button type="button" class="button danger" aria-label={`Wipe ${name}`} onClick={() => open((close) => <WipeDialog mine phone={phone} account={false} onClose={after(close)} />)}>Wipe</button>}
 											{!wipePending(phone) && !wiped(phone) && knowsAccountWipe(phone) && <button type="button" class="button danger" aria-label={`Wipe the account on ${name}`} onClick={() => open((close) => <WipeDialog mine phone={phone} account onClose={after(close)} />)}>Wipe the account only</button>}
-											{!wipePending(phone) && <button type="button" class="button" aria-label={`Remove ${name}`} onClick={() => open((close) => (
+											{!wipePending(phone) && !wiped(phone) && <button type="button" class="button" aria-label={`Remove ${name}`} onClick={() => open((close) => (
 												<Ask title="Remove this phone?" danger doing="Remove" done={`${name} is removed.`} run={() => me.remove(phone.device)} onClose={after(close)}>
 													<p>{name} goes from your list. What it holds stays on it; when it signs in again, it starts anew.</p>
 												</Ask>
