@@ -19,7 +19,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-#define ARGS_MAX 18
+#define ARGS_MAX 20
 
 const char *child_role_to_str(enum child_role role)
 {
@@ -70,6 +70,10 @@ static char **make_arguments(const struct child_spec *spec, int control_fd)
 		args[n++] = x_strdup("--upgrading=1");
 	if (spec->shared_fd >= 0)
 		args[n++] = x_printf("--shared-fd=%d", spec->shared_fd);
+	if (spec->admin_fd >= 0)
+		args[n++] = x_printf("--admin-fd=%d", spec->admin_fd);
+	if (spec->baton != NULL && spec->baton->count > 0)
+		args[n++] = fd_argument("baton", spec->baton);
 	if (spec->notes_fd >= 0)
 		args[n++] = x_printf("--notes-fd=%d", spec->notes_fd);
 	return args;
@@ -95,6 +99,9 @@ static _Noreturn void become(const struct child_spec *spec, char **args, int con
 		(void)fcntl(spec->ticket_fd, F_SETFD, 0);
 	if (spec->shared_fd >= 0)
 		(void)fcntl(spec->shared_fd, F_SETFD, 0);
+	inherit(spec->baton);
+	if (spec->admin_fd >= 0)
+		(void)fcntl(spec->admin_fd, F_SETFD, 0);
 	if (spec->notes_fd >= 0)
 		(void)fcntl(spec->notes_fd, F_SETFD, 0);
 	/* Ctrl-C and a lost terminal reach the whole group; only the supervisor decides what they

@@ -33,12 +33,14 @@ struct child_spec {
 	unsigned number;                           /* of a front, from 0 */
 	unsigned fronts;                           /* how many there are */
 	const struct fd_list *https, *http, *lmtp; /* NULL: none */
-	int ticket_fd;   /* key material that all fronts share; -1: none */
-	uint32_t life;   /* of a front: processes of its number before */
-	int takeover_fd; /* of a front: to the process whose place it takes; -1: none */
-	bool upgrading;  /* of the engine: it starts in the middle of an upgrade */
-	int shared_fd;   /* what all fronts know together (shared/shared.h); -1: none */
-	int notes_fd;    /* what the engine's threads are at work on (base/notes.h); -1: none */
+	int ticket_fd;               /* key material that all fronts share; -1: none */
+	uint32_t life;               /* of a front: processes of its number before */
+	int takeover_fd;             /* of a front: to the process whose place it takes; -1: none */
+	bool upgrading;              /* of the engine: it starts in the middle of an upgrade */
+	int shared_fd;               /* what all fronts know together (shared/shared.h); -1: none */
+	int admin_fd;                /* of the engine: the administrator's listener; -1: none */
+	const struct fd_list *baton; /* of the engine: net/baton.h; NULL: none */
+	int notes_fd; /* what the engine's threads are at work on (base/notes.h); -1: none */
 };
 
 /* Starts it; *ret_control_fd is our end of the line (non-blocking). */

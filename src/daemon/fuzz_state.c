@@ -51,6 +51,7 @@ static void forget(struct parsed *p)
 	l->lmtp.count = 0;
 	listeners_free(&p->options.listeners);
 	mem_free(p->s.children);
+	mem_free(p->s.baton.fds);
 	mem_free(p->s.config_path);
 	mem_free((char *)(uintptr_t)p->options.program);
 	mem_free((char *)(uintptr_t)p->options.source_path);

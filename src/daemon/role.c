@@ -37,8 +37,8 @@ struct fds {
 struct role {
 	const char *role, *config, *source;
 	uint64_t number, fronts, life, upgrading;
-	int control_fd, ticket_fd, shared_fd, notes_fd, takeover_fd;
-	struct fds https, http, lmtp;
+	int control_fd, ticket_fd, shared_fd, notes_fd, takeover_fd, admin_fd;
+	struct fds https, http, lmtp, baton;
 	const struct settings *settings; /* running; owned */
 };
 
@@ -113,6 +113,10 @@ static int parse_argument(struct role *r, const char *argument, struct err *err)
 		return parse_fd(value, &r->shared_fd, err);
 	else if ((value = value_of(argument, "notes-fd")) != NULL)
 		return parse_fd(value, &r->notes_fd, err);
+	else if ((value = value_of(argument, "admin-fd")) != NULL)
+		return parse_fd(value, &r->admin_fd, err);
+	else if ((value = value_of(argument, "baton-fds")) != NULL)
+		return parse_fds(value, &r->baton, err);
 	else if ((value = value_of(argument, "https-fds")) != NULL)
 		return parse_fds(value, &r->https, err);
 	else if ((value = value_of(argument, "http-fds")) != NULL)
@@ -152,10 +156,15 @@ static int run_engine(struct role *r, struct err *err)
 		.lmtp_fds = r->lmtp.fd,
 		.lmtp_fd_count = r->lmtp.count,
 		.control_fd = r->control_fd,
+		.admin_fd = r->admin_fd,
+		.baton_fds = {-1, -1},
 		.notes_fd = r->notes_fd,
 		.upgrading = r->upgrading != 0};
-	int status = engine_run(&options, err);
+	int status;
 
+	if (r->baton.count == 2)
+		memcpy(options.baton_fds, r->baton.fd, sizeof(options.baton_fds));
+	status = engine_run(&options, err);
 	settings_unref(&first);
 	return status;
 }
@@ -274,7 +283,8 @@ int role_main(int argc, char **argv)
 		.ticket_fd = -1,
 		.shared_fd = -1,
 		.notes_fd = -1,
-		.takeover_fd = -1};
+		.takeover_fd = -1,
+		.admin_fd = -1};
 	struct err err = ERR_INIT;
 	int status = run(&r, argc, argv, &err);
 

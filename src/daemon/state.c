@@ -68,11 +68,12 @@ static json_t *to_json(const struct supervisor *s)
 	LIST_FOREACH(node, &s->extras)
 		(void)json_array_append_new(
 			children, child_to_json(LIST_ENTRY(node, const struct child, extra)));
-	return json_pack("{s:i, s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:o, s:o}", "version",
-		STATE_VERSION, "program", s->options->program, "source", s->options->source_path,
-		"config", s->config_path, "ticket_fd", s->ticket_fd, "shared_fd", s->shared_fd,
-		"carry_fd", s->carry_fd, "notes_fd", s->notes_fd, "lock_fd", s->options->lock_fd,
-		"notify_fd", notify_descriptor(), "listeners",
+	return json_pack("{s:i, s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:o, s:i, s:i, s:i, s:o, s:o}",
+		"version", STATE_VERSION, "program", s->options->program, "source",
+		s->options->source_path, "config", s->config_path, "ticket_fd", s->ticket_fd,
+		"shared_fd", s->shared_fd, "carry_fd", s->carry_fd, "admin_fd", s->admin_fd,
+		"baton", fds_to_json(&s->baton), "notes_fd", s->notes_fd, "lock_fd",
+		s->options->lock_fd, "notify_fd", notify_descriptor(), "listeners",
 		listeners_to_json(s->options->listeners), "children", children);
 }
 
@@ -132,6 +133,8 @@ void state_inherit(const struct supervisor *s, bool inherited)
 	inherit_list(&l->lmtp, inherited);
 	inherit(s->ticket_fd, inherited);
 	inherit(s->shared_fd, inherited);
+	inherit(s->admin_fd, inherited);
+	inherit_list(&s->baton, inherited);
 	inherit(s->notes_fd, inherited);
 	inherit(s->options->lock_fd, inherited);
 	inherit(notify_descriptor(), inherited);
@@ -242,6 +245,16 @@ static int check_children(const json_t *array, size_t fronts, struct err *err)
 	return 0;
 }
 
+/* Both ends, or none. */
+static int check_baton(const json_t *array, struct err *err)
+{
+	if (array == NULL || (json_is_array(array) && json_array_size(array) == 0))
+		return 0;
+	if (json_array_size(array) != 2)
+		return err_set(err, ERR_BAD_INPUT, "the state: baton is not a pair");
+	return check_fds(array, "baton", err);
+}
+
 static int check(const json_t *json, struct err *err)
 {
 	size_t fronts = 0;
@@ -252,6 +265,8 @@ static int check(const json_t *json, struct err *err)
 		check_number(json, "ticket_fd", 0, INT_MAX, true, err) < 0 ||
 		check_number(json, "shared_fd", 0, INT_MAX, true, err) < 0 ||
 		check_number(json, "carry_fd", -1, INT_MAX, false, err) < 0 ||
+		check_number(json, "admin_fd", -1, INT_MAX, false, err) < 0 ||
+		check_baton(json_object_get(json, "baton"), err) < 0 ||
 		check_number(json, "notes_fd", -1, INT_MAX, false, err) < 0 ||
 		check_number(json, "lock_fd", -1, INT_MAX, false, err) < 0 ||
 		check_number(json, "notify_fd", -1, INT_MAX, false, err) < 0 ||
@@ -335,6 +350,9 @@ static void from_json(const json_t *json, struct supervisor *s, struct superviso
 	s->ticket_fd = number_of(json, "ticket_fd");
 	s->shared_fd = number_of(json, "shared_fd");
 	s->carry_fd = number_of(json, "carry_fd");
+	s->admin_fd = number_of(json, "admin_fd");
+	if (json_array_size(json_object_get(json, "baton")) > 0)
+		fds_from_json(json_object_get(json, "baton"), &s->baton);
 	s->notes_fd = number_of(json, "notes_fd");
 	*ret_notify_fd = number_of(json, "notify_fd");
 	options->listeners = listeners_from_json(json_object_get(json, "listeners"));

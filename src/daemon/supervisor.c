@@ -38,6 +38,8 @@
 #include "daemon/config.h"
 #include "daemon/listeners.h"
 #include "daemon/notify.h"
+#include "net/baton.h"
+#include "net/listen.h"
 #include "net/tickets.h"
 #include "shared/shared.h"
 
@@ -131,6 +133,9 @@ static void enter_phase(struct supervisor *s, enum phase phase)
 				LIST_ENTRY(node, struct child, extra), GRACE_FRONT_MS);
 		break;
 	case PHASE_STOPPING_ENGINE:
+		/* No engine follows: it says so to whom it would have left to the next one. */
+		if (s->baton.count == 2)
+			(void)shutdown(s->baton.fds[1], SHUT_RDWR);
 		supervisor_stop_child(s->children[0], GRACE_ENGINE_MS);
 		break;
 	}
@@ -387,11 +392,14 @@ void supervisor_start_child(struct child *c)
 		.fronts = l->fronts,
 		.ticket_fd = -1,
 		.shared_fd = -1,
+		.admin_fd = -1,
 		.notes_fd = -1};
 
 	if (c->role == CHILD_ENGINE) {
 		spec.lmtp = &l->lmtp;
 		spec.notes_fd = s->notes_fd;
+		spec.admin_fd = s->admin_fd;
+		spec.baton = &s->baton;
 	} else {
 		spec.https = &l->https[c->number];
 		spec.http = &l->http[c->number];
@@ -542,6 +550,22 @@ static void make_children(struct supervisor *s)
 		s->children[i] = child_new(s, CHILD_FRONT, (unsigned)(i - 1), 0);
 }
 
+/* What stays while engines come and go. Also in a program that follows one which had none. */
+static int make_engine_sockets(struct supervisor *s, struct err *err)
+{
+	CLEANUP(mem_freep) char *path = x_printf("%s/admin.sock", s->settings->server_runtime_dir);
+
+	if (s->admin_fd < 0 && net_listen_unix(path, 0600, &s->admin_fd, err) < 0)
+		return err_wrap(err, "the administrator's socket");
+	if (s->baton.count > 0)
+		return 0;
+	s->baton.fds = x_calloc(2, sizeof(*s->baton.fds));
+	if (net_baton_pair(s->baton.fds, err) < 0)
+		return -1;
+	s->baton.count = 2;
+	return 0;
+}
+
 /* Loop, signals, timers: what begins anew with each program. */
 static int set_up_loop(struct supervisor *s, struct err *err)
 {
@@ -587,7 +611,8 @@ static int set_up(struct supervisor *s, struct err *err)
 		    listeners_have_https(s->options->listeners), &s->settings, err) < 0 ||
 		config_activate(s->settings, &s->config_path, err) < 0 ||
 		net_tickets_create(&s->ticket_fd, err) < 0 || supervisor_make_shared(s, err) < 0 ||
-		notes_create(&s->notes_fd, err) < 0 || set_up_loop(s, err) < 0)
+		notes_create(&s->notes_fd, err) < 0 || make_engine_sockets(s, err) < 0 ||
+		set_up_loop(s, err) < 0)
 		return -1;
 	make_children(s);
 	return 0;
@@ -615,6 +640,10 @@ static void tear_down(struct supervisor *s)
 	shared_close(&s->shared);
 	fd_close(&s->shared_fd);
 	fd_close(&s->carry_fd);
+	fd_close(&s->admin_fd);
+	for (size_t i = 0; i < s->baton.count; i++)
+		fd_close(&s->baton.fds[i]);
+	mem_free(s->baton.fds);
 	fd_close(&s->notes_fd);
 	mem_free(s->config_path);
 	settings_unref(&s->settings);
@@ -626,6 +655,7 @@ int supervisor_run(const struct supervisor_options *options, struct err *err)
 		.ticket_fd = -1,
 		.shared_fd = -1,
 		.carry_fd = -1,
+		.admin_fd = -1,
 		.notes_fd = -1};
 	int status;
 
@@ -646,6 +676,7 @@ int supervisor_resume(int state_fd, bool dry, struct supervisor_options *options
 		.ticket_fd = -1,
 		.shared_fd = -1,
 		.carry_fd = -1,
+		.admin_fd = -1,
 		.notes_fd = -1};
 	int status;
 
@@ -655,6 +686,8 @@ int supervisor_resume(int state_fd, bool dry, struct supervisor_options *options
 		status = state_load(state_fd, &s, options, err);
 	if (status == 0)
 		status = upgrade_take_shared(&s, dry, err);
+	if (status == 0 && !dry)
+		status = make_engine_sockets(&s, err);
 	for (size_t i = 0; status == 0 && !dry && i < s.child_count; i++) {
 		if (s.children[i]->control_fd >= 0)
 			status = child_watch(s.children[i], err);

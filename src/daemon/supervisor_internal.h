@@ -67,6 +67,8 @@ struct supervisor {
 	int shared_fd;         /* what all fronts know together */
 	int carry_fd;          /* what of it the next release needs when its memory is another */
 	struct shared *shared; /* the same, mapped */
+	int admin_fd;          /* the administrator's listener; the engine's, but it outlives it */
+	struct fd_list baton;  /* connections between two engines (net/baton.h); none or two */
 	int notes_fd;          /* what the engine is at work on: outlives it, for the next one */
 	bool reload_asked;     /* the engine waits for the result of a reload */
 	struct loop_timer watchdog_timer, ticket_timer;

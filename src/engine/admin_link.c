@@ -4,7 +4,8 @@
  *
  * Limits: CONNECTIONS_MAX, ADMIN_REQUEST_MAX bytes of a line, admin_body_max() behind it,
  * BODIES_MAX connections with such at once, IDLE_MS of silence. Threads: the loop's; admin_handle()
- * on the pool. A connection with a job running is freed when the job is back.
+ * on the pool. A connection with a job running is freed when the job is back. At a stop,
+ * connections go to the next engine, with a request that was not begun.
  */
 #include "engine/admin_link.h"
 
@@ -19,6 +20,7 @@
 #include "base/notes.h"
 #include "base/str.h"
 #include "loop/worker.h"
+#include "net/baton.h"
 #include "net/listen.h"
 #include "net/stream.h"
 
@@ -34,7 +36,7 @@ struct admin_link {
 	struct loop *loop;
 	struct admin *admin;
 	struct workers *workers;
-	int listen_fd;
+	int listen_fd, baton_fd;
 	struct loop_fd *watch;
 	struct list_node connections;
 	unsigned count;
@@ -99,13 +101,18 @@ static void on_request_done(struct job *job, bool cancelled)
 	struct connection *c = LIST_ENTRY(job, struct connection, job);
 
 	c->busy = false;
+	/* It was not begun: the next engine will. */
+	if (cancelled) {
+		c->line_len = c->body_len = 0;
+		return;
+	}
 	secret_wipe(c->in.data, c->line_len);
 	buf_drop(&c->in, MIN(c->line_len + 1 + c->body_len, c->in.len));
 	c->line_len = c->body_len = 0;
 	if (c->in.len == 0 && c->in.cap > KEEP_BYTES)
 		buf_deinit(&c->in);
 	c->in.max = ADMIN_REQUEST_MAX + 1;
-	if (c->closing || cancelled || c->out.failed)
+	if (c->closing || c->out.failed)
 		conn_free(c);
 	else
 		conn_go_on(c);
@@ -218,15 +225,15 @@ static void on_idle(void *owner)
 		conn_end(c);
 }
 
-static void take_connection(struct admin_link *link, int fd)
+static void take_connection(struct admin_link *link, int fd, const uint8_t *request, size_t len)
 {
 	struct connection *c;
 	struct err err = ERR_INIT;
 	struct ucred peer;
-	socklen_t len = sizeof(peer);
+	socklen_t peer_len = sizeof(peer);
 
 	if (link->count >= CONNECTIONS_MAX ||
-		getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0) {
+		getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &peer_len) < 0) {
 		fd_close(&fd);
 		return;
 	}
@@ -235,7 +242,8 @@ static void take_connection(struct admin_link *link, int fd)
 	admin_caller_local(&c->caller, c->actor, peer.uid);
 	link->count++;
 	list_append(&link->connections, &c->node);
-	buf_init(&c->in, ADMIN_REQUEST_MAX + 1);
+	buf_init(&c->in, MAX((size_t)ADMIN_REQUEST_MAX + 1, len));
+	buf_add(&c->in, request, len);
 	buf_init(&c->out, ANSWER_MAX);
 	loop_timer_init(&c->idle, link->loop, "admin_idle", on_idle, c);
 	if (net_stream_init(&c->stream, fd, NULL, &err) < 0 ||
@@ -256,7 +264,7 @@ static void on_listener(void *owner, unsigned events)
 
 	(void)events;
 	while ((fd = net_accept(link->listen_fd, &from)) >= 0)
-		take_connection(link, fd);
+		take_connection(link, fd, NULL, 0);
 }
 
 /* Imports parse mail: each thread has a place to note what. */
@@ -277,28 +285,43 @@ static void on_thread_stop(void *owner, void *thread_state)
 	notes_thread_leave();
 }
 
-int admin_link_start(struct loop *loop, struct admin *admin, const char *path,
-	struct admin_link **ret, struct err *err)
+int admin_link_start(
+	const struct admin_link_options *options, struct admin_link **ret, struct err *err)
 {
 	const struct workers_options pool = {.name = "admin",
 		.threads = THREADS,
 		.queue_max = CONNECTIONS_MAX,
 		.on_start = on_thread_start,
 		.on_stop = on_thread_stop,
-		.loop = loop};
+		.loop = options->loop};
 	CLEANUP(admin_link_stop) struct admin_link *link = x_new(struct admin_link);
 
-	link->loop = loop;
-	link->admin = admin;
-	link->listen_fd = -1;
+	link->loop = options->loop;
+	link->admin = options->admin;
+	link->listen_fd = options->listen_fd;
+	link->baton_fd = options->baton_fd;
 	list_init(&link->connections);
 	if (workers_new(&pool, &link->workers, err) < 0 ||
-		net_listen_unix(path, 0600, &link->listen_fd, err) < 0 ||
-		loop_fd_new(loop, link->listen_fd, "admin_listener", on_listener, link,
+		(link->listen_fd < 0 &&
+			net_listen_unix(options->path, 0600, &link->listen_fd, err) < 0) ||
+		loop_fd_new(link->loop, link->listen_fd, "admin_listener", on_listener, link,
 			&link->watch, err) < 0)
 		return err_wrap(err, "the administrator's socket");
 	*ret = TAKE(link);
 	return 0;
+}
+
+void admin_link_adopt(struct admin_link *link, int fd, const uint8_t *request, size_t len)
+{
+	take_connection(link, fd, request, len);
+}
+
+/* Between two requests, or before one that was not begun. */
+static void pass_on(const struct connection *c)
+{
+	if (c->link->baton_fd >= 0 && !c->closing && c->out.len == 0)
+		(void)net_baton_pass(
+			c->link->baton_fd, ADMIN_LINK_BATON, c->stream.fd, c->in.data, c->in.len);
 }
 
 void admin_link_stop(struct admin_link **lp)
@@ -310,8 +333,12 @@ void admin_link_stop(struct admin_link **lp)
 	loop_fd_free(&link->watch);
 	fd_close(&link->listen_fd);
 	workers_free(&link->workers); /* answers go out from done() */
-	LIST_FOREACH_SAFE(node, &link->connections)
-		conn_free(LIST_ENTRY(node, struct connection, node));
+	LIST_FOREACH_SAFE(node, &link->connections) {
+		struct connection *c = LIST_ENTRY(node, struct connection, node);
+
+		pass_on(c);
+		conn_free(c);
+	}
 	mem_free(link);
 	*lp = NULL;
 }

@@ -11,10 +11,24 @@
  */
 struct admin_link;
 
-/* Listens on path (mode 0600). The loop and admin must outlive it. Loop thread. */
-NODISCARD int admin_link_start(struct loop *loop, struct admin *admin, const char *path,
-	struct admin_link **ret, struct err *err);
-/* Waits for requests that run. NULL inside is fine. */
+struct admin_link_options {
+	struct loop *loop; /* both must outlive it */
+	struct admin *admin;
+	const char *path; /* is listened on, mode 0600, when there is no listener yet */
+	int listen_fd;    /* a listener; owned from now on. -1: none */
+	/* Where connections go at the stop (net/baton.h), as ADMIN_LINK_BATON; the caller's. -1:
+	 * nowhere. */
+	int baton_fd;
+};
+
+#define ADMIN_LINK_BATON 'A'
+
+/* Loop thread. */
+NODISCARD int admin_link_start(
+	const struct admin_link_options *options, struct admin_link **ret, struct err *err);
+/* A connection that another process had, and what came over it; owned. Loop thread. */
+void admin_link_adopt(struct admin_link *link, int fd, const uint8_t *request, size_t len);
+/* Waits for requests that run; connections go to the next process. NULL inside is fine. */
 void admin_link_stop(struct admin_link **link);
 
 #endif

@@ -35,6 +35,7 @@
 #include "engine/poison.h"
 #include "ingest/lmtp.h"
 #include "mime/mime.h"
+#include "net/baton.h"
 #include "net/listen.h"
 #include "submit/queue.h"
 
@@ -592,7 +593,9 @@ static int start_admin(struct process *p, struct err *err)
 		&(struct metrics_sources){&p->engine, p->store, p->queue, p->lmtp}, p->settings);
 	p->admin = admin_new(&o);
 	set_admin_limits(p, p->settings);
-	return admin_link_start(p->loop, p->admin, path, &p->admin_link, err);
+	return admin_link_start(&(struct admin_link_options){p->loop, p->admin, path,
+					p->options->admin_fd, p->options->baton_fds[0]},
+		&p->admin_link, err);
 }
 
 /* On a web worker. */
@@ -628,9 +631,32 @@ static int start_lmtp(struct process *p, struct err *err)
 		.settings = p->settings,
 		.queue = p->queue,
 		.fds = p->options->lmtp_fds,
-		.fd_count = p->options->lmtp_fd_count};
+		.fd_count = p->options->lmtp_fd_count,
+		.baton_fd = p->options->baton_fds[0] >= 0 ? &p->options->baton_fds[0] : NULL};
 
 	return lmtp_server_start(&o, &p->lmtp, err);
+}
+
+/* What the engine before this one was in the middle of. */
+static void take_batons(struct process *p)
+{
+	uint8_t *state = NULL;
+	size_t len = 0;
+	char kind = 0;
+	int fd = -1;
+
+	while (p->options->baton_fds[1] >= 0 &&
+		net_baton_take(p->options->baton_fds[1], &kind, &fd, &state, &len)) {
+		if (kind == LMTP_BATON)
+			lmtp_server_adopt(p->lmtp, fd, state, len);
+		else if (kind == ADMIN_LINK_BATON)
+			admin_link_adopt(p->admin_link, fd, state, len);
+		else
+			fd_close(&fd);
+		/* A request may hold a password. */
+		secret_wipe(state, len);
+		mem_free(state);
+	}
 }
 
 static int start_watching(struct process *p, struct err *err)
@@ -663,6 +689,7 @@ static int start(struct process *p, struct err *err)
 		listen_for_fronts(p, err) < 0)
 		return -1;
 	start_api(p);
+	take_batons(p);
 	p->engine.on_stats = alert_on_stats;
 	loop_timer_init(&p->sweep_timer, p->loop, "sweep", on_sweep_timer, p);
 	loop_timer_set(&p->sweep_timer, clock_now_ms() + SWEEP_EVERY_MS);

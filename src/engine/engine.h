@@ -35,6 +35,12 @@ struct engine_options {
 	 */
 	int control_fd;
 	bool upgrading; /* the fronts are still to be replaced: 'F' or 'X' says when that is over */
+	/* The administrator's listener, whose path stays when the engine ends; the engine closes
+	 * it. -1: it makes one itself. */
+	int admin_fd;
+	/* Where connections of LMTP and of the administrator go at the end, and come from at the
+	 * start (net/baton.h); the caller's. -1: none. */
+	int baton_fds[2];
 	/* The page of notes (base/notes.h), which tells what the engine before this one died of;
 	 * the caller's. -1: none. */
 	int notes_fd;

@@ -17,6 +17,8 @@
 
 #define LMTP_LINE_MAX    2048 /* bytes of a command line with its CRLF */
 #define LMTP_ADDRESS_MAX 512
+#define LMTP_CLIENT_MAX  255                 /* LHLO's name */
+#define LMTP_INPUT_BYTES ((size_t)64 * 1024) /* read and not yet looked at */
 
 /* ---- one command line (pure; lmtp_command.c) ---- */
 
@@ -70,6 +72,37 @@ struct lmtp_data {
  * line ("smuggling"). */
 size_t lmtp_data_feed(struct lmtp_data *d, const uint8_t *bytes, size_t len);
 
+/* ---- a session on its way to another process (pure; lmtp_baton.c) ---- */
+
+struct lmtp_recipient {
+	const char *address;
+	struct owner_id owner;
+};
+
+/* All that it knows between two reads. */
+struct lmtp_baton {
+	const char *client; /* "": no LHLO yet */
+	const char *sender; /* NULL: no transaction */
+	bool smtputf8;
+	uint64_t size;
+	unsigned errors;
+	const struct lmtp_recipient *recipients;
+	size_t recipient_count;
+	const uint8_t *input; /* read and not yet looked at */
+	size_t input_len;
+	/* In the middle of a message: what came of it, with our trace fields before it. */
+	bool in_data, last_was_cr, too_big, no_memory;
+	enum lmtp_data_state data_state;
+	uint64_t data_seen, header_len;
+	const uint8_t *message;
+	size_t message_len;
+};
+
+void lmtp_baton_encode(const struct lmtp_baton *b, struct buf *out);
+/* *ret borrows from bytes and arena. ERR_BAD_INPUT: malformed, or of another version. */
+NODISCARD int lmtp_baton_decode(const uint8_t *bytes, size_t len, struct arena *arena,
+	struct lmtp_baton *ret, struct err *err);
+
 /* ---- a session over seams (lmtp_session.c) ---- */
 
 /* What the peer is connected with. deadline_ms is monotonic. */
@@ -79,17 +112,15 @@ struct lmtp_io {
 	int (*write)(
 		void *owner, const void *bytes, size_t len, int64_t deadline_ms, struct err *err);
 	void *owner;
+	/* While stopping: the session goes on in another process, and ends here without a word.
+	 * False: it does not. NULL: never. */
+	bool (*pass)(void *owner, const struct lmtp_baton *baton);
 };
 
 struct lmtp_limits {
 	uint64_t message_max_bytes;
 	uint32_t recipients_max, timeout_s;
 	bool reject_full; /* a full mailbox is a reason for good: 552, not 452 */
-};
-
-struct lmtp_recipient {
-	const char *address;
-	struct owner_id owner;
 };
 
 enum lmtp_outcome {
@@ -133,9 +164,10 @@ struct lmtp_session_options {
 	struct lmtp_budget *budget;
 	const char *hostname, *peer; /* peer: address text, for Received and the log */
 	const atomic_bool *stopping;
+	const struct lmtp_baton *resume; /* of another process: go on with it; NULL: a new one */
 };
 
-/* From the greeting to the end of the connection. */
+/* From the greeting, or from where another process stopped, to the end of the connection. */
 void lmtp_session_run(const struct lmtp_session_options *options);
 
 /* ---- the real backend (lmtp_deliver.c) ---- */

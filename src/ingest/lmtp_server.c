@@ -27,17 +27,20 @@
 #include "base/mem.h"
 #include "base/notes.h"
 #include "ingest/lmtp_internal.h"
+#include "net/baton.h"
 
 #define STACK_BYTES     ((size_t)1024 * 1024)
-#define ACCEPT_PAUSE_MS 100 /* when the process is out of descriptors */
-#define REFUSE_MS       100 /* to write one line to somebody who gets no thread */
+#define ACCEPT_PAUSE_MS 100  /* when the process is out of descriptors */
+#define REFUSE_MS       100  /* to write one line to somebody who gets no thread */
+#define STOP_WRITE_MS   2000 /* for answers that are under way at a stop */
 
 struct lmtp_server {
 	struct store *store;
 	struct submit_queue *queue;
 	int *fds;
 	size_t fd_count;
-	int stop_fd;
+	int stop_fd; /* can be read from the stop on */
+	int baton_fd;
 	pthread_t listener;
 	struct lmtp_budget budget;
 	atomic_bool stopping;
@@ -55,22 +58,36 @@ struct connection {
 	const struct settings *settings; /* of the transaction at hand */
 	int fd;
 	char peer[INET6_ADDRSTRLEN + 8];
+	struct arena *arena; /* of resume */
+	uint8_t *state;      /* the same */
+	struct lmtp_baton resume;
+	bool resumes;
 };
 
 /* ---- one connection ---- */
 
-static int wait_for(int fd, short what, int64_t deadline_ms, struct err *err)
+/* A stop ends waiting for bytes at once; answers still get a moment to go out. */
+static int wait_for(const struct connection *c, short what, int64_t deadline_ms, struct err *err)
 {
 	for (;;) {
-		struct pollfd p = {.fd = fd, .events = what};
-		int64_t left = deadline_ms - clock_now_ms();
+		bool stopping = atomic_load(&c->server->stopping);
+		struct pollfd p[2] = {{.fd = c->fd, .events = what},
+			{.fd = stopping ? -1 : c->server->stop_fd, .events = POLLIN}};
+		int64_t left;
 		int rc;
 
+		if (stopping && what == POLLIN)
+			return err_set(err, ERR_BUSY, "the server is stopping");
+		if (stopping)
+			deadline_ms = MIN(deadline_ms, clock_now_ms() + STOP_WRITE_MS);
+		left = deadline_ms - clock_now_ms();
 		if (left <= 0)
 			return err_set(err, ERR_TIMEOUT, "the client is silent");
-		rc = poll(&p, 1, (int)MIN(left, 3600000));
-		if (rc > 0)
+		rc = poll(p, 2, (int)MIN(left, 3600000));
+		if (rc > 0 && p[0].revents != 0)
 			return 0;
+		if (rc == 0 && stopping)
+			return err_set(err, ERR_TIMEOUT, "the client reads nothing");
 		if (rc < 0 && errno != EINTR)
 			return err_set_errno(err, errno, "waiting for the client");
 	}
@@ -89,7 +106,7 @@ static ssize_t conn_read(void *owner, void *bytes, size_t max, int64_t deadline_
 			continue;
 		if (errno != EAGAIN)
 			return err_set_errno(err, errno, "reading");
-		if (wait_for(c->fd, POLLIN, deadline_ms, err) < 0)
+		if (wait_for(c, POLLIN, deadline_ms, err) < 0)
 			return -1;
 	}
 }
@@ -107,13 +124,29 @@ static int conn_write(
 			p += n;
 			len -= (size_t)n;
 		} else if (errno == EAGAIN) {
-			if (wait_for(c->fd, POLLOUT, deadline_ms, err) < 0)
+			if (wait_for(c, POLLOUT, deadline_ms, err) < 0)
 				return -1;
 		} else if (errno != EINTR) {
 			return err_set_errno(err, errno, "writing");
 		}
 	}
 	return 0;
+}
+
+static bool conn_pass(void *owner, const struct lmtp_baton *baton)
+{
+	const struct connection *c = owner;
+	struct buf state = BUF_INIT;
+	bool passed;
+
+	lmtp_baton_encode(baton, &state);
+	passed = c->server->baton_fd >= 0 && !state.failed &&
+		 net_baton_pass(c->server->baton_fd, LMTP_BATON, c->fd, state.data, state.len);
+	buf_deinit(&state);
+	/* The client that sends on and on must not hold up the stop. */
+	if (!passed)
+		(void)shutdown(c->fd, SHUT_RD);
+	return passed;
 }
 
 static void conn_limits(void *owner, struct lmtp_limits *ret)
@@ -159,18 +192,27 @@ static void conn_deliver(void *owner, const struct lmtp_message *message,
 	lmtp_delivery_run(&d, message, outcomes, err);
 }
 
+static void conn_free(struct connection *c)
+{
+	fd_close(&c->fd);
+	arena_free(&c->arena);
+	mem_free(c->state);
+	mem_free(c);
+}
+
 static void *run_connection(void *arg)
 {
 	struct connection *c = arg;
 	struct lmtp_server *server = c->server;
-	const struct lmtp_io io = {conn_read, conn_write, c};
+	const struct lmtp_io io = {conn_read, conn_write, c, conn_pass};
 	const struct lmtp_backend backend = {conn_limits, conn_resolve, conn_deliver, c};
 	struct lmtp_limits limits;
 	struct lmtp_session_options options = {.io = &io,
 		.backend = &backend,
 		.budget = &server->budget,
 		.peer = c->peer,
-		.stopping = &server->stopping};
+		.stopping = &server->stopping,
+		.resume = c->resumes ? &c->resume : NULL};
 	const struct settings *first;
 
 	conn_limits(c, &limits);
@@ -186,8 +228,7 @@ static void *run_connection(void *arg)
 	(void)pthread_mutex_lock(&server->lock);
 	list_remove(&c->node);
 	(void)pthread_mutex_unlock(&server->lock);
-	fd_close(&c->fd);
-	mem_free(c);
+	conn_free(c);
 	(void)pthread_mutex_lock(&server->lock);
 	server->connection_count--;
 	(void)pthread_cond_signal(&server->ended);
@@ -238,19 +279,26 @@ static void refuse(struct connection *c)
 	(void)conn_write(c, text, sizeof(text) - 1, clock_now_ms() + REFUSE_MS, &err);
 	log_warn(NULL, "lmtp_refused", F_STR("address", c->peer),
 		F_STR("result", "too many connections"));
-	fd_close(&c->fd);
-	mem_free(c);
+	conn_free(c);
 }
 
-static void take_connection(struct lmtp_server *server, int fd, const struct sockaddr_storage *from)
+static struct connection *conn_new(
+	struct lmtp_server *server, int fd, const struct sockaddr_storage *from)
 {
 	struct connection *c = x_new(struct connection);
-	bool taken;
 
 	c->server = server;
 	c->fd = fd;
 	name_peer(c, from);
 	list_init(&c->node);
+	return c;
+}
+
+static void take_connection(struct connection *c)
+{
+	struct lmtp_server *server = c->server;
+	bool taken;
+
 	(void)pthread_mutex_lock(&server->lock);
 	taken = server->connection_count < server->settings->lmtp_connections_max &&
 		start_thread(c) == 0;
@@ -272,7 +320,7 @@ static bool accept_all(struct lmtp_server *server, int listen_fd)
 		int fd = accept4(listen_fd, (struct sockaddr *)&from, &from_len, SOCK_CLOEXEC);
 
 		if (fd >= 0)
-			take_connection(server, fd, &from);
+			take_connection(conn_new(server, fd, &from));
 		else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
 			return false;
 		else if (errno != EINTR && errno != ECONNABORTED)
@@ -335,6 +383,7 @@ int lmtp_server_start(
 
 	s->store = options->store;
 	s->queue = options->queue;
+	s->baton_fd = options->baton_fd != NULL ? *options->baton_fd : -1;
 	s->settings = settings_ref(options->settings);
 	/* One message of the largest size must always fit. */
 	atomic_init(&s->budget.left,
@@ -372,6 +421,29 @@ void lmtp_server_set_settings(struct lmtp_server *server, const struct settings 
 	settings_unref(&old);
 }
 
+void lmtp_server_adopt(struct lmtp_server *server, int fd, const uint8_t *state, size_t len)
+{
+	static const char sorry[] = "421 4.3.2 Try again\r\n";
+	struct sockaddr_storage from = {0};
+	socklen_t from_len = sizeof(from);
+	struct err err = ERR_INIT;
+	struct connection *c;
+
+	(void)getpeername(fd, (struct sockaddr *)&from, &from_len);
+	c = conn_new(server, fd, &from);
+	c->arena = arena_new(0);
+	c->state = x_calloc(1, MAX(len, (size_t)1));
+	memcpy(c->state, state, len);
+	c->resumes = lmtp_baton_decode(c->state, len, c->arena, &c->resume, &err) == 0;
+	if (c->resumes) {
+		take_connection(c);
+		return;
+	}
+	log_error(NULL, "lmtp_session_lost", F_ERR(&err));
+	(void)conn_write(c, sorry, sizeof(sorry) - 1, clock_now_ms() + REFUSE_MS, &err);
+	conn_free(c);
+}
+
 uint32_t lmtp_server_connections(struct lmtp_server *server)
 {
 	uint32_t count;
@@ -393,9 +465,7 @@ void lmtp_server_stop(struct lmtp_server **server)
 	(void)!write(s->stop_fd, &one, sizeof(one));
 	(void)pthread_join(s->listener, NULL);
 	(void)pthread_mutex_lock(&s->lock);
-	/* Whoever reads meets the end; whoever delivers goes on, and answers. */
-	LIST_FOREACH(node, &s->connections)
-		(void)shutdown(LIST_ENTRY(node, struct connection, node)->fd, SHUT_RD);
+	/* Whoever waits for bytes was woken by stop_fd; whoever delivers goes on, and answers. */
 	while (s->connection_count > 0)
 		(void)pthread_cond_wait(&s->ended, &s->lock);
 	(void)pthread_mutex_unlock(&s->lock);

@@ -2,6 +2,9 @@
  * One LMTP connection, from the greeting to the end, as straight code: read a line, do it, answer.
  * Answers are gathered while the client pipelines and written when nothing more has been read.
  *
+ * When the process ends, a session that has to wait for its client goes on in the next process,
+ * from the same byte, also in the middle of a message (lmtp_baton.c).
+ *
  * Limits: a command line LMTP_LINE_MAX, ERRORS_MAX errors, a message message_max_bytes in memory
  * out of the budget that all sessions share; what is beyond is read and thrown away, and beyond
  * four times the limit the connection ends. A command must be complete timeout_s after the one
@@ -20,7 +23,6 @@
 
 #define ERRORS_MAX    20
 #define RATE_MIN      200 /* bytes a second of a message, from timeout_s on */
-#define INPUT_BYTES   ((size_t)64 * 1024)
 #define OUTPUT_FLUSH  ((size_t)16 * 1024)
 #define SPOOL_FIRST   ((size_t)32 * 1024)
 #define LINE_SKIP_MAX ((size_t)1024 * 1024) /* of a line that is too long */
@@ -37,12 +39,15 @@ struct session {
 	bool over; /* the connection is to end */
 	unsigned errors;
 
-	char client[256];   /* LHLO's name; "" before it */
-	const char *sender; /* NULL: no transaction */
+	char client[LMTP_CLIENT_MAX + 1]; /* "" before LHLO */
+	const char *sender;               /* NULL: no transaction */
 	bool smtputf8;
 	uint64_t size;
 	struct lmtp_recipient *recipients;
 	size_t recipient_count, recipient_cap;
+
+	const struct spool *spool; /* while a message comes in; NULL: none does */
+	const struct lmtp_data *data;
 };
 
 /* The message while it comes in. */
@@ -78,6 +83,35 @@ static void reply(struct session *s, const char *text)
 		flush(s);
 }
 
+/* True: the next process goes on from here. */
+static bool pass_on(struct session *s)
+{
+	struct lmtp_baton b = {.client = s->client,
+		.sender = s->sender,
+		.smtputf8 = s->smtputf8,
+		.size = s->size,
+		.errors = s->errors,
+		.recipients = s->recipients,
+		.recipient_count = s->recipient_count,
+		.input = s->input + s->input_at,
+		.input_len = s->input_len - s->input_at};
+
+	if (s->o->io->pass == NULL)
+		return false;
+	if (s->spool != NULL) {
+		b.in_data = true;
+		b.too_big = s->spool->too_big;
+		b.no_memory = s->spool->no_memory;
+		b.header_len = s->spool->header_len;
+		b.message = s->spool->bytes.data;
+		b.message_len = s->spool->bytes.len;
+		b.data_state = s->data->state;
+		b.last_was_cr = s->data->last_was_cr;
+		b.data_seen = s->data->seen;
+	}
+	return s->o->io->pass(s->o->io->owner, &b);
+}
+
 /* More input; false: the connection is over. */
 static bool fill(struct session *s, int64_t deadline_ms)
 {
@@ -87,19 +121,27 @@ static bool fill(struct session *s, int64_t deadline_ms)
 	flush(s);
 	if (s->over)
 		return false;
+	/* What is there already is done when nobody goes on. */
+	if (atomic_load(s->o->stopping) && pass_on(s)) {
+		s->over = true;
+		return false;
+	}
 	if (s->input_at > 0) {
 		memmove(s->input, s->input + s->input_at, s->input_len - s->input_at);
 		s->input_len -= s->input_at;
 		s->input_at = 0;
 	}
-	n = s->o->io->read(s->o->io->owner, s->input + s->input_len, INPUT_BYTES - s->input_len,
-		deadline_ms, &err);
+	n = s->o->io->read(s->o->io->owner, s->input + s->input_len,
+		LMTP_INPUT_BYTES - s->input_len, deadline_ms, &err);
 	if (n <= 0) {
 		s->over = true;
-		if (atomic_load(s->o->stopping))
+		if (atomic_load(s->o->stopping)) {
+			if (pass_on(s))
+				return false;
 			reply(s, "421 4.3.2 Shutting down");
-		else if (n < 0 && err.code == ERR_TIMEOUT)
+		} else if (n < 0 && err.code == ERR_TIMEOUT) {
 			reply(s, "421 4.4.2 Timeout");
+		}
 		flush(s);
 		return false;
 	}
@@ -324,22 +366,21 @@ static void add_trace(struct session *s, struct buf *out)
 }
 
 /* Reads up to the end of the data. False: the connection is over, nothing counts. */
-static bool receive(struct session *s, struct spool *sp)
+static bool receive(struct session *s, struct lmtp_data *data)
 {
-	struct lmtp_data data = {.add = on_data, .owner = sp};
 	int64_t start_ms = clock_now_ms();
 
-	while (data.state != LMTP_DATA_END) {
+	while (data->state != LMTP_DATA_END) {
 		int64_t allowed_ms = (int64_t)s->limits.timeout_s * 1000 +
-				     (int64_t)(data.seen / RATE_MIN * 1000);
+				     (int64_t)(data->seen / RATE_MIN * 1000);
 
 		if (s->input_at == s->input_len &&
 			!fill(s, MIN(start_ms + allowed_ms,
 					 clock_now_ms() + (int64_t)s->limits.timeout_s * 1000)))
 			return false;
 		s->input_at +=
-			lmtp_data_feed(&data, s->input + s->input_at, s->input_len - s->input_at);
-		if (data.seen / 4 > s->limits.message_max_bytes) {
+			lmtp_data_feed(data, s->input + s->input_at, s->input_len - s->input_at);
+		if (data->seen / 4 > s->limits.message_max_bytes) {
 			reply(s, "421 4.3.4 Message is far too large");
 			s->over = true;
 			flush(s);
@@ -386,9 +427,32 @@ static void deliver(struct session *s, const struct spool *sp)
 			F_UINT("bytes", message.len), F_ERR(&err));
 }
 
+/* From the first byte of it, or from where another process stopped, to the answers. */
+static void take_message(struct session *s, struct spool *sp, struct lmtp_data *data)
+{
+	bool whole;
+
+	s->spool = sp;
+	s->data = data;
+	whole = receive(s, data);
+	s->spool = NULL;
+	s->data = NULL;
+	if (whole) {
+		if (sp->too_big)
+			answer_all(s, "552 5.3.4 Message is larger than is taken here");
+		else if (sp->no_memory || sp->bytes.failed)
+			answer_all(s, "452 4.3.1 Too many messages at once, try again");
+		else
+			deliver(s, sp);
+	}
+	spool_drop(sp);
+	reset(s);
+}
+
 static void do_data(struct session *s)
 {
 	struct spool sp = {.s = s};
+	struct lmtp_data data = {.add = on_data, .owner = &sp};
 
 	if (s->sender == NULL || s->recipient_count == 0) {
 		reply(s, s->sender == NULL ? "503 5.5.1 MAIL first"
@@ -399,16 +463,29 @@ static void do_data(struct session *s)
 	buf_init(&sp.bytes, s->limits.message_max_bytes + HEADER_ROOM);
 	add_trace(s, &sp.bytes);
 	sp.header_len = sp.bytes.len;
-	if (receive(s, &sp)) {
-		if (sp.too_big)
-			answer_all(s, "552 5.3.4 Message is larger than is taken here");
-		else if (sp.no_memory || sp.bytes.failed)
-			answer_all(s, "452 4.3.1 Too many messages at once, try again");
-		else
-			deliver(s, &sp);
+	take_message(s, &sp, &data);
+}
+
+/* What another process began. */
+static void resume_data(struct session *s, const struct lmtp_baton *b)
+{
+	struct spool sp = {.s = s,
+		.header_len = (size_t)b->header_len,
+		.too_big = b->too_big,
+		.no_memory = b->no_memory};
+	struct lmtp_data data = {.add = on_data,
+		.owner = &sp,
+		.state = b->data_state,
+		.last_was_cr = b->last_was_cr,
+		.seen = b->data_seen};
+
+	buf_init(&sp.bytes, MAX(s->limits.message_max_bytes + HEADER_ROOM, b->message_len));
+	if (!sp.too_big && !sp.no_memory) {
+		sp.no_memory = !spool_reserve(&sp, b->message_len);
+		if (!sp.no_memory)
+			buf_add(&sp.bytes, b->message, b->message_len);
 	}
-	spool_drop(&sp);
-	reset(s);
+	take_message(s, &sp, &data);
 }
 
 /* ---- the session ---- */
@@ -476,14 +553,34 @@ static void run_lines(struct session *s)
 	}
 }
 
+static void resume(struct session *s, const struct lmtp_baton *b)
+{
+	memcpy(s->client, b->client, strlen(b->client) + 1); /* LMTP_CLIENT_MAX at most */
+	s->errors = b->errors;
+	if (b->sender != NULL)
+		s->sender = arena_x_strdup(s->arena, b->sender);
+	s->smtputf8 = b->smtputf8;
+	s->size = b->size;
+	for (size_t i = 0; i < b->recipient_count; i++)
+		add_recipient(s, b->recipients[i].address, b->recipients[i].owner);
+	if (b->input_len > 0)
+		memcpy(s->input, b->input, b->input_len); /* LMTP_INPUT_BYTES at most */
+	s->input_len = b->input_len;
+	if (b->in_data)
+		resume_data(s, b);
+}
+
 void lmtp_session_run(const struct lmtp_session_options *options)
 {
 	struct session s = {.o = options, .lc = {.address = options->peer, .command = "LMTP"}};
 
 	s.arena = arena_new(0);
-	s.input = x_calloc(1, INPUT_BYTES + 1);
+	s.input = x_calloc(1, LMTP_INPUT_BYTES + 1);
 	options->backend->limits(options->backend->owner, &s.limits);
-	buf_addf(&s.out, "220 %s LMTP Bellhop\r\n", options->hostname);
+	if (options->resume != NULL)
+		resume(&s, options->resume);
+	else
+		buf_addf(&s.out, "220 %s LMTP Bellhop\r\n", options->hostname);
 	run_lines(&s);
 	flush(&s);
 	buf_deinit(&s.out);

@@ -4,12 +4,14 @@
 #include <pthread.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include "base/fd.h"
 #include "base/log.h"
 #include "conf/settings.h"
 #include "ingest/lmtp.h"
 #include "mime/mime.h"
+#include "net/baton.h"
 #include "store/test_store_util.h"
 
 struct client {
@@ -259,6 +261,104 @@ static void test_stop(void)
 	rig_free(&rig);
 }
 
+/* ---- another process follows ---- */
+
+static void start_with_baton(struct rig *rig, int listener, int baton[2])
+{
+	int fd = dup(listener);
+	struct lmtp_server_options o = {.store = rig->world->store,
+		.settings = rig->settings,
+		.fds = &fd,
+		.fd_count = 1,
+		.baton_fd = &baton[0]};
+	struct err err = ERR_INIT;
+	uint8_t *state = NULL;
+	size_t len = 0;
+	char kind;
+
+	REQUIRE(fd >= 0);
+	REQUIRE_OK(lmtp_server_start(&o, &rig->server, &err), &err);
+	while (net_baton_take(baton[1], &kind, &fd, &state, &len)) {
+		CHECK_INT(kind, LMTP_BATON);
+		lmtp_server_adopt(rig->server, fd, state, len);
+		mem_free(state);
+	}
+}
+
+/* A rig whose server leaves its sessions to the next one. */
+static struct rig rig_with_baton(unsigned connections_max, int *ret_listener, int baton[2])
+{
+	struct rig rig = rig_new(connections_max);
+	struct sockaddr_un a = address_of(&rig);
+	struct err err = ERR_INIT;
+
+	lmtp_server_stop(&rig.server);
+	(void)unlink(rig.path);
+	*ret_listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	REQUIRE(*ret_listener >= 0 && bind(*ret_listener, (struct sockaddr *)&a, sizeof(a)) == 0 &&
+		listen(*ret_listener, 100) == 0);
+	REQUIRE_OK(net_baton_pair(baton, &err), &err);
+	start_with_baton(&rig, *ret_listener, baton);
+	return rig;
+}
+
+static const char *const talk =
+	"LHLO mx.example.org\r\nNOOP\r\nMAIL FROM:<x@example.org> SIZE=100\r\n"
+	"RCPT TO:<anna@example.org>\r\nRCPT TO:<bob@example.net>\r\nDATA\r\n"
+	"Subject: Hi\r\n\r\n..dots\r\nText\r\n.\r\nNOOP\r\n";
+
+/* Each byte of the talk is a place at which the server is replaced: the client cannot tell. */
+static void test_goes_on_anywhere(void)
+{
+	static const int answers[] = {220, 250, 250, 250, 250, 250, 354, 250, 250, 250};
+	size_t len = strlen(talk);
+	int baton[2], listener;
+	struct rig rig = rig_with_baton(10, &listener, baton);
+	size_t talks = 0;
+
+	for (size_t at = 0; at <= len; at += at % 3 + 1) {
+		struct client c = dial(&rig);
+		char first[512];
+
+		(void)snprintf(first, sizeof(first), "%.*s", (int)at, talk);
+		say(&c, first);
+		lmtp_server_stop(&rig.server);
+		start_with_baton(&rig, listener, baton);
+		say(&c, talk + at);
+		for (size_t i = 0; i < ARRAY_LEN(answers); i++)
+			CHECK_INT(hear(&c), answers[i]);
+		fd_close(&c.fd);
+		talks++;
+	}
+	CHECK_INT(inbox_count(rig.world, rig.world->anna), talks);
+	CHECK_INT(inbox_count(rig.world, rig.world->bob), talks);
+	rig_free(&rig);
+	fd_close(&listener);
+	fd_close(&baton[0]);
+	fd_close(&baton[1]);
+}
+
+/* No next one will come: it is said, and nothing was taken. */
+static void test_nobody_follows(void)
+{
+	int baton[2], listener;
+	struct rig rig = rig_with_baton(10, &listener, baton);
+	struct client half = dial(&rig);
+
+	CHECK_INT(hear(&half), 220);
+	deliver(&half, "RCPT TO:<bob@example.net>\r\n", "Subject: Hi\r\n\r\nHal");
+	(void)shutdown(baton[1], SHUT_RDWR);
+	lmtp_server_stop(&rig.server);
+	CHECK_INT(hear(&half), 421);
+	CHECK_INT(hear(&half), 0);
+	CHECK_INT(inbox_count(rig.world, rig.world->bob), 0);
+	fd_close(&half.fd);
+	rig_free(&rig);
+	fd_close(&listener);
+	fd_close(&baton[0]);
+	fd_close(&baton[1]);
+}
+
 /* ---- many at once ---- */
 
 #define CLIENTS  8
@@ -295,4 +395,5 @@ static void test_many_at_once(void)
 }
 
 TEST_MAIN(TEST(test_delivers), TEST(test_quota_of_one_recipient), TEST(test_store_trouble),
-	TEST(test_too_many_connections), TEST(test_stop), TEST(test_many_at_once))
+	TEST(test_too_many_connections), TEST(test_stop), TEST(test_goes_on_anywhere),
+	TEST(test_nobody_follows), TEST(test_many_at_once))
