@@ -1,264 +1,249 @@
-"""Detached TLS with other people's clients: OpenSSL, GnuTLS, wolfSSL, mbedTLS, NSS, Node.js, curl and Python talk, park,
-are woken, change keys, resume and leave. And what is left of their keys in the memory of a front: nothing."""
+"""What is left of the keys of TLS connections in a front: of the dead ones nothing, of the living ones no more than they need,
+and none of either in its core. And sessions that resume after a detached close."""
 
-import base64
+import hashlib
+import hmac
 import os
-import re
-import shutil
+import socket
 import ssl
+import struct
 import subprocess
 import tempfile
 import unittest
 
-from eas import query
-from eas.http import Connection, tls_client_context
+from eas.http import tls_client_context
 from lib.case import ServerCase
 from lib.server import eventually
+from lib.tls_clients import OpenSSL, Tap, program
 
-ROUNDS = 100
-SOURCES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "tls-clients")
 HEALTHZ = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
-SUITES = (("-tls1_3", "-ciphersuites", "TLS_AES_128_GCM_SHA256"), ("-tls1_3", "-ciphersuites", "TLS_AES_256_GCM_SHA384"),
-          ("-tls1_3", "-ciphersuites", "TLS_CHACHA20_POLY1305_SHA256"),
-          ("-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-GCM-SHA256"),
-          ("-tls1_2", "-cipher", "ECDHE-ECDSA-AES256-GCM-SHA384"),
-          ("-tls1_2", "-cipher", "ECDHE-ECDSA-CHACHA20-POLY1305"), ("-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-SHA256"))
+PAGE = 4096
+SUITES_13 = {"TLS_AES_128_GCM_SHA256": ("sha256", 16), "TLS_AES_256_GCM_SHA384": ("sha384", 32),
+             "TLS_CHACHA20_POLY1305_SHA256": ("sha256", 32)}
+# hash, bytes of key and of IV
+SUITES_12 = {"ECDHE-ECDSA-AES128-GCM-SHA256": ("sha256", 16, 4), "ECDHE-ECDSA-AES256-GCM-SHA384": ("sha384", 32, 4),
+             "ECDHE-ECDSA-CHACHA20-POLY1305": ("sha256", 32, 12)}
 
 
-class Pipe:
-    """A TLS client as a program: what we write goes to the server, what it says comes back."""
+def expand_label(name, secret, label, length):
+    """HKDF-Expand-Label of RFC 8446, 7.1; no result here is longer than a hash."""
+    label = b"tls13 " + label
+    info = struct.pack(">HB", length, len(label)) + label + b"\0"
+    return hmac.digest(secret, info + b"\1", name)[:length]
 
-    def __init__(self, *argv):
-        self.process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        stderr=subprocess.STDOUT, bufsize=0)
-        os.set_blocking(self.process.stdout.fileno(), False)
-        self.text = b""
 
-    def send(self, octets):
-        self.process.stdin.write(octets)
+def of_13(suite, label, secret, generations=3):
+    """{name: octets} of a traffic secret and of those that follow from it; of each the key and the IV."""
+    name, key_bytes = SUITES_13[suite]
+    found = {}
+    for number in range(generations):
+        found[f"{label} {number}"] = secret
+        found[f"{label} {number} key"] = expand_label(name, secret, b"key", key_bytes)
+        found[f"{label} {number} iv"] = expand_label(name, secret, b"iv", 12)
+        secret = expand_label(name, secret, b"traffic upd", hashlib.new(name).digest_size)
+    return found
 
-    def seen(self, pattern):
-        """Takes everything up to the end of the pattern."""
-        self.text += self.process.stdout.read() or b""
-        found = re.search(pattern, self.text, re.DOTALL)
-        if found:
-            self.text = self.text[found.end():]
-        return found
 
-    def expect(self, pattern):
-        return eventually(lambda: self.seen(pattern), what=f"{pattern} in {self.text[-300:]}")
+def of_12(suite, master, client_random, server_random):
+    """{name: octets} of a master secret, and of the key block (RFC 5246, 6.3) that it gives."""
+    name, key_bytes, iv_bytes = SUITES_12[suite]
+    seed = b"key expansion" + server_random + client_random
+    block, at = b"", seed
+    while len(block) < 2 * (key_bytes + iv_bytes):
+        at = hmac.digest(master, at, name)
+        block += hmac.digest(master, at + seed, name)
+    found = {"master": master, "client key": block[:key_bytes], "server key": block[key_bytes:2 * key_bytes]}
+    if iv_bytes == 12:  # the four bytes of GCM are too few to look for
+        found["client iv"] = block[2 * key_bytes:2 * key_bytes + 12]
+        found["server iv"] = block[2 * key_bytes + 12:2 * key_bytes + 24]
+    return found
 
-    def end(self):
-        """Our clients (tls-clients/) say so when the server has answered their close_notify."""
-        self.process.stdin.close()
-        self.expect(rb"closed\n")
-        if self.process.wait() != 0:
-            raise AssertionError(f"exit status {self.process.returncode}")
+
+class Talk:
+    """A connection whose secrets we know."""
+
+    def __init__(self, folder, name):
+        self.name = name
+        self.path = os.path.join(folder, name.replace(" ", "_"))
+
+    def lines(self):
+        with open(self.path) as log:
+            return [line.split() for line in log if not line.startswith("#")]
+
+    def secrets(self):
+        """{(name of the connection, name of the secret): octets}"""
+        found = {}
+        for label, client_random, secret in self.lines():
+            if label == "CLIENT_RANDOM":
+                found.update(of_12(self.suite, bytes.fromhex(secret), bytes.fromhex(client_random), self.wire.random))
+            elif label.endswith("TRAFFIC_SECRET_0") or "HANDSHAKE_TRAFFIC" in label:
+                found.update(of_13(self.suite, label, bytes.fromhex(secret)))
+            elif not label.endswith("_N"):  # those that follow are among of_13()'s
+                found[label] = bytes.fromhex(secret)
+        return {(self.name, name): octets for name, octets in found.items()}
+
+
+class InPython(Talk):
+    """Either version; suite is for 1.2."""
+
+    def __init__(self, folder, name, port, wire, suite=None):
+        super().__init__(folder, name)
+        self.wire, self.suite = wire, suite or "TLS_AES_256_GCM_SHA384"
+        self.context = tls_client_context(ssl.TLSVersion.TLSv1_2 if suite else ssl.TLSVersion.TLSv1_3)
+        self.context.keylog_filename = self.path
+        if suite:
+            self.context.set_ciphers(suite)
+        self.raw = socket.create_connection(("127.0.0.1", port), timeout=30)
+
+    def ask(self):
+        self.socket = self.context.wrap_socket(self.raw)
+        self.socket.sendall(HEALTHZ)
+        assert b" 200 " in self.socket.recv(4096)
+        return self
+
+    def give_up(self):
+        """The server has sent its part of the handshake; ours never comes."""
+        sent, came = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = self.context.wrap_bio(came, sent)
+        while not (os.path.exists(self.path) and self.lines()):
+            try:
+                tls.do_handshake()
+            except ssl.SSLWantReadError:
+                pass
+            if not self.lines():
+                self.raw.sendall(sent.read())
+                came.write(self.raw.recv(65536))
+        self.raw.close()
+        return self
 
     def close(self):
-        self.process.stdin.close()
-        self.process.terminate()
-        self.process.wait()
-        self.process.stdout.close()
+        self.socket.unwrap().close()
+
+    def drop(self):
+        self.socket.close()
+
+    def reset(self):
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.socket.close()
 
 
-class Clients(ServerCase):
-    https = True
-    settings = {"tls.park": "detach"}
+class InOpenSSL(Talk):
+    """TLS 1.3 with a suite of choice, and with new keys on both sides as often as wanted."""
 
-    def program(self, name):
-        path = shutil.which(name)
-        self.assertIsNotNone(path, f"{name} is not installed (tools/packages)")
-        return path
+    def __init__(self, folder, name, port, wire, suite, updates=0):
+        super().__init__(folder, name)
+        self.wire, self.suite, self.updates = wire, suite, updates
+        self.client = OpenSSL(port, "-tls1_3", "-ciphersuites", suite, "-keylogfile", self.path)
 
-    def head(self, device, verb, command="", length=0, kind=""):
-        login = base64.b64encode(f"{device.user}:{device.password}".encode()).decode()
-        lines = [f"{verb} {device.target(command) if command else query.PATH} HTTP/1.1", "Host: localhost",
-                 f"Authorization: Basic {login}", f"Content-Length: {length}"]
-        if command:
-            lines += [f"{name}: {value}" for name, value in device.headers(command).items()
-                      if name.lower() not in ("authorization", "content-length", "host")]
-        return ("\r\n".join(lines) + "\r\n\r\n").encode()
+    def ask(self):
+        for number in range(self.updates + 1):
+            self.client.send(HEALTHZ)
+            assert self.client.answer()[0] == 200
+            if number < self.updates:
+                self.client.update(0)
+                self.client.expect(rb"KEYUPDATE\n")
+        return self
 
-    def talk(self, client, after=lambda client, round: None, rounds=ROUNDS):
-        """Many requests, and a wait that mail ends, on one connection."""
-        device = self.phone("14.1")
-        device.prime()
-        device.ping_send(heartbeat=600).close()  # so that the server knows what to watch: an empty Ping repeats it
-        for number in range(rounds):
-            after(client, number)
-            client.send(self.head(device, "OPTIONS"))
-            client.expect(rb"HTTP/1\.1 200 .*?\r\n\r\n")
-        client.send(self.head(device, "POST", "Ping"))
-        self.deliver(self.owner, subject="wake up")
-        client.expect(rb"HTTP/1\.1 200 .*?application/vnd.ms-sync.wbxml.*?\r\n\r\n")
+    def close(self):
+        self.client.end()
+        self.client.close()
 
-    def test_openssl(self):
-        """Each suite; new keys on both sides, where the version has them; one that stays with OpenSSL."""
-        program = self.program("openssl")
-        for suite in SUITES:
-            with self.subTest(suite=suite):
-                client = Pipe(program, "s_client", "-connect", f"127.0.0.1:{self.server.https_port}", *suite)
-                self.addCleanup(client.close)
-
-                def update(client, number):
-                    if suite[0] == "-tls1_3" and number % 10 == 5:
-                        client.send(b"K\n" if number % 20 == 5 else b"k\n")
-                        client.expect(rb"KEYUPDATE")
-
-                self.talk(client, update)
-
-    def test_gnutls(self):
-        program = self.program("gnutls-cli")
-        for version in ("TLS1.3", "TLS1.2"):
-            with self.subTest(version=version):
-                client = Pipe(program, "--no-ca-verification", "--port", str(self.server.https_port),
-                              "--priority", f"NORMAL:-VERS-ALL:+VERS-{version}", "localhost")
-                self.addCleanup(client.close)
-                client.expect(rb"Simple Client Mode:\s*")
-                self.talk(client)
-
-    def compiled(self, name, *libraries):
-        folder = tempfile.mkdtemp()
-        self.addCleanup(shutil.rmtree, folder)
-        path = os.path.join(folder, name)
-        subprocess.run([self.program("cc"), "-o", path, os.path.join(SOURCES, f"{name}.c"), *libraries], check=True)
-        return path
-
-    def client(self, *argv):
-        client = Pipe(*argv)
-        self.addCleanup(client.close)
-        return client
-
-    def test_wolfssl(self):
-        program = self.compiled("wolfssl", "-lwolfssl")
-
-        def update(client, number):
-            if number % 10 == 5:
-                client.send(b"\x01")
-
-        for version in ("tls1.2", "tls1.3"):
-            with self.subTest(version=version):
-                client = self.client(program, str(self.server.https_port), version)
-                self.talk(client, *([update] if version == "tls1.3" else []))
-                client.end()
-
-    def test_mbedtls(self):
-        client = self.client(self.compiled("mbedtls", "-lmbedtls", "-lmbedx509", "-lmbedcrypto"), str(self.server.https_port))
-        self.talk(client)
-        client.end()
-
-    def test_node(self):
-        program = self.program("node")
-        for version in ("TLSv1.2", "TLSv1.3"):
-            with self.subTest(version=version):
-                client = self.client(program, os.path.join(SOURCES, "node.js"), str(self.server.https_port), version)
-                self.talk(client)
-                client.end()
-
-    def test_nss(self):
-        program = self.program("tstclnt")
-        for version in ("tls1.2", "tls1.3"):
-            with self.subTest(version=version):
-                self.talk(self.client(program, "-h", "127.0.0.1", "-p", str(self.server.https_port), "-o", "-D", "-V",
-                                      f"{version}:{version}"))
-
-    def test_python(self):
-        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
-            with self.subTest(version=version):
-                context = tls_client_context(version)
-                device = self.phone("14.1", tls=True)
-                device.prime()
-                session = None
-                for _ in range(3):
-                    with Connection(self.server.https_port, context=context) as connection:
-                        connection.socket.close()
-                    raw = Connection(self.server.https_port)
-                    sock = context.wrap_socket(raw.socket, server_hostname="localhost", session=session)
-                    sock.sendall(self.head(device, "OPTIONS"))
-                    self.assertIn(b" 200 ", sock.recv(4096))
-                    self.assertEqual(sock.session_reused, session is not None)
-                    session = sock.session
-                    plain = sock.unwrap()  # our close_notify for theirs
-                    plain.close()
-
-    def test_curl(self):
-        program = self.program("curl")
-        device = self.phone("14.1")
-        url = f"https://127.0.0.1:{self.server.https_port}{query.PATH}"
-        done = subprocess.run([program, "-sk", "-X", "OPTIONS", "-u", f"{device.user}:{device.password}", "-w",
-                               "%{http_code} %{num_connects}\n", *[url] * 50], capture_output=True, text=True, check=True)
-        self.assertEqual(done.stdout.split(), ["200", "1"] + ["200", "0"] * 49)
+    def drop(self):
+        self.client.close()
 
 
 class Memory(ServerCase):
-    """A scan of what a core of a front would hold."""
-
     https = True
     settings = {"server.front_core": "yes", "server.fronts": 1, "tls.park": "detach"}
 
-    def in_core(self, secrets):
-        """Names of those that a core would hold: the kernel leaves out what is marked so."""
-        pid, left_out, start = self.server.front_pids()[0], set(), None
-        with open(f"/proc/{pid}/smaps") as maps:
-            for line in maps:
-                words = line.split()
-                if re.fullmatch(r"[0-9a-f]+-[0-9a-f]+", words[0]):
-                    start = words[0]
-                elif words[0] == "VmFlags:" and "dd" in words:
-                    left_out.add(start)
-        return self.scan(secrets, left_out)
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+        self.tap = Tap(self.server.https_port)
+        self.addCleanup(self.tap.close)
 
-    def scan(self, secrets, left_out=()):
-        """Names of those secrets that lie anywhere in the front's memory."""
-        pid, found = self.server.front_pids()[0], set()
+    def core(self):
+        """What a core of the front has, as gdb writes it."""
+        pid = self.server.front_pids()[0]
+        prefix = os.path.join(self.folder.name, "core")
+        done = subprocess.run([program("gcore"), "-o", prefix, str(pid)], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        with open(f"{prefix}.{pid}", "rb") as file:
+            octets = file.read()
+        self.assertTrue(octets.startswith(b"\x7fELF"))
+        return octets
+
+    def memory(self):
+        """All that the front has written in, core or not, without pages of zeros."""
+        pid, pages, empty = self.server.front_pids()[0], [], bytes(PAGE)
         with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as memory:
             for line in maps:
                 span, mode = line.split()[:2]
-                if not mode.startswith("rw") or span in left_out:
-                    continue
                 start, end = (int(x, 16) for x in span.split("-"))
-                try:
-                    octets = os.pread(memory.fileno(), end - start, start)
-                except OSError:
-                    continue
-                found |= {name for name, secret in secrets.items() if secret in octets}
-        return found
+                if mode.startswith("rw"):
+                    try:
+                        octets = os.pread(memory.fileno(), end - start, start)
+                    except OSError:
+                        continue  # not to be read, by nobody
+                    pages += [page for at in range(0, len(octets), PAGE) if (page := octets[at:at + PAGE]) != empty]
+        return b"".join(pages)
 
-    def secrets(self, path):
-        with open(path) as log:
-            return {line.split()[0]: bytes.fromhex(line.split()[2]) for line in log if not line.startswith("#")}
+    def found(self, octets, talks):
+        return {name for talk in talks for name, secret in talk.secrets().items() if secret in octets}
 
-    def test_closed(self):
-        """While it lives its two secrets are there, though in no core, and none of the handshake's; afterwards nothing."""
-        for version in (ssl.TLSVersion.TLSv1_3, ssl.TLSVersion.TLSv1_2):
-            with self.subTest(version=version), tempfile.TemporaryDirectory() as folder:
-                context = tls_client_context(version)
-                context.keylog_filename = os.path.join(folder, "keys")
-                with Connection(self.server.https_port, context=context) as connection:
-                    connection.request("GET", "/healthz")
-                    self.assertEqual(connection.response().status, 200)
-                    secrets = self.secrets(context.keylog_filename)
-                    alive = {name for name in secrets if "TRAFFIC_SECRET_0" in name}
-                    self.assertEqual(self.scan(secrets), alive)
-                    self.assertEqual(self.in_core(secrets), set())
-                eventually(lambda: not self.scan(secrets), what=f"no secret of a closed connection: {self.scan(secrets)}")
+    def talks(self, kind):
+        """One of each suite, and one whose keys have changed twice since; they have had their answers."""
+        one = [InOpenSSL(self.folder.name, f"{kind} {suite}", *self.tap.wire(), suite) for suite in SUITES_13]
+        one += [InPython(self.folder.name, f"{kind} {suite}", *self.tap.wire(), suite) for suite in SUITES_12]
+        one += [InOpenSSL(self.folder.name, f"{kind} updated", *self.tap.wire(), "TLS_AES_128_GCM_SHA256", updates=2)]
+        return [talk.ask() for talk in one]
 
-    def test_after_new_keys(self):
-        with tempfile.TemporaryDirectory() as folder:
-            path = os.path.join(folder, "keys")
-            client = Pipe(shutil.which("openssl"), "s_client", "-connect", f"127.0.0.1:{self.server.https_port}",
-                          "-tls1_3", "-keylogfile", path)
-            self.addCleanup(client.close)
-            client.send(HEALTHZ)
-            client.expect(rb"HTTP/1\.1 200 .*?ok")
-            secrets = self.secrets(path)
-            self.assertEqual(self.scan(secrets), {"CLIENT_TRAFFIC_SECRET_0", "SERVER_TRAFFIC_SECRET_0"})
-            client.send(b"K\n")
-            client.expect(rb"KEYUPDATE")
-            client.send(HEALTHZ)
-            client.expect(rb"HTTP/1\.1 200 .*?ok")
-            self.assertEqual(self.scan(secrets), set())
+    def test_core(self):
+        """Some live, some have ended in each of the ways that there are."""
+        self.tap.start()
+        living, dead = self.talks("living"), self.talks("closed")
+        for talk in living:
+            self.addCleanup(talk.drop)
+        for talk in dead:
+            talk.close()
+        for suite in (None, *SUITES_12):
+            dead.append(InPython(self.folder.name, f"reset {suite}", *self.tap.wire(), suite).ask())
+            dead[-1].reset()
+        dead.append(InPython(self.folder.name, "given up", *self.tap.wire()).give_up())
+        eventually(lambda: self.server.stats()["connections"] == len(living), what="only those that live")
+
+        octets = self.core()
+        self.assertIn(self.server.data.encode(), octets, "a core with what is no secret")
+        self.assertEqual(self.found(octets, living + dead), set())
+
+        octets = self.memory()
+        self.assertEqual(self.found(octets, dead), set())
+        wanted = set()
+        for talk in living:
+            if talk.suite in SUITES_12:
+                wanted |= {(talk.name, name) for _, name in talk.secrets() if name != "master"}
+            else:
+                now = 2 if "updated" in talk.name else 0
+                wanted |= {(talk.name, f"{side}_TRAFFIC_SECRET_0 {now}") for side in ("CLIENT", "SERVER")}
+        self.assertEqual(self.found(octets, living), wanted)
+
+
+class Resumption(ServerCase):
+    https = True
+    settings = {"tls.park": "detach"}
+
+    def test_after_a_detached_close(self):
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            with self.subTest(version=version):
+                context, session = tls_client_context(version), None
+                for _ in range(3):
+                    raw = socket.create_connection(("127.0.0.1", self.server.https_port), timeout=30)
+                    sock = context.wrap_socket(raw, server_hostname="localhost", session=session)
+                    sock.sendall(HEALTHZ)
+                    self.assertIn(b" 200 ", sock.recv(4096))
+                    self.assertEqual(sock.session_reused, session is not None)
+                    session = sock.session
+                    sock.unwrap().close()  # our close_notify for theirs
 
 
 if __name__ == "__main__":

@@ -1,12 +1,20 @@
-// A TLS client of Node.js: node.js PORT TLSv1.2|TLSv1.3. Standard input goes to the server, what it says to
-// standard output. End of input: close_notify.
+// A TLS client of Node.js (orders.h); it has no way to ask for new keys.
 "use strict";
 const tls = require("tls");
-const [port, version] = process.argv.slice(2);
-const socket = tls.connect({host: "127.0.0.1", port: Number(port), rejectUnauthorized: false, minVersion: version, maxVersion: version});
-let ended = false;
+const [port, version, ciphers] = process.argv.slice(2);
+const protocol = "TLSv" + version;
+const socket = tls.connect({host: "127.0.0.1", port: Number(port), rejectUnauthorized: false, minVersion: protocol,
+	maxVersion: protocol, ciphers});
+let ended = false, input = Buffer.alloc(0);
 
-process.stdin.on("data", (bytes) => socket.write(bytes));
+process.stdin.on("data", (bytes) => {
+	input = Buffer.concat([input, bytes]);
+	while (input.length >= 4 && input.length >= 4 + input.readUInt32BE(0)) {
+		const end = 4 + input.readUInt32BE(0);
+		socket.write(input.subarray(4, end));
+		input = input.subarray(end);
+	}
+});
 process.stdin.on("end", () => {
 	ended = true;
 	socket.end();
