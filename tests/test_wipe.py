@@ -4,6 +4,8 @@ import base64
 import itertools
 import json
 import os
+import pty
+import re
 import subprocess
 import tempfile
 import unittest
@@ -139,6 +141,22 @@ class Life(WipeCase):
         self.assertIn("never hear", self.verb("del", device, "--yes", refused=True))
         self.assertIn("never hear", self.bellhop("user", "del", device.user, "--yes", refused=True))
         self.assert_ordered(device)
+
+    def test_asked_on_a_terminal(self):
+        """Whose phone it is, is said by the server alone: what the phone calls itself writes no line of it."""
+        device = self.phone("14.1")
+        told = "Safe\n  user       nobody@example.org\u009b2J\u202e"
+        device.post("Settings", E("Settings:Settings", E("DeviceInformation", E("Set", E("Model", told)))))
+        ours, theirs = pty.openpty()
+        self.addCleanup(os.close, ours)
+        os.write(ours, b"n\n")
+        done = subprocess.run([program("bellhop"), "-c", self.server.config, "device", "wipe", device.user, device.device_id],
+                              stdin=theirs, capture_output=True, text=True, check=False, timeout=30)
+        os.close(theirs)
+        self.assertIn("nothing was done", done.stderr)
+        self.assertEqual(re.findall(r"^  user +(.*)$", done.stderr, re.M), [device.user])
+        self.assertIn("model      Safe   user       nobody@example.org?2J?", done.stderr)
+        self.assertEqual(self.shown(device)["wipe"], "none")
 
     def test_asking_again_and_again(self):
         """A phone that never provisions is left to wait, and hears of no mail."""

@@ -110,7 +110,11 @@ NODISCARD int ctl_trace_follow(
 /* ctl_overview.c */
 void ctl_overview_render(const json_t *result, struct buf *out);
 
-/* ctl_render.c: a result for people. columns: of the verb, "" for one object. */
+/* ctl_render.c: text of whomever, with a blank or ? for what a terminal obeys: control characters,
+ * lines, and marks that turn the direction of writing and so could make one name look like another.
+ */
+void ctl_add_visible(struct buf *out, const char *text);
+/* A result for people. columns: of the verb, "" for one object. */
 void ctl_render(const json_t *result, const char *columns, struct buf *out);
 
 #endif

@@ -12,7 +12,17 @@
 
 #define COLUMNS_MAX 16
 
-static void add_visible(struct buf *out, const char *text)
+/* U+200E, U+200F, U+2028 to U+202E, U+2066 to U+2069: three bytes each. */
+static bool turns(const unsigned char *p)
+{
+	if (p[0] != 0xe2)
+		return false;
+	if (p[1] == 0x80)
+		return p[2] == 0x8e || p[2] == 0x8f || (p[2] >= 0xa8 && p[2] <= 0xae);
+	return p[1] == 0x81 && p[2] >= 0xa6 && p[2] <= 0xa9;
+}
+
+void ctl_add_visible(struct buf *out, const char *text)
 {
 	for (const unsigned char *p = (const unsigned char *)text; *p != '\0'; p++) {
 		/* C0 is one byte, C1 is C2 80 to C2 9F. */
@@ -21,6 +31,9 @@ static void add_visible(struct buf *out, const char *text)
 		} else if (*p == 0xc2 && p[1] >= 0x80 && p[1] <= 0x9f) {
 			buf_add_byte(out, '?');
 			p++;
+		} else if (turns(p)) {
+			buf_add_byte(out, '?');
+			p += 2;
 		} else {
 			buf_add_byte(out, *p);
 		}
@@ -53,7 +66,7 @@ static void add_value(struct buf *out, const char *key, const json_t *value)
 	else if (json_is_boolean(value))
 		buf_add_str(out, json_is_true(value) ? "yes" : "no");
 	else if (json_is_string(value) && json_string_value(value)[0] != '\0')
-		add_visible(out, json_string_value(value));
+		ctl_add_visible(out, json_string_value(value));
 	else if (json_is_array(value))
 		add_list(out, value);
 	else
@@ -166,7 +179,7 @@ static void render_objects(const json_t *rows, struct buf *out)
 static void render_findings(const json_t *findings, struct buf *out)
 {
 	for (size_t i = 0; i < json_array_size(findings); i++) {
-		add_visible(out, json_string_value(json_array_get(findings, i)));
+		ctl_add_visible(out, json_string_value(json_array_get(findings, i)));
 		buf_add_byte(out, '\n');
 	}
 	if (json_array_size(findings) == 0)

@@ -269,9 +269,14 @@ static bool is_yes(void)
 static void show_line(const json_t *device, const char *name, const char *key)
 {
 	const char *text = json_string_value(json_object_get(device, key));
+	struct buf line = BUF_INIT;
 
-	if (text != NULL && text[0] != '\0')
-		(void)fprintf(stderr, "  %-10s %s\n", name, text);
+	if (text == NULL || text[0] == '\0')
+		return;
+	/* What the phone says of itself must not be able to write lines of this. */
+	ctl_add_visible(&line, text);
+	(void)fprintf(stderr, "  %-10s %s\n", name, buf_cstr(&line));
+	buf_deinit(&line);
 }
 
 /* Which phone that is, before anybody says yes. */

@@ -171,6 +171,9 @@ static void test_render(void)
 	check_render("{\"warnings\":\"\"}", "", "");
 	/* Nothing that a phone says reaches the terminal as a command. */
 	check_render("[{\"model\":\"a\\u001b[31m\\u009bb\\nc\"}]", "model", "MODEL\na [31m?b c\n");
+	/* Nor does one name look like another one. */
+	check_render("[{\"model\":\"\\u202ea\\u2066b\\u2028c\\u200fd \\u2019\"}]", "model",
+		"MODEL\n?a?b?c?d \xe2\x80\x99\n");
 }
 
 TEST_MAIN(TEST(test_commands), TEST(test_wrong_options), TEST(test_help_names_every_verb),
