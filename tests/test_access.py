@@ -4,7 +4,7 @@ import json
 
 from eas.wbxml import E
 from lib import mail
-from lib.case import ServerCase, forms
+from lib.case import ServerCase, forms, retry
 from lib.server import eventually
 
 DENIED_HTTP, BLOCKED, NOT_PROVISIONED = 403, "129", "142"
@@ -201,6 +201,117 @@ class Rules(AccessCase):
         self.assertEqual(len(device.sync_rest()), 1)
         device.extra_headers["User-Agent"] = "GoodAgent/1"
         self.assertEqual(len(device.sync().deleted), 1)
+
+
+class OverRestarts(AccessCase):
+    def test_quarantine_stays(self):
+        """Also when the engine is killed and the server restarted; the message is the same one."""
+        user = self.user()
+        self.server.deliver(user, mail.message(subject="waits for the release"))
+        self.lay_down("quarantine", user.address)
+        devices = [user.device(version, device_id="q" + version.replace(".", "")).ready() for version in ("2.5", "12.1", "14.1", "16.1")]
+        notices = {}
+        for device in devices:
+            (notices[device],) = device.prime().items()
+
+        def look():
+            for device in devices:
+                device.close()
+                answer = retry(lambda: device.sync())  # noqa: B023 - called at once
+                self.assertEqual((answer.added, answer.changed, answer.deleted), ({}, {}, []), "the message is where it was")
+                rows = self.bellhop("device", "list", user.address)
+                self.assertEqual({row["state"] for row in rows}, {"quarantine"})
+                # Once more from the start: the same id, and the same words.
+                fresh = device.clone()
+                (again,) = fresh.prime().items()
+                self.assertEqual((again[0], repr(again[1])), (notices[device][0], repr(notices[device][1])))
+                device.keys = fresh.keys
+                fresh.close()
+
+        look()
+        self.server.kill_engine()
+        look()
+        self.server.stop()
+        self.server.start()
+        look()
+        waiting = devices[2].ping_send()
+        self.addCleanup(waiting.close)
+        self.assert_parked(waiting)
+        self.server.kill_engine()
+        eventually(lambda: self.server.stats()["parked"] == 1, what="the phone waits with the new engine")
+        self.server.deliver(user, mail.message(subject="unseen"))
+        self.assert_parked(waiting)
+        self.lay_down("allow", user.address)
+        self.assertEqual(devices[2].receive(waiting, 10).status, "2")
+        for device in devices:
+            answer = device.sync()
+            self.assertEqual(answer.deleted, [notices[device][0]])
+            self.assertEqual(len(answer.added), 2)
+
+
+class Facts(AccessCase):
+    """Each thing that a rule can ask for, with a phone that has it and one that has not; what a group is given."""
+
+    def add(self, state, rule):
+        row = self.bellhop("access", "add", state, rule)
+        self.addCleanup(self.server.bellhop, "access", "del", str(row["id"]), "--yes", check=False)
+        return row
+
+    def told(self, user, number, agent="GoodAgent/1", model="Model One", os="Os 7", version="14.1", type_="Phone"):
+        """A phone that has said what it is."""
+        device = user.device(version, device_id=f"f{number}", device_type=type_)
+        device.extra_headers["User-Agent"] = agent
+        device.provision()
+        device.post("Settings", E("Settings:Settings", E("DeviceInformation", E("Set", E("Model", model), E("OS", os)))))
+        return device
+
+    def test_each_fact(self):
+        user = self.user()
+        plain = self.told(user, 0)
+        table = (("agent = Evil*", {"agent": "EvilAgent/2"}), ('model = "Model Two"', {"model": "Model Two"}),
+                 ('os = "OS 6*"', {"os": "Os 6.1"}), ("version < 14.0", {"version": "12.1"}), ("version = 16.1", {"version": "16.1"}),
+                 ("type = Gadget", {"type_": "Gadget"}), ("device = f6", {}),
+                 ('agent = Evil* and os = "OS 5"', {"agent": "EvilAgent/3", "os": "Os 5"}))
+        for number, (rule, facts) in enumerate(table, 0):
+            device = self.told(user, number if not facts else number + 100, **facts)
+            half = self.told(user, 200 + number, **dict(list(facts.items())[:1])) if len(facts) > 1 else None
+            self.assertEqual(device.folder_sync("0").status, "1", rule)
+            row = self.add("block", rule)
+            self.assert_refused(device.folder_sync())
+            self.assertEqual(plain.folder_sync("0").status, "1", rule)
+            if half:
+                self.assertEqual(half.folder_sync("0").status, "1", rule)
+            self.bellhop("access", "del", str(row["id"]), "--yes")
+            self.assertEqual(device.folder_sync("0").status, "1", rule)
+
+    @forms("2.5", "12.1", "14.1", "16.1")
+    def test_group(self, version, form):
+        """Who joins is concerned at once, who leaves is not any more; the user's own word and a rule go before it."""
+        group = f"group {version}"
+        self.bellhop("group", "add", group)
+        user = self.user()
+        device, other = self.told(user, 1, version=version), self.told(self.user(), 1, version=version)
+        device.folder_sync("0")
+        device.prime()
+        self.bellhop("access", "set", "block", "--group", group)
+        self.assertEqual(device.folder_sync().status, "1")
+        waiting = device.ping_send()
+        self.addCleanup(waiting.close)
+        self.assert_parked(waiting)
+        self.bellhop("group", "join", group, user.address)
+        self.assert_refused(device.receive(waiting, 10))
+        self.assert_refused(device.folder_sync())
+        self.assertEqual(other.folder_sync("0").status, "1")
+        self.lay_down("allow", user.address)
+        self.assertEqual(device.folder_sync().status, "1")
+        self.lay_down("none", user.address)
+        self.assert_refused(device.folder_sync())
+        row = self.add("allow", "type = Phone")
+        self.assertEqual(device.folder_sync().status, "1")
+        self.bellhop("access", "del", str(row["id"]), "--yes")
+        self.assert_refused(device.folder_sync())
+        self.bellhop("group", "leave", group, user.address)
+        self.assertEqual(device.folder_sync().status, "1")
 
 
 class Report(AccessCase):

@@ -300,7 +300,7 @@ class Filter(PingCase):
 
 
 class Expiry(PingCase):
-    clock = "+0 x4"
+    clock = {"rate": 4}
     settings = {"push.heartbeat_min_s": "1", "push.heartbeat_max_s": "5"}
 
     @every_form

@@ -38,7 +38,7 @@ def flatten(value, path=""):
 class EpochCase(ServerCase):
     """The server's clock runs eight times as fast: a heartbeat of a second is over in an eighth of one."""
 
-    clock = "+0 x8"
+    clock = {"rate": 8}
     settings = {"push.heartbeat_min_s": "1"}
 
     def parked_phone(self, version, form, heartbeat=1):

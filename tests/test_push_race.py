@@ -187,7 +187,7 @@ class Herd(threading.Thread):
 
 
 class RenewalRace(ServerCase):
-    clock = f"+0 x{SPEED}"
+    clock = {"rate": SPEED}
     https = True
     settings = {"server.log_level": "warn", "push.heartbeat_min_s": "1"}
 

@@ -1,5 +1,6 @@
 """Mobile services: each switch, for whom it is laid down, and that phones which wait notice at once."""
 
+import datetime
 import json
 
 from eas.wbxml import E
@@ -154,6 +155,63 @@ class Switches(ServiceCase):
         self.bellhop("service", "unset", "items_per_day", "--address", user.address)
         self.assertEqual(device.receive(waiting, 10).status, "2")
         self.assertEqual(len(device.sync_rest()), 1)
+
+
+def at(hour, minute=0):
+    return datetime.datetime(2026, 6, 1, hour, minute, tzinfo=datetime.timezone.utc)
+
+
+class Days(ServiceCase):
+    """What a phone may get in a day, over restarts and midnight (UTC)."""
+
+    clock = {"wall": at(12)}
+    LIMIT = {"items_per_day": (3, 5, 100), "megabytes_per_day": (1, 3, 600_000)}  # limit, mails, bytes of each
+
+    def restart(self, **clock):
+        self.server.stop()
+        self.server.clock = clock
+        self.server.start()
+        for device in self.devices:
+            device.close()
+
+    def sync(self, device):
+        """What it gets until there is no more, with the bodies."""
+        return device.sync_rest(window="1", options=device.options(body=[("1", "1000000")]))
+
+    def assert_over(self, device):
+        self.assertEqual(self.sync(device), {})
+        fetched = device.post("ItemOperations", E("ItemOperations:ItemOperations", E(
+            "Fetch", E("Store", "Mailbox"), E("AirSync:CollectionId", "2"), E("AirSync:ServerId", "2:1"))))
+        self.assertEqual(fetched.code, 503)
+        return int(fetched.http.header("Retry-After"))
+
+    def test_reached_and_over_at_midnight(self):
+        self.devices, got = [], {}
+        for service, (limit, mails, size) in self.LIMIT.items():
+            user = self.user()
+            for number in range(mails):
+                self.server.deliver(user, mail.message(subject=f"number {number}", text="x" * 70 + "\r\n" + "y" * size))
+            self.set(user, service, limit)
+            device = user.device("14.1").ready()
+            device.sync(key="0")
+            got[device] = len(self.sync(device))
+            self.devices.append(device)
+        self.assertEqual(list(got.values()), [3, 2])
+        other = self.phone("14.1")
+        for device in self.devices:
+            self.assertTrue(0 < self.assert_over(device) <= 12 * 3600)
+        # A restart gives nothing anew.
+        self.restart(wall=at(18))
+        for device in self.devices:
+            self.assertTrue(0 < self.assert_over(device) <= 6 * 3600)
+        self.restart(wall=at(23, 59), rate=40)
+        waiting = [device.ping_send(heartbeat=3000) for device in self.devices]
+        for device, connection in zip(self.devices, waiting):
+            answer = device.receive(connection, 20)
+            self.assertIn(answer.status, ("1", "2"), answer)
+            self.assert_ping(device.ping(), "2", [device.inbox])
+            self.assertEqual(len(self.sync(device)), {3: 2, 2: 1}[got[device]])
+        other.close()
 
 
 class Scopes(ServiceCase):
