@@ -299,6 +299,10 @@ static void copy_all(struct crowd *c)
 
 		run_sql(db, sql);
 	}
+	/* What the fleet's phones say they are; else the first request of each would write it down,
+	 * which a phone does once in its life, and not when it comes back. */
+	run_sql(db, "UPDATE devices SET user_agent = '" FLEET_USER_AGENT
+		    "', device_type = '" FLEET_DEVICE_TYPE "'");
 	run_sql(db, "UPDATE counters SET value = (SELECT MAX(id) FROM owners) WHERE name = 'owner';"
 		    "UPDATE counters SET value = (SELECT MAX(id) FROM devices) WHERE name = "
 		    "'device'; COMMIT; PRAGMA journal_mode = WAL");

@@ -22,6 +22,10 @@
  */
 struct fleet;
 
+/* What its phones say they are. */
+#define FLEET_USER_AGENT  "bellhop-bench"
+#define FLEET_DEVICE_TYPE "BellhopBench"
+
 /* What phones are given that need not set themselves up: collections that exist and were synced. */
 struct fleet_known {
 	size_t count;

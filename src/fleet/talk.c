@@ -153,7 +153,7 @@ static void body_of_sync(struct worker *w, struct phone *p, struct buf *body)
 static void body_of(struct worker *w, struct phone *p, struct buf *body)
 {
 	struct request_device_info info = {
-		.model = "bellhop-bench", .os = "none", .user_agent = "bellhop-bench"};
+		.model = "bellhop-bench", .os = "none", .user_agent = FLEET_USER_AGENT};
 	unsigned version = phone_group(w, p)->version;
 
 	switch ((enum phone_step)p->step) {
@@ -199,7 +199,7 @@ void talk_request(struct worker *w, struct phone *p)
 	CLEANUP(buf_deinit) struct buf body = BUF_INIT, user = BUF_INIT;
 	char id[33];
 	enum request_command command = command_of(w, p);
-	struct request_device device = {.id = id, .type = "BellhopBench", .version = g->version};
+	struct request_device device = {.id = id, .type = FLEET_DEVICE_TYPE, .version = g->version};
 	uint32_t key = p->memory != NULL
 			       ? p->memory->policy_key
 			       : (w->options->known != NULL ? w->options->known->policy_key : 0);
@@ -215,8 +215,8 @@ void talk_request(struct worker *w, struct phone *p)
 	if (request_query(&device, command, false, &w->text, &err) < 0)
 		buf_add_str(&w->text, "error");
 	buf_addf(&w->text,
-		" HTTP/1.1\r\nHost: %s\r\nUser-Agent: bellhop-bench\r\nMS-ASProtocolVersion: "
-		"%s\r\n",
+		" HTTP/1.1\r\nHost: %s\r\nUser-Agent: " FLEET_USER_AGENT
+		"\r\nMS-ASProtocolVersion: %s\r\n",
 		w->target->host_header, version_to_str(g->version));
 	add_authorization(w, p, device.user, &w->text);
 	if (key != 0 && command != REQUEST_PROVISION)
