@@ -57,6 +57,7 @@ struct eas_call {
 	uint64_t items_sent;   /* with this reply */
 	const char *access_texts[ACCESS_TEXTS]; /* when mute is EAS_MUTE_NOTICE */
 	int64_t now_at;
+	uint64_t commits; /* store_commits() before the user was read; 0: not known */
 };
 
 void eas_options(struct eas_call *call);
@@ -120,8 +121,10 @@ struct wait_verdict;
 /* For a phone that is to hear of nothing: no folder is watched, and it is held no longer than that
  * lasts. */
 void eas_hold_muted(struct eas_call *call, size_t *folder_count, uint32_t *heartbeat_s);
+/* settled: neither the folders nor the hierarchy have anything to tell, as read since
+ * call->commits. */
 bool eas_hold(struct eas_call *call, enum watch_kind kind, const struct watch_folder *folders,
-	size_t count, uint32_t heartbeat_s, struct wait_verdict *ret);
+	size_t count, bool settled, uint32_t heartbeat_s, struct wait_verdict *ret);
 
 /*
  * Notes what the calling thread is at work on: a crash from here to notes_end() is counted against
@@ -157,7 +160,9 @@ bool eas_told_take(struct eas_server *server, struct device_id device, struct fo
 
 /* The phone is to start over with this folder: its next look at a watch of it finds a change. */
 void eas_resync_note(struct eas_server *server, struct device_id device, struct folder_id folder);
-/* Is it? Forgets it. */
+/* Is it? */
+bool eas_resync_due(struct eas_server *server, struct device_id device, struct folder_id folder);
+/* The same; forgets it. */
 bool eas_resync_take(struct eas_server *server, struct device_id device, struct folder_id folder);
 
 /* ---- the event log ---- */

@@ -715,6 +715,7 @@ void eas_handle(
 		.plain = !request->http->tls,
 		.items_left = UINT64_MAX,
 		.now_at = clock_now_at(),
+		.commits = request->commits,
 	};
 	int parsed;
 

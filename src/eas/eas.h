@@ -51,6 +51,7 @@ struct eas_request {
 	void (*body_passed)(void *owner, const void *upto);
 	void *body_owner;
 	const struct auth_grant *grant; /* how the user was let in; NULL in tests that need none */
+	uint64_t commits;               /* store_commits() before the user was read; 0: not known */
 };
 
 enum eas_reply_kind { EAS_REPLY_ANSWER, EAS_REPLY_WAIT };

@@ -160,6 +160,13 @@ void eas_resync_note(struct eas_server *server, struct device_id device, struct 
 	atomic_store(&server->memory->resyncs[(mark >> 1) % RESYNC_SLOTS], mark);
 }
 
+bool eas_resync_due(struct eas_server *server, struct device_id device, struct folder_id folder)
+{
+	uint64_t mark = told_mark(device, folder);
+
+	return atomic_load(&server->memory->resyncs[(mark >> 1) % RESYNC_SLOTS]) == mark;
+}
+
 bool eas_resync_take(struct eas_server *server, struct device_id device, struct folder_id folder)
 {
 	uint64_t mark = told_mark(device, folder), expected = mark;

@@ -28,7 +28,7 @@ struct wait_verdict {
 	/* The folders that are watched are not those which should be (a quarantine begins or ends):
 	 * the phone is to ask anew. */
 	bool renew;
-	bool quiet; /* it is to hear of a wipe, and of nothing else */
+	bool quiet;               /* it is to hear of a wipe, and of nothing else */
 	uint64_t heartbeat_bound; /* its heartbeat is out of bounds: this one; 0: it is not */
 	size_t changed_count;
 	const struct watch_folder **changed; /* in the arena */
@@ -56,6 +56,10 @@ struct wait_subject {
 	/* The folders were clean at this seq of the user, when the device had this epoch: when both
 	 * still hold they are not read. 0: not known. */
 	uint64_t clean_seq, clean_device_epoch;
+	/* Whose user, device and rules hold as long as nothing has been committed since; NULL: they
+	 * are to be read. settled: then the folders are clean, too. */
+	const struct eas_call *call;
+	bool call_settled;
 };
 
 /* Reads everything from one snapshot. */
@@ -79,10 +83,10 @@ void eas_ping_changes(
 /* The answer to a Ping that a verdict leads to. */
 void eas_ping_answer_verdict(struct eas_call *call, const struct wait_verdict *verdict);
 
-/* The folders of a Ping as they are watched: known, synced, mail's cutoffs filled in.
- * ERR_NOT_FOUND: one is unknown. */
+/* The folders of a Ping as they are watched: known, synced, mail's cutoffs filled in. pending: one
+ * of them has news. ERR_NOT_FOUND: one is unknown. */
 NODISCARD int eas_ping_watch_folders(struct store_read *rd, struct owner_id user,
 	struct device_id device, struct arena *arena, const uint8_t *blob, size_t len,
-	struct watch_folder **ret, size_t *ret_count, struct err *err);
+	struct watch_folder **ret, size_t *ret_count, bool *ret_pending, struct err *err);
 
 #endif

@@ -148,6 +148,7 @@ static inline void phone_send(struct phone *p, const char *command, struct buf *
 	struct store_read *rd = NULL;
 	struct user *user = NULL;
 	struct err err = ERR_INIT;
+	uint64_t commits = store_commits(p->w->store);
 
 	phone_forget(p);
 	p->arena = arena_new(0);
@@ -165,6 +166,7 @@ static inline void phone_send(struct phone *p, const char *command, struct buf *
 	store_read_end(&rd);
 	request = (struct eas_request){p->arena, user, http, body != NULL ? body->data : NULL,
 		body != NULL ? body->len : 0};
+	request.commits = commits;
 	eas_handle(&p->w->server, &request, &p->reply);
 	if (body != NULL)
 		buf_deinit(body);

@@ -168,4 +168,100 @@ static void test_supported(void)
 	world_free(&b.w);
 }
 
-TEST_MAIN(TEST(test_time), TEST(test_supported))
+/* ---- waiting ---- */
+
+static struct sync_look look_at(struct bench *b, uint64_t folder)
+{
+	struct sync_look looks[3] = {{.folder.v = 99}, {.folder.v = folder}, {.folder.v = 99}};
+	struct err err = ERR_INIT;
+
+	REQUIRE_OK(
+		sync_look(b->rd, b->call.device->id, b->w->anna, START_AT, looks, 3, &err), &err);
+	CHECK(!looks[0].found && !looks[2].found);
+	CHECK_INT(looks[1].folder.v, folder);
+	return looks[1];
+}
+
+/* What all folders are asked together says the same as what each would be asked alone. */
+static void test_look(void)
+{
+	struct bench b = {.w = world_new(CONFIG)};
+	char inbox[24], key[20] = "0";
+	struct sync_look seen;
+
+	b.p = (struct phone){.w = b.w, .login = "anna", .device_id = "one", .version = "14.1"};
+	folder_id(b.w, FOLDER_INBOX, inbox);
+	begin(&b.p, inbox, key, NULL, 0);
+	begin(&b.p, inbox, key, NULL, 0);
+	look(&b, FOLDER_INBOX);
+	seen = look_at(&b, b.folder->id.v);
+	CHECK(seen.found && seen.synced && !seen.pending);
+	CHECK_INT(seen.type, FOLDER_INBOX);
+	CHECK(seen.cutoff_at == INT64_MIN);
+	seen = look_at(&b, b.folder->id.v + 1); /* Drafts, which were never synced */
+	CHECK(seen.found && !seen.synced && !seen.pending);
+	CHECK_INT(seen.type, FOLDER_DRAFTS);
+	look_done(&b);
+	deliver(b.w, b.w->anna, "news");
+	look(&b, FOLDER_INBOX);
+	CHECK(look_at(&b, b.folder->id.v).pending);
+	look_done(&b);
+	begin(&b.p, inbox, key, NULL, 0);
+	look(&b, FOLDER_INBOX);
+	CHECK(!look_at(&b, b.folder->id.v).pending);
+	look_done(&b);
+	phone_forget(&b.p);
+	world_free(&b.w);
+}
+
+/* As a command holds that had read all this when `commits` was the store's. */
+static bool hold(struct bench *b, uint64_t commits, struct wait_verdict *ret)
+{
+	struct watch_folder folder = {.owner = b->w->anna,
+		.folder = b->folder->id,
+		.cutoff_at = INT64_MIN,
+		.item_class = ITEM_MAIL};
+	struct err err = ERR_INIT;
+	bool held;
+
+	b->call.commits = commits;
+	if (b->call.rules == NULL)
+		REQUIRE_OK(rules_get(b->w->server.rules, b->rd, &b->call.rules, &err), &err);
+	held = eas_hold(&b->call, WATCH_PING, &folder, 1, true, 600, ret);
+	if (held)
+		(void)watch_end(b->w->watches, b->call.reply->watch, NULL);
+	return held;
+}
+
+/* What a command has read is good for the look only as long as nothing has been committed. */
+static void test_hold(void)
+{
+	struct bench b = {.w = world_new(CONFIG)};
+	char inbox[24], key[20] = "0";
+	struct wait_verdict verdict;
+	uint64_t before;
+
+	b.p = (struct phone){.w = b.w, .login = "anna", .device_id = "one", .version = "14.1"};
+	folder_id(b.w, FOLDER_INBOX, inbox);
+	begin(&b.p, inbox, key, NULL, 0);
+	begin(&b.p, inbox, key, NULL, 0);
+	look(&b, FOLDER_INBOX);
+	before = store_commits(b.w->store);
+	CHECK(hold(&b, before, &verdict));
+	deliver(b.w, b.w->anna, "news");
+	CHECK(!hold(&b, before, &verdict));
+	CHECK_INT(verdict.changed_count, 1);
+	CHECK(!hold(&b, 0, &verdict));
+	/* Believed as long as the number says so: nothing is read. */
+	CHECK(hold(&b, store_commits(b.w->store), &verdict));
+	/* But for what is kept in memory alone. */
+	eas_resync_note(&b.w->server, b.call.device->id, b.folder->id);
+	CHECK(!hold(&b, store_commits(b.w->store), &verdict));
+	CHECK_INT(verdict.changed_count, 1);
+	rules_unref(&b.call.rules);
+	look_done(&b);
+	phone_forget(&b.p);
+	world_free(&b.w);
+}
+
+TEST_MAIN(TEST(test_time), TEST(test_supported), TEST(test_look), TEST(test_hold))

@@ -1,8 +1,13 @@
 /*
  * Waiting: registering watches, and the exact look at what a waiting phone would be told.
  *
- * The order is register, look, park (watch.h). There is one look, for it is what a Ping costs: some
- * statements for each folder. When it finds news, the registration was in vain, which costs little.
+ * The order is register, look, park (watch.h). There is one look, for it is what a Ping costs. When
+ * it finds news, the registration was in vain, which costs little.
+ *
+ * A command has read nearly all that the look asks for before it knew what to register. When
+ * nothing has been committed since (store_commits(), asked after the registration), that is what
+ * the look would read, and it is not read again: whatever is committed from then on marks the
+ * watch.
  */
 #include <assert.h>
 #include <string.h>
@@ -17,26 +22,38 @@
 #include "eas/wait_internal.h"
 #include "sync/hierarchy.h"
 
+/* A run of folders of one owner, which begins there. */
+static size_t same_owner(const struct wait_subject *subject, size_t first)
+{
+	size_t n = 1;
+
+	while (first + n < subject->folder_count &&
+		subject->folders[first + n].owner.v == subject->folders[first].owner.v)
+		n++;
+	return n;
+}
+
 static int look_folders(struct eas_server *server, struct store_read *rd, struct arena *arena,
 	const struct wait_subject *subject, int64_t now_at, struct wait_verdict *v, struct err *err)
 {
-	v->changed = arena_x_alloc(arena, (subject->folder_count + 1) * sizeof(*v->changed));
-	for (size_t i = 0; i < subject->folder_count; i++) {
-		const struct watch_folder *f = &subject->folders[i];
-		bool pending = false;
-		struct folder *folder;
+	size_t count = subject->folder_count, n;
+	struct sync_look *looks = arena_x_alloc(arena, (count + 1) * sizeof(*looks));
 
-		if (store_folder_load(rd, f->owner, f->folder, arena, &folder, err) < 0) {
-			if (err->code != ERR_NOT_FOUND)
-				return -1;
-			v->hierarchy = true;
-			continue;
-		}
-		if (sync_pending(rd, subject->device, f->owner, f->folder, now_at, &pending, err) <
-			0)
+	v->changed = arena_x_alloc(arena, (count + 1) * sizeof(*v->changed));
+	for (size_t i = 0; i < count; i++)
+		looks[i].folder = subject->folders[i].folder;
+	for (size_t i = 0; i < count; i += n) {
+		n = same_owner(subject, i);
+		if (sync_look(rd, subject->device, subject->folders[i].owner, now_at, looks + i, n,
+			    err) < 0)
 			return -1;
-		if (pending || eas_resync_take(server, subject->device, f->folder))
-			v->changed[v->changed_count++] = f;
+	}
+	for (size_t i = 0; i < count; i++) {
+		if (!looks[i].found)
+			v->hierarchy = true;
+		else if (looks[i].pending ||
+			 eas_resync_take(server, subject->device, looks[i].folder))
+			v->changed[v->changed_count++] = &subject->folders[i];
 	}
 	return 0;
 }
@@ -78,10 +95,62 @@ static int64_t refresh_at(const struct gate_subject *gate)
 	return policy_refresh_at(gate->device, &rules);
 }
 
+/* Who it is about; what the call has when nothing has been committed since it read that. */
+struct who {
+	const struct user *user;
+	const struct device *device;
+	const struct rules *rules; /* referenced */
+	bool known;                /* nothing has */
+};
+
+static bool still_holds(const struct eas_server *server, const struct eas_call *call)
+{
+	return call != NULL && call->commits != 0 && call->rules != NULL &&
+	       call->device->id.v != 0 && store_commits(server->store) == call->commits;
+}
+
+/* Is what the call has seen of the folders all that there is? Asked after the registration: who
+ * wants a folder to start over makes a mark first, and then tells the watches. */
+static bool is_settled(struct eas_server *server, const struct wait_subject *subject)
+{
+	bool settled = subject->call_settled;
+
+	for (size_t i = 0; i < subject->folder_count && settled; i++)
+		settled = !eas_resync_due(server, subject->device, subject->folders[i].folder);
+	return settled;
+}
+
+/* Without user or device: the verdict is final, and rules are not set. */
+static int find_who(struct store_read *rd, struct arena *arena, struct eas_server *server,
+	const struct wait_subject *subject, struct wait_verdict *v, struct who *ret,
+	struct err *err)
+{
+	struct device *device;
+	struct user *user;
+
+	if (still_holds(server, subject->call)) {
+		const struct eas_call *call = subject->call;
+
+		*ret = (struct who){call->user, call->device, rules_ref(call->rules), true};
+		return 0;
+	}
+	if (store_user_load(rd, subject->user, arena, &user, err) < 0) {
+		v->http = 401;
+		return err->code == ERR_NOT_FOUND ? 0 : -1;
+	}
+	if (store_device_load(rd, subject->device, arena, &device, err) < 0) {
+		v->hierarchy = true; /* FolderSync makes the partnership anew */
+		return err->code == ERR_NOT_FOUND ? 0 : -1;
+	}
+	ret->user = user;
+	ret->device = device;
+	return rules_get(server->rules, rd, &ret->rules, err);
+}
+
 /* Users, devices and policies first: they decide whether the phone may be told anything. */
 static int look_admin(struct store_read *rd, struct arena *arena, struct eas_server *server,
 	const struct wait_subject *subject, int64_t now_at, struct wait_verdict *v, bool *ret_clean,
-	struct device **ret_device, struct err *err)
+	const struct device **ret_device, struct err *err)
 {
 	struct gate_subject gate = {
 		.server = server,
@@ -93,37 +162,33 @@ static int look_admin(struct store_read *rd, struct arena *arena, struct eas_ser
 		.services = &v->services,
 	};
 	struct rules_subject rules_subject = {subject->user, subject->device, ""};
-	const struct rules *rules;
-	struct device *device;
-	struct user *user;
+	struct who who = {.known = false};
 	bool revoked;
 
-	if (store_user_load(rd, subject->user, arena, &user, err) < 0) {
-		v->http = 401;
-		return err->code == ERR_NOT_FOUND ? 0 : -1;
-	}
-	if (store_device_load(rd, subject->device, arena, &device, err) < 0) {
-		v->hierarchy = true; /* FolderSync makes the partnership anew */
-		return err->code == ERR_NOT_FOUND ? 0 : -1;
-	}
-	if (eas_app_password_gone(rd, device, arena, &revoked, err) < 0 ||
-		rules_get(server->rules, rd, &rules, err) < 0)
+	if (find_who(rd, arena, server, subject, v, &who, err) < 0)
 		return -1;
-	rules_subject.domain = user->domain;
-	services_resolve(rules, &rules_subject, server->settings, &v->services);
-	v->seq = user->seq;
-	*ret_clean = subject->clean_seq != 0 && subject->clean_seq == user->seq &&
-		     subject->clean_device_epoch == device->epoch;
-	gate.user = user;
-	gate.device = device;
-	gate.version = device->protocol_version;
-	gate.rules = rules;
-	ask_gate(&gate, revoked || user->epoch != subject->user_epoch, v);
+	if (who.rules == NULL)
+		return 0;
+	if (eas_app_password_gone(rd, who.device, arena, &revoked, err) < 0) {
+		rules_unref(&who.rules);
+		return -1;
+	}
+	rules_subject.domain = who.user->domain;
+	services_resolve(who.rules, &rules_subject, server->settings, &v->services);
+	v->seq = who.user->seq;
+	*ret_clean = (who.known && is_settled(server, subject)) ||
+		     (subject->clean_seq != 0 && subject->clean_seq == who.user->seq &&
+			     subject->clean_device_epoch == who.device->epoch);
+	gate.user = who.user;
+	gate.device = who.device;
+	gate.version = who.device->protocol_version;
+	gate.rules = who.rules;
+	ask_gate(&gate, revoked || who.user->epoch != subject->user_epoch, v);
 	v->refresh_at = refresh_at(&gate);
 	if (v->mute == EAS_MUTE_NOTICE)
-		eas_access_texts(rules, arena, v->access_texts);
-	rules_unref(&rules);
-	*ret_device = device;
+		eas_access_texts(who.rules, arena, v->access_texts);
+	*ret_device = who.device;
+	rules_unref(&who.rules);
 	return 0;
 }
 
@@ -207,13 +272,14 @@ static int look_released(struct eas_server *server, struct store_read *rd, struc
 {
 	struct wait_subject meant = *subject;
 	struct watch_folder *folders;
+	bool ignored;
 
 	if (subject->kind == WATCH_SYNC) {
 		v->renew = true;
 		return 0;
 	}
 	if (eas_ping_watch_folders(rd, subject->user, subject->device, arena, device->ping_folders,
-		    device->ping_folders_len, &folders, &meant.folder_count, err) < 0) {
+		    device->ping_folders_len, &folders, &meant.folder_count, &ignored, err) < 0) {
 		if (err->code != ERR_NOT_FOUND)
 			return -1;
 		*err = (struct err)ERR_INIT;
@@ -245,7 +311,7 @@ int eas_wait_look(struct eas_server *server, struct arena *arena,
 {
 	struct wait_verdict v = {.items_left = UINT64_MAX};
 	int64_t now_at = clock_now_at();
-	struct device *device = NULL;
+	const struct device *device = NULL;
 	struct store_read *rd;
 	bool clean = false;
 	int result;
@@ -336,7 +402,7 @@ void eas_hold_muted(struct eas_call *call, size_t *folder_count, uint32_t *heart
 }
 
 bool eas_hold(struct eas_call *call, enum watch_kind kind, const struct watch_folder *folders,
-	size_t count, uint32_t heartbeat_s, struct wait_verdict *ret)
+	size_t count, bool settled, uint32_t heartbeat_s, struct wait_verdict *ret)
 {
 	struct watch_spec spec = {
 		.kind = kind,
@@ -362,6 +428,8 @@ bool eas_hold(struct eas_call *call, enum watch_kind kind, const struct watch_fo
 		.plain = call->plain,
 		.muted = call->mute != EAS_MUTE_NONE,
 		.heartbeat_s = heartbeat_s,
+		.call = call,
+		.call_settled = settled,
 	};
 	struct watch_id id = watch_begin(call->server->watches, &spec);
 	struct err err = ERR_INIT;

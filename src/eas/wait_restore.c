@@ -64,12 +64,13 @@ static void list_folders(struct restore *r, const struct buf *ids)
 static int load_folders(struct restore *r, const struct buf *ids, struct err *err)
 {
 	struct store_read *rd;
+	bool ignored;
 	int result;
 
 	if (store_read_begin(r->call.server->store, &rd, err) < 0)
 		return -1;
 	result = eas_ping_watch_folders(rd, r->call.user->id, r->call.device->id, r->call.arena,
-		ids->data, ids->len, &r->folders, &r->folder_count, err);
+		ids->data, ids->len, &r->folders, &r->folder_count, &ignored, err);
 	store_read_end(&rd);
 	for (size_t i = 0; result == 0 && i < r->folder_count; i++)
 		r->folders[i].exact = r->cookie.kind == WATCH_SYNC;

@@ -266,6 +266,7 @@ static void run_command(struct job *job, void *thread_state)
 		.http = &r->http,
 		.body_passed = on_body_passed,
 		.body_owner = r,
+		.commits = store_commits(r->engine->store),
 	};
 	struct auth_grant grant;
 

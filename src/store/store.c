@@ -68,6 +68,7 @@ int store_open(const struct store_options *options, struct store **ret, struct e
 
 	(void)pthread_mutex_init(&store->bodies_mutex, NULL);
 	store->data_dir = x_strdup(options->data_dir);
+	atomic_init(&store->commits, 1);
 	store->body_inline_max = options->body_inline_max;
 	if (options->read_only) {
 		if (open_read_only(store, &db_options, err) < 0)
@@ -173,11 +174,18 @@ int store_transact(struct store *store, store_tx_fn fn, void *owner, struct err 
 	call.tx.read.store = store;
 	call.tx.now_at = clock_now_at();
 	rc = db_transact(store->db, run_call, &call, err);
+	/* Before the events: see store_commits(). Also of those that failed, for what they left. */
+	(void)atomic_fetch_add(&store->commits, 1);
 	if (rc == 0 && call.tx.event_count > 0 && store->publish != NULL)
 		store->publish(call.tx.events, call.tx.event_count, store->publish_owner);
 	mem_free(call.tx.events);
 	mem_free(call.tx.seqs);
 	return rc;
+}
+
+uint64_t store_commits(const struct store *store)
+{
+	return atomic_load(&store->commits);
 }
 
 int store_tx_seq(struct store_tx *tx, struct owner_id owner, uint64_t *ret, struct err *err)

@@ -49,6 +49,12 @@ typedef int (*store_tx_fn)(struct store_tx *tx, void *owner, struct err *err);
 /* Commits to disk, then publishes the events (below), then returns 0. Blocks. Where rows want a time that is not passed in, it is
  * that of the call. */
 NODISCARD int store_transact(struct store *store, store_tx_fn fn, void *owner, struct err *err);
+/*
+ * A number that is never 0 and moves with each store_transact(), before its events are published. When it is the same as before a
+ * snapshot was begun, then that snapshot shows what there is, but for commits whose events are still to come and whose callers have not
+ * been told.
+ */
+uint64_t store_commits(const struct store *store);
 /* The snapshot of the transaction itself (sees its own writes), for the reading functions below. */
 struct store_read *store_tx_read(struct store_tx *tx);
 /* Tests only: the n-th write step or commit from now on fails with this code, as a full or broken disk would; 0: off. */
@@ -425,6 +431,18 @@ struct sync_chunk_row {
 NODISCARD int store_sync_state_load(struct store_read *rd, struct device_id device, struct owner_id owner, struct folder_id folder,
 	struct arena *arena, struct sync_state_row **ret, size_t *ret_count, struct sync_chunk_row **ret_chunks, size_t *ret_chunk_count,
 	struct err *err);
+/* What a look at a folder begins with: how new its newest change is, and the current generation of a device's state. */
+struct folder_state_row {
+	struct folder_id folder;
+	enum folder_type type;
+	uint64_t items_seq;     /* as in struct folder */
+	bool has_state;
+	struct sync_state_row state;
+};
+#define STORE_FOLDER_STATES_MAX 32
+/* Of these folders, by one statement; unknown and deleted ones have no row. count at most STORE_FOLDER_STATES_MAX; ret has that room. */
+NODISCARD int store_folder_states_load(struct store_read *rd, struct device_id device, struct owner_id owner, const struct folder_id *ids,
+	size_t count, struct arena *arena, struct folder_state_row *ret, size_t *ret_count, struct err *err);
 /* The chunks alone, of the same snapshot. */
 NODISCARD int store_sync_chunks_load(struct store_read *rd, struct device_id device, struct owner_id owner, struct folder_id folder,
 	struct arena *arena, struct sync_chunk_row **ret, size_t *ret_count, struct err *err);

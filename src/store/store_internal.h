@@ -24,9 +24,11 @@ struct store {
 	pthread_mutex_t bodies_mutex;
 	/* Rows of poison_requests, and of poison_contents, may be there. */
 	atomic_bool poisoned, poisoned_contents;
+	/* Calls of store_transact() that came back, and one. */
+	_Atomic uint64_t commits;
 	/* A mailbox that is so full is told of; 0: never. */
 	_Atomic uint64_t quota_warn_percent;
-	unsigned sweep_dir;   /* where the next sweep of body files goes on; under bodies_mutex */
+	unsigned sweep_dir; /* where the next sweep of body files goes on; under bodies_mutex */
 	/* Folders below bodies/ whose names are known to be on disk; under bodies_mutex. */
 	bool folder_synced[STORE_HASH_DIRS];
 };

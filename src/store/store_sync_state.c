@@ -3,6 +3,7 @@
  * chunks of large inventories, which they share. And the keys of mail that devices sent, so that a
  * repeated request is not a second mail.
  */
+#include <assert.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -84,6 +85,71 @@ int store_sync_state_load(struct store_read *rd, struct device_id device, struct
 		return -1;
 	*ret = rows;
 	*ret_count = count;
+	return 0;
+}
+
+#define FOLDER_STATES                                                                              \
+	"SELECT f.id, f.type, f.items_seq, s.generation, s.sync_key, s.state FROM folders f"       \
+	" LEFT JOIN sync_states s ON s.owner = $1 AND s.device = $2 AND s.folder = f.id AND"       \
+	" s.generation = 0 WHERE f.owner = $1 AND f.deleted = 0 AND f.id IN ($3, $4, $5, $6, $7, " \
+	"$8"
+
+/* The list of a statement has a fixed length; nothing equals the rest, which is NULL. */
+static int prepare_folder_states(struct store_read *rd, size_t count, struct db_stmt **ret,
+	size_t *ret_room, struct err *err)
+{
+	*ret_room = count <= 6 ? 6 : STORE_FOLDER_STATES_MAX;
+	return count <= 6 ? store_prepare(rd, FOLDER_STATES ")", ret, err)
+			  : store_prepare(rd,
+				    FOLDER_STATES
+				    ", $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,"
+				    " $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32,"
+				    " $33, $34)",
+				    ret, err);
+}
+
+static int read_folder_state(
+	struct db_stmt *st, struct arena *arena, struct folder_state_row *ret, struct err *err)
+{
+	struct store_row row = {.st = st, .arena = arena};
+
+	*ret = (struct folder_state_row){.folder.v = store_row_u64(&row)};
+	ret->type = (enum folder_type)store_row_u64(&row);
+	ret->items_seq = store_row_u64(&row);
+	ret->has_state = !db_col_null(st, 3);
+	ret->state.generation = (uint8_t)store_row_u64(&row);
+	ret->state.key = store_row_u64(&row);
+	ret->state.blob = store_row_blob(&row, &ret->state.blob_len);
+	return store_row_end(&row, err);
+}
+
+int store_folder_states_load(struct store_read *rd, struct device_id device, struct owner_id owner,
+	const struct folder_id *ids, size_t count, struct arena *arena,
+	struct folder_state_row *ret, size_t *ret_count, struct err *err)
+{
+	CLEANUP(db_done) struct db_stmt *st = NULL;
+	size_t room, found = 0;
+	int rc = 0;
+
+	assert(count <= STORE_FOLDER_STATES_MAX);
+	if (prepare_folder_states(rd, count, &st, &room, err) < 0)
+		return -1;
+	db_bind_u64(st, 1, owner.v);
+	db_bind_u64(st, 2, device.v);
+	for (size_t i = 0; i < room; i++) {
+		if (i < count)
+			db_bind_u64(st, (int)(3 + i), ids[i].v);
+		else
+			db_bind_null(st, (int)(3 + i));
+	}
+	while (found < count && (rc = db_step(st, err)) > 0) {
+		if (read_folder_state(st, arena, &ret[found], err) < 0)
+			return -1;
+		found++;
+	}
+	if (rc < 0)
+		return -1;
+	*ret_count = found;
 	return 0;
 }
 

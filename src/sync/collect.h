@@ -62,12 +62,22 @@ NODISCARD int sync_collect(struct store_read *rd, struct owner_id owner, struct 
 NODISCARD int sync_swallow(struct store_read *rd, struct owner_id owner, struct folder_id folder,
 	struct sync_state *state, struct err *err);
 
-/*
- * Would the next Sync of the phone send anything but items that merely aged out of its filter? The
- * newest generation decides. *ret is false too when nothing was ever synced.
- */
-NODISCARD int sync_pending(struct store_read *rd, struct device_id device, struct owner_id owner,
-	struct folder_id folder, int64_t now_at, bool *ret, struct err *err);
+/* What a phone that waits for a folder must know of it. The newest generation decides. */
+struct sync_look {
+	struct folder_id folder;
+	bool found; /* false: unknown or deleted, and nothing else is set */
+	enum folder_type type;
+	bool synced;       /* there is a state */
+	int64_t cutoff_at; /* of the filter in force */
+	/* The next Sync of the phone would send something, and not merely items that aged out of
+	 * its filter. False when nothing was ever synced. */
+	bool pending;
+};
+
+/* Fills in all that is behind `folder`, of folders of one owner, in any order. Some statements for
+ * all of them together; more only for those in which something has happened. */
+NODISCARD int sync_look(struct store_read *rd, struct device_id device, struct owner_id owner,
+	int64_t now_at, struct sync_look *looks, size_t count, struct err *err);
 
 /* How many changes the next Sync would send, counting at most limit. The state is not changed. */
 NODISCARD int sync_estimate(struct store_read *rd, struct owner_id owner, struct folder_id folder,

@@ -325,6 +325,7 @@ void world_post(struct world *w, struct phone *p, const char *version, const cha
 	int found;
 
 	*reply = (struct eas_reply){.status = 503};
+	request.commits = store_commits(w->store);
 	w->requests++;
 	http->method = "POST";
 	http->address = "127.0.0.1";

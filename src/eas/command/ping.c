@@ -9,11 +9,13 @@
  */
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "eas/ping_internal.h"
 #include "eas/request.h"
 #include "store/store_wipe.h"
-#include "sync/generations.h"
+#include "sync/collect.h"
+#include "sync/hierarchy.h"
 
 /* How often a phone is told to provision before it is left to wait. */
 #define PROVISION_HINTS 3
@@ -119,33 +121,37 @@ static bool merge(struct ping *p)
 
 int eas_ping_watch_folders(struct store_read *rd, struct owner_id user, struct device_id device,
 	struct arena *arena, const uint8_t *blob, size_t len, struct watch_folder **ret,
-	size_t *ret_count, struct err *err)
+	size_t *ret_count, bool *ret_pending, struct err *err)
 {
 	struct watch_folder *folders = arena_x_alloc(arena, (len + 1) * sizeof(*folders));
-	size_t count = 0;
+	struct sync_look *looks = arena_x_alloc(arena, (len + 1) * sizeof(*looks));
+	size_t named = 0, count = 0;
+	bool pending = false;
 	struct rd in;
 
 	rd_init(&in, blob, len);
-	while (rd_left(&in) > 0) {
-		struct folder_id id = {rd_varint(&in)};
-		struct sync_collection gens;
-		struct folder *folder;
-
-		if (in.failed || store_folder_load(rd, user, id, arena, &folder, err) < 0)
-			return -1;
-		if (sync_collection_load(rd, device, user, id, &gens, err) < 0)
-			return -1;
-		if (gens.present[SYNC_CURRENT] && folder->type != FOLDER_OUTBOX)
+	while (rd_left(&in) > 0 && !in.failed)
+		looks[named++].folder.v = rd_varint(&in);
+	if (in.failed)
+		return err_set(err, ERR_INTERNAL, "a list of folders is broken");
+	if (sync_look(rd, device, user, clock_now_at(), looks, named, err) < 0)
+		return -1;
+	for (size_t i = 0; i < named; i++) {
+		if (!looks[i].found)
+			return err_set(err, ERR_NOT_FOUND, "no folder %llu",
+				(unsigned long long)looks[i].folder.v);
+		pending = pending || looks[i].pending;
+		if (looks[i].synced && looks[i].type != FOLDER_OUTBOX)
 			folders[count++] = (struct watch_folder){
 				.owner = user,
-				.folder = id,
-				.cutoff_at = gens.states[SYNC_CURRENT].cutoff_at,
+				.folder = looks[i].folder,
+				.cutoff_at = looks[i].cutoff_at,
 				.item_class = ITEM_MAIL,
 			};
-		sync_collection_deinit(&gens);
 	}
 	*ret = folders;
 	*ret_count = count;
+	*ret_pending = pending;
 	return 0;
 }
 
@@ -186,18 +192,23 @@ void eas_ping_answer_verdict(struct eas_call *call, const struct wait_verdict *v
 		eas_ping_changes(call, call->device->id, verdict);
 }
 
-static int load_watch_folders(
-	struct ping *p, struct watch_folder **ret, size_t *ret_count, struct err *err)
+/* settled: that is all, there is nothing to tell the phone of. */
+static int load_watch_folders(struct ping *p, struct watch_folder **ret, size_t *ret_count,
+	bool *ret_settled, struct err *err)
 {
 	struct eas_call *call = p->call;
+	bool pending = false, hierarchy = false;
 	struct store_read *rd;
 	int result;
 
 	if (store_read_begin(call->server->store, &rd, err) < 0)
 		return -1;
 	result = eas_ping_watch_folders(rd, call->user->id, call->device->id, call->arena,
-		p->folders, p->folders_len, ret, ret_count, err);
+		p->folders, p->folders_len, ret, ret_count, &pending, err);
+	if (result == 0 && !pending)
+		result = hierarchy_pending(rd, call->device->id, call->user->id, &hierarchy, err);
 	store_read_end(&rd);
+	*ret_settled = !pending && !hierarchy;
 	return result;
 }
 
@@ -217,9 +228,10 @@ static int ping(struct ping *p, struct err *err)
 	struct eas_call *call = p->call;
 	struct watch_folder *folders;
 	struct wait_verdict verdict;
+	bool settled;
 	size_t count;
 
-	if (load_watch_folders(p, &folders, &count, err) < 0) {
+	if (load_watch_folders(p, &folders, &count, &settled, err) < 0) {
 		if (err->code != ERR_NOT_FOUND)
 			return -1;
 		eas_reply_status(call, PING_HIERARCHY);
@@ -228,10 +240,10 @@ static int ping(struct ping *p, struct err *err)
 	if (remember(p, err) < 0)
 		return -1;
 	eas_hold_muted(call, &count, &p->hold_s);
-	if (eas_hold(call, WATCH_PING, folders, count, p->hold_s, &verdict))
+	if (eas_hold(call, WATCH_PING, folders, count, settled, p->hold_s, &verdict))
 		return 0;
 	if (verdict.provision && !hint_at_provisioning(p) &&
-		eas_hold(call, WATCH_PING, folders, count, p->hold_s, &verdict))
+		eas_hold(call, WATCH_PING, folders, count, settled, p->hold_s, &verdict))
 		return 0;
 	eas_ping_answer_verdict(call, &verdict);
 	return 0;
@@ -246,7 +258,7 @@ static void ping_for_wipe(struct eas_call *call)
 
 	if (eas_pending_count(call->server, call->device->id) > PROVISION_HINTS) {
 		call->reply->no_renewal = true;
-		if (eas_hold(call, WATCH_PING, NULL, 0, heartbeat_s, &verdict))
+		if (eas_hold(call, WATCH_PING, NULL, 0, false, heartbeat_s, &verdict))
 			return;
 		call->reply->no_renewal = false;
 	}

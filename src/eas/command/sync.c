@@ -561,7 +561,7 @@ static bool hold(struct sync_run *run)
 			};
 	}
 	eas_hold_muted(run->call, &count, &wait_s);
-	return eas_hold(run->call, WATCH_SYNC, folders, count, wait_s, &verdict);
+	return eas_hold(run->call, WATCH_SYNC, folders, count, false, wait_s, &verdict);
 }
 
 void sync_run(struct sync_run *run)
