@@ -289,6 +289,7 @@ static int reload(struct front *f, struct err *err)
 		return -1;
 	settings_unref(&f->settings);
 	f->settings = TAKE(next);
+	loop_set_gather(f->loop, (uint32_t)f->settings->http_gather_us);
 	for (size_t i = 0; i < f->listener_count; i++) {
 		if (tune(f, &f->listeners[i], err) < 0)
 			return -1;
@@ -437,6 +438,7 @@ static void make_parts(struct front *f)
 	loop_timer_init(&f->trim, f->loop, "trim", pace_on_trim, f);
 	loop_timer_init(&f->stop_timer, f->loop, "stop", on_stop_timer, f);
 	loop_set_round_end(f->loop, "engine flush", on_round_end, f);
+	loop_set_gather(f->loop, (uint32_t)f->settings->http_gather_us);
 	loop_timer_set(&f->stats, now_ms + STATS_EVERY_MS);
 	pass_init(f);
 	link_start(f);

@@ -407,6 +407,7 @@ static int channel_open(struct front *f, struct channel *ch, enum ipc_channel wh
 		return -1;
 	if (loop_fd_new(f->loop, fd, ch->name, on_event, f, &ch->watch, err) < 0)
 		return -1;
+	loop_fd_set_urgent(ch->watch); /* news for phones come here */
 	buf_init(&ch->in, IPC_FRAME_MAX + 2 * READ_BYTES);
 	buf_init(&ch->out, 0);
 	ch->greeted = f->link.version < 2;

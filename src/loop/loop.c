@@ -5,19 +5,23 @@
  * heap of timers and the list of notes. Descriptors that are watched belong to their callers.
  *
  * One round (loop_run_once): wait; events of descriptors; notes of other threads; timers; the
- * round's end.
+ * round's end. Falling asleep and being woken costs more than most events do, so under pressure a
+ * loop may first gather (loop_set_gather): it sleeps on what is urgent alone, for a fixed time, and
+ * meanwhile events collect in epoll and wake nobody.
  *
  * What epoll gives back for a descriptor is one number: kind (8 bits), tag (24), index (32). Kind 0
  * is the loop's own (eventfd, signalfd), kind 1 are the descriptors with a callback each, which lie
  * in a slab: an event fetched before loop_fd_free() does not find its handle any more.
  *
  * Threads: the loop's, but for post_lock with the list of notes, and stop.
- * Limits: EVENTS_MAX per round, KINDS_MAX kinds, FDS_MAX descriptors with a callback each.
+ * Limits: EVENTS_MAX per round, KINDS_MAX kinds, FDS_MAX descriptors with a callback each,
+ * URGENT_MAX of them urgent.
  */
 #include "loop/loop.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -32,21 +36,23 @@
 #include "base/mem.h"
 #include "base/slab.h"
 
-#define EVENTS_MAX 256
-#define KINDS_MAX  16
-#define KIND_OWN   0
-#define KIND_FD    1
-#define FDS_MAX    65536
-#define SLOW_MS    5
-#define OWN_EVENT  0
-#define OWN_SIGNAL 1
-#define SIGNAL_MAX 65
+#define EVENTS_MAX  256
+#define KINDS_MAX   16
+#define KIND_OWN    0
+#define KIND_FD     1
+#define FDS_MAX     65536
+#define SLOW_MS     5
+#define OWN_EVENT   0
+#define OWN_SIGNAL  1
+#define SIGNAL_MAX  65
+#define URGENT_MAX  4
+#define GATHER_FROM 16 /* the pressure from which on it pays */
 
 struct loop_fd {
 	struct loop *loop;
 	int fd;
 	uint32_t slot, tag;
-	bool ignores_write;
+	bool ignores_write, urgent;
 	const char *name;
 	loop_fd_fn fn;
 	void *owner;
@@ -70,6 +76,11 @@ struct loop {
 	struct kind kinds[KINDS_MAX];
 	uint8_t kind_count;
 	struct slab *fds;
+	struct pollfd urgent[URGENT_MAX + 1]; /* the first is event_fd */
+	uint32_t urgent_count, gather_us;
+	uint32_t pressure; /* events of the very many, halved with each millisecond */
+	int64_t pressure_ms;
+	uint64_t gathers;
 	struct loop_timer **heap; /* heap[1] is due first */
 	uint32_t heap_count, heap_cap;
 	pthread_mutex_t post_lock;
@@ -133,6 +144,7 @@ int loop_new(struct loop **ret, struct err *err)
 		return err_set_errno(err, errno, "eventfd");
 	if (epoll_add(l, l->event_fd, token(KIND_OWN, OWN_EVENT, 0), err) < 0)
 		return -1;
+	l->urgent[l->urgent_count++] = (struct pollfd){.fd = l->event_fd, .events = POLLIN};
 	*ret = TAKE(l);
 	return 0;
 }
@@ -189,6 +201,24 @@ int loop_fd_want_write(struct loop_fd *f, bool wanted, struct err *err)
 	return 0;
 }
 
+void loop_fd_set_urgent(struct loop_fd *f)
+{
+	struct loop *l = f->loop;
+
+	if (f->urgent || l->urgent_count > URGENT_MAX)
+		return;
+	f->urgent = true;
+	l->urgent[l->urgent_count++] = (struct pollfd){.fd = f->fd, .events = POLLIN};
+}
+
+static void not_urgent(struct loop *l, int fd)
+{
+	for (uint32_t i = 1; i < l->urgent_count; i++) {
+		if (l->urgent[i].fd == fd)
+			l->urgent[i--] = l->urgent[--l->urgent_count];
+	}
+}
+
 void loop_fd_free(struct loop_fd **fp)
 {
 	struct loop_fd *f = *fp;
@@ -196,6 +226,8 @@ void loop_fd_free(struct loop_fd **fp)
 	*fp = NULL;
 	if (f == NULL)
 		return;
+	if (f->urgent)
+		not_urgent(f->loop, f->fd);
 	(void)epoll_ctl(f->loop->epoll_fd, EPOLL_CTL_DEL, f->fd, NULL);
 	slab_put(f->loop->fds, f->slot);
 }
@@ -459,6 +491,7 @@ static void on_event(struct loop *l, const struct epoll_event *ev)
 			f->fn(f->owner, events);
 		}
 	} else {
+		l->pressure++;
 		name = l->kinds[kind].name;
 		l->kinds[kind].fn(l->kinds[kind].owner, index, tag, events);
 	}
@@ -478,11 +511,48 @@ static int wait_ms(struct loop *l, int64_t timeout_ms)
 	return timeout_ms < 0 ? -1 : (int)MIN(timeout_ms, (int64_t)3600000);
 }
 
+void loop_set_gather(struct loop *l, uint32_t gather_us)
+{
+	l->gather_us = gather_us;
+}
+
+/* The pressure of this moment: about the events of the last two milliseconds. */
+static uint32_t pressure_now(struct loop *l)
+{
+	int64_t now_ms = clock_now_ms(), passed_ms = now_ms - l->pressure_ms;
+
+	if (passed_ms != 0) {
+		l->pressure = passed_ms > 0 && passed_ms < 32 ? l->pressure >> passed_ms : 0;
+		l->pressure_ms = now_ms;
+	}
+	return l->pressure;
+}
+
+/* Lets events collect while they come thick. Cut short by what is urgent; what it was, epoll says.
+ */
+static void gather(struct loop *l, int wait_ms)
+{
+	struct timespec time = {l->gather_us / 1000000, (long)(l->gather_us % 1000000) * 1000};
+
+	if (l->gather_us == 0 || wait_ms == 0 || pressure_now(l) < GATHER_FROM)
+		return;
+	l->gathers++;
+	(void)ppoll(l->urgent, l->urgent_count, &time, NULL);
+}
+
+uint64_t loop_gathers(const struct loop *l)
+{
+	return l->gathers;
+}
+
 bool loop_run_once(struct loop *l, int64_t timeout_ms)
 {
 	struct epoll_event events[EVENTS_MAX];
-	int count = epoll_wait(l->epoll_fd, events, EVENTS_MAX, wait_ms(l, timeout_ms));
+	int count, wait = wait_ms(l, timeout_ms);
 
+	gather(l, wait);
+	count = epoll_wait(l->epoll_fd, events, EVENTS_MAX, wait);
+	(void)pressure_now(l); /* what comes now presses from now on */
 	for (int i = 0; i < count; i++)
 		on_event(l, &events[i]);
 	run_notes(l);

@@ -75,6 +75,20 @@ NODISCARD int loop_many_add(
 /* close(2) does it as well, when no other process holds the descriptor. */
 void loop_many_remove(struct loop *l, int fd);
 
+/* ---- gathering under load ---- */
+
+/*
+ * How long at most, in microseconds (0, the default: never), events of the very many may wait for
+ * others to come, so that a loop does not go to sleep and is not woken for each of them. It gathers
+ * only while they come thick (GATHER_FROM of them within some two milliseconds); urgent descriptors
+ * and notes never wait, timers at most as long.
+ */
+void loop_set_gather(struct loop *l, uint32_t gather_us);
+/* How often it has. */
+uint64_t loop_gathers(const struct loop *l);
+/* Input from f ends the gathering at once. At most 4 of a loop at a time; others are not urgent. */
+void loop_fd_set_urgent(struct loop_fd *f);
+
 /* ---- timers ---- */
 
 typedef void (*loop_timer_fn)(void *owner);

@@ -266,6 +266,116 @@ static void test_signals(void)
 	end();
 }
 
+static void on_counted(void *owner, uint32_t index, uint32_t tag, unsigned events)
+{
+	(*(int *)owner)++;
+}
+
+/* So many events at once, of descriptors that are one of very many. */
+static void press(int kind, int pairs[][2], int count)
+{
+	for (int i = 0; i < count; i++) {
+		REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0,
+				pairs[i]) == 0);
+		REQUIRE_OK(loop_many_add(loop, (uint8_t)kind, pairs[i][0], (uint32_t)i, 1, &err),
+			&err);
+	}
+	(void)loop_run_once(loop, 0);
+}
+
+static void test_gathers_under_pressure(void)
+{
+	struct seen news = {0};
+	struct loop_fd *urgent;
+	int pairs[16][2], link[2], calls = 0;
+	uint8_t kind;
+
+	begin();
+	REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, link) == 0);
+	REQUIRE_OK(loop_fd_new(loop, link[0], "link", on_fd, &news, &urgent, &err), &err);
+	loop_fd_set_urgent(urgent);
+	kind = loop_kind_new(loop, "many", on_counted, &calls);
+	loop_set_gather(loop, 100);
+	(void)loop_run_once(loop, 0);
+	press(kind, pairs, 15);
+	CHECK_INT(calls, 15);
+	REQUIRE(write(link[1], "x", 1) == 1);
+	(void)loop_run_once(loop, 1000); /* not yet enough of them */
+	CHECK_INT(loop_gathers(loop), 0);
+	press(kind, pairs + 15, 1);
+	CHECK_INT(calls, 16);
+	news = (struct seen){0};
+	REQUIRE(write(link[1], "x", 1) == 1);
+	REQUIRE(write(pairs[3][1], "x", 1) == 1);
+	(void)loop_run_once(loop, 1000);
+	CHECK_INT(loop_gathers(loop), 1);
+	CHECK_INT(news.calls, 1);
+	CHECK_INT(calls, 17);
+	/* Nobody waits when there is no time to; what was long ago does not press. */
+	(void)loop_run_once(loop, 0);
+	CHECK_INT(loop_gathers(loop), 1);
+	clock_fake_advance_ms(2);
+	REQUIRE(write(pairs[3][1], "x", 1) == 1);
+	(void)loop_run_once(loop, 1000);
+	CHECK_INT(loop_gathers(loop), 1);
+	loop_fd_free(&urgent);
+	(void)close(link[0]);
+	(void)close(link[1]);
+	for (int i = 0; i < 16; i++) {
+		(void)close(pairs[i][0]);
+		(void)close(pairs[i][1]);
+	}
+	end();
+}
+
+static int urgent_notes;
+
+static void on_urgent_note(struct loop_note *note)
+{
+	urgent_notes++;
+}
+
+/* With an hour to gather in, only what is urgent can end it, also after another was taken away. */
+static void test_urgent_ends_gathering(void)
+{
+	struct seen news[2] = {0};
+	struct loop_fd *urgent[2];
+	int pairs[16][2], links[2][2], calls = 0;
+	struct loop_note note = {.name = "note", .fn = on_urgent_note};
+
+	begin();
+	for (int i = 0; i < 2; i++) {
+		REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0,
+				links[i]) == 0);
+		REQUIRE_OK(
+			loop_fd_new(loop, links[i][0], "link", on_fd, &news[i], &urgent[i], &err),
+			&err);
+		loop_fd_set_urgent(urgent[i]);
+	}
+	(void)loop_run_once(loop, 0);
+	press(loop_kind_new(loop, "many", on_counted, &calls), pairs, 16);
+	loop_set_gather(loop, 3600u * 1000 * 1000);
+	loop_fd_free(&urgent[0]);
+	REQUIRE(write(links[1][1], "x", 1) == 1);
+	news[1] = (struct seen){0};
+	(void)loop_run_once(loop, 1000);
+	CHECK_INT(news[1].calls, 1);
+	loop_post(loop, &note);
+	(void)loop_run_once(loop, 1000);
+	CHECK_INT(urgent_notes, 1);
+	CHECK_INT(loop_gathers(loop), 1); /* a note that waits already is not slept upon */
+	loop_fd_free(&urgent[1]);
+	for (int i = 0; i < 2; i++) {
+		(void)close(links[i][0]);
+		(void)close(links[i][1]);
+	}
+	for (int i = 0; i < 16; i++) {
+		(void)close(pairs[i][0]);
+		(void)close(pairs[i][1]);
+	}
+	end();
+}
+
 static char slow_line[256];
 
 static void keep_line(const char *line, void *owner)
@@ -315,4 +425,5 @@ static void test_round_end(void)
 TEST_MAIN(TEST(test_descriptor_events), TEST(test_freed_in_the_same_round), TEST(test_many),
 	TEST(test_timers_in_order), TEST(test_timer_sets_itself), TEST(test_notes),
 	TEST(test_note_from_a_thread_ends_the_loop), TEST(test_signals),
+	TEST(test_gathers_under_pressure), TEST(test_urgent_ends_gathering),
 	TEST(test_watchdog_names_the_slow), TEST(test_round_end))
