@@ -135,3 +135,19 @@ test("menu of a phone's screen: nothing covers anything, the way out is in reach
 	const out = await desk.button("Sign out").boundingBox();
 	assert.ok(out.y + out.height <= 800, `"Sign out" is at ${out.y}`);
 });
+
+test("a link with nonsense in it is no reason to ask for ever", async () => {
+	const person = await (await Person.at()).signIn(admin, "queue");
+	const { page } = person;
+	for (const [place, path] of [["devices?offset=x", "/api/v1/devices"], ["users?offset=-1e9", "/api/v1/users"], ["services?kind=evil&name=x", "/api/v1/services"]]) {
+		const asked = [];
+		const count = (request) => asked.push(new URL(request.url()).pathname);
+		page.on("request", count);
+		await person.go(place);
+		await page.getByText("Loading…").first().waitFor({ state: "detached" });
+		await page.waitForLoadState("networkidle");
+		page.off("request", count);
+		assert.equal(asked.filter((one) => one === path).length, 1, `${place}: ${asked}`);
+		assert.equal(await page.getByRole("alert").filter({ visible: true }).count(), 0, place);
+	}
+});

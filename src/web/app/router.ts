@@ -31,6 +31,12 @@ export function link(path: (string | number)[], query: Record<string, string | u
 	return "#/" + path.map((part) => encodeURIComponent(String(part))).join("/") + (text ? "?" + text : "");
 }
 
+/* A page's first row; what a link says that is no such number is 0. (NaN would differ from itself, and so be loaded for ever.) */
+export function offsetOf(place: Place): number {
+	const offset = Number(place.query.get("offset") ?? 0);
+	return Number.isSafeInteger(offset) && offset > 0 ? offset : 0;
+}
+
 export function go(hash: string): void {
 	location.hash = hash;
 }

@@ -1,7 +1,7 @@
 import { useState } from "preact/hooks";
 import { devices } from "../calls";
 import { ago, time } from "../format";
-import { link, setQuery, type Place } from "../router";
+import { link, offsetOf, setQuery, type Place } from "../router";
 import { Field } from "../ui/form";
 import { Icon } from "../ui/icons";
 import { Show, useLoad } from "../ui/load";
@@ -15,7 +15,7 @@ export function DevicesPage({ place }: { place: Place }) {
 	const get = (name: string) => place.query.get(name) ?? "";
 	const search = get("search"), state = get("state"), address = get("address"), answer = get("policy_status");
 	const sort = { by: get("sort") || "last_seen_at", down: get("sort") === "" || get("down") === "1" };
-	const offset = Number(get("offset") || 0);
+	const offset = offsetOf(place);
 	const [text, setText] = useState(search);
 	const all = useLoad((signal) => devices.list({
 		search: search || undefined, state: state || undefined, policy_status: answer || undefined, address: address || undefined,

@@ -45,7 +45,8 @@ export function ScopePicker({ scope, onPick }: { scope: Scope; onPick: (scope: S
 }
 
 export function ServicesPage({ place }: { place: Place }) {
-	const scope: Scope = { kind: place.query.get("kind") ?? "organisation", name: place.query.get("name") ?? "" };
+	const kind = place.query.get("kind") ?? "", name = place.query.get("name") ?? "";
+	const scope: Scope = ["domain", "group", "user"].includes(kind) && name !== "" ? { kind, name } : { kind: "organisation", name: "" };
 	const all = useLoad((signal) => services.list(scope, signal), [scope.kind, scope.name]);
 	const change = async (row: Service, value: string | null) => {
 		try {

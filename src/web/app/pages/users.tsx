@@ -1,7 +1,7 @@
 import { useState } from "preact/hooks";
 import { aliases, domains, users, type User } from "../calls";
 import { ago, bytes, counted, date, time } from "../format";
-import { go, link, setQuery, type Place } from "../router";
+import { go, link, offsetOf, setQuery, type Place } from "../router";
 import { useSession } from "../session";
 import { Ask, useDialog } from "../ui/dialog";
 import { Field } from "../ui/form";
@@ -18,7 +18,7 @@ export function UserState({ of }: { of: User }) {
 
 export function UsersPage({ place }: { place: Place }) {
 	const search = place.query.get("search") ?? "";
-	const offset = Number(place.query.get("offset") ?? 0);
+	const offset = offsetOf(place);
 	const [text, setText] = useState(search);
 	const all = useLoad((signal) => users.list({ search: search || undefined, limit: SIZE + 1, offset: offset || undefined }, signal), [search, offset]);
 	const [dialog, open] = useDialog();
