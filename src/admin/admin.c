@@ -253,6 +253,11 @@ const char *admin_user_address(struct admin_call *call, const struct user *user)
 	return arena_x_printf(call->arena, "%s@%s", user->login, user->domain);
 }
 
+int admin_need_rules(struct admin_call *call, struct err *err)
+{
+	return call->rules != NULL ? 0 : rules_load(call->rd, &call->rules, err);
+}
+
 /* ---- running a verb ---- */
 
 static void new_result(struct admin_call *call)

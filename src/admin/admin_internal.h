@@ -65,6 +65,13 @@ NODISCARD int admin_policy_put_device(struct admin_call *call, const struct user
 /* What comes of its settings on the phone, those that demand something, as "policy_settings". */
 NODISCARD int admin_policy_put_effects(struct admin_call *call, const struct user *user,
 	const struct device *device, json_t *object, struct err *err);
+/* call->rules, once. */
+NODISCARD int admin_need_rules(struct admin_call *call, struct err *err);
+/* Whether a user, or a domain's users, may synchronize, and how many phones they may have; where
+ * that is said, too. After admin_need_rules(). */
+struct rules_subject;
+void admin_put_services(struct admin_call *call, const struct rules_subject *subject,
+	json_t *object, bool with_from);
 /* What device list shows of one. */
 json_t *admin_device_to_json(
 	struct admin_call *call, const struct device *device, const char *address);

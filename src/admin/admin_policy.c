@@ -80,11 +80,13 @@ static size_t demands_of(const struct policy *policy)
 int admin_policy_list(struct admin_call *call, struct err *err)
 {
 	struct policy_rules configured = call->limits.policy, rules;
+	struct admin_policy_count *counts;
 	struct policy_scope *scopes;
 	struct policy_row *rows;
 	size_t count, scope_count;
 
 	if (store_policy_list(call->rd, call->arena, &rows, &count, err) < 0 ||
+		admin_policy_count(call, &counts, err) < 0 ||
 		store_policy_scopes(call->rd, call->arena, &scopes, &scope_count, err) < 0)
 		return -1;
 	for (size_t i = 0; i < count; i++) {
@@ -101,6 +103,7 @@ int admin_policy_list(struct admin_call *call, struct err *err)
 		admin_put_bool(object, "required", rules.required);
 		admin_put_number(object, "refresh_interval_h", rules.refresh_interval_h);
 		admin_put_number(object, "assigned", assigned);
+		admin_policy_put_count(object, &counts[i]);
 		(void)json_array_append_new(call->result, object);
 	}
 	return 0;

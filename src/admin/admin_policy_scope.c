@@ -248,7 +248,7 @@ static int find_policy(struct admin_call *call, const struct user *user,
 
 	if (device != NULL)
 		subject.device = device->id;
-	if (call->rules == NULL && rules_load(call->rd, &call->rules, err) < 0)
+	if (admin_need_rules(call, err) < 0)
 		return -1;
 	*ret = rules_policy(call->rules, &subject, &from);
 	policy_options_resolve(&(*ret)->options, &configured, ret_rules);

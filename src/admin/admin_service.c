@@ -81,6 +81,21 @@ static json_t *service_to_json(struct admin_call *call, const struct view *v, en
 	return object;
 }
 
+void admin_put_services(struct admin_call *call, const struct rules_subject *subject,
+	json_t *object, bool with_from)
+{
+	struct services services;
+
+	services_resolve(call->rules, subject, call->settings, &services);
+	admin_put_bool(object, "eas", service_on(&services, SERVICE_sync));
+	admin_put_number(object, "device_limit", services.values[SERVICE_devices_per_user]);
+	if (!with_from)
+		return;
+	admin_put(object, "eas_from", from_text(call, &services, SERVICE_sync));
+	admin_put(
+		object, "device_limit_from", from_text(call, &services, SERVICE_devices_per_user));
+}
+
 int admin_service_list(struct admin_call *call, struct err *err)
 {
 	struct scope scope;

@@ -5,6 +5,7 @@
 #include "admin/admin_page.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "policy/rules.h"
 #include "store/store_page.h"
 
 static void put_use(json_t *object, const struct user *user)
@@ -30,8 +31,10 @@ static void put_days(json_t *object, int64_t junk_days, int64_t deleted_days)
 	put_one_days(object, "deleted_days", deleted_days);
 }
 
-static json_t *user_to_json(struct admin_call *call, const struct user *user)
+/* After admin_need_rules(). */
+static json_t *user_to_json(struct admin_call *call, const struct user *user, bool with_from)
 {
+	const struct rules_subject subject = {.user = user->id, .domain = user->domain};
 	json_t *object = json_object();
 
 	admin_put(object, "address", admin_user_address(call, user));
@@ -39,6 +42,7 @@ static json_t *user_to_json(struct admin_call *call, const struct user *user)
 	admin_put_bool(object, "enabled", !user->disabled);
 	admin_put_bool(object, "admin", user->admin);
 	put_use(object, user);
+	admin_put_services(call, &subject, object, with_from);
 	admin_put_number(object, "created_at", (uint64_t)user->created_at);
 	return object;
 }
@@ -112,7 +116,7 @@ static int list_one(void *owner, struct owner_id id, struct err *err)
 		return 1;
 	if (store_user_load(list->call->rd, id, list->call->arena, &user, err) < 0)
 		return -1;
-	object = user_to_json(list->call, user);
+	object = user_to_json(list->call, user, false);
 	(void)json_array_append_new(list->call->result, object);
 	if (put_devices(list->call, user, object, err) < 0)
 		return -1;
@@ -130,6 +134,8 @@ int admin_user_list(struct admin_call *call, struct err *err)
 		return -1;
 	if (list.page.left == 0)
 		return 0;
+	if (admin_need_rules(call, err) < 0)
+		return -1;
 	return store_user_walk(call->rd, list.page.search, (enum store_user_sort)list.page.sort,
 		list.page.down, list_one, &list, err);
 }
@@ -142,15 +148,16 @@ int admin_user_show(struct admin_call *call, struct err *err)
 	size_t count;
 	json_t *list = json_array();
 
-	if (admin_user(call, &user, err) < 0 || store_user_addresses(call->rd, user->id,
-							call->arena, &addresses, &count, err) < 0) {
+	if (admin_user(call, &user, err) < 0 || admin_need_rules(call, err) < 0 ||
+		store_user_addresses(call->rd, user->id, call->arena, &addresses, &count, err) <
+			0) {
 		json_decref(list);
 		return -1;
 	}
 	for (size_t i = 1; i < count; i++)
 		(void)json_array_append_new(list, json_string(addresses[i]));
 	json_decref(call->result);
-	call->result = user_to_json(call, user);
+	call->result = user_to_json(call, user, true);
 	(void)json_object_set_new(call->result, "aliases", list);
 	put_days(call->result, user->junk_days, user->deleted_days);
 	if (store_device_list(call->rd, user->id, call->arena, &devices, &count, err) < 0)
@@ -373,12 +380,15 @@ int admin_domain_list(struct admin_call *call, struct err *err)
 	const char **domains;
 	size_t count;
 
-	if (store_domain_list(call->rd, call->arena, &domains, &count, err) < 0)
+	if (store_domain_list(call->rd, call->arena, &domains, &count, err) < 0 ||
+		admin_need_rules(call, err) < 0)
 		return -1;
 	for (size_t i = 0; i < count; i++) {
+		const struct rules_subject subject = {.domain = domains[i]};
 		json_t *row = json_object();
 
 		admin_put(row, "domain", domains[i]);
+		admin_put_services(call, &subject, row, false);
 		(void)json_array_append_new(call->result, row);
 	}
 	return 0;

@@ -227,6 +227,15 @@ static void test_users(void)
 		"conflict: the address bert@example.org is taken");
 	CHECK_HAS(ask("{\"verb\":\"user list\"}"),
 		"{\"address\":\"anna@example.org\",\"admin\":false,\"created_at\":");
+	CHECK_HAS(ask("{\"verb\":\"user list\"}"),
+		"\"device_limit\":5000,\"eas\":true,\"enabled\":true");
+	(void)ask("{\"verb\":\"service set\",\"args\":{\"service\":\"sync\",\"value\":\"off\","
+		  "\"address\":\"anna@example.org\"}}");
+	(void)ask("{\"verb\":\"service set\",\"args\":{\"service\":\"devices_per_user\","
+		  "\"value\":\"2\",\"domain\":\"example.org\"}}");
+	CHECK_HAS(ask("{\"verb\":\"user show\",\"args\":{\"address\":\"anna@example.org\"}}"),
+		"\"device_limit\":2,\"device_limit_from\":\"domain example.org\",\"devices\":[],"
+		"\"eas\":false,\"eas_from\":\"user anna@example.org\"");
 	CHECK_STR(ask("{\"verb\":\"user disable\",\"args\":{\"address\":\"bert@example.org\"}}"),
 		"{\"address\":\"bert@example.org\",\"enabled\":false}");
 	CHECK_HAS(ask("{\"verb\":\"user show\",\"args\":{\"address\":\"bert@example.org\"}}"),
@@ -281,7 +290,8 @@ static void test_aliases_and_domains(void)
 	CHECK_HAS(ask("{\"verb\":\"domain add\",\"args\":{\"domain\":\"two.example\"}}"),
 		"conflict: ");
 	CHECK_STR(ask("{\"verb\":\"domain list\"}"),
-		"[{\"domain\":\"example.org\"},{\"domain\":\"two.example\"}]");
+		"[{\"device_limit\":5000,\"domain\":\"example.org\",\"eas\":true},"
+		"{\"device_limit\":5000,\"domain\":\"two.example\",\"eas\":true}]");
 	CHECK_STR(ask("{\"verb\":\"domain del\",\"args\":{\"domain\":\"two.example\"}}"),
 		"{\"domain\":\"two.example\"}");
 	CHECK_HAS(ask("{\"verb\":\"domain del\",\"args\":{\"domain\":\"example.org\"}}"),

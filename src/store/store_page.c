@@ -258,6 +258,32 @@ int store_device_walk_own_access(
 	return walk(st, fn, owner, err);
 }
 
+int store_device_walk_policies(
+	struct store_read *rd, store_device_policy_fn fn, void *owner, struct err *err)
+{
+	CLEANUP(db_done) struct db_stmt *st = NULL;
+	int rc;
+
+	if (store_prepare(rd,
+		    "SELECT d.id, d.owner, u.domain, d.policy_status, d.protocol_version,"
+		    " d.policy_version FROM devices d JOIN users u ON u.owner = d.owner",
+		    &st, err) < 0)
+		return -1;
+	while ((rc = db_step(st, err)) > 0) {
+		struct store_device_policy policy = {.device = {db_col_u64(st, 0)},
+			.user = {db_col_u64(st, 1)},
+			.domain = db_col_text(st, 2),
+			.policy_status = (unsigned)db_col_u64(st, 3),
+			.protocol_version = (unsigned)db_col_u64(st, 4),
+			.policy_version = db_col_u64(st, 5)};
+
+		rc = fn(owner, &policy, err);
+		if (rc <= 0)
+			return rc;
+	}
+	return rc;
+}
+
 int store_device_summary(struct store_read *rd, struct owner_id user, uint64_t *ret_count,
 	int64_t *ret_seen_at, struct err *err)
 {

@@ -63,6 +63,19 @@ struct store_device_filter {
  * quarantine) and for answers to policies other than full. */
 NODISCARD int store_device_walk(struct store_read *rd, const struct store_device_filter *filter,
 	enum store_device_sort sort, bool down, store_device_fn fn, void *owner, struct err *err);
+/* What decides which policy a device has, and whether it has it. domain: until fn returns. */
+struct store_device_policy {
+	struct device_id device;
+	struct owner_id user;
+	const char *domain;
+	unsigned policy_status, protocol_version;
+	uint64_t policy_version;
+};
+typedef int (*store_device_policy_fn)(
+	void *owner, const struct store_device_policy *policy, struct err *err);
+/* All devices, in no order. */
+NODISCARD int store_device_walk_policies(
+	struct store_read *rd, store_device_policy_fn fn, void *owner, struct err *err);
 /* Those of that DeviceId, of all users, at most limit. */
 NODISCARD int store_device_walk_named(struct store_read *rd, const char *device_id, size_t limit,
 	store_device_fn fn, void *owner, struct err *err);

@@ -16,8 +16,11 @@ export interface User {
 	devices?: string[];
 	junk_days?: number | string;
 	deleted_days?: number | string;
+	/* May it synchronize, how many phones may it have, and where that is said: "settings", "domain example.org", ... */
 	eas?: boolean;
+	eas_from?: string;
 	device_limit?: number;
+	device_limit_from?: string;
 }
 
 export interface Device {
@@ -131,7 +134,7 @@ export const aliases = {
 };
 
 export const domains = {
-	list: (signal?: AbortSignal) => GET<{ domain: string }[]>("/domains", {}, signal),
+	list: (signal?: AbortSignal) => GET<{ domain: string; eas: boolean; device_limit: number }[]>("/domains", {}, signal),
 	add: (domain: string) => POST("/domains", { domain }),
 	remove: (domain: string) => DELETE(at`/domains/${domain}`),
 };
@@ -253,6 +256,13 @@ export interface PolicyRow {
 	required: boolean;
 	refresh_interval_h: number;
 	assigned: number;
+	/* Phones that it is for, by what they answered; waiting: not yet to what it says now. */
+	devices: number;
+	full: number;
+	partial: number;
+	refused: number;
+	other: number;
+	waiting: number;
 }
 
 export interface PolicyRules {

@@ -16,6 +16,13 @@ export function PoliciesPage({ place }: { place: Place }) {
 
 export const refresh = (hours: number) => hours === 0 ? "never" : `every ${counted(hours, "hour")}`;
 
+/* "3 phones: 2 in full, 1 not yet". */
+function Answers({ of }: { of: PolicyRow }) {
+	if (of.devices === 0) return <span class="soft">no phones</span>;
+	const parts: [number, string][] = [[of.full, "in full"], [of.partial, "in part"], [of.refused, "refused"], [of.other, "managed by others"], [of.waiting, "not yet"]];
+	return <span>{counted(of.devices, "phone")}: {parts.filter(([n]) => n > 0).map(([n, what]) => `${count(n)} ${what}`).join(", ")}</span>;
+}
+
 function PolicyList() {
 	const all = useLoad((signal) => policies.list(signal), []);
 	const exceptions = useLoad((signal) => policies.exceptions(signal), []);
@@ -32,6 +39,7 @@ function PolicyList() {
 						{ label: "What it is for", cell: (row) => row.description || <span class="soft">–</span> },
 						{ label: "Demands", num: true, cell: (row) => row.settings === 0 ? "nothing" : counted(row.settings, "setting") },
 						{ label: "Phones", cell: (row) => row.required ? "must take it" : "may go without" },
+						{ label: "Answers", cell: (row) => <Answers of={row} /> },
 						{ label: "Taken again", cell: (row) => refresh(row.refresh_interval_h) },
 						{ label: "Assigned to", num: true, cell: (row) => row.assigned === 0 ? (row.default ? "everybody else" : "nobody") : row.default ? `${count(row.assigned)}, and everybody else` : counted(row.assigned, "assignment") },
 					]} />

@@ -75,7 +75,7 @@ export function ServicesPage({ place }: { place: Place }) {
 }
 
 /* Where a switch gets what holds, when it is not laid down here. */
-function whence(from: string): string {
+export function whence(from: string): string {
 	return from === "settings" || from === "" ? "As in the settings" : from === "organisation" ? "As for everybody" : `As for the ${from}`;
 }
 

@@ -1,5 +1,5 @@
 import { useState } from "preact/hooks";
-import { aliases, domains, users, type User } from "../calls";
+import { aliases, domains, services, users, type User } from "../calls";
 import { ago, bytes, counted, date, time } from "../format";
 import { go, link, offsetOf, setQuery, type Place } from "../router";
 import { useSession } from "../session";
@@ -9,6 +9,7 @@ import { Icon } from "../ui/icons";
 import { Show, useLoad } from "../ui/load";
 import { Empty, Facts, Head, Tag } from "../ui/parts";
 import { Pager, Table } from "../ui/table";
+import { whence } from "./services";
 
 const SIZE = 50;
 
@@ -47,8 +48,8 @@ export function UsersPage({ place }: { place: Place }) {
 					<Table caption="Users" hideCaption rows={found.slice(0, SIZE)} rowKey={(user) => user.address} columns={[
 						{ label: "Address", cell: (user) => <a class="wrap address" href={link(["users", user.address])}>{user.address}</a> },
 						{ label: "Name", cell: (user) => user.name ? <span class="wrap">{user.name}</span> : <span class="soft">–</span> },
-						{ label: "State", cell: (user) => <span class="row"><UserState of={user} />{user.admin && <Tag>Administrator</Tag>}</span> },
-						{ label: "Phones", num: true, cell: (user) => user.device_count ?? "–" },
+						{ label: "State", cell: (user) => <span class="row"><UserState of={user} />{user.eas === false && <Tag tone="warn">ActiveSync off</Tag>}{user.admin && <Tag>Administrator</Tag>}</span> },
+						{ label: "Phones", num: true, cell: (user) => `${user.device_count ?? "–"} of ${user.device_limit ?? "–"}` },
 						{ label: "Last seen", cell: (user) => user.last_seen_at ? <time class="nowrap" title={time(user.last_seen_at)}>{ago(user.last_seen_at)}</time> : "never" },
 						{ label: "Mail", num: true, cell: (user) => typeof user.quota_bytes === "number" ? `${bytes(user.used_bytes)} of ${bytes(user.quota_bytes)}` : bytes(user.used_bytes) },
 						{ label: "Since", cell: (user) => <span class="nowrap">{date(user.created_at)}</span> },
@@ -77,7 +78,7 @@ function AddUser({ onClose, reload }: { onClose: () => void; reload: () => void 
 	);
 }
 
-function DomainsDialog({ onClose }: { onClose: () => void }) {
+function DomainsDialog({ onClose }: { onClose: (did: boolean) => void }) {
 	const all = useLoad((signal) => domains.list(signal), []);
 	const [domain, setDomain] = useState("");
 	return (
@@ -87,7 +88,7 @@ function DomainsDialog({ onClose }: { onClose: () => void }) {
 				{(list) => (
 					<ul class="stack-small">
 						{list.map((row) => (
-							<li key={row.domain}><div class="spread"><span>{row.domain}</span><RemoveDomain domain={row.domain} reload={all.reload} /></div></li>
+							<li key={row.domain}><div class="spread"><span class="stack-small"><span class="row">{row.domain}{!row.eas && <Tag tone="warn">ActiveSync off</Tag>}</span><span class="soft small">{counted(row.device_limit, "phone")} each; <a href={link(["services"], { kind: "domain", name: row.domain })} onClick={() => onClose(false)}>mobile services</a></span></span><RemoveDomain domain={row.domain} reload={all.reload} /></div></li>
 						))}
 					</ul>
 				)}
@@ -127,6 +128,8 @@ export function UserPage({ address }: { address: string }) {
 								<Facts of={[
 									["Name", user.name],
 									["State", <span class="row"><UserState of={user} />{user.admin && <Tag>Administrator</Tag>}</span>],
+									["ActiveSync", <span class="row">{user.eas === false ? <Tag tone="warn">Off</Tag> : <Tag tone="good">On</Tag>}<span class="soft">{said(user, user.eas_from)}</span></span>],
+									["Phones allowed", <span class="row">{user.device_limit ?? "–"}<span class="soft">{said(user, user.device_limit_from)}</span></span>],
 									["Mail", typeof user.quota_bytes === "number" ? `${bytes(user.used_bytes)} of ${bytes(user.quota_bytes)}` : `${bytes(user.used_bytes)}, no bound`],
 									["Member since", date(user.created_at)],
 									["Junk E-mail keeps", days(user.junk_days)],
@@ -136,6 +139,8 @@ export function UserPage({ address }: { address: string }) {
 									<button type="button" class="button" onClick={() => open((close) => <PasswordDialog address={address} onClose={after(close)} />)}>Set password</button>
 									<button type="button" class="button" onClick={() => open((close) => <QuotaDialog user={user} onClose={after(close)} />)}>Mail bound</button>
 									<button type="button" class="button" onClick={() => open((close) => <ExpiryDialog user={user} onClose={after(close)} />)}>Clean-up</button>
+									<button type="button" class="button" onClick={() => open((close) => <SyncDialog user={user} onClose={after(close)} />)}>ActiveSync</button>
+									<button type="button" class="button" onClick={() => open((close) => <LimitDialog user={user} onClose={after(close)} />)}>Limit of phones</button>
 									<button type="button" class="button" disabled={address === session.address} onClick={() => open((close) => (
 										<Ask title={user.admin ? `Make ${address} an ordinary user?` : `Make ${address} an administrator?`} danger={!user.admin} doing={user.admin ? "Take the right away" : "Make administrator"} done="Done. It counts from the next sign-in." run={() => users.admin(address, !user.admin)} onClose={after(close)}>
 											<p>{user.admin ? "These pages then show only the own phones." : "An administrator sees everybody's phones here, sets policies and wipes phones."} Sessions of {address} on these pages end.</p>
@@ -250,6 +255,44 @@ function ExpiryDialog({ user, onClose }: { user: User } & Closing) {
 		<Ask title="Clean up by itself" doing="Set" done="It is noted." run={() => users.expiry(user.address, junk.trim(), deleted.trim())} onClose={onClose}>
 			<Field label="Junk E-mail keeps mail for" help={help}><input value={junk} autocomplete="off" onInput={(e) => setJunk(e.currentTarget.value)} /></Field>
 			<Field label="Deleted Items keeps mail for" help={help}><input value={deleted} autocomplete="off" onInput={(e) => setDeleted(e.currentTarget.value)} /></Field>
+		</Ask>
+	);
+}
+
+const own = (user: User, from: string | undefined) => from === `user ${user.address}`;
+
+/* Where it is said: the same switches as those of the mobile services. */
+function said(user: User, from: string | undefined): string {
+	return own(user, from) ? "Laid down for this user" : whence(from ?? "");
+}
+
+function scopeOf(user: User) {
+	return { kind: "user", name: user.address };
+}
+
+function SyncDialog({ user, onClose }: { user: User } & Closing) {
+	const [value, setValue] = useState(own(user, user.eas_from) ? (user.eas ? "on" : "off") : "");
+	return (
+		<Ask title={`ActiveSync for ${user.address}`} doing="Set" done="It counts at once, also for phones that wait." run={() => value === "" ? services.unset(scopeOf(user), "sync") : services.set(scopeOf(user), "sync", value)} onClose={onClose}>
+			<p>Off: every request of the phones is refused, and mail is still taken. A wipe that is ordered still reaches the phone.</p>
+			<Field label="ActiveSync">
+				<select value={value} onChange={(e) => setValue(e.currentTarget.value)}>
+					<option value="">As for the domain, the groups or everybody</option>
+					<option value="on">On</option>
+					<option value="off">Off</option>
+				</select>
+			</Field>
+			<p class="small"><a href={link(["services"], scopeOf(user))} onClick={() => onClose(false)}>All mobile services of this user</a></p>
+		</Ask>
+	);
+}
+
+function LimitDialog({ user, onClose }: { user: User } & Closing) {
+	const [value, setValue] = useState(own(user, user.device_limit_from) ? String(user.device_limit) : "");
+	return (
+		<Ask title={`Limit of phones for ${user.address}`} doing="Set" done="The limit is set." run={() => value.trim() === "" ? services.unset(scopeOf(user), "devices_per_user") : services.set(scopeOf(user), "devices_per_user", value.trim())} onClose={onClose}>
+			<p>A further phone is refused until another is deleted. Those that are there stay.</p>
+			<Field label="Phones" help="Empty: as for the domain, the groups or everybody."><input type="number" min="0" max="1000000" value={value} placeholder={String(user.device_limit ?? "")} onInput={(e) => setValue(e.currentTarget.value)} /></Field>
 		</Ask>
 	);
 }
