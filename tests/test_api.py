@@ -312,7 +312,19 @@ class Setup(ServerCase):
             self.assertEqual(self.web.raw("GET", target).header(field), "max-age=15552000", target)
             self.assertIsNone(plain.raw("GET", target).header(field), target)
         self.assertEqual(plain.raw("GET", "/", {"X-Forwarded-Proto": "https"}).header(field), "max-age=15552000")
-        self.server.write_config(web_hsts_s="0")
+        self.server.write_config(web_require_tls="yes")
+        self.server.bellhop("reload")
+        for target in ("/", "/app.js", "/api/v1/session", "/api/v1/openapi.json"):
+            refused = plain.raw("GET", target)
+            self.assertEqual((refused.status, refused.code), (403, "denied"), target)
+            self.assertIn("X-Forwarded-Proto", refused.body.decode(), target)
+            self.assertIn(plain.raw("GET", target, {"X-Forwarded-Proto": "https"}).status, (200, 401), target)
+            self.assertIn(self.web.raw("GET", target).status, (200, 401), target)
+        self.assertEqual(plain.raw("POST", "/api/v1/session", {"Content-Type": "application/json"}, json.dumps(
+            {"address": self.anna.address, "password": self.anna.password})).status, 403)
+        for target in ("/healthz", "/readyz"):
+            self.assertEqual(plain.raw("GET", target).status, 200, target)
+        self.server.write_config(web_hsts_s="0", web_require_tls="no")
         self.server.bellhop("reload")
         self.assertEqual(self.web.raw("GET", "/").header(field), "max-age=0")
 

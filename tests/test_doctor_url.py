@@ -58,6 +58,10 @@ class Outside(ServerCase):
         rows = self.doctor("--url", f"http://127.0.0.1:{free_port()}")
         self.assertEqual(rows["url"][0]["result"], "problem")
         self.assertIn("open the port", rows["url"][0]["advice"])
+        # Any other name than this machine's own: phones would send passwords in the clear.
+        first, _ = self.doctor("--url", f"http://[::1]:{free_port()}")["url"]
+        self.assertEqual(first["result"], "problem")
+        self.assertIn("without TLS", first["text"])
 
     def test_longer_than_allowed(self):
         """The server holds no longer than its settings say, and says so."""

@@ -142,17 +142,37 @@ static void serve_nothing(struct api_call *call)
 	api_reply_bytes(call, 404, "text/plain; charset=utf-8", text, sizeof(text) - 1);
 }
 
+static bool is_api(const struct api_target *target)
+{
+	return target->segment_count >= 2 && str_eq(target->segments[0], "api") &&
+	       str_eq(target->segments[1], "v1");
+}
+
+/* Not one page either: whoever is on the way could ask for the password in its stead. */
+static bool lacks_tls(const struct api_call *call)
+{
+	return call->settings->web_require_tls && !call->http->tls;
+}
+
+static void serve_insecure(struct api_call *call)
+{
+	api_reply_trouble(call, 403, "denied",
+		"pages and API are served over TLS alone (web.require_tls): come by https; a proxy "
+		"that does TLS must say X-Forwarded-Proto: https");
+}
+
 static void serve(struct api_call *call)
 {
 	const struct api_target *target = &call->target;
 
-	if (target->segment_count >= 2 && str_eq(target->segments[0], "api") &&
-		str_eq(target->segments[1], "v1"))
-		serve_api(call);
-	else if (path_is(call, "readyz") && str_eq(call->method, "GET"))
+	if (path_is(call, "readyz") && str_eq(call->method, "GET"))
 		api_health_ready(call);
 	else if (path_is(call, "metrics") && str_eq(call->method, "GET"))
 		api_health_metrics(call);
+	else if (lacks_tls(call))
+		serve_insecure(call);
+	else if (is_api(target))
+		serve_api(call);
 	else if (!api_static_serve(call))
 		serve_nothing(call);
 }

@@ -160,6 +160,17 @@ static void check_date(struct doctor *d, const struct answer *a)
 			llabs((long long)skew_s), skew_s > 0 ? "ahead of" : "behind");
 }
 
+/* But for whoever tries his own machine. */
+static void check_tls(struct doctor *d)
+{
+	if (str_starts_nocase(d->url, "https://") || str_starts_nocase(d->url, "http://127.") ||
+		str_starts_nocase(d->url, "http://localhost"))
+		return;
+	doctor_say(d, "url", DOCTOR_PROBLEM,
+		"let phones come by https; listen.http is for a reverse proxy that does TLS",
+		"%s is without TLS: everybody on the way reads the passwords of phones", d->url);
+}
+
 /* That of the proxy, or an old one that the server still holds: what is in a file is not all. */
 static void check_expiry(struct doctor *d, const struct answer *a)
 {
@@ -229,6 +240,7 @@ void doctor_check_url(struct doctor *d)
 	if (d->url == NULL)
 		return;
 	(void)curl_global_init(CURL_GLOBAL_DEFAULT);
+	check_tls(d);
 	ask(d, "GET", "/healthz", ASK_S, &a);
 	good = is_ours(&a);
 	if (a.code != CURLE_OK)
