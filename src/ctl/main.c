@@ -258,12 +258,15 @@ static char *socket_path(const struct ctl_command *c)
 	return path;
 }
 
+/* Nothing but a clear yes: what else begins with y may be the answer to another question. */
 static bool is_yes(void)
 {
 	char answer[16] = "";
 
-	return fgets(answer, sizeof(answer), stdin) != NULL &&
-	       (answer[0] == 'y' || answer[0] == 'Y');
+	if (fgets(answer, sizeof(answer), stdin) == NULL)
+		return false;
+	answer[strcspn(answer, " \t\r\n")] = '\0';
+	return str_eq_nocase(answer, "y") || str_eq_nocase(answer, "yes");
 }
 
 static void show_line(const json_t *device, const char *name, const char *key)
