@@ -179,6 +179,11 @@ static void conn_handshake(struct front *f, struct conn *c)
 		(void)conn_read(f, c);
 		return;
 	case NET_AGAIN:
+		if (!c->greeted && net_stream_greeted(&c->stream)) {
+			c->greeted = true;
+			conn_set_deadline(
+				f, c, (int64_t)f->settings->tls_handshake_timeout_s * 1000);
+		}
 		return;
 	default:
 		front_count(f, tls_failed);
@@ -507,7 +512,13 @@ void conn_on_deadline(void *owner, uint32_t slot)
 	}
 	switch ((enum conn_state)c->state) {
 	case CONN_HANDSHAKE:
-		if (c->queued_ms != 0) { /* it has said what it has to, and waits for us */
+		/* It has said what it has to, and waits for us; perhaps we have not even heard it
+		 * yet, because so many speak. */
+		if (c->queued_ms == 0 && net_stream_unread(&c->stream)) {
+			c->queued_ms = now_ms;
+			front_again(f, c);
+		}
+		if (c->queued_ms != 0) {
 			conn_set_deadline(f, c, QUEUED_MS);
 			return;
 		}

@@ -83,6 +83,7 @@ struct conn {
 	bool uncounted : 1;    /* another process counts it by now */
 	bool served : 1;       /* a request of it was answered or parked by the engine */
 	bool refused : 1;      /* it is here to be told 503, and counts for nothing */
+	bool greeted : 1;      /* HANDSHAKE: it has said what it wants, and is not hurried */
 	uint8_t cookie_len;
 	uint8_t cookie[IPC_COOKIE_MAX];
 };

@@ -9,7 +9,9 @@
  * in front.again, first come, first served.
  *
  * When more than half of the unfinished ones are taken, who is silent is given a third of the time:
- * a few thousand clients that never speak must not keep phones out.
+ * a few thousand clients that never speak must not keep phones out. Who has sent a good ClientHello
+ * has all of it, from then on: a phone that is slow because all others come back, too, would only
+ * begin again, and cost us the handshake twice. Bytes that came in time are heard, however late.
  */
 #include "base/clock.h"
 #include "base/mem.h"

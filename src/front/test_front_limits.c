@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/test.h"
+#include "front/front_internal.h"
 #include "front/test_rig.h"
 #include "loop/loop.h"
 
@@ -293,6 +294,77 @@ static void test_queue_is_our_time(void)
 	rig_stop(&rig);
 }
 
+static void greet(struct phone *p)
+{
+	struct err err = ERR_INIT;
+
+	phone_connect_raw(&rig, p);
+	REQUIRE_OK(net_stream_init_client(&p->stream, p->stream.fd, rig.client_tls, &err), &err);
+	CHECK_INT(net_stream_handshake(&p->stream, &err), NET_AGAIN);
+}
+
+/* In a crowd the silent are hurried; who has begun to speak, and is slow, has all the time. */
+static void test_slow_phones_in_a_crowd(void)
+{
+	enum { SILENT = 18, SLOW = 10 };
+	struct phone silent[SILENT], slow[SLOW];
+	struct err err = ERR_INIT;
+
+	begin("[tls]\nhandshakes_max = 32\nhandshake_timeout_s = 30\n", true);
+	for (int i = 0; i < SILENT; i++)
+		phone_connect_raw(&rig, &silent[i]);
+	rig_until(&rig, "accepted", SILENT);
+	for (int i = 0; i < SLOW; i++)
+		greet(&slow[i]);
+	rig_until(&rig, "accepted", SILENT + SLOW);
+	for (int i = 0; i < 20; i++)
+		rig_spin(&rig);
+	for (int i = 0; i < 5; i++)
+		rig_pass(&rig, 5000);
+	CHECK_INT(rig_count(&rig, "handshakes"), SLOW + 16); /* 16 came before there was a crowd */
+	for (int i = 0; i < 2; i++)
+		rig_pass(&rig, 4000);
+	CHECK_INT(rig_count(&rig, "timeouts"), SILENT + SLOW);
+	for (int i = 0; i < SILENT; i++)
+		phone_close(&silent[i]);
+	for (int i = 0; i < SLOW; i++)
+		phone_close(&slow[i]);
+	/* Again, and they finish in the last second. */
+	for (int i = 0; i < SLOW; i++)
+		greet(&slow[i]);
+	for (int i = 0; i < 20; i++)
+		rig_spin(&rig);
+	for (int i = 0; i < 7; i++)
+		rig_pass(&rig, 4000);
+	for (int i = 0; i < SLOW; i++)
+		CHECK_INT(net_stream_handshake(&slow[i].stream, &err), 1);
+	rig_until(&rig, "tls_handshakes", SLOW);
+	for (int i = 0; i < SLOW; i++)
+		phone_close(&slow[i]);
+	rig_stop(&rig);
+}
+
+/* What came in time is heard, although we look at it when the time is over. */
+static void test_heard_late(void)
+{
+	struct phone p;
+	struct err err = ERR_INIT;
+
+	begin("[tls]\nhandshake_timeout_s = 5\n", true);
+	phone_connect_raw(&rig, &p);
+	rig_until(&rig, "accepted", 1);
+	REQUIRE_OK(net_stream_init_client(&p.stream, p.stream.fd, rig.client_tls, &err), &err);
+	CHECK_INT(net_stream_handshake(&p.stream, &err), NET_AGAIN);
+	clock_fake_advance_ms(60000);
+	conn_on_deadline(rig.front, 0);
+	CHECK_INT(rig_count(&rig, "timeouts"), 0);
+	for (int i = 0; i < 20 && net_stream_handshake(&p.stream, &err) != 1; i++)
+		rig_spin(&rig);
+	rig_until(&rig, "tls_handshakes", 1);
+	phone_close(&p);
+	rig_stop(&rig);
+}
+
 /* ---- sent away ---- */
 
 /* Not all at the same second. */
@@ -323,4 +395,4 @@ static void test_retry_spreads(void)
 TEST_MAIN(TEST(test_connections_per_user), TEST(test_requests_per_device),
 	TEST(test_renewals_are_free), TEST(test_unfinished_handshakes),
 	TEST(test_handshakes_a_second), TEST(test_crowd), TEST(test_queue_is_our_time),
-	TEST(test_retry_spreads))
+	TEST(test_slow_phones_in_a_crowd), TEST(test_heard_late), TEST(test_retry_spreads))

@@ -16,6 +16,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -118,6 +119,18 @@ static int tls_result(struct net_stream *s, int rc)
 	default:
 		return NET_FAILED;
 	}
+}
+
+bool net_stream_greeted(const struct net_stream *s)
+{
+	return s->form == NET_SSL && SSL_get_pending_cipher(s->ssl) != NULL;
+}
+
+bool net_stream_unread(const struct net_stream *s)
+{
+	int count = 0;
+
+	return ioctl(s->fd, FIONREAD, &count) == 0 && count > 0;
 }
 
 int net_stream_handshake(struct net_stream *s, struct err *err)

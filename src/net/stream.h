@@ -61,6 +61,10 @@ NODISCARD int net_stream_init_client(
 	struct net_stream *s, int fd, struct ssl_ctx_st *ssl_ctx, struct err *err);
 /* 1: done (plain: always), NET_AGAIN, or NET_FAILED with *err saying why. */
 int net_stream_handshake(struct net_stream *s, struct err *err);
+/* Of a server, during the handshake: a whole ClientHello came, and it was good. */
+bool net_stream_greeted(const struct net_stream *s);
+/* Bytes lie in the socket that nobody has read yet. */
+bool net_stream_unread(const struct net_stream *s);
 
 /* Count (> 0), NET_EOF, NET_AGAIN or NET_FAILED. max must not be 0. What a TLS peer wants answered
  * (KeyUpdate, an alert) is answered here. */
