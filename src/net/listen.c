@@ -24,7 +24,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 
-#define BACKLOG           4096
+#define BACKLOG           65535 /* the kernel makes it net.core.somaxconn at most */
 #define KEEPALIVE_IDLE_S  3600
 #define KEEPALIVE_PROBE_S 75
 #define KEEPALIVE_PROBES  8
