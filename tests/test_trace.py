@@ -93,6 +93,7 @@ class Remembered(ServerCase):
         self.assertTrue(newest["text"])
         self.assertEqual(newest["from"], "127.0.0.1")
         self.assertEqual((older[0]["command"], older[0]["status"]), ("Sync", 3))
+        self.assertIn("starts the folder over", older[0]["text"])
         self.assertIn("FolderSync", self.server.bellhop("device", "errors", device.device_id).stdout)
 
     def test_errors_before_and_within(self):
@@ -113,7 +114,7 @@ class Remembered(ServerCase):
             ("FolderSync", 401, 0), ("FolderSync", 401, 0), ("Provision", 200, 3), ("Provision", 200, 5), ("Provision", 200, 2),
             ("FolderSync", 200, 126)])
         texts = [row["text"] for row in reversed(rows)]
-        for text, word in zip(texts, ("password", "password", "another type", "policy key", "nobody ordered", "")):
+        for text, word in zip(texts, ("password", "password", "another type", "policy key", "nobody ordered", "may not synchronize")):
             self.assertIn(word, text)
         # Nothing of it stands with the user's other phone.
         self.assertEqual(self.ask("device", "errors", other.device_id), [])

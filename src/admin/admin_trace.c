@@ -7,6 +7,7 @@
 
 #include "admin/admin_internal.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "eas/protocol.h"
 #include "eas/status.h"
 #include "telemetry/telemetry.h"
@@ -91,6 +92,52 @@ int admin_device_waits(struct admin_call *call, struct err *err)
 	return 0;
 }
 
+/*
+ * What an answer means to the phone, for those that the server has no words of its own for. From
+ * 100 on a Status is the same in every command (MS-ASCMD 2.2.2), below it is the command's.
+ */
+static const struct {
+	const char *command; /* "": of any */
+	unsigned status;
+	const char *text;
+} meanings[] = {
+	{"Sync", 3,
+		"its SyncKey is not the one that the server gave it: it starts the folder over"},
+	{"Sync", 4, "the request is wrong"},
+	{"Sync", 5, "the server could not do it just now"},
+	{"Sync", 8, "an item of the request is not there any more"},
+	{"Sync", 9, "the mailbox is full"},
+	{"Sync", 12, "the list of folders has changed: it asks for that first"},
+	{"Sync", 13, "an empty Sync, and the server does not know its last one: it sends it whole"},
+	{"Sync", 14, "the wait that it asked for is too short or too long: it was told the bound"},
+	{"Sync", 15, "it asked for too many folders"},
+	{"Ping", 3, "the server does not know what it waited for last: it sends it whole"},
+	{"Ping", 4, "the request is wrong"},
+	{"Ping", 5, "the wait that it asked for is too short or too long: it was told the bound"},
+	{"Ping", 6, "it asked for too many folders: it was told how many"},
+	{"Ping", 7, "it has to look for folders, its policy or a wipe first"},
+	{"FolderSync", 9, "its SyncKey is not the one that the server gave it: it starts over"},
+	{"FolderSync", 10, "the request is wrong"},
+	{"", 126, "its user, or all, may not synchronize"},
+	{"", 129, "it is blocked, in quarantine, or was wiped"},
+	{"", 138, "it speaks a version that it may not use here"},
+	{"", 140, "a wipe waits for it"},
+	{"", 142, "it has to take its policy first"},
+	{"", 143, "its policy has changed, or is to be taken again"},
+	{"", 144, "its policy key is not the one that the server gave it"},
+	{"", 177, "its user has as many phones as he may"},
+};
+
+static const char *meaning_of(const char *command, unsigned status)
+{
+	for (size_t i = 0; i < ARRAY_LEN(meanings); i++) {
+		if (meanings[i].status == status &&
+			(meanings[i].command[0] == '\0' || str_eq(meanings[i].command, command)))
+			return meanings[i].text;
+	}
+	return "";
+}
+
 int admin_device_errors(struct admin_call *call, struct err *err)
 {
 	struct telemetry *t;
@@ -113,7 +160,9 @@ int admin_device_errors(struct admin_call *call, struct err *err)
 		admin_put_number(row, "http", f->http);
 		admin_put_number(row, "status", f->status);
 		admin_put(row, "from", f->address);
-		admin_put(row, "text", f->text);
+		admin_put(row, "text",
+			f->text[0] != '\0' ? f->text
+					   : meaning_of(command_of(f->command), f->status));
 		(void)json_array_append_new(call->result, row);
 	}
 	return 0;
