@@ -97,6 +97,8 @@ class PolicyCase(ServerCase):
 
 
 class Whose(PolicyCase):
+    clock = {"rate": 4}
+
     @forms(*VERSIONS)
     def test_change_and_assignments(self, version, form):
         """A user's policy, its change, a group's, an exception: each makes this phone provision, and no other."""
@@ -279,13 +281,18 @@ class Refresh(PolicyCase):
 
     def test_held_sync(self):
         """A Sync that waits is answered as a command would be."""
+        name, waiting = self.policy({}, {"refresh_interval_h": 2}), []
         for version, status in (("12.1", "449"), ("14.1", "143"), ("16.1", "143")):
             device = self.phone(version)
-            self.ask("assign", self.policy({}, {"refresh_interval_h": 2}), "--address", device.user)
+            self.ask("assign", name, "--address", device.user)
             device.provision()
             device.prime()
+            waiting.append((device, status))
+        for device, _ in waiting:
             self.provisioned_at(device, int(time.time()) - 2 * 3600 + 2)
-            answer = device.sync(wait="1")
+            device.send("Sync", device.sync_request(device.collection(device.inbox), wait="1"))
+        for device, status in waiting:
+            answer = device.receive()
             self.assertIn(status, (str(answer.code), answer.status), answer)
 
     def test_shorter_interval_counts_at_once(self):
