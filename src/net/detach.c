@@ -3,8 +3,9 @@
  * notes), because nobody can be asked for them afterwards:
  * - the two application secrets of TLS 1.3, from the key log callback, straight into the state
  *   where they will stay. Of the other lines of the key log nothing is kept; and most are never
- *   made, for OpenSSL takes 6 us to write one: the callback is there only from our Finished on,
- *   within the steps of that connection's handshake;
+ *   made, for OpenSSL takes 6 us to write one: the callback is there only from a Finished on,
+ *   within the steps of that connection's handshake, and until our own secret has come, which the
+ *   exporter's follows;
  * - how many records went each way under the application keys: a callback on the socket's BIO
  *   follows the record headers. In 1.3 the count begins with the key log line, in 1.2 behind
  *   ChangeCipherSpec;
@@ -210,6 +211,7 @@ static void on_keylog(const SSL *ssl, const char *line)
 	} else if (str_starts(line, "SERVER_TRAFFIC_SECRET_0 ")) {
 		n->write_secret = take_secret(last + 1, n->state->secret.write);
 		n->write.records = 0;
+		SSL_CTX_set_keylog_callback(SSL_get_SSL_CTX(ssl), NULL);
 	}
 }
 
@@ -222,8 +224,9 @@ static void on_message(
 		return;
 	if (*(const uint8_t *)bytes == HANDSHAKE_KEY_UPDATE)
 		n->updated = true;
-	if (sent == 1 && *(const uint8_t *)bytes == HANDSHAKE_FINISHED) {
-		n->finished = true;
+	/* Ours, or later, and mostly in a later step, the client's. */
+	if (*(const uint8_t *)bytes == HANDSHAKE_FINISHED) {
+		n->finished = n->finished || sent == 1;
 		SSL_CTX_set_keylog_callback(SSL_get_SSL_CTX(ssl), on_keylog);
 	}
 }

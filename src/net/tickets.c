@@ -35,6 +35,7 @@ struct page {
 
 struct net_tickets {
 	const struct page *page;
+	EVP_CIPHER *cipher; /* OpenSSL would look for it anew for each ticket */
 };
 
 /* ---- writing ---- */
@@ -112,6 +113,11 @@ int net_tickets_open(int fd, struct net_tickets **ret, struct err *err)
 		return -1;
 	t = x_new(struct net_tickets);
 	t->page = p;
+	t->cipher = EVP_CIPHER_fetch(NULL, "AES-256-CBC", NULL);
+	if (t->cipher == NULL) {
+		net_tickets_close(&t);
+		return err_set(err, ERR_INTERNAL, "OpenSSL has no AES-256-CBC");
+	}
 	*ret = t;
 	return 0;
 }
@@ -121,6 +127,7 @@ void net_tickets_close(struct net_tickets **t)
 	if (*t == NULL)
 		return;
 	(void)munmap((void *)(uintptr_t)(*t)->page, sizeof(struct page));
+	EVP_CIPHER_free((*t)->cipher);
 	mem_free(*t);
 	*t = NULL;
 }
@@ -185,8 +192,8 @@ static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHE
 		at = find_key(keys, name);
 	}
 	if (at >= 0) {
-		result = EVP_CipherInit_ex2(
-				 cipher, EVP_aes_256_cbc(), keys[at].aes, iv, sealing, NULL) == 1 &&
+		result = EVP_CipherInit_ex2(cipher, t->cipher, keys[at].aes, iv, sealing, NULL) ==
+						 1 &&
 					 set_mac(mac, &keys[at])
 				 ? 1
 				 : -1;

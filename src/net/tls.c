@@ -3,7 +3,8 @@
  * - SSL_MODE_RELEASE_BUFFERS: an idle connection holds no record buffers;
  * - tickets, no cache: a cache would cost memory per session and would not be shared between
  * fronts;
- * - no renegotiation: nobody needs it, and it would make reads want writes at the peer's will.
+ * - no renegotiation: nobody needs it, and it would make reads want writes at the peer's will;
+ * - no automatic chain: the file has the chain, and OpenSSL would look for it in each handshake.
  */
 #include "net/tls.h"
 
@@ -99,6 +100,7 @@ int net_tls_server_new(const char *path_cert, const char *path_key, const uint8_
 			return tls_err(err, ERR_INTERNAL, "session ticket keys");
 		secret_wipe(keys, sizeof(keys));
 	}
+	(void)SSL_CTX_set_mode(c, SSL_MODE_NO_AUTO_CHAIN);
 	(void)SSL_CTX_set_num_tickets(c, 1);
 	(void)SSL_CTX_set_session_id_context(c, session_context, sizeof(session_context) - 1);
 	SSL_CTX_set_alpn_select_cb(c, on_alpn, NULL);
