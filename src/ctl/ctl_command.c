@@ -58,6 +58,18 @@ static int global_option(int argc, char **argv, int *at, struct ctl_command *c, 
 	return 0;
 }
 
+/* "--first-use" is as good as "--first_use". */
+static bool is_option(const struct admin_arg *arg, const char *name, size_t len)
+{
+	if (arg->positional || strlen(arg->name) != len)
+		return false;
+	for (size_t i = 0; i < len; i++) {
+		if (arg->name[i] != name[i] && !(arg->name[i] == '_' && name[i] == '-'))
+			return false;
+	}
+	return true;
+}
+
 /* The type of an option of any verb; -1: no verb has it. */
 static int option_type(const char *name, size_t len)
 {
@@ -65,8 +77,7 @@ static int option_type(const char *name, size_t len)
 		for (size_t i = 0; i < admin_verb_arg_count(ctl_verb(v)); i++) {
 			const struct admin_arg *arg = &ctl_verb(v)->args[i];
 
-			if (!arg->positional && arg->type != ADMIN_ARG_SECRET &&
-				strlen(arg->name) == len && memcmp(arg->name, name, len) == 0)
+			if (arg->type != ADMIN_ARG_SECRET && is_option(arg, name, len))
 				return (int)arg->type;
 		}
 	}
@@ -207,8 +218,7 @@ static const struct admin_arg *find_option(const struct admin_verb *verb, const 
 	for (size_t i = 0; i < admin_verb_arg_count(verb); i++) {
 		const struct admin_arg *arg = &verb->args[i];
 
-		if (!arg->positional && strlen(arg->name) == len &&
-			memcmp(arg->name, name, len) == 0)
+		if (is_option(arg, name, len))
 			return arg;
 	}
 	return NULL;

@@ -550,8 +550,10 @@ static int help(const struct ctl_command *c, const struct admin_verb *verb)
 {
 	struct buf text = BUF_INIT;
 
-	if (c->word_count == 0 || (verb == NULL && !ctl_help_verbs(c->words[0], &text)))
+	if (c->word_count == 0 || str_eq(c->words[0], "config"))
 		ctl_help_all(&text);
+	else if (verb == NULL && (c->word_count > 1 || !ctl_help_verbs(c->words[0], &text)))
+		return no_such_verb(c);
 	else if (verb != NULL)
 		(void)ctl_help_verbs(verb->name, &text);
 	print(stdout, &text);

@@ -138,6 +138,15 @@ static void test_help_names_every_verb(void)
 	CHECK(strstr(buf_cstr(&text),
 		      "bellhop user add address [--password-file FILE] [--name TEXT]") != NULL);
 	CHECK(strstr(buf_cstr(&text), "alias") == NULL);
+	buf_clear(&text);
+	CHECK(ctl_help_verbs("device wipe", &text));
+	CHECK(strstr(buf_cstr(&text), "device wipe address device [--account] [--yes]\n") != NULL);
+	CHECK(ctl_help_verbs("device list", &text));
+	CHECK(strstr(buf_cstr(&text), "\n    --policy-status  only those") != NULL);
+	CHECK(strstr(buf_cstr(&text), "Exit status: 0") != NULL);
+	ctl_help_all(&text);
+	for (const char *line = buf_cstr(&text); *line != '\0'; line += strcspn(line, "\n") + 1)
+		CHECK(strcspn(line, "\n") <= 80);
 	CHECK(!ctl_help_verbs("use", &text));
 	buf_deinit(&text);
 }

@@ -88,7 +88,7 @@ export function DeviceActions({ phone, open, reload }: { phone: Device; open: Op
 				))}>Delete</button>}
 			</div>
 			{wipePending(phone) && <p class="soft small">It cannot be deleted while a wipe is under way: it would never hear of it.</p>}
-			{wiped(phone) && <p class="soft small">It was wiped and stays out until it is cleared. Until then it cannot be deleted either: its entry is what keeps it out.</p>}
+			{wiped(phone) && <p class="soft small">It was wiped and stays out. Its entry is what keeps it out, so it cannot be deleted now.</p>}
 			{!wipePending(phone) && !wiped(phone) && !knowsAccountWipe(phone) && <p class="soft small">An account-only wipe is impossible for this phone: it speaks {phone.version || "an unknown version"}, and only phones of 16.1 can erase one account and leave the rest.</p>}
 		</section>
 	);
