@@ -4,6 +4,7 @@ and none of either in its core. And sessions that resume after a detached close.
 import hashlib
 import hmac
 import os
+import resource
 import socket
 import ssl
 import struct
@@ -228,9 +229,85 @@ class Memory(ServerCase):
         self.assertEqual(self.found(octets, living), wanted)
 
 
-class Resumption(ServerCase):
+    def test_locked(self):
+        """Keys are not swapped out; or the log has said that they may be."""
+        connection = InPython(self.folder.name, "locked", self.server.https_port, None).ask()
+        self.addCleanup(connection.drop)
+        with open(f"/proc/{self.server.front_pids()[0]}/status") as status:
+            locked = [line.split()[1] for line in status if line.startswith("VmLck")]
+        self.assertTrue(locked != ["0"] or "tls_keys_not_locked" in self.server.log_text(), locked)
+
+
+class SelfTest(ServerCase):
+    """An OpenSSL that does otherwise than we think: here its configuration allows no tickets, so nothing resumes."""
+
+    https = True
+    settings = {"server.fronts": 1, "tls.park": "detach"}
+
+    @classmethod
+    def prepare(cls):
+        cls.server.stop()
+        path = os.path.join(cls.server.folder, "openssl.cnf")
+        with open(path, "w") as file:
+            file.write("openssl_conf = all\n[all]\nssl_conf = ssl\n[ssl]\nsystem_default = ours\n"
+                       "[ours]\nOptions = -SessionTicket\n")
+        cls.mark = cls.server.log_mark()
+        cls.server.start(env={"OPENSSL_CONF": path})
+
+    def test_kept(self):
+        """Connections stay with OpenSSL, phones wait all the same, and the log says it once."""
+        before = self.server.stats()
+        device = self.phone("14.1", tls=True)
+        device.prime()
+        connection = device.ping_send()
+        eventually(lambda: self.server.stats()["parked"] == 1, what="parked")
+        self.deliver(self.owner, "wake up")
+        self.assertEqual(device.receive(connection).status, "2")
+        connection.close()
+        after = self.server.stats()
+        self.assertEqual(after["tls_detached"], before["tls_detached"])
+        self.assertGreater(after["tls_kept"], 0)
+        self.assertEqual(len([line for line in self.server.lines[self.mark:] if "tls_park_kept" in line]), 1)
+
+
+class Ends(ServerCase):
     https = True
     settings = {"tls.park": "detach"}
+
+    def test_fronts_dump_no_core(self):
+        """Without server.front_core."""
+        for pid in self.server.front_pids():
+            self.assertEqual(resource.prlimit(pid, resource.RLIMIT_CORE), (0, 0))
+
+    def test_finished_and_request_in_one_segment(self):
+        """The front is told only once that there is something to read."""
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            context, session = tls_client_context(version), None
+            for _ in range(2):  # in 1.2 our Finished is the last message of a resumed handshake only
+                with self.subTest(version=version), socket.create_connection(("127.0.0.1", self.server.https_port), 30) as raw:
+                    sent, came = ssl.MemoryBIO(), ssl.MemoryBIO()
+                    tls = context.wrap_bio(came, sent, server_hostname="localhost", session=session)
+                    while not self.shaken(tls):
+                        raw.sendall(sent.read())
+                        came.write(raw.recv(65536))
+                    tls.write(HEALTHZ)
+                    raw.sendall(sent.read())
+                    answer = b""
+                    while not answer:
+                        came.write(raw.recv(65536))
+                        try:
+                            answer = tls.read(4096)
+                        except ssl.SSLWantReadError:
+                            pass  # a ticket
+                    self.assertIn(b" 200 ", answer)
+                    session = tls.session
+
+    def shaken(self, tls):
+        try:
+            tls.do_handshake()
+        except ssl.SSLWantReadError:
+            return False
+        return True
 
     def test_after_a_detached_close(self):
         for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):

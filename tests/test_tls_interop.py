@@ -69,7 +69,8 @@ class Interop(ServerCase):
     park = "detach"
     suites = SUITES
     settings = {"tls.park": park, "server.fronts": 1, "push.heartbeat_min_s": 1, "http.renew_gap_s": 3600,
-                "http.keepalive_timeout_s": 3600, "http.request_timeout_s": 600, "tls.handshake_timeout_s": 300, "push.renew_lease_s": 86400}
+                "http.keepalive_timeout_s": 3600, "http.request_timeout_s": 600,
+                "tls.handshake_timeout_s": 300, "push.renew_lease_s": 86400}
 
     @classmethod
     def prepare(cls):

@@ -170,6 +170,8 @@ static void test_tickets(void)
 				if (tickets > 0 || phases[i].version == TLS1_2_VERSION) {
 					SSL_SESSION_free(session);
 					session = SSL_get1_session(client.ssl);
+					/* No early data is offered. */
+					CHECK_INT(SSL_SESSION_get_max_early_data(session), 0);
 				}
 				close_pair();
 			}
@@ -465,6 +467,52 @@ static void test_late(void)
 	}
 }
 
+/* The explicit nonce of the record that the server sends now, RFC 5288, 3. */
+static uint64_t nonce_of_next(void)
+{
+	uint8_t bytes[RECORD_HEADER_BYTES + 8];
+	uint64_t nonce = 0;
+
+	CHECK_INT(net_stream_write(&server, "answer", 6), 6);
+	REQUIRE(recv(client.fd, bytes, sizeof(bytes), MSG_PEEK) == sizeof(bytes));
+	for (size_t i = RECORD_HEADER_BYTES; i < sizeof(bytes); i++)
+		nonce = nonce << 8 | bytes[i];
+	CHECK_INT(net_stream_read(&client, bytes, sizeof(bytes)), 6);
+	return nonce;
+}
+
+/* 1.2 with GCM: OpenSSL began at random, and ours goes on from its last one. */
+static void test_explicit_nonce(void)
+{
+	uint64_t last;
+
+	open_pair("ECDHE-ECDSA-AES128-GCM-SHA256");
+	last = nonce_of_next();
+	CHECK(nonce_of_next() == last + 1);
+	CHECK(net_stream_detach(&server));
+	for (uint64_t i = 2; i < 10; i++)
+		CHECK(nonce_of_next() == last + i);
+	close_pair();
+}
+
+/* What OpenSSL has opened and nobody has read yet would be lost. */
+static void test_not_while_pending(void)
+{
+	for (int old = 0; old < 2; old++) {
+		char got[16];
+
+		open_pair(old ? "ECDHE-ECDSA-AES128-GCM-SHA256" : NULL);
+		CHECK_INT(net_stream_write(&client, "0123456789", 10), 10);
+		CHECK_INT(net_stream_read(&server, got, 4), 4);
+		CHECK(!net_stream_detach(&server));
+		CHECK_INT(net_stream_read(&server, got, sizeof(got)), 6);
+		CHECK_MEM(got, 6, "456789", 6);
+		CHECK(net_stream_detach(&server));
+		exchange(&client, &server, "more");
+		close_pair();
+	}
+}
+
 /* From here to another process and back: the peer notices nothing. */
 static void test_export(void)
 {
@@ -503,7 +551,7 @@ static void test_clean_up(void)
 }
 
 TEST_MAIN(TEST(test_self_test), TEST(test_self_test_fails), TEST(test_other_suites_stay),
-	TEST(test_late), TEST(test_export), TEST(test_tickets), TEST(test_ticket_rotation),
-	TEST(test_finished_and_request), TEST(test_thousand_updates), TEST(test_update_before),
-	TEST(test_large), TEST(test_max_fragment), TEST(test_rotation_under_it),
-	TEST(test_clean_up))
+	TEST(test_late), TEST(test_explicit_nonce), TEST(test_not_while_pending), TEST(test_export),
+	TEST(test_tickets), TEST(test_ticket_rotation), TEST(test_finished_and_request),
+	TEST(test_thousand_updates), TEST(test_update_before), TEST(test_large),
+	TEST(test_max_fragment), TEST(test_rotation_under_it), TEST(test_clean_up))

@@ -584,6 +584,26 @@ static void test_shut_behind_half_a_record(void)
 	end();
 }
 
+/* There is room again, and half a record before it: close_notify does not push in. */
+static void test_shut_does_not_overtake(void)
+{
+	size_t written;
+
+	begin_as(RECORD_TLS_1_3, RECORD_AES_128_GCM, 4096);
+	written = block();
+	pull();
+	net_stream_shut(&s);
+	CHECK_INT(drain_peer(written), 1);
+	CHECK((peer.flags & RECORD_CLOSE_SEEN) != 0);
+	end();
+	/* With nothing before it the half is shut at once. */
+	begin_as(RECORD_TLS_1_2, RECORD_AES_128_GCM, 0);
+	net_stream_shut(&s);
+	CHECK_INT(drain_peer(0), 1);
+	CHECK_INT(recv(fd, plain, 1, 0), 0);
+	end();
+}
+
 /* With a record under way a connection cannot be handed on. */
 static void test_export_when_busy(void)
 {
@@ -649,4 +669,5 @@ TEST_MAIN(TEST(test_split_at_every_byte), TEST(test_byte_by_byte), TEST(test_sma
 	TEST(test_renegotiation_is_refused), TEST(test_empty_records), TEST(test_blocked_writer),
 	TEST(test_our_own_updates), TEST(test_max_fragment), TEST(test_thousand_updates),
 	TEST(test_updates_are_bounded), TEST(test_shut_behind_half_a_record),
-	TEST(test_export_when_busy), TEST(test_vault), TEST(test_clean_up))
+	TEST(test_shut_does_not_overtake), TEST(test_export_when_busy), TEST(test_vault),
+	TEST(test_clean_up))
