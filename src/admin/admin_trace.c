@@ -138,6 +138,17 @@ static const char *meaning_of(const char *command, unsigned status)
 	return "";
 }
 
+/* What the server had to say beside the Status; its mere name says less than the table. */
+static const char *text_of(const struct fault *f)
+{
+	const char *meaning = meaning_of(command_of(f->command), f->status);
+
+	if (meaning[0] == '\0' ||
+		(f->text[0] != '\0' && !str_eq(f->text, eas_status_to_str(f->status))))
+		return f->text;
+	return meaning;
+}
+
 int admin_device_errors(struct admin_call *call, struct err *err)
 {
 	struct telemetry *t;
@@ -160,9 +171,7 @@ int admin_device_errors(struct admin_call *call, struct err *err)
 		admin_put_number(row, "http", f->http);
 		admin_put_number(row, "status", f->status);
 		admin_put(row, "from", f->address);
-		admin_put(row, "text",
-			f->text[0] != '\0' ? f->text
-					   : meaning_of(command_of(f->command), f->status));
+		admin_put(row, "text", text_of(f));
 		(void)json_array_append_new(call->result, row);
 	}
 	return 0;
