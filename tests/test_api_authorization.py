@@ -84,6 +84,14 @@ class Authorization(ServerCase):
         self.assertGreater(len(self.operations), 40)
         self.assertTrue(any(operation.is_self for operation in self.operations))
 
+    def test_nothing_is_left_out(self):
+        """Whatever is described has a scope, and so is tried here, but for signing in and out, and what anybody may read."""
+        paths = self.stranger.get("/openapi.json").json["paths"]
+        free = {item[method]["operationId"] for item in paths.values() for method in item
+                if isinstance(item[method], dict) and "operationId" in item[method] and "x-scope" not in item[method]}
+        self.assertEqual(free, {"session_show", "session_begin", "session_end_own", "openapi", "healthz", "readyz"})
+        self.assertEqual({operation.scope for operation in self.operations} - set(SCOPES), set())
+
     def test_nobody(self):
         for operation in self.each():
             answer = operation.send(self.stranger, self.anna.address)
