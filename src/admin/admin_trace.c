@@ -135,7 +135,7 @@ static const char *meaning_of(const char *command, unsigned status)
 			(meanings[i].command[0] == '\0' || str_eq(meanings[i].command, command)))
 			return meanings[i].text;
 	}
-	return "";
+	return eas_status_to_str(status);
 }
 
 /* What the server had to say beside the Status; its mere name says less than the table. */

@@ -73,7 +73,7 @@ static void add_fault(struct telemetry *t, const struct trace *trace, const stru
 		.http = trace->http,
 		.status = trace->status,
 		.command = trace->command};
-	const char *why = reply->why != NULL ? reply->why : eas_status_to_str(trace->status);
+	const char *why = reply->why != NULL ? reply->why : "";
 
 	telemetry_count(&t->errors);
 	(void)snprintf(fault.address, sizeof(fault.address), "%s",
