@@ -289,6 +289,37 @@ int store_run_id(struct store_tx *tx, const char *sql, uint64_t id, struct err *
 	return store_run(st, err);
 }
 
+struct sweep {
+	const char *sql;
+	int64_t before_at;
+	size_t limit, removed;
+};
+
+static int sweep_tx(struct store_tx *tx, void *owner, struct err *err)
+{
+	CLEANUP(db_done) struct db_stmt *st = NULL;
+	struct sweep *s = owner;
+
+	if (store_prepare_tx(tx, s->sql, &st, err) < 0)
+		return -1;
+	db_bind_i64(st, 1, s->before_at);
+	db_bind_u64(st, 2, s->limit);
+	if (store_run(st, err) < 0)
+		return -1;
+	s->removed = (size_t)db_changes(tx->read.conn);
+	return 0;
+}
+
+int store_sweep_rows(struct store *store, const char *sql, int64_t before_at, size_t limit,
+	const char *what, struct err *err)
+{
+	struct sweep s = {.sql = sql, .before_at = before_at, .limit = limit};
+
+	if (store_transact(store, sweep_tx, &s, err) < 0)
+		return err_wrap(err, "%s", what);
+	return s.removed == limit && limit > 0 ? 1 : 0;
+}
+
 int store_counter_next(struct store_tx *tx, const char *name, uint64_t *ret, struct err *err)
 {
 	CLEANUP(db_done) struct db_stmt *st = NULL;

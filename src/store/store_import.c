@@ -57,35 +57,11 @@ int store_import_note(struct store_tx *tx, struct owner_id owner, struct folder_
 	return store_run(st, err);
 }
 
-struct sweep {
-	int64_t before_at;
-	size_t limit, removed;
-};
-
-static int sweep_tx(struct store_tx *tx, void *owner, struct err *err)
-{
-	CLEANUP(db_done) struct db_stmt *st = NULL;
-	struct sweep *s = owner;
-
-	if (store_prepare_tx(tx,
-		    "DELETE FROM imported WHERE (owner, folder, hash) IN (SELECT owner, folder, "
-		    "hash"
-		    " FROM imported WHERE imported_at < $1 ORDER BY imported_at LIMIT $2)",
-		    &st, err) < 0)
-		return -1;
-	db_bind_i64(st, 1, s->before_at);
-	db_bind_u64(st, 2, s->limit);
-	if (store_run(st, err) < 0)
-		return -1;
-	s->removed = (size_t)db_changes(tx->read.conn);
-	return 0;
-}
-
 int store_import_sweep(struct store *store, int64_t before_at, size_t limit, struct err *err)
 {
-	struct sweep s = {.before_at = before_at, .limit = limit};
-
-	if (store_transact(store, sweep_tx, &s, err) < 0)
-		return err_wrap(err, "forgetting old imports");
-	return s.removed == limit && limit > 0 ? 1 : 0;
+	return store_sweep_rows(store,
+		"DELETE FROM imported WHERE (owner, folder, hash)"
+		" IN (SELECT owner, folder, hash FROM imported WHERE imported_at < $1 ORDER BY "
+		"imported_at LIMIT $2)",
+		before_at, limit, "forgetting old imports", err);
 }

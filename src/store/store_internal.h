@@ -75,6 +75,12 @@ NODISCARD int store_run(struct db_stmt *st, struct err *err);
 NODISCARD int store_run_u64(struct db_stmt *st, uint64_t *ret, struct err *err);
 /* A statement with one number as its only parameter, without rows. */
 NODISCARD int store_run_id(struct store_tx *tx, const char *sql, uint64_t id, struct err *err);
+/*
+ * Forgets old rows in a transaction of its own: sql deletes at most $2 rows that are older than $1.
+ * 1: there may be more, 0: that was all.
+ */
+NODISCARD int store_sweep_rows(struct store *store, const char *sql, int64_t before_at,
+	size_t limit, const char *what, struct err *err);
 /* The next value of a counter of the whole store. */
 NODISCARD int store_counter_next(
 	struct store_tx *tx, const char *name, uint64_t *ret, struct err *err);

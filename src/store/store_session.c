@@ -158,34 +158,11 @@ int store_session_list(struct store_read *rd, struct owner_id owner, int64_t now
 	return 0;
 }
 
-struct sweep {
-	int64_t now_at;
-	size_t limit, removed;
-};
-
-static int sweep_tx(struct store_tx *tx, void *owner, struct err *err)
-{
-	CLEANUP(db_done) struct db_stmt *st = NULL;
-	struct sweep *s = owner;
-
-	if (store_prepare_tx(tx,
-		    "DELETE FROM web_sessions WHERE hash IN (SELECT hash FROM web_sessions"
-		    " WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)",
-		    &st, err) < 0)
-		return -1;
-	db_bind_i64(st, 1, s->now_at);
-	db_bind_u64(st, 2, s->limit);
-	if (store_run(st, err) < 0)
-		return -1;
-	s->removed = db_changes(tx->read.conn);
-	return 0;
-}
-
 int store_session_sweep(struct store *store, int64_t now_at, size_t limit, struct err *err)
 {
-	struct sweep s = {.now_at = now_at, .limit = limit};
-
-	if (store_transact(store, sweep_tx, &s, err) < 0)
-		return err_wrap(err, "sweeping web sessions");
-	return s.removed == limit ? 1 : 0;
+	return store_sweep_rows(store,
+		"DELETE FROM web_sessions WHERE hash"
+		" IN (SELECT hash FROM web_sessions WHERE expires_at <= $1 ORDER BY expires_at "
+		"LIMIT $2)",
+		now_at, limit, "sweeping web sessions", err);
 }
