@@ -121,6 +121,37 @@ class Upgrade(UpgradeCase):
         self.assertGreater(served[0], 50)
 
 
+class Kept(UpgradeCase):
+    """tls.park = keep: such connections cannot be handed over, and what phones see is clean all the same."""
+
+    settings = {**UpgradeCase.settings, "tls.park": "keep", "server.drain_s": "4"}
+
+    def test_answers_are_whole(self):
+        woken = self.phone(tls=True)
+        woken.owner = self.owner
+        waits = self.phone(tls=True)
+        old = self.server.front_pids()
+        for phone in (woken, waits):
+            phone.prime()
+            phone.waiting = phone.ping_send(heartbeat=600)
+            self.addCleanup(phone.waiting.close)
+            self.assert_parked(phone.waiting, 0.05)
+        self.server.bellhop("upgrade", timeout=60)
+        for phone in (woken, waits):
+            self.assert_parked(phone.waiting, 0.02)
+        # Mail reaches who is still with the old process; the end of that process is the end of a heartbeat.
+        self.server.deliver(woken.owner, mail.message("to the old process"))
+        for phone, status in ((woken, "2"), (waits, "1")):
+            answer = phone.receive(phone.waiting)
+            self.assert_ping(answer, status)
+            with self.assertRaises(Closed):
+                phone.waiting.response()
+            phone.close()
+        self.settle(old)
+        self.assertEqual(woken.sync().subjects(), ["to the old process"])
+        waits.ping_send(heartbeat=600).close()
+
+
 class Refused(UpgradeCase):
     """A program that cannot take over is found out before anything happens."""
 

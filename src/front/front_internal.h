@@ -155,6 +155,7 @@ struct pass {
 	bool begun;                         /* it takes the connections now */
 	bool swept;                         /* all have been looked at once */
 	bool takes_tls;                     /* detached connections can go on there */
+	bool drained;                       /* the waits that are left were ended */
 	bool shares;                        /* the new one counts in the same memory */
 	uint32_t next;                      /* slot */
 	uint32_t batch[HANDOVER_BATCH_MAX]; /* slots under way */

@@ -6,7 +6,7 @@
  * before was acknowledged. Connections with a request in flight come later, when they are at rest.
  * Those that cannot be handed over (their TLS needs OpenSSL's object) stay, are served as before,
  * and close with their next answer. With the last connection the process ends, at the latest after
- * server_drain_s.
+ * server_drain_s, when the heartbeats of those that still wait are declared over.
  *
  * Invariants: a connection is out of the loop and dead (PASSED) before its message leaves, so
  * nothing is answered or sealed twice. Its slot, and what it counts for, rests until the ACK: the
@@ -30,7 +30,8 @@
 #include "net/fds.h"
 #include "net/record.h"
 
-#define SWEEP_MS 50
+#define SWEEP_MS        50
+#define LAST_ANSWERS_MS 4000 /* after the drain; less than the supervisor's patience */
 
 bool pass_can(const struct front *f, const struct conn *c)
 {
@@ -80,7 +81,7 @@ static void pass_close(struct front *f)
 	fd_close(&p->fd);
 	loop_timer_clear(&p->sweep);
 	loop_timer_clear(&p->drain);
-	p->begun = p->swept = p->takes_tls = false;
+	p->begun = p->swept = p->takes_tls = p->drained = false;
 }
 
 static void pass_failed(struct front *f, const char *why)
@@ -238,6 +239,18 @@ static void on_drained(void *owner)
 {
 	struct front *f = owner;
 
+	if (!f->pass.drained) {
+		/* Waits end as with their heartbeat, by a whole answer. */
+		f->pass.drained = true;
+		for (uint32_t i = 0; i < slab_slots(f->conns); i++) {
+			struct conn *c = slab_get(f->conns, i);
+
+			if (c != NULL && c->state == CONN_PARKED)
+				conn_set_deadline(f, c, 0);
+		}
+		loop_timer_set(&f->pass.drain, clock_now_ms() + LAST_ANSWERS_MS);
+		return;
+	}
 	log_info(&f->lc, "drain_finished", F_UINT("left", slab_count(f->conns)));
 	front_stop(f);
 }

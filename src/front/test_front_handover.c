@@ -365,7 +365,11 @@ static void test_drain_has_an_end(void)
 	succeed();
 	rig_pass(&rig, 99000);
 	CHECK(phone_silent(&rig, &p));
+	/* Not in mid-air: it is told that its heartbeat is over. */
+	rig_swap(&rig);
 	rig_pass(&rig, 2000);
+	rig_pass(&rig, 1000);
+	CHECK(strstr(phone_answer(&rig, &p, NULL), "Connection: close") != NULL);
 	CHECK(phone_ended(&rig, &p));
 	phone_close(&p);
 	rig_stop(&rig);
