@@ -5,7 +5,8 @@ import os
 import sqlite3
 
 from eas.wbxml import E
-from lib.case import ServerCase
+from lib.case import ServerCase, retry
+from lib.server import eventually
 
 COUNT = 37
 
@@ -130,6 +131,35 @@ class Repairs(ServerCase):
         log = json.loads(self.server.bellhop("log", "list", "--user", self.owner.address, "--json").stdout)
         self.assertEqual((log[0]["action"], log[0]["device"], log[0]["result"]),
                          ("device repair", phone.device_id, f"{phone.inbox} (Inbox)"))
+
+    def parked(self, phone):
+        before = self.server.stats()["parked"]
+        connection = phone.ping_send(heartbeat=600)
+        self.addCleanup(connection.close)
+        eventually(lambda: self.server.stats()["parked"] > before, what="a parked phone")
+        return connection
+
+    def test_engine_dies_behind_it(self):
+        """kill -9 between the commit of a repair and the wake of the phone that waits: the next engine finds it."""
+        for _ in range(3):
+            phone = self.damaged()
+            connection = self.parked(phone)
+            self.server.bellhop("device", "repair", phone.device_id, "inbox")
+            self.server.kill_engine()
+            woken = phone.receive(connection)
+            self.assertEqual((woken.status, woken.document.get("Folders/Folder")), ("2", phone.inbox))
+            phone.close()
+            answer = retry(phone.sync)
+            self.assertEqual((list(answer.added), answer.deleted), ([f"{phone.inbox}:11"], [f"{phone.inbox}:5"]))
+
+    def test_engine_dies_before_it(self):
+        """The same with a repair that the next engine hears of first."""
+        phone = self.damaged()
+        connection = self.parked(phone)
+        self.server.kill_engine()
+        self.server.bellhop("device", "repair", phone.device_id, "inbox")
+        woken = phone.receive(connection)
+        self.assertEqual((woken.status, woken.document.get("Folders/Folder")), ("2", phone.inbox))
 
     def test_all_folders(self):
         phone = self.damaged()

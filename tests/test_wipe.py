@@ -12,7 +12,7 @@ import unittest
 
 from eas.wbxml import E
 from lib.case import ServerCase, forms, retry
-from lib.server import program
+from lib.server import eventually, program
 from lib.web import Web
 
 VERSIONS = ("2.5", "12.1", "14.1", "16.1")
@@ -330,6 +330,37 @@ class Kills(WipeCase):
         self.assert_out(answer)
         self.assertEqual([step for step in self.steps(device) if step != "failed"],
                          ["pending, whole device", "sent", "acknowledged"])
+
+
+    def kill_and_repeat(self, *arguments, kills=1):
+        """A verb with kill -9 in the middle of it, and right behind it; again until it was done, as an administrator would."""
+        with subprocess.Popen([program("bellhop"), "-c", self.server.config, *arguments], stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL) as first:
+            for _ in range(kills):
+                self.server.kill_engine()
+                eventually(lambda: self.server.engine_pid() is not None, what="an engine")
+        if first.returncode != 0:
+            eventually(lambda: self.server.bellhop(*arguments, check=False).returncode == 0, what=arguments)
+        self.server.kill_engine()
+
+    def test_waiting_phones(self):
+        """The order to wipe, or a policy, comes to phones that wait, whatever dies between its commit and their wake."""
+        for number, version in enumerate(("2.5", "12.1", "14.1", "16.1")):
+            device = self.phone(version)
+            device.prime()
+            before = self.server.stats()["parked"]
+            device.waiting = device.ping_send(heartbeat=600)
+            self.addCleanup(device.waiting.close)
+            eventually(lambda b=before: self.server.stats()["parked"] > b, what="a parked phone")
+            if number % 2 == 0:
+                self.kill_and_repeat("device", "wipe", device.user, device.device_id, "--yes", kills=number // 2)
+            else:
+                self.kill_and_repeat("policy", "set", '{"DevicePasswordEnabled": 1, "MinDevicePasswordLength": %d}' % (4 + number),
+                                     kills=number // 2)
+            self.assert_ping(device.receive(device.waiting), "7")
+            device.close()
+            if number % 2 == 0:
+                self.assert_told(retry(lambda d=device: self.folder_sync(d), lambda answer: answer.code != 503))
 
 
 class Off(WipeCase):

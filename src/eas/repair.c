@@ -73,8 +73,11 @@ static int save(struct store_tx *tx, void *owner, struct err *err)
 {
 	const struct sync_collection *c = owner;
 
-	return sync_collection_save(
-		tx, c, c->present[SYNC_CURRENT] ? &c->states[SYNC_CURRENT] : NULL, err);
+	if (sync_collection_save(
+		    tx, c, c->present[SYNC_CURRENT] ? &c->states[SYNC_CURRENT] : NULL, err) < 0)
+		return -1;
+	/* The next engine, should this one die now, knows by the epoch that it has to look. */
+	return store_device_touch(tx, c->device, err);
 }
 
 static int load(struct eas_server *server, const struct repair *r, struct sync_collection *ret,
@@ -139,7 +142,9 @@ static int forget(struct store_tx *tx, void *owner, struct err *err)
 {
 	const struct eas_collection *c = owner;
 
-	return store_sync_state_save(tx, c->device, c->owner, c->folder, NULL, 0, NULL, 0, err);
+	if (store_sync_state_save(tx, c->device, c->owner, c->folder, NULL, 0, NULL, 0, err) < 0)
+		return -1;
+	return store_device_touch(tx, c->device, err);
 }
 
 int eas_resync(struct eas_server *server, struct device_id device, struct owner_id owner,

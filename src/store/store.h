@@ -373,6 +373,8 @@ NODISCARD int store_device_set_seen(struct store_tx *tx, struct device_id id, ui
 NODISCARD int store_device_set_policy(struct store_tx *tx, struct device_id id, uint32_t temporary, uint32_t final, uint8_t status, uint64_t policy_version, int64_t at, struct err *err);
 NODISCARD int store_device_set_credential(struct store_tx *tx, struct device_id id, const char *verifier, struct err *err);
 /* Raise the epoch and publish CHANGE_DEVICE: */
+/* for what was done to its sync states. */
+NODISCARD int store_device_touch(struct store_tx *tx, struct device_id id, struct err *err);
 /* The state alone: store_wipe.h keeps the order that belongs to it. */
 NODISCARD int store_device_set_wipe(struct store_tx *tx, struct device_id id, enum wipe_state state, int64_t at, struct err *err);
 NODISCARD int store_device_set_blocked(struct store_tx *tx, struct device_id id, bool blocked, struct err *err);

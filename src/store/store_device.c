@@ -19,7 +19,8 @@
 
 /* Written by functions of their own alone. */
 #define ACCESS_COLUMNS                                                                             \
-	", access_own, access_state, access_reason, access_at, access_report, informed_at, ceiling"
+	", access_own, access_state, access_reason, access_at, access_report, informed_at, "       \
+	"ceiling"
 
 static int read_device(struct db_stmt *st, struct arena *arena, struct device *ret, struct err *err)
 {
@@ -93,7 +94,8 @@ int store_device_find(struct store_read *rd, struct owner_id owner, const char *
 	int rc;
 
 	if (store_prepare(rd,
-		    "SELECT " DEVICE_COLUMNS ACCESS_COLUMNS " FROM devices WHERE owner = $1 AND device_id = $2",
+		    "SELECT " DEVICE_COLUMNS ACCESS_COLUMNS
+		    " FROM devices WHERE owner = $1 AND device_id = $2",
 		    &st, err) < 0)
 		return -1;
 	db_bind_u64(st, 1, owner.v);
@@ -111,7 +113,8 @@ int store_device_load(struct store_read *rd, struct device_id id, struct arena *
 	CLEANUP(db_done) struct db_stmt *st = NULL;
 	int rc;
 
-	if (store_prepare(rd, "SELECT " DEVICE_COLUMNS ACCESS_COLUMNS " FROM devices WHERE id = $1", &st, err) < 0)
+	if (store_prepare(rd, "SELECT " DEVICE_COLUMNS ACCESS_COLUMNS " FROM devices WHERE id = $1",
+		    &st, err) < 0)
 		return -1;
 	db_bind_u64(st, 1, id.v);
 	rc = read_one(st, arena, ret, err);
@@ -146,12 +149,16 @@ int store_device_list(struct store_read *rd, struct owner_id owner, struct arena
 	CLEANUP(db_done) struct db_stmt *st = NULL;
 
 	if (owner.v == 0) {
-		if (store_prepare(rd, "SELECT " DEVICE_COLUMNS ACCESS_COLUMNS " FROM devices ORDER BY owner, id",
+		if (store_prepare(rd,
+			    "SELECT " DEVICE_COLUMNS ACCESS_COLUMNS
+			    " FROM devices ORDER BY owner, id",
 			    &st, err) < 0)
 			return -1;
 		return read_list(st, arena, ret, ret_count, err);
 	}
-	if (store_prepare(rd, "SELECT " DEVICE_COLUMNS ACCESS_COLUMNS " FROM devices WHERE owner = $1 ORDER BY id",
+	if (store_prepare(rd,
+		    "SELECT " DEVICE_COLUMNS ACCESS_COLUMNS
+		    " FROM devices WHERE owner = $1 ORDER BY id",
 		    &st, err) < 0)
 		return -1;
 	db_bind_u64(st, 1, owner.v);
@@ -473,6 +480,18 @@ int store_device_set_access(
 		"UPDATE devices SET access_own = $2, epoch = epoch + 1 WHERE id = $1"
 		" RETURNING owner",
 		id, state, err);
+}
+
+int store_device_touch(struct store_tx *tx, struct device_id id, struct err *err)
+{
+	CLEANUP(db_done) struct db_stmt *st = NULL;
+
+	if (store_prepare_tx(tx,
+		    "UPDATE devices SET epoch = epoch + 1 WHERE id = $1 RETURNING owner", &st,
+		    err) < 0)
+		return -1;
+	db_bind_u64(st, 1, id.v);
+	return administer(tx, st, id, err);
 }
 
 int store_device_set_blocked(
