@@ -47,6 +47,10 @@
 #define SIGNAL_MAX  65
 #define URGENT_MAX  4
 #define GATHER_FROM 16 /* the pressure from which on it pays */
+/* Our own descriptors are only read: an eventfd that was read has room again, which would be an
+ * event, and so a round of the loop, after each note. */
+#define EVENTS_OWN EPOLLIN
+#define EVENTS_ALL (EPOLLIN | EPOLLOUT | EPOLLRDHUP)
 
 struct loop_fd {
 	struct loop *loop;
@@ -117,9 +121,9 @@ static uint64_t token(uint8_t kind, uint32_t index, uint32_t tag)
 	return (uint64_t)kind << 56 | (uint64_t)(tag & LOOP_TAG_MASK) << 32 | index;
 }
 
-static int epoll_add(struct loop *l, int fd, uint64_t tok, struct err *err)
+static int epoll_add(struct loop *l, int fd, uint32_t events, uint64_t tok, struct err *err)
 {
-	struct epoll_event ev = {EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, {.u64 = tok}};
+	struct epoll_event ev = {events | EPOLLET, {.u64 = tok}};
 
 	if (epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, fd, &ev) < 0)
 		return err_set_errno(err, errno, "watching descriptor %d", fd);
@@ -142,7 +146,7 @@ int loop_new(struct loop **ret, struct err *err)
 	l->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (l->event_fd < 0)
 		return err_set_errno(err, errno, "eventfd");
-	if (epoll_add(l, l->event_fd, token(KIND_OWN, OWN_EVENT, 0), err) < 0)
+	if (epoll_add(l, l->event_fd, EVENTS_OWN, token(KIND_OWN, OWN_EVENT, 0), err) < 0)
 		return -1;
 	l->urgent[l->urgent_count++] = (struct pollfd){.fd = l->event_fd, .events = POLLIN};
 	*ret = TAKE(l);
@@ -180,7 +184,7 @@ int loop_fd_new(struct loop *l, int fd, const char *name, loop_fd_fn fn, void *o
 		.name = name,
 		.fn = fn,
 		.owner = owner};
-	if (epoll_add(l, fd, token(KIND_FD, h.slot, h.generation), err) < 0) {
+	if (epoll_add(l, fd, EVENTS_ALL, token(KIND_FD, h.slot, h.generation), err) < 0) {
 		slab_put(l->fds, h.slot);
 		return -1;
 	}
@@ -242,7 +246,7 @@ uint8_t loop_kind_new(struct loop *l, const char *name, loop_many_fn fn, void *o
 int loop_many_add(
 	struct loop *l, uint8_t kind, int fd, uint32_t index, uint32_t tag, struct err *err)
 {
-	return epoll_add(l, fd, token(kind, index, tag), err);
+	return epoll_add(l, fd, EVENTS_ALL, token(kind, index, tag), err);
 }
 
 void loop_many_remove(struct loop *l, int fd)
@@ -439,7 +443,7 @@ int loop_signal_add(struct loop *l, int signo, const char *name, void (*fn)(void
 	l->signals[signo] = (struct signal_entry){name, fn, owner};
 	if (l->signal_fd < 0) {
 		l->signal_fd = fd;
-		return epoll_add(l, fd, token(KIND_OWN, OWN_SIGNAL, 0), err);
+		return epoll_add(l, fd, EVENTS_OWN, token(KIND_OWN, OWN_SIGNAL, 0), err);
 	}
 	return 0;
 }

@@ -220,6 +220,38 @@ static void test_notes(void)
 	end();
 }
 
+static int rounds_run;
+
+static void on_round(void *owner)
+{
+	(*(int *)owner)++;
+}
+
+static void on_timer_stop(void *owner)
+{
+	loop_stop(owner);
+}
+
+/* To be woken by a note is one round, and no other follows from it. */
+static void test_note_is_one_round(void)
+{
+	struct loop_note note = {.name = "note", .fn = on_note};
+	struct loop_timer timer;
+
+	begin();
+	clock_fake_off(); /* the next round is that of a timer, after a true wait */
+	notes_run = rounds_run = 0;
+	loop_set_round_end(loop, "round", on_round, &rounds_run);
+	loop_post(loop, &note);
+	(void)loop_run_once(loop, -1);
+	CHECK_INT(notes_run, 1);
+	loop_timer_init(&timer, loop, "stop", on_timer_stop, loop);
+	loop_timer_set(&timer, clock_now_ms() + 5);
+	loop_run(loop);
+	CHECK_INT(rounds_run, 2);
+	end();
+}
+
 static void *poster(void *arg)
 {
 	loop_post(loop, arg);
@@ -405,11 +437,6 @@ static void test_watchdog_names_the_slow(void)
 	end();
 }
 
-static void on_round(void *owner)
-{
-	(*(int *)owner)++;
-}
-
 static void test_round_end(void)
 {
 	int rounds = 0;
@@ -424,6 +451,6 @@ static void test_round_end(void)
 
 TEST_MAIN(TEST(test_descriptor_events), TEST(test_freed_in_the_same_round), TEST(test_many),
 	TEST(test_timers_in_order), TEST(test_timer_sets_itself), TEST(test_notes),
-	TEST(test_note_from_a_thread_ends_the_loop), TEST(test_signals),
-	TEST(test_gathers_under_pressure), TEST(test_urgent_ends_gathering),
+	TEST(test_note_is_one_round), TEST(test_note_from_a_thread_ends_the_loop),
+	TEST(test_signals), TEST(test_gathers_under_pressure), TEST(test_urgent_ends_gathering),
 	TEST(test_watchdog_names_the_slow), TEST(test_round_end))
