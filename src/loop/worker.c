@@ -8,12 +8,14 @@
  * done(). Limits: queue_max jobs waiting; the outbox is bounded by what was admitted.
  *
  * The thread that went to sleep last is called first: its stack and what it keeps between jobs (a
- * database connection) are still warm, and the others sleep on.
+ * database connection) are still warm, and the others sleep on. It sleeps on a semaphore: after a
+ * wait for a condition glibc takes the lock for contended, and each unlock is a system call.
  */
 #include "loop/worker.h"
 
 #include <assert.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 
@@ -25,7 +27,7 @@ struct worker {
 	struct workers *pool;
 	uint32_t number;
 	pthread_t thread;
-	pthread_cond_t wake;      /* called, or stop */
+	sem_t wake;               /* posted once for each time that it is called, and at the stop */
 	struct worker *next_idle; /* under the pool's lock, as is: */
 	bool called;
 };
@@ -126,8 +128,12 @@ static void sleep_until_called(struct workers *w, struct worker *self)
 	self->called = false;
 	self->next_idle = w->idle;
 	w->idle = self;
-	while (!self->called && !w->stop)
-		(void)pthread_cond_wait(&self->wake, &w->lock);
+	while (!self->called && !w->stop) {
+		(void)pthread_mutex_unlock(&w->lock);
+		while (sem_wait(&self->wake) < 0)
+			; /* a signal */
+		(void)pthread_mutex_lock(&w->lock);
+	}
 }
 
 static void *worker_main(void *arg)
@@ -171,7 +177,7 @@ static int start_threads(struct workers *w, struct err *err)
 		char name[24]; /* the kernel takes 15 letters: 10, a dash, and up to four digits */
 
 		w->workers[i] = (struct worker){.pool = w, .number = i};
-		(void)pthread_cond_init(&w->workers[i].wake, NULL);
+		(void)sem_init(&w->workers[i].wake, 0, 0);
 		failed = pthread_create(&w->workers[i].thread, NULL, worker_main, &w->workers[i]);
 		if (failed != 0)
 			break;
@@ -221,11 +227,11 @@ void workers_free(struct workers **wp)
 	(void)pthread_mutex_lock(&w->lock);
 	w->stop = true;
 	for (uint32_t i = 0; i < w->threads; i++)
-		(void)pthread_cond_signal(&w->workers[i].wake);
+		(void)sem_post(&w->workers[i].wake);
 	(void)pthread_mutex_unlock(&w->lock);
 	for (uint32_t i = 0; i < w->threads; i++) {
 		(void)pthread_join(w->workers[i].thread, NULL);
-		(void)pthread_cond_destroy(&w->workers[i].wake);
+		(void)sem_destroy(&w->workers[i].wake);
 	}
 	if (w->options.loop != NULL)
 		loop_post_cancel(w->options.loop, &w->note);
@@ -260,7 +266,7 @@ bool workers_submit(struct workers *w, struct job *job)
 	(void)pthread_mutex_unlock(&w->lock);
 	/* Outside of the lock, or it would wake only to wait for it. */
 	if (called != NULL)
-		(void)pthread_cond_signal(&called->wake);
+		(void)sem_post(&called->wake);
 	return taken;
 }
 
