@@ -18,7 +18,7 @@
 #define OUT_KEEP  ((size_t)1024 * 1024) /* a larger buffer is given back when it is empty */
 #define READS_MAX 16                    /* in a row, then others have their turn */
 
-static void on_readable(struct link *link);
+static void on_readable(struct link *link, bool to_the_end);
 
 static void link_end(struct link *link, const char *why)
 {
@@ -74,12 +74,11 @@ static void on_event(void *owner, unsigned events)
 {
 	struct link *link = owner;
 
-	(void)events;
 	if (link->dead)
 		return;
 	if (link->out_at < link->out.len || link->channel == IPC_CHANNEL_BULK)
 		mark_dirty(link);
-	on_readable(link);
+	on_readable(link, (events & (LOOP_HANGUP | LOOP_ERROR)) != 0);
 }
 
 static void on_more(struct loop_note *note)
@@ -87,7 +86,7 @@ static void on_more(struct loop_note *note)
 	struct link *link = LIST_ENTRY(note, struct link, more);
 
 	if (!link->dead)
-		on_readable(link);
+		on_readable(link, true);
 }
 
 void fronts_accept(struct engine *e, int fd)
@@ -105,7 +104,7 @@ void fronts_accept(struct engine *e, int fd)
 		loop_fd_new(e->loop, fd, "front_link", on_event, link, &link->watch, &err) < 0)
 		link_end(link, err.text);
 	else
-		on_readable(link);
+		on_readable(link, true);
 }
 
 struct front *engine_front(struct engine *e, uint32_t number)
@@ -250,7 +249,9 @@ static void take_frames(struct link *link)
 	link->in_len -= at;
 }
 
-static void on_readable(struct link *link)
+/* A read that got less than it had room for has emptied the socket, and what comes then is another
+ * event. to_the_end: the peer's end may stand behind the bytes already, and comes as no other. */
+static void on_readable(struct link *link, bool to_the_end)
 {
 	for (unsigned reads = 0; !link->dead; reads++) {
 		int64_t n;
@@ -269,6 +270,8 @@ static void on_readable(struct link *link)
 		}
 		link->in_len += (size_t)n;
 		take_frames(link);
+		if (!link->stream.more && !to_the_end)
+			return;
 	}
 }
 

@@ -1,6 +1,7 @@
 #include <sched.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "base/mem.h"
 #include "base/test.h"
 #include "engine/test_engine_world.h"
@@ -437,6 +438,23 @@ static void test_front_comes_back(void)
 	world_close();
 }
 
+/* Bytes and end come as one event, and nothing is written that would fail. */
+static void test_front_goes_behind_its_last_frame(void)
+{
+	world_open();
+	world_request(1, EAS "?Ping=5", "Basic good", "");
+	expect_parked(1);
+	send_handle(IPC_GONE, 9);
+	fd_close(&world.front.control);
+	for (unsigned i = 0; i < 500 && watches_count(world.engine.watches) > 0; i++)
+		(void)loop_run_once(world.loop, 10);
+	CHECK_INT(watches_count(world.engine.watches), 0);
+	world_reconnect();
+	CHECK(world_quiet());
+	CHECK_INT(map_count(world.engine.errands), 0);
+	world_close();
+}
+
 static void test_front_lost_with_commands_running(void)
 {
 	world_open();
@@ -704,8 +722,8 @@ TEST_MAIN(TEST(test_paths), TEST(test_small_request), TEST(test_refusals),
 	TEST(test_large_answer_by_credit), TEST(test_client_goes_while_its_command_runs),
 	TEST(test_park_and_wake), TEST(test_check_finds_nothing), TEST(test_admin_mark),
 	TEST(test_newer_ping_ends_the_older), TEST(test_flags_wake_after_their_delay),
-	TEST(test_front_comes_back), TEST(test_front_lost_with_commands_running),
-	TEST(test_one_user_does_not_take_all_workers), TEST(test_newcomers), TEST(test_stats),
-	TEST(test_garbage_ends_the_link), TEST(test_stop_answers_what_runs),
-	TEST(test_stop_leaves_what_was_not_begun), TEST(test_front_of_the_release_before),
-	TEST(test_watch_goes_along))
+	TEST(test_front_comes_back), TEST(test_front_goes_behind_its_last_frame),
+	TEST(test_front_lost_with_commands_running), TEST(test_one_user_does_not_take_all_workers),
+	TEST(test_newcomers), TEST(test_stats), TEST(test_garbage_ends_the_link),
+	TEST(test_stop_answers_what_runs), TEST(test_stop_leaves_what_was_not_begun),
+	TEST(test_front_of_the_release_before), TEST(test_watch_goes_along))

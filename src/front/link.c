@@ -350,8 +350,12 @@ static bool take_frames(struct front *f, struct channel *ch)
 	return true;
 }
 
-static void channel_event(struct front *f, struct channel *ch)
+/* A read that got less than it had room for has emptied the socket, and what comes then is another
+ * event; only the engine's end may stand behind the bytes already. */
+static void channel_event(struct front *f, struct channel *ch, unsigned events)
 {
+	bool to_the_end = (events & (LOOP_HANGUP | LOOP_ERROR)) != 0;
+
 	for (;;) {
 		int64_t n;
 
@@ -371,6 +375,8 @@ static void channel_event(struct front *f, struct channel *ch)
 			link_lost(f, "bad frame");
 			return;
 		}
+		if (!ch->stream.more && !to_the_end)
+			break;
 	}
 	if (ch->in.len == 0)
 		buf_deinit(&ch->in);
@@ -380,14 +386,14 @@ static void on_control(void *owner, unsigned events)
 {
 	struct front *f = owner;
 
-	channel_event(f, &f->link.control);
+	channel_event(f, &f->link.control, events);
 }
 
 static void on_bulk(void *owner, unsigned events)
 {
 	struct front *f = owner;
 
-	channel_event(f, &f->link.bulk);
+	channel_event(f, &f->link.bulk, events);
 }
 
 /* ---- finding it ---- */
