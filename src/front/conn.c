@@ -481,6 +481,24 @@ static bool peer_is_not_to_blame(const struct front *f, const struct conn *c)
 	return c->state == CONN_ANSWER && r->out_at == r->out.len;
 }
 
+/* A phone that lost its network looks like this, too: no reason to warn. */
+static void cut_slow(struct front *f, struct conn *c, const char *why)
+{
+	bool reader = c->state == CONN_ANSWER;
+	char address[NET_ADDRESS_TEXT];
+	struct log_context lc = conn_log(f, c, address);
+
+	front_count(f, timeouts);
+	f->counters[reader ? COUNT_slow_readers : COUNT_slow_senders]++;
+	if (reader) {
+		log_info(&lc, "answer_cut", F_STR("reason", why));
+		conn_close(f, c);
+	} else {
+		log_info(&lc, "request_refused", F_STR("reason", why));
+		(void)answer_local(f, c, 408, true);
+	}
+}
+
 static void check_rate(struct front *f, struct conn *c)
 {
 	struct request *r = c->request;
@@ -493,11 +511,7 @@ static void check_rate(struct front *f, struct conn *c)
 		conn_set_deadline(f, c, (int64_t)f->settings->http_request_timeout_s * 1000);
 		return;
 	}
-	front_count(f, timeouts);
-	if (c->state == CONN_ANSWER)
-		conn_close(f, c);
-	else
-		(void)answer_local(f, c, 408, true);
+	cut_slow(f, c, "http.body_min_rate");
 }
 
 void conn_on_deadline(void *owner, uint32_t slot)
@@ -536,8 +550,7 @@ void conn_on_deadline(void *owner, uint32_t slot)
 		conn_linger(f, c);
 		return;
 	case CONN_HEAD:
-		front_count(f, timeouts);
-		(void)answer_local(f, c, 408, true);
+		cut_slow(f, c, "http.request_timeout_s");
 		return;
 	case CONN_UPLOAD:
 		if (!c->request->sent) {

@@ -115,7 +115,8 @@ struct request {
 	uint64_t since_us;  /* what the answer tells was committed then; 0: not counted */
 	uint64_t moved;     /* bytes read or written since checked_ms: against slow peers */
 	int64_t checked_ms;
-	size_t charged; /* what front.buffered counts for it */
+	int64_t idle_until_ms; /* when the connection would have been idle for too long */
+	size_t charged;        /* what front.buffered counts for it */
 	bool keep_alive, is_head, body_follows;
 	bool old_http;     /* HTTP/1.0, which wants to be told that the connection stays */
 	bool body_done;    /* the whole body was read */

@@ -167,19 +167,24 @@ void request_hold_again(struct front *f, struct conn *c)
 	conn_set_deadline(f, c, HOLD_MS);
 }
 
+static void log_refused(const struct front *f, const struct conn *c, const char *why)
+{
+	char address[NET_ADDRESS_TEXT];
+	struct log_context lc = conn_log(f, c, address);
+
+	log_warn(&lc, "request_refused", F_STR("reason", why));
+}
+
 /* Is it too much of something? Then it is answered, and *ret_alive says whether the connection
  * lives. */
 static bool refuse_excess(struct front *f, struct conn *c, bool close, bool *ret_alive)
 {
-	char address[NET_ADDRESS_TEXT];
 	uint32_t wait_s;
 	const char *why = admit_request(f, c, &wait_s);
-	struct log_context lc;
 
 	if (why == NULL)
 		return false;
-	lc = conn_log(f, c, address);
-	log_warn(&lc, "request_refused", F_STR("reason", why));
+	log_refused(f, c, why);
 	*ret_alive = answer_later(f, c, close, wait_s);
 	return true;
 }
@@ -292,6 +297,14 @@ static bool refuse_body(struct front *f, struct conn *c, int status)
 	return answer_local(f, c, status, true);
 }
 
+static bool refuse_size(struct front *f, struct conn *c, int status, const char *why)
+{
+	front_count(f, refused);
+	front_count(f, refused_size);
+	log_refused(f, c, why);
+	return refuse_body(f, c, status);
+}
+
 /* len decoded bytes of the body. */
 static bool take_body(struct front *f, struct conn *c, const uint8_t *bytes, size_t len)
 {
@@ -300,7 +313,7 @@ static bool take_body(struct front *f, struct conn *c, const uint8_t *bytes, siz
 
 	r->body_seen += len;
 	if (r->body_seen > f->settings->http_body_max_bytes)
-		return refuse_body(f, c, 413);
+		return refuse_size(f, c, 413, "http.body_max_bytes");
 	if (c->state == CONN_BODY && r->body.len + len > IPC_INLINE_BODY_MAX) {
 		if (!upload_begin(f, c))
 			return false;
@@ -386,6 +399,7 @@ static bool begin(struct front *f, struct conn *c)
 		conn_linger(f, c);
 		return false;
 	}
+	c->request->idle_until_ms = c->deadline_ms;
 	conn_enter(f, c, CONN_HEAD);
 	conn_set_deadline(f, c, (int64_t)f->settings->http_request_timeout_s * 1000);
 	return true;
@@ -465,7 +479,7 @@ static bool head_route(struct front *f, struct conn *c)
 	r->continue_due = r->http.expect_continue;
 	r->body_done = length == 0;
 	if (length > 0 && (uint64_t)length > f->settings->http_body_max_bytes)
-		return refuse_body(f, c, 413);
+		return refuse_size(f, c, 413, "http.body_max_bytes");
 	if (c->refused)
 		return answer_unavailable(f, c, true);
 	if (is_healthz(&r->http)) {
@@ -492,6 +506,8 @@ static bool head_complete(struct front *f, struct conn *c)
 	if (http_head_parse(r->in.data, r->in.len, &r->http, &status, &err) < 0) {
 		struct log_context lc = conn_log(f, c, address);
 
+		if (status == 431)
+			return refuse_size(f, c, status, err.text);
 		front_count(f, requests_bad);
 		log_debug(&lc, "request_refused", F_INT("status", status), F_ERR(&err));
 		return answer_local(f, c, status, true);
@@ -527,15 +543,16 @@ static bool head_input(
 		r->scan = 0;
 	}
 	if (r->in.len == 0) { /* nothing but empty lines: no request has begun */
+		int64_t idle_until_ms = r->idle_until_ms;
+
 		request_free(f, c);
-		conn_enter_idle(f, c);
+		conn_enter(f, c, CONN_IDLE);
+		conn_set_deadline_at(f, c, idle_until_ms);
 		return true;
 	}
 	head_len = http_head_end(r->in.data, r->in.len, &r->scan);
-	if (head_len > limit || (head_len == 0 && r->in.len > limit)) {
-		front_count(f, requests_bad);
-		return answer_local(f, c, 431, true);
-	}
+	if (head_len > limit || (head_len == 0 && r->in.len > limit))
+		return refuse_size(f, c, 431, "http.header_max_bytes");
 	if (head_len == 0) {
 		if (!is_no_head(bytes, n))
 			return true;

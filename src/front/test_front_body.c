@@ -477,6 +477,7 @@ static void test_slow_reader(void)
 	rig_pass(&rig, 31000);
 	CHECK_INT(rig_count(&rig, "connections"), 0);
 	CHECK_INT(rig_count(&rig, "timeouts"), 1);
+	CHECK_INT(rig_count(&rig, "slow_readers"), 1);
 	CHECK_INT(rig_count(&rig, "buffered_bytes"), 0);
 	phone_close(&p);
 	rig_stop(&rig);

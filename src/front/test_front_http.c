@@ -1,4 +1,6 @@
 /* Scenarios of HTTP: slow, hostile and odd clients, limits, reload, TLS. */
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <openssl/ssl.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -119,6 +121,7 @@ static void test_header_flood(void)
 	expect_status(&p, 431);
 	phone_close(&p);
 	CHECK(engine_poll(&rig) == NULL);
+	CHECK_INT(rig_count(&rig, "refused_size"), 2);
 	rig_stop(&rig);
 }
 
@@ -153,6 +156,38 @@ static void test_slow_heads(void)
 	phone_close(&quick);
 	rig_spin(&rig);
 	CHECK_INT(rig_count(&rig, "connections"), 0);
+	CHECK_INT(rig_count(&rig, "slow_senders"), PHONES);
+	rig_stop(&rig);
+}
+
+/* Empty lines are no request: who sends nothing else has the time of a client that is silent. */
+static void test_empty_lines(void)
+{
+	struct phone p, halves;
+	int one = 1;
+
+	begin("[http]\nkeepalive_timeout_s = 20\n");
+	phone_connect(&rig, &p);
+	phone_connect(&rig, &halves);
+	/* The clock of the rig runs faster than the kernel's, which else gathers such pieces. */
+	(void)setsockopt(p.stream.fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	(void)setsockopt(halves.stream.fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	for (int s = 0; s < 18; s++) {
+		phone_send(&rig, &p, "\r\n");
+		phone_send(&rig, &halves, s % 2 == 0 ? "\r" : "\n");
+		rig_pass(&rig, 1000);
+	}
+	CHECK(phone_silent(&rig, &p));
+	phone_send(&rig, &p, "\r\n");
+	rig_pass(&rig, 5000);
+	CHECK(phone_ended(&rig, &p));
+	CHECK(phone_ended(&rig, &halves));
+	phone_close(&p);
+	phone_close(&halves);
+	rig_spin(&rig);
+	CHECK_INT(rig_count(&rig, "connections"), 0);
+	CHECK_INT(rig_count(&rig, "timeouts"), 2);
+	CHECK_INT(rig_count(&rig, "slow_senders"), 0);
 	rig_stop(&rig);
 }
 
@@ -201,6 +236,7 @@ static void test_slow_body(void)
 	expect_status(&slow, 408);
 	CHECK(phone_silent(&rig, &steady));
 	CHECK_INT(rig_count(&rig, "timeouts"), 1);
+	CHECK_INT(rig_count(&rig, "slow_senders"), 1);
 	phone_close(&slow);
 	phone_close(&steady);
 	rig_stop(&rig);
@@ -513,8 +549,9 @@ static void test_certificate_reload_drops_nobody(void)
 }
 
 TEST_MAIN(TEST(test_healthz), TEST(test_refused_at_once), TEST(test_header_flood),
-	TEST(test_slow_heads), TEST(test_binary_garbage), TEST(test_slow_body),
-	TEST(test_idle_ends), TEST(test_pipelining), TEST(test_half_close_gets_its_answer),
-	TEST(test_http_1_0), TEST(test_limits_of_connections), TEST(test_limit_of_all_connections),
+	TEST(test_slow_heads), TEST(test_empty_lines), TEST(test_binary_garbage),
+	TEST(test_slow_body), TEST(test_idle_ends), TEST(test_pipelining),
+	TEST(test_half_close_gets_its_answer), TEST(test_http_1_0),
+	TEST(test_limits_of_connections), TEST(test_limit_of_all_connections),
 	TEST(test_limit_of_memory), TEST(test_reload_of_settings), TEST(test_tls),
 	TEST(test_tls_hostile), TEST(test_certificate_reload_drops_nobody))
