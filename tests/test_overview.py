@@ -91,5 +91,31 @@ class Untrusted(CutCase):
         self.assertEqual(self.warnings(), [])
 
 
+class Short(ServerCase):
+    """A phone that still finds out how long it may wait is no sign of anything; one that stays with short waits is."""
+
+    settings = {**ServerCase.settings, "push.heartbeat_min_s": "1", "push.short_window": "3"}
+    clock = "+0 x4"  # heartbeats end in it
+
+    def warning(self):
+        rows = json.loads(self.server.bellhop("overview", "--json").stdout)["warnings"]
+        return next((row for row in rows if row["code"] == "heartbeats_short"), None)
+
+    def wait_out(self, phone, heartbeats):
+        for heartbeat in heartbeats:
+            self.assertEqual(phone.ping(heartbeat=heartbeat).status, "1")
+
+    def test_short(self):
+        phone = self.user().device().ready()
+        phone.prime()
+        self.wait_out(phone, (2, 3, 4))
+        row = eventually(self.warning, what="the note")
+        self.assertEqual(row["severity"], "info", row)
+        self.assertIn("find out", row["text"])
+        self.wait_out(phone, (4, 4))
+        row = eventually(lambda: (now := self.warning()) and now["severity"] == "warning" and now, what="the warning")
+        self.assertIn("cuts idle connections", row["text"])
+
+
 if __name__ == "__main__":
     unittest.main()

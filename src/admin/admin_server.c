@@ -55,11 +55,10 @@ static void add_warnings(
 	if (value_of(counters, count, "all_heartbeats_short") != 0) {
 		(void)snprintf(text, sizeof(text),
 			"phones wait only %" PRIu64
-			" s on average (all_heartbeat_average_s): something "
-			"on the way cuts idle connections and empties their batteries. Let "
-			"firewall, "
-			"NAT, load balancer and proxy keep idle TCP connections for an hour "
-			"(docs/PROXIES.md)",
+			" s on average (all_heartbeat_average_s). When they are not new "
+			"here, and still finding out, something on the way cuts idle connections "
+			"and empties their batteries: let firewall, NAT, load balancer and proxy "
+			"keep idle TCP connections for an hour (docs/PROXIES.md)",
 			value_of(counters, count, "all_heartbeat_average_s"));
 		admin_put(call->result, "warning_heartbeats", text);
 	}

@@ -182,6 +182,47 @@ static void look_at_cuts(json_t *list, struct telemetry *t, const struct setting
 	mem_free(cuts);
 }
 
+static int compare_histories(const void *a, const void *b)
+{
+	const struct wait *x = a, *y = b;
+
+	if (x->device != y->device)
+		return x->device < y->device ? -1 : 1;
+	return x->ended_at < y->ended_at ? -1 : x->ended_at > y->ended_at;
+}
+
+/* Did the phone learn that it may not wait longer? It would have, after a wait that held, or it
+ * waits less after one that did not. */
+static bool is_settled(const struct wait *before, const struct wait *after)
+{
+	if (before->device != after->device || before->ended_at == after->ended_at)
+		return false;
+	return (before->end == WAIT_EXPIRED && after->asked_s <= before->asked_s) ||
+	       (before->end != WAIT_WOKEN && after->asked_s < before->asked_s);
+}
+
+/* Of the phones whose waits were short: as many as are more than chance do not make them longer. A
+ * phone that is new here begins with short ones and is still finding out. */
+static bool are_settled(struct telemetry *t, const struct settings *s)
+{
+	struct wait *waits = x_calloc(CUTS_MAX, sizeof(*waits));
+	size_t phones = 0, settled = 0,
+	       count = waits_read_short(t->waits, (uint32_t)(clock_now_at() - DAY_S),
+		       (uint32_t)s->push_short_threshold_s, waits, CUTS_MAX);
+
+	qsort(waits, count, sizeof(*waits), compare_histories);
+	for (size_t i = 0, end; i < count; i = end) {
+		bool one = false;
+
+		for (end = i + 1; end < count && waits[end].device == waits[i].device; end++)
+			one = one || is_settled(&waits[end - 1], &waits[end]);
+		phones++;
+		settled += one;
+	}
+	mem_free(waits);
+	return settled > 0 && settled * CUT_PART_MIN >= phones;
+}
+
 static uint64_t front_value(struct engine *e, const char *name)
 {
 	struct stats_counter fronts[IPC_STATS_MAX];
@@ -194,9 +235,11 @@ static uint64_t front_value(struct engine *e, const char *name)
 	return 0;
 }
 
-static void look_at_fronts(json_t *list, struct engine *e)
+static void look_at_heartbeats(json_t *list, struct engine *e, const struct settings *s)
 {
-	if (front_value(e, "all_heartbeats_short") != 0)
+	if (front_value(e, "all_heartbeats_short") == 0)
+		return;
+	if (are_settled(e->telemetry, s))
 		warn(list, "heartbeats_short", "warning",
 			"let firewall, NAT, load balancer and proxy keep idle TCP connections for "
 			"an hour (docs/PROXIES.md)",
@@ -204,6 +247,17 @@ static void look_at_fronts(json_t *list, struct engine *e)
 			" s on average, which empties their batteries: something on the way cuts "
 			"idle connections",
 			front_value(e, "all_heartbeat_average_s"));
+	else
+		warn(list, "heartbeats_short", "info",
+			"look again in some hours: when it is still so, something on the way cuts "
+			"idle connections (docs/PROXIES.md)",
+			"phones wait only %" PRIu64
+			" s on average: they are new here, and find out how long they can",
+			front_value(e, "all_heartbeat_average_s"));
+}
+
+static void look_at_fronts(json_t *list, struct engine *e)
+{
 	if (front_value(e, "refused_all") != 0)
 		warn(list, "connections_full", "problem",
 			"raise server.max_connections; bellhop doctor says what this system allows",
@@ -341,6 +395,7 @@ int overview_fill(struct metrics *m, struct engine *engine, json_t *result, stru
 	count = series_read_fine(engine->telemetry->series, points);
 	(void)json_object_set_new(series, "hour", points_to_json(points, count, SERIES_STEP_S));
 	look_at_cuts(warnings, engine->telemetry, settings);
+	look_at_heartbeats(warnings, engine, settings);
 	look_at_fronts(warnings, engine);
 	look_at_certificate(warnings, &slow);
 	look_at_stock(warnings, &slow);

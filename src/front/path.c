@@ -125,9 +125,9 @@ static void count_heartbeat(struct front *f, uint32_t heartbeat_s)
 			F_UINT("average_s", path_heartbeat_average_s(f)),
 			F_UINT("threshold_s", s->push_short_threshold_s),
 			F_STR("advice",
-				"phones ask for short waits because something on the way cuts "
-				"idle connections: let firewall, NAT and proxy keep them for an "
-				"hour"));
+				"when phones are not just finding out how long they can wait, "
+				"something on the way cuts idle connections: let firewall, NAT and "
+				"proxy keep them for an hour"));
 		return;
 	case SHARED_HEARTBEAT_WELL:
 		log_info(&f->lc, "heartbeats_well",

@@ -85,6 +85,25 @@ size_t waits_read_ended(struct waits *w, uint32_t since_at, struct wait *out, si
 	return found;
 }
 
+size_t waits_read_short(
+	struct waits *w, uint32_t since_at, uint32_t below_s, struct wait *out, size_t max)
+{
+	size_t found = 0, there;
+
+	(void)pthread_mutex_lock(&w->lock);
+	there = (size_t)MIN(w->count, (uint64_t)w->max);
+	for (size_t i = 1; i <= there && found < max; i++) {
+		const struct wait *wait = &w->ring[(w->next + w->max - i) % w->max];
+
+		if (wait->ended_at < since_at)
+			break;
+		if (wait->asked_s < below_s)
+			out[found++] = *wait;
+	}
+	(void)pthread_mutex_unlock(&w->lock);
+	return found;
+}
+
 uint8_t waits_proxy(struct waits *w, const char *address)
 {
 	size_t i = 0;

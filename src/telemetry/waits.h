@@ -40,6 +40,10 @@ size_t waits_read(struct waits *waits, uint64_t device, struct wait *out, size_t
  * somebody else has cut, and what phones closed. Returns how many, the newest at most.
  */
 size_t waits_read_ended(struct waits *waits, uint32_t since_at, struct wait *out, size_t max);
+/* Waits of all phones that asked for less than `below_s`, however they ended; the same otherwise.
+ */
+size_t waits_read_short(
+	struct waits *waits, uint32_t since_at, uint32_t below_s, struct wait *out, size_t max);
 /* The number of a reverse proxy's address, which stays good; 0 of "", and when there are too many.
  */
 uint8_t waits_proxy(struct waits *waits, const char *address);

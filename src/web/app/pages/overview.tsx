@@ -44,7 +44,7 @@ function Now({ of: { now, series, warnings }, day }: { of: Overview; day: boolea
 			{warnings.length > 0 && (
 				<section class="stack-small" aria-label="Warnings">
 					{warnings.map((one) => (
-						<div class={`note ${one.severity === "problem" ? "bad" : "warn"}`} key={one.code + one.text}>
+						<div class={`note ${one.severity === "problem" ? "bad" : one.severity === "info" ? "" : "warn"}`} key={one.code + one.text}>
 							<b>{start(one.text)}.</b>
 							{one.remedy && <p>What helps: {one.remedy}.</p>}
 							{WHERE[one.code] && <p><a href={WHERE[one.code][1]}>{WHERE[one.code][0]}</a></p>}
