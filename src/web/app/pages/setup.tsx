@@ -12,7 +12,7 @@ export function SetupPage() {
 	const setup = useLoad((signal) => me.setup(signal), []);
 	return (
 		<div class="stack">
-			<Head title="Set up a phone" text="Mail, calendar, contacts and tasks on your phone, and it rings the moment something comes." />
+			<Head title="Set up a phone" text="Your mail on your phone, and it rings the moment something comes." />
 			<Show of={setup}>{(data) => <Ways data={data} />}</Show>
 		</div>
 	);
