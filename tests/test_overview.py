@@ -95,7 +95,7 @@ class Short(ServerCase):
     """A phone that still finds out how long it may wait is no sign of anything; one that stays with short waits is."""
 
     settings = {**ServerCase.settings, "push.heartbeat_min_s": "1", "push.short_window": "3"}
-    clock = "+0 x4"  # heartbeats end in it
+    clock = {"rate": 4}  # heartbeats end in it
 
     def warning(self):
         rows = json.loads(self.server.bellhop("overview", "--json").stdout)["warnings"]
