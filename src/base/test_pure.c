@@ -43,7 +43,7 @@ static void call_send(void)
 
 static void call_fopen(void)
 {
-	(void)fopen("/nonexistent/file", "re");
+	(void)!fopen("/nonexistent/file", "re");
 }
 
 static void call_printf(void)

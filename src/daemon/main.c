@@ -152,6 +152,8 @@ static int resume(int argc, char **argv)
 		remove_sockets(options.settings);
 	listeners_free(&options.listeners);
 	settings_unref(&options.settings);
+	mem_free((char *)(uintptr_t)options.program);
+	mem_free((char *)(uintptr_t)options.source_path);
 	fd_close(&options.lock_fd);
 	fd_close(&fd);
 	return status < 0 ? 1 : 0;

@@ -29,8 +29,8 @@ NODISCARD int supervisor_run(const struct supervisor_options *options, struct er
 /*
  * The same process with the new program: `bellhop upgrade` had the old one write down what it
  * had into state_fd, and execute this. Children, their lines and all sockets are those of before.
- * *options is filled; settings (a reference) and listeners are the caller's then. dry: only whether
- * the state can be read and the configuration is good.
+ * *options is filled; settings (a reference), listeners, program and source_path are the caller's
+ * then. dry: only whether the state can be read and the configuration is good.
  */
 NODISCARD int supervisor_resume(
 	int state_fd, bool dry, struct supervisor_options *options, struct err *err);

@@ -226,6 +226,7 @@ static void take_knowledge(struct supervisor *s)
 	struct err err = ERR_INIT;
 	struct stat st;
 	uint8_t *bytes;
+	int status;
 
 	if (s->carry_fd < 0 || fstat(s->carry_fd, &st) < 0 || st.st_size <= 0 ||
 		st.st_size > CARRY_MAX) {
@@ -234,10 +235,10 @@ static void take_knowledge(struct supervisor *s)
 	}
 	bytes = x_calloc(1, (size_t)st.st_size);
 	if (pread(s->carry_fd, bytes, (size_t)st.st_size, 0) != st.st_size)
-		(void)err_set_errno(&err, errno, "reading it");
+		status = err_set_errno(&err, errno, "reading it");
 	else
-		(void)shared_import(s->shared, bytes, (size_t)st.st_size, &err);
-	if (err.code != ERR_NONE)
+		status = shared_import(s->shared, bytes, (size_t)st.st_size, &err);
+	if (status < 0)
 		log_warn(NULL, "knowledge_lost", F_ERR(&err));
 	secret_wipe(bytes, (size_t)st.st_size);
 	mem_free(bytes);

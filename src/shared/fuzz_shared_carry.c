@@ -39,7 +39,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	struct buf once = BUF_INIT, twice = BUF_INIT;
 	struct err err = ERR_INIT;
 
-	(void)shared_import(first, bytes, len, &err);
+	(void)!shared_import(first, bytes, len, &err);
 	shared_export(first, &once);
 	take(second, &once);
 	shared_export(second, &twice);

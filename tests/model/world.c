@@ -288,7 +288,7 @@ void world_drain(struct world *w)
 	/* The writer moves pages behind the backs of those who waited; an empty transaction comes
 	 * after that. */
 	if (vfs_file_size(w->wal_path) > (size_t)490 * 8192)
-		(void)store_transact(w->store, no_change, NULL, &err);
+		(void)!store_transact(w->store, no_change, NULL, &err);
 }
 
 /* ---- requests ---- */
