@@ -17,6 +17,8 @@ DASHBOARD = os.path.join(os.path.dirname(__file__), "..", "packaging", "grafana-
 class Counting(ServerCase):
     settings = {**ServerCase.settings, "server.fronts": "2", "metrics.networks": "127.0.0.0/8", "wipe.device": "yes"}
 
+    pushes = 0
+
     def metrics(self):
         return Metrics(self.server.bellhop("metrics").stdout)
 
@@ -33,14 +35,18 @@ class Counting(ServerCase):
         self.assert_parked(connection)
         self.deliver(self.owner, "news")
         self.assertEqual(device.receive(connection).status, "2")
+        Counting.pushes += 1
         return device
 
     def test_requests(self):
         """What a phone does is found again, under its command, version, class and Status."""
-        before = self.metrics()
+        # Fronts tell their counts when they like: those of other tests must be in.
+        before = eventually(lambda: (now := self.metrics()).sum("bellhop_push_latency_seconds_count") >= self.pushes and now,
+                            what="the counts of earlier pushes")
         device = self.push()
         device.sync(key="4711")
-        after = self.metrics()
+        after = eventually(lambda: (now := self.metrics()).sum("bellhop_push_latency_seconds_count") >= self.pushes and now,
+                           what="the count of this push")
 
         def grown(name, **labels):
             return after.sum(name, **labels) - before.sum(name, **labels)
