@@ -225,7 +225,8 @@ class Memory(ServerCase):
                 wanted |= {(talk.name, name) for _, name in talk.secrets() if name != "master"}
             else:
                 now = 2 if "updated" in talk.name else 0
-                wanted |= {(talk.name, f"{side}_TRAFFIC_SECRET_0 {now}") for side in ("CLIENT", "SERVER")}
+                wanted |= {(talk.name, f"{side}_TRAFFIC_SECRET_0 {now}{what}") for side in ("CLIENT", "SERVER")
+                           for what in ("", " key", " iv")}
         self.assertEqual(self.found(octets, living), wanted)
 
 

@@ -223,15 +223,15 @@ static struct conn *new_conn(struct front *f, int fd, const struct net_address *
 static int open_passed(
 	struct front *f, struct conn *c, int fd, const struct handover_conn *d, struct err *err)
 {
-	struct record_state state;
+	struct record_state state = {0};
 	int status;
 
 	c->stream = (struct net_stream){.fd = fd};
 	if (d->tls_len == 0)
 		return 0;
-	if (f->detach == NULL || d->tls_len != sizeof(state))
+	if (f->detach == NULL || d->tls_len != RECORD_STATE_BYTES)
 		return err_set(err, ERR_BAD_INPUT, "detached TLS that cannot go on here");
-	memcpy(&state, d->tls, sizeof(state));
+	memcpy(&state, d->tls, RECORD_STATE_BYTES);
 	status = net_stream_import(&c->stream, fd, f->detach, &state, err);
 	secret_wipe(&state, sizeof(state));
 	return status;

@@ -29,8 +29,9 @@
  * A message is u8 type and its fields; integers little-endian. HELLO names the newest version that
  * the new process speaks, BEGIN the one that is spoken, the lower of both. New fields stand at the
  * end of a message, or of a connection (each has its length before it); what is not known is
- * skipped, what is absent is zero. The TLS state is a struct record_state as it lies in memory: a
- * release that changes it raises the version, and writes the old one for version 1.
+ * skipped, what is absent is zero. The TLS state is the first RECORD_STATE_BYTES of a struct
+ * record_state as they lie in memory: a release that changes them raises the version, and writes
+ * the old ones for version 1.
  */
 #define HANDOVER_VERSION      1
 #define HANDOVER_BATCH_MAX    253 /* NET_FDS_MAX */

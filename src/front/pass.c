@@ -133,9 +133,9 @@ static int make_dead(struct front *f, struct conn *c, struct handover_conn *d)
 	struct record_state state;
 
 	if (net_stream_export(&c->stream, &state)) {
-		_Static_assert(sizeof(state) <= sizeof(d->tls), "it has its room");
-		memcpy(d->tls, &state, sizeof(state));
-		d->tls_len = sizeof(state);
+		_Static_assert(RECORD_STATE_BYTES <= sizeof(d->tls), "it has its room");
+		memcpy(d->tls, &state, RECORD_STATE_BYTES);
+		d->tls_len = RECORD_STATE_BYTES;
 		secret_wipe(&state, sizeof(state));
 	}
 	/* A descriptor that lives on elsewhere would still fire here. */

@@ -312,6 +312,7 @@ static bool take_13(const struct notes *n, enum record_suite suite)
 		return false;
 	n->state->version = RECORD_TLS_1_3;
 	n->state->suite = (uint8_t)suite;
+	record_derive(n->state);
 	return true;
 }
 
@@ -407,6 +408,7 @@ int net_stream_import(struct net_stream *s, int fd, struct detach_pool *pool,
 		return err_set(err, ERR_BAD_INPUT, "a TLS connection that is none of ours");
 	}
 	*s->records = *state;
+	record_derive(s->records);
 	s->form = NET_DETACHED;
 	return 0;
 }

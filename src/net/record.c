@@ -69,6 +69,7 @@ void record_init_13(struct record_state *s, enum record_suite suite, const uint8
 	*s = (struct record_state){.version = RECORD_TLS_1_3, .suite = (uint8_t)suite};
 	memcpy(s->secret.read, read_secret, record_secret_bytes(suite));
 	memcpy(s->secret.write, write_secret, record_secret_bytes(suite));
+	record_derive(s);
 }
 
 bool record_state_is_sound(const struct record_state *s)
@@ -81,14 +82,14 @@ bool record_state_is_sound(const struct record_state *s)
 
 void record_next_read(struct record_crypto *c, struct record_state *s)
 {
-	record_crypto_advance(c, (enum record_suite)s->suite, s->secret.read);
+	record_crypto_advance(s, RECORD_READ);
 	record_crypto_forget(c, RECORD_READ);
 	s->read_seq = 0;
 }
 
 void record_next_write(struct record_crypto *c, struct record_state *s)
 {
-	record_crypto_advance(c, (enum record_suite)s->suite, s->secret.write);
+	record_crypto_advance(s, RECORD_WRITE);
 	record_crypto_forget(c, RECORD_WRITE);
 	s->write_seq = 0;
 }

@@ -13,9 +13,8 @@
  * AEAD suites of TLS 1.2 (RFC 5246, section 6.2.3.3; RFC 5288; RFC 7905). No input or output here:
  * records in, records out. What follows a handshake is decided here: KeyUpdate, alerts, floods.
  *
- * A connection is one struct record_state. Keys of TLS 1.3 are not kept but derived from the
- * traffic secrets whenever records are sealed or opened (about a microsecond). The OpenSSL contexts
- * for that belong to the loop: struct record_crypto. One thread.
+ * A connection is one struct record_state. The OpenSSL contexts that take its keys belong to the
+ * loop: struct record_crypto. One thread.
  */
 
 enum record_suite {
@@ -42,9 +41,9 @@ enum record_version { RECORD_TLS_1_2 = 3, RECORD_TLS_1_3 = 4 };
 #define RECORD_CLOSE_SENT 2u /* ours, or a fatal alert: nothing is sealed any more */
 
 /*
- * All of a detached connection. No pointer in it: it may be handed to another process byte for
- * byte, and must then be dead here before it leaves. Sequence numbers are those of the next record;
- * a connection ends before one of them wraps.
+ * All of a detached connection. No pointer in it: its first RECORD_STATE_BYTES may be handed to
+ * another process byte for byte, and must then be dead here before they leave. Sequence numbers are
+ * those of the next record; a connection ends before one of them wraps.
  */
 struct record_state {
 	uint8_t version;        /* enum record_version */
@@ -65,10 +64,17 @@ struct record_state {
 			uint8_t nonce[8]; /* GCM: the explicit part of the next record sealed */
 		} key;
 	};
+	/* TLS 1.3: made of the secrets (record_derive()), which takes longer than all else that a
+	 * short record needs. */
+	struct record_keys {
+		uint8_t read_key[32], write_key[32];
+		uint8_t read_iv[12], write_iv[12];
+	} derived;
 };
 
 #define RECORD_STATE_BYTES 112
-_Static_assert(sizeof(struct record_state) == RECORD_STATE_BYTES, "what detached TLS costs");
+_Static_assert(offsetof(struct record_state, derived) == RECORD_STATE_BYTES, "what is handed over");
+_Static_assert(sizeof(struct record_state) == 200, "what detached TLS costs");
 
 /* ---- what the loop owns ---- */
 
@@ -104,6 +110,8 @@ void record_init_13(struct record_state *s, enum record_suite suite, const uint8
 /* TLS 1.2, from the master secret (48 bytes) and both randoms (32 each). Sequence numbers 0. */
 NODISCARD int record_init_12(struct record_state *s, enum record_suite suite, const uint8_t *master,
 	const uint8_t *client_random, const uint8_t *server_random, bool server, struct err *err);
+/* TLS 1.3: makes `derived` anew, after the secrets were written or came from another process. */
+void record_derive(struct record_state *s);
 /* Is this a state that we could have made? For what comes from another process. */
 bool record_state_is_sound(const struct record_state *s);
 /* TLS 1.3: the next generation of the secret on one side; its sequence number begins anew. */

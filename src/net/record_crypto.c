@@ -4,15 +4,15 @@
  *
  * Invariants: a context holds the key of at most one connection, the one in `holder`; the key is
  * taken out of the state when the first record of a run is sealed or opened, and covered by the
- * next connection's, or with zeros by record_crypto_rest(). Derived keys exist only in these
- * contexts and, while they are made, on the stack. Writing a record needs a sequence number that no
- * record had before; the caller counts, a nonce_set makes sure where there is one.
+ * next connection's, or with zeros by record_crypto_rest(). Keys exist only in the states and in
+ * these contexts and, while they are made, on the stack. Writing a record needs a sequence number
+ * that no record had before; the caller counts, a nonce_set makes sure where there is one.
  *
  * Key and IV are derived by HMACs (RFC 8446, 7.1 and 7.3) under the same secret, so its two padded
- * blocks are hashed once for both: six blocks a direction, 1 us for SHA-384, a third of it for
- * SHA-256. Keeping them with each connection would cost 88 bytes more. OpenSSL's plain hash
- * functions are used for it, which it calls deprecated: by way of EVP the same takes three times as
- * long, for a state cannot be copied there without an allocation.
+ * blocks are hashed once for both. That is six blocks of SHA-384 a direction, 1 us, twice what
+ * opening or sealing a short record takes else: hence they are kept with the connection. OpenSSL's
+ * plain hash functions are used for it, which it calls deprecated: by way of EVP the same takes
+ * three times as long, for a state cannot be copied there without an allocation.
  */
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include <assert.h>
@@ -32,7 +32,6 @@
 #define HASH_BLOCK_MAX 128u
 #define HASH_MAX       64u
 #define LABEL_MAX      12u
-#define KEY_MAX        32u
 
 enum hash { HASH_SHA256, HASH_SHA384, HASH_COUNT };
 
@@ -213,14 +212,42 @@ static void keyed_label(const struct keyed *k, const char *label, size_t len, ui
 	secret_wipe(&x, sizeof(x));
 }
 
-void record_crypto_advance(struct record_crypto *c, enum record_suite suite, uint8_t *secret)
+static uint8_t *secret_of(struct record_state *s, enum record_way way)
 {
-	enum hash hash = suites[suite].hash;
+	return way == RECORD_READ ? s->secret.read : s->secret.write;
+}
+
+static void derive(struct record_state *s, enum record_way way)
+{
+	const struct suite *x = &suites[s->suite];
+	struct record_keys *d = &s->derived;
+	bool read = way == RECORD_READ;
+	struct keyed k;
+
+	keyed_begin(&k, x->hash, secret_of(s, way));
+	keyed_label(&k, "key", x->key_bytes, read ? d->read_key : d->write_key);
+	keyed_label(&k, "iv", RECORD_NONCE_BYTES, read ? d->read_iv : d->write_iv);
+	keyed_end(&k);
+}
+
+void record_derive(struct record_state *s)
+{
+	if (s->version != RECORD_TLS_1_3)
+		return;
+	derive(s, RECORD_READ);
+	derive(s, RECORD_WRITE);
+}
+
+void record_crypto_advance(struct record_state *s, enum record_way way)
+{
+	enum hash hash = suites[s->suite].hash;
+	uint8_t *secret = secret_of(s, way);
 	struct keyed k;
 
 	keyed_begin(&k, hash, secret);
 	keyed_label(&k, "traffic upd", hashes[hash].bytes, secret);
 	keyed_end(&k);
+	derive(s, way);
 }
 
 int record_init_12(struct record_state *s, enum record_suite suite, const uint8_t *master,
@@ -269,30 +296,28 @@ int record_init_12(struct record_state *s, enum record_suite suite, const uint8_
 /* ---- one record ---- */
 
 /* The connection's key, which goes into the context of its suite. */
-static void take_key(struct record_crypto *c, const struct record_state *s, enum record_way way,
-	uint8_t key[KEY_MAX])
+static const uint8_t *take_key(
+	struct record_crypto *c, const struct record_state *s, enum record_way way)
 {
+	bool read = way == RECORD_READ, is_13 = s->version == RECORD_TLS_1_3;
 	struct direction *d = &c->way[way];
-	const struct suite *x = &suites[s->suite];
+	const uint8_t *key, *iv;
 
 	if (d->holder != NULL && d->suite != s->suite)
 		record_crypto_rest(c);
-	if (s->version == RECORD_TLS_1_3) {
-		struct keyed k;
-
-		keyed_begin(&k, x->hash, way == RECORD_READ ? s->secret.read : s->secret.write);
-		keyed_label(&k, "key", x->key_bytes, key);
-		keyed_label(&k, "iv", RECORD_NONCE_BYTES, d->iv);
-		keyed_end(&k);
+	if (read) {
+		key = is_13 ? s->derived.read_key : s->key.read_key;
+		iv = is_13 ? s->derived.read_iv : s->key.read_iv;
 	} else {
-		memcpy(key, way == RECORD_READ ? s->key.read_key : s->key.write_key, x->key_bytes);
-		memcpy(d->iv, way == RECORD_READ ? s->key.read_iv : s->key.write_iv,
-			RECORD_NONCE_BYTES);
+		key = is_13 ? s->derived.write_key : s->key.write_key;
+		iv = is_13 ? s->derived.write_iv : s->key.write_iv;
 	}
-	if (c->nonces != NULL && way == RECORD_WRITE)
-		d->key_print = nonce_set_print(c->nonces, key, x->key_bytes);
+	memcpy(d->iv, iv, RECORD_NONCE_BYTES);
+	if (c->nonces != NULL && !read)
+		d->key_print = nonce_set_print(c->nonces, key, suites[s->suite].key_bytes);
 	d->holder = s;
 	d->suite = (enum record_suite)s->suite;
+	return key;
 }
 
 void record_crypto_forget(struct record_crypto *c, enum record_way way)
@@ -345,18 +370,15 @@ bool record_crypto_run(struct record_crypto *c, const struct record_state *s, en
 {
 	struct direction *d = &c->way[way];
 	EVP_CIPHER_CTX *x = d->ciphers[s->suite];
-	uint8_t nonce[RECORD_NONCE_BYTES], tag[RECORD_TAG_BYTES], key[KEY_MAX];
-	bool write = way == RECORD_WRITE, fresh = d->holder != s, ok;
+	uint8_t nonce[RECORD_NONCE_BYTES], tag[RECORD_TAG_BYTES];
+	bool write = way == RECORD_WRITE, ok;
+	const uint8_t *key = d->holder != s ? take_key(c, s, way) : NULL;
 	int n = 0, rest = 0;
 
-	if (fresh)
-		take_key(c, s, way, key);
 	make_nonce(d, seq, explicit_nonce, nonce);
 	if (write && c->nonces != NULL)
 		nonce_set_add(c->nonces, d->key_print, nonce, sizeof(nonce));
-	must(EVP_CipherInit_ex2(x, NULL, fresh ? key : NULL, nonce, -1, NULL));
-	if (fresh)
-		secret_wipe(key, sizeof(key));
+	must(EVP_CipherInit_ex2(x, NULL, key, nonce, -1, NULL));
 	if (!write) {
 		/* Out of the way: the plain text may come to lie where the tag is. */
 		memcpy(tag, in + len, sizeof(tag));

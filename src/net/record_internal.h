@@ -19,8 +19,9 @@ struct record_limits {
 const struct record_limits *record_crypto_limits(const struct record_crypto *c);
 /* The key of a direction has changed: it is taken anew before the next record. */
 void record_crypto_forget(struct record_crypto *c, enum record_way way);
-/* HKDF-Expand-Label(secret, "traffic upd", "", length of the hash), in place. */
-void record_crypto_advance(struct record_crypto *c, enum record_suite suite, uint8_t *secret);
+/* The next generation of a direction: HKDF-Expand-Label(secret, "traffic upd", "", length of the
+ * hash), in place, and the keys of that. */
+void record_crypto_advance(struct record_state *s, enum record_way way);
 /*
  * One AEAD operation with the connection's key for this direction. explicit_nonce: 8 bytes, for GCM
  * in 1.2, else NULL. Write: len plain bytes from in, then the tag behind them in out. Read: len

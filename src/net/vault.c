@@ -48,7 +48,7 @@ struct vault *vault_new(size_t object_size, void *owner)
 	struct vault *v = x_new(struct vault);
 
 	assert(object_size >= 16 && object_size <= 1024);
-	v->object_size = (object_size + 15) & ~(size_t)15;
+	v->object_size = (object_size + 7) & ~(size_t)7;
 	v->per_chunk =
 		POOLS_ARE_MALLOC ? 1 : (uint16_t)((CHUNK_BYTES - FIRST_OBJECT) / v->object_size);
 	v->owner = owner;
