@@ -2,6 +2,9 @@
  * The counters of the fronts. A question has a number; it is answered when each front that is
  * connected has told its counters after it. Questions that come meanwhile share the next round.
  *
+ * There may be sixty fronts, so they are summed up once for a question, with the last answer. Does
+ * a front hang, then what the others answered is in the sums when the next question comes.
+ *
  * Threads: fronts and their numbers are the loop's; `lock` guards the sums and the two numbers of
  * questions.
  */
@@ -89,19 +92,22 @@ size_t stats_read(struct stats *s, struct stats_counter *out, size_t max)
 
 /* With the lock. What begins with all_ every front says of all: the newest is not known, the
  * largest is good enough. */
-static void add(struct stats *s, const struct stats_counter *counter)
+static void add(struct stats *s, size_t place, const struct stats_counter *counter)
 {
-	for (size_t i = 0; i < s->sum_count; i++) {
-		if (strcmp(s->sums[i].name, counter->name) != 0)
-			continue;
-		if (str_starts(counter->name, "all_"))
-			s->sums[i].value = MAX(s->sums[i].value, counter->value);
-		else
-			s->sums[i].value += counter->value;
-		return;
+	/* Fronts of one version tell the same in the same order. */
+	if (place >= s->sum_count || !str_eq(s->sums[place].name, counter->name)) {
+		place = 0;
+		while (place < s->sum_count && !str_eq(s->sums[place].name, counter->name))
+			place++;
 	}
-	if (s->sum_count < ARRAY_LEN(s->sums))
+	if (place == ARRAY_LEN(s->sums))
+		return;
+	if (place == s->sum_count)
 		s->sums[s->sum_count++] = *counter;
+	else if (str_starts(counter->name, "all_"))
+		s->sums[place].value = MAX(s->sums[place].value, counter->value);
+	else
+		s->sums[place].value += counter->value;
 }
 
 static bool only_grows(const char *name)
@@ -162,9 +168,9 @@ static void sum_up(struct stats *s)
 		fronts.value++;
 		done = MIN(done, front->stats_answered);
 		for (size_t i = 0; i < front->stats_count; i++)
-			add(s, &front->stats[i]);
+			add(s, i, &front->stats[i]);
 	}
-	add(s, &fronts);
+	add(s, s->sum_count, &fronts);
 	never_back(s);
 	s->done = MAX(s->done, done);
 	(void)pthread_cond_broadcast(&s->answered);
@@ -189,7 +195,19 @@ static void on_asked(struct loop_note *note)
 		frame.stats.front = front->number;
 		fronts_send(front->control, &frame);
 	}
-	sum_up(s); /* there may be no front */
+	sum_up(s); /* there may be no front, or one that hangs */
+}
+
+/* All that are connected have answered the newest question that they were asked. */
+static bool all_answered(const struct stats *s)
+{
+	LIST_FOREACH(node, &s->engine->fronts) {
+		const struct front *front = LIST_ENTRY(node, const struct front, node);
+
+		if (front->control != NULL && front->stats_answered < front->stats_asked)
+			return false;
+	}
+	return true;
 }
 
 void stats_on_frame(struct stats *s, struct front *front, const struct ipc_stats *frame)
@@ -204,7 +222,8 @@ void stats_on_frame(struct stats *s, struct front *front, const struct ipc_stats
 	/* One that was sent by itself just before the question counts, too: it is as new as the
 	 * answer. */
 	front->stats_answered = front->stats_asked;
-	sum_up(s);
+	if (all_answered(s))
+		sum_up(s);
 }
 
 void stats_on_front_lost(struct stats *s)
