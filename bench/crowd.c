@@ -360,12 +360,11 @@ void crowd_make(struct crowd *c, struct bench *b, const struct crowd_options *op
 
 /* ---- fleets ---- */
 
-static struct fleet *open_fleet(struct crowd *c, const struct scenario *scenario, const char *user,
-	const char *prefix, bool tls, bool marks)
+static struct fleet *open_fleet_at(struct crowd *c, const struct scenario *scenario,
+	const char *user, const char *prefix, bool tls, uint16_t port, bool marks)
 {
 	CLEANUP(mem_freep)
-	char *url = x_printf("%s://127.0.0.1:%u", tls ? "https" : "http",
-		tls ? c->bench->https_port : c->bench->http_port);
+	char *url = x_printf("%s://127.0.0.1:%u", tls ? "https" : "http", port);
 	struct fleet_options options = {.url = url,
 		.user = user,
 		.password = "secret0",
@@ -381,9 +380,21 @@ static struct fleet *open_fleet(struct crowd *c, const struct scenario *scenario
 	return fleet;
 }
 
+static struct fleet *open_fleet(struct crowd *c, const struct scenario *scenario, const char *user,
+	const char *prefix, bool tls, bool marks)
+{
+	return open_fleet_at(c, scenario, user, prefix, tls,
+		tls ? c->bench->https_port : c->bench->http_port, marks);
+}
+
 struct fleet *crowd_fleet(struct crowd *c, bool tls, bool marks)
 {
 	return open_fleet(c, &c->scenario, "user%u@bench.example", "BENCH", tls, marks);
+}
+
+struct fleet *crowd_fleet_at(struct crowd *c, uint16_t port)
+{
+	return open_fleet_at(c, &c->scenario, "user%u@bench.example", "BENCH", false, port, false);
 }
 
 struct fleet *crowd_burst_fleet(struct crowd *c, bool tls)

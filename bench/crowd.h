@@ -35,6 +35,8 @@ struct crowd {
 void crowd_make(struct crowd *c, struct bench *b, const struct crowd_options *options);
 /* A fleet of the first `phones` phones, or of the burst's; none begins yet. */
 struct fleet *crowd_fleet(struct crowd *c, bool tls, bool marks);
+/* The same phones, which talk to a plain HTTP server on another port. */
+struct fleet *crowd_fleet_at(struct crowd *c, uint16_t port);
 struct fleet *crowd_burst_fleet(struct crowd *c, bool tls);
 
 /* So many phones begin before the server is asked how many wait; those of one user queue up behind

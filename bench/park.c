@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bare.h"
 #include "base/mem.h"
 #include "crowd.h"
 #include "fleet/procs.h"
@@ -27,7 +28,8 @@
 #define CHURN_RATE  2000u /* phones a second that come back */
 #define CHURN_PARTS 20u   /* so many parts of the fleet come and go in turn */
 #define REST_S      6u
-#define RENEW_S     8u
+#define RENEW_S     10u
+#define FRONTS      2u    /* of the bare server, too */
 #define RENEW_RATE  1000u /* a second: what a million phones make at 15 minutes */
 #define SPREAD_MS   2000u
 #define MANY        100000u
@@ -180,6 +182,35 @@ static void park_many(
 
 /* ---- per event ---- */
 
+/* The same renewals by a server that only receives and sends: what this machine takes for them. */
+static void bare_renewal(const struct park *k, struct crowd *c, double front_us)
+{
+	struct fleet_command how = {
+		.on_news = FLEET_STAY_OUT, .order = FLEET_START, .count = k->small, .rate = 20000};
+	unsigned heartbeat_s = c->options.heartbeat_s;
+	struct bare *server = bare_start(FRONTS, heartbeat_s);
+	struct fleet *fleet = crowd_fleet_at(c, bare_port(server));
+	static struct tally before, after;
+	double us, renewals;
+
+	fleet_give(fleet, &how);
+	crowd_pause(c, fleet, 2 * heartbeat_s + 3, "warming the bare server");
+	us = bare_cpu_us(server);
+	fleet_read(fleet, &before);
+	crowd_pause(c, fleet, k->renew_s, "bare renewals");
+	fleet_read(fleet, &after);
+	us = bare_cpu_us(server) - us;
+	renewals = (double)(after.expired - before.expired);
+	if (renewals < k->small / 2)
+		bench_die("bare: only %.0f renewals", renewals);
+	bench_figure(c->bench, "renewal_bare_cpu", us / renewals, "us", NULL,
+		"the same phones, renewed by a server that only calls recv and send");
+	bench_figure(c->bench, "renewal_over_bare", front_us / (us / renewals), "", NULL,
+		"renewal_plain_cpu for each microsecond of that, both of this run");
+	fleet_close(&fleet);
+	bare_stop(&server);
+}
+
 static void renewal(const struct park *k, const char *figure, const char *aim, bool tls, bool held)
 {
 	struct crowd_options options = {.phones = k->small,
@@ -216,6 +247,8 @@ static void renewal(const struct park *k, const char *figure, const char *aim, b
 		tls ? "TLS 1.3, AES-256-GCM" : "plain HTTP", renewals, all_us / renewals);
 	bench_figure(&b, figure, front_us / renewals, "us", aim, conditions);
 	fleet_close(&fleet);
+	if (!tls && !held)
+		bare_renewal(k, &c, front_us / renewals);
 	bench_finish(&b);
 }
 
