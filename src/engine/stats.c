@@ -2,8 +2,9 @@
  * The counters of the fronts. A question has a number; it is answered when each front that is
  * connected has told its counters after it. Questions that come meanwhile share the next round.
  *
- * There may be sixty fronts, so they are summed up once for a question, with the last answer. Does
- * a front hang, then what the others answered is in the sums when the next question comes.
+ * There may be sixty fronts, so they are summed up once for a question, with the last answer, and
+ * what they tell by themselves together, SUM_AFTER_MS after the first. Does a front hang, then what
+ * the others answered is in the sums then, too.
  *
  * Threads: fronts and their numbers are the loop's; `lock` guards the sums and the two numbers of
  * questions.
@@ -15,16 +16,19 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "engine/engine_internal.h"
 
-#define WAIT_S 1
+#define WAIT_S       1
+#define SUM_AFTER_MS 1000
 
 struct stats {
 	struct engine *engine;
 	struct loop_note note;
-	pthread_mutex_t lock; /* all below */
+	struct loop_timer soon; /* the loop's: what fronts told by themselves is summed up then */
+	pthread_mutex_t lock;   /* all below */
 	pthread_cond_t answered;
 	uint64_t asked, done; /* questions */
 	struct stats_counter sums[IPC_STATS_MAX];
@@ -36,6 +40,7 @@ struct stats {
 };
 
 static void on_asked(struct loop_note *note);
+static void on_soon(void *owner);
 
 struct stats *stats_new(struct engine *e)
 {
@@ -43,6 +48,7 @@ struct stats *stats_new(struct engine *e)
 
 	s->engine = e;
 	s->note = (struct loop_note){.name = "stats_asked", .fn = on_asked};
+	loop_timer_init(&s->soon, e->loop, "stats", on_soon, s);
 	(void)pthread_mutex_init(&s->lock, NULL);
 	(void)pthread_cond_init(&s->answered, NULL);
 	return s;
@@ -53,6 +59,7 @@ void stats_free(struct stats **stats)
 	if (*stats == NULL)
 		return;
 	loop_post_cancel((*stats)->engine->loop, &(*stats)->note);
+	loop_timer_clear(&(*stats)->soon);
 	(void)pthread_mutex_destroy(&(*stats)->lock);
 	(void)pthread_cond_destroy(&(*stats)->answered);
 	mem_free(*stats);
@@ -157,6 +164,7 @@ static void sum_up(struct stats *s)
 	struct stats_counter fronts = {"fronts", 0};
 	uint64_t done;
 
+	loop_timer_clear(&s->soon);
 	(void)pthread_mutex_lock(&s->lock);
 	done = s->asked;
 	s->sum_count = 0;
@@ -177,6 +185,11 @@ static void sum_up(struct stats *s)
 	(void)pthread_mutex_unlock(&s->lock);
 }
 
+static void on_soon(void *owner)
+{
+	sum_up(owner);
+}
+
 static void on_asked(struct loop_note *note)
 {
 	struct stats *s = LIST_ENTRY(note, struct stats, note);
@@ -195,7 +208,17 @@ static void on_asked(struct loop_note *note)
 		frame.stats.front = front->number;
 		fronts_send(front->control, &frame);
 	}
-	sum_up(s); /* there may be no front, or one that hangs */
+	sum_up(s); /* there may be no front */
+}
+
+static bool is_open(struct stats *s)
+{
+	bool open;
+
+	(void)pthread_mutex_lock(&s->lock);
+	open = s->done < s->asked;
+	(void)pthread_mutex_unlock(&s->lock);
+	return open;
 }
 
 /* All that are connected have answered the newest question that they were asked. */
@@ -222,8 +245,10 @@ void stats_on_frame(struct stats *s, struct front *front, const struct ipc_stats
 	/* One that was sent by itself just before the question counts, too: it is as new as the
 	 * answer. */
 	front->stats_answered = front->stats_asked;
-	if (all_answered(s))
+	if (is_open(s) && all_answered(s))
 		sum_up(s);
+	else if (s->soon.place == 0)
+		loop_timer_set(&s->soon, clock_now_ms() + SUM_AFTER_MS);
 }
 
 void stats_on_front_lost(struct stats *s)
