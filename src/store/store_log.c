@@ -144,13 +144,15 @@ int store_log_find(struct store_read *rd, const struct log_filter *filter, size_
 {
 	CLEANUP(mem_freep) char *like = store_like(filter->text);
 	CLEANUP(db_done) struct db_stmt *st = NULL;
-	int64_t at, id;
+	int64_t at, id, until_at = filter->until_at > 0 ? filter->until_at : INT64_MAX;
 
 	if (load_cursor(rd, filter->before_id, &at, &id, err) < 0 ||
 		prepare_find(rd, filter, &st, err) < 0)
 		return -1;
 	db_bind_i64(st, 1, filter->since_at);
-	db_bind_i64(st, 2, filter->until_at > 0 ? filter->until_at : INT64_MAX);
+	/* The cursor's second bounds the walk along the index: a page costs its rows, wherever it
+	 * stands. */
+	db_bind_i64(st, 2, at < until_at ? at + 1 : until_at);
 	db_bind_i64(st, 3, at);
 	db_bind_i64(st, 4, id);
 	db_bind_text(st, 5, store_text(filter->user));
