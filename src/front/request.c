@@ -57,8 +57,14 @@ void request_tell_gone(struct front *f, struct conn *c)
 {
 	struct request *r = c->request;
 
-	if (!r->sent || r->answered)
+	if (!r->sent)
 		return;
+	if (r->answered) { /* what the engine still has of a large answer nobody takes any more */
+		if (r->answer_left > 0)
+			link_send_handle(f, IPC_GONE, c, r->number);
+		r->answer_left = 0;
+		return;
+	}
 	if (r->body_follows && c->state == CONN_UPLOAD) {
 		struct ipc_frame frame = {.type = IPC_BODY};
 
@@ -161,6 +167,7 @@ void request_hold_again(struct front *f, struct conn *c)
 
 	r->sent = false;
 	buf_deinit(&r->early);
+	r->early_last = false;
 	request_charge(f, r);
 	list_remove(&r->queued);
 	list_append(&f->held, &r->queued);
