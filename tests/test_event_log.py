@@ -4,6 +4,7 @@ ever in it.
 """
 
 import csv
+import http.client
 import io
 import json
 import os
@@ -15,6 +16,7 @@ from eas.client import basic
 from lib import mail
 from lib.case import ServerCase
 from lib.server import eventually
+from lib.web import Web
 
 SOURCES = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
 MARK = "xyzzyMARK"
@@ -131,6 +133,114 @@ class Retention(LogCase):
         self.server.bellhop("reload")  # which also begins a sweep
         eventually(lambda: not self.log("--action", "domain add"), what="the sweep of old rows")
         self.assertEqual(len(self.log("--action", "user add")), 1)
+
+
+class Large(LogCase):
+    """An export of a log that is far larger than what the server may keep of it in memory."""
+
+    settings = {"web.exports_max": "2"}
+    ROWS = 200_000
+
+    @classmethod
+    def prepare(cls):
+        root = cls.server.add_user("root")
+        cls.server.bellhop("user", "admin", root.address, "--on")
+        cls.server.stop()
+        database = sqlite3.connect(os.path.join(cls.server.data, "bellhop.db"))
+        with database:
+            at, last = database.execute("SELECT MAX(logged_at), MAX(id) FROM event_log").fetchone()
+            database.execute(
+                "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)"
+                " INSERT INTO event_log (id, logged_at, actor, user_name, address, device_id, device_type, action, result)"
+                " SELECT ? + i, ? + i / 300, 'device', 'user' || (i % 1000) || '@example.org', '192.0.2.1', 'DEVICE' || (i % 1000), 'phone',"
+                " 'login_failed', 'password' FROM n", (cls.ROWS, last, at - cls.ROWS // 300))
+            database.execute("UPDATE counters SET value = ? WHERE name = 'event_log'", (last + cls.ROWS,))
+        database.close()
+        cls.server.start()
+        cls.web = Web(cls.server)
+        cls.web.sign_in(root)
+
+    def engine_bytes(self, field):
+        with open(f"/proc/{self.server.engine_pid()}/status", encoding="ascii") as file:
+            return next(int(line.split()[1]) * 1024 for line in file if line.startswith(field + ":"))
+
+    def open_export(self, name, version=11):
+        """The connection, when the head of the answer is here and nothing else was read."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.server.http_port, timeout=30)
+        connection._http_vsn, connection._http_vsn_str = version, f"HTTP/1.{version % 10}"
+        cookie = "; ".join(f"{key}={value}" for key, value in self.web.cookies.items())
+        connection.request("GET", f"/api/v1/{name}", headers={"Cookie": cookie})
+        return connection, connection.getresponse()
+
+    @staticmethod
+    def hang_up(pair):
+        for end in reversed(pair):
+            end.close()
+
+    def test_whole_while_rows_are_added(self):
+        """Each row once, in the order of the log, though others are logged meanwhile; the server keeps little of it."""
+        before = {row["id"] for row in self.log("--limit", "10000")}
+        at_first = peak = self.engine_bytes("RssAnon")
+        connection, answer = self.open_export("log.jsonl")
+        self.assertEqual((answer.status, answer.getheader("Transfer-Encoding"), answer.getheader("Content-Length")), (200, "chunked", None))
+        ids = []
+        for count, line in enumerate(answer):
+            ids.append(json.loads(line)["id"])
+            if count % 20_000 == 0:
+                peak = max(peak, self.engine_bytes("RssAnon"))
+                self.user()
+        self.hang_up((connection, answer))
+        self.assertEqual(len(ids), len(set(ids)))
+        self.assertTrue(set(range(1, self.ROWS + 1)) | before <= set(ids))
+        self.assertLess(peak - at_first, 8 << 20)  # the answer has some 40 MB
+
+    def test_csv_by_http_1_0(self):
+        """Until the end of the connection, which is an orderly one."""
+        connection, answer = self.open_export("log.csv", version=10)
+        self.assertEqual((answer.getheader("Transfer-Encoding"), answer.getheader("Connection")), (None, "close"))
+        self.assertGreater(sum(1 for _ in csv.reader(line.decode() for line in answer)), self.ROWS)
+        self.hang_up((connection, answer))
+
+    def test_nobody_waits_for_a_reader_that_does_not_read(self):
+        """It keeps no thread and no snapshot: pages, phones and the store's own housekeeping go on. One too many is told to come back."""
+        waiting = [self.open_export("log.csv") for _ in range(2)]
+        self.assertEqual([answer.status for _, answer in waiting], [200, 200])
+        refused = self.web.get("/log.jsonl")
+        self.assertEqual((refused.status, refused.header("Retry-After") is not None), (503, True))
+        for _ in range(5):
+            self.assertEqual(self.web.get("/me").status, 200)
+        self.assertEqual(self.user().device().ready().folder_sync().code, 200)
+        database = sqlite3.connect(os.path.join(self.server.data, "bellhop.db"), timeout=10)
+        self.assertEqual(database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0], 0)
+        database.close()
+        for pair in waiting:
+            self.hang_up(pair)
+
+        def works():
+            pair = self.open_export("log.jsonl")
+            self.hang_up(pair)
+            return pair[1].status == 200
+        eventually(works, what="the exports that nobody reads are forgotten")
+
+    def test_cut_is_seen(self):
+        """The engine dies in the middle: nobody takes the half for the whole."""
+        connection, answer = self.open_export("log.csv")
+        self.assertTrue(answer.readline().startswith(b"id,at,"))
+        self.server.kill_engine()
+        with self.assertRaises((http.client.IncompleteRead, ConnectionError)):
+            answer.read()
+        self.hang_up((connection, answer))
+
+    def test_command_line(self):
+        ids = [json.loads(line)["id"] for line in self.export("--format", "jsonl", "--until", "2100-01-01").splitlines()]
+        self.assertEqual(len(ids), len(set(ids)))
+        self.assertLessEqual(set(range(1, self.ROWS + 1)), set(ids))
+
+    def test_head_and_limit(self):
+        answer = self.web.raw("HEAD", "/api/v1/log.csv")
+        self.assertEqual((answer.status, answer.body), (200, b""))
+        self.assertEqual(self.web.get("/log.csv", user="user1@example.org").body.count(b"\n"), self.ROWS // 1000 + 1)
+        self.assertEqual(self.web.get("/me").status, 200)
 
 
 if __name__ == "__main__":

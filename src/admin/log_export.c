@@ -118,15 +118,15 @@ void log_export_row(struct buf *out, enum log_format format, const struct log_ro
 		add_jsonl(out, row);
 }
 
-int log_export_page(struct store *store, struct log_filter *filter, enum log_format format,
-	struct arena *arena, struct buf *out, struct err *err)
+int log_export_page(struct store *store, struct log_filter *filter, size_t rows_max,
+	enum log_format format, struct arena *arena, struct buf *out, struct err *err)
 {
 	CLEANUP(store_read_end) struct store_read *rd = NULL;
 	struct log_row *rows;
 	size_t count;
 
 	if (store_read_begin(store, &rd, err) < 0 ||
-		store_log_find(rd, filter, LOG_PAGE_ROWS, arena, &rows, &count, err) < 0)
+		store_log_find(rd, filter, rows_max, arena, &rows, &count, err) < 0)
 		return -1;
 	for (size_t i = 0; i < count; i++)
 		log_export_row(out, format, &rows[i]);
@@ -134,5 +134,5 @@ int log_export_page(struct store *store, struct log_filter *filter, enum log_for
 		return err_set(err, ERR_BUSY, "no memory for a page of the event log");
 	if (count > 0)
 		filter->before_id = rows[count - 1].id;
-	return count == LOG_PAGE_ROWS ? 1 : 0;
+	return count == rows_max ? 1 : 0;
 }

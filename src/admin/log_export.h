@@ -24,11 +24,11 @@ const char *log_format_type(enum log_format format); /* for Content-Type */
 void log_export_begin(struct buf *out, enum log_format format);
 void log_export_row(struct buf *out, enum log_format format, const struct log_row *row);
 /*
- * Appends the rows from filter->before_id on, LOG_PAGE_ROWS at most, and moves filter->before_id to
+ * Appends the rows from filter->before_id on, so many at most, and moves filter->before_id to
  * the next page. 1: more may follow; 0: that was the end; -1. The arena can be cleared between
  * pages, if the texts of the filter lie elsewhere. A short snapshot of its own for each call.
  */
-NODISCARD int log_export_page(struct store *store, struct log_filter *filter,
+NODISCARD int log_export_page(struct store *store, struct log_filter *filter, size_t rows,
 	enum log_format format, struct arena *arena, struct buf *out, struct err *err);
 
 #endif

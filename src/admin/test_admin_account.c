@@ -459,7 +459,7 @@ static void test_export_pages(void)
 
 	set_up();
 	REQUIRE_OK(store_transact(store, add_rows, NULL, &err), &err);
-	while (log_export_page(store, &filter, LOG_JSONL, arena, &out, &err) > 0)
+	while (log_export_page(store, &filter, LOG_PAGE_ROWS, LOG_JSONL, arena, &out, &err) > 0)
 		pages++;
 	for (size_t i = 0; i < out.len; i++)
 		lines += out.data[i] == '\n';

@@ -34,6 +34,13 @@ void api_free(struct api **api)
 	*api = NULL;
 }
 
+void api_stream_free(struct api_stream **stream)
+{
+	if (*stream != NULL)
+		(*stream)->free(*stream);
+	*stream = NULL;
+}
+
 static bool path_is(const struct api_call *call, const char *name)
 {
 	return call->target.segment_count == 1 && str_eq(call->target.segments[0], name);
@@ -195,6 +202,7 @@ void api_handle(struct api *api, const struct settings *settings, const struct i
 		serve(&call);
 	if (reply->body.failed) {
 		buf_deinit(&reply->body);
+		api_stream_free(&reply->stream);
 		reply->status = 500;
 	}
 }

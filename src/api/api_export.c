@@ -2,43 +2,99 @@
  * Tables to take along: the event log as CSV (RFC 4180) and as lines of JSON, the settings with
  * their documentation.
  *
+ * The log goes out piece by piece, so its size costs no memory. Each page begins behind the row
+ * that the one before ended with, in a snapshot of its own: what is logged meanwhile stands before
+ * all of them, so no row comes twice, none is missing, and the store may go on.
+ *
  * Threads: any worker. Limits: web.export_rows_max.
  */
 #include "admin/log_export.h"
 #include "api/api_extra.h"
+#include "base/list.h"
 #include "base/mem.h"
 #include "base/str.h"
 
 /* ---- the event log ---- */
 
-static int add_rows(
-	struct api_call *call, struct log_filter *filter, enum log_format format, struct err *err)
+struct log_stream {
+	struct api_stream stream;
+	struct store *store;
+	json_t *args; /* the texts of the filter */
+	struct log_filter filter;
+	enum log_format format;
+	uint64_t left; /* rows that may still come */
+	struct arena *arena;
+};
+
+static int next_piece(struct api_stream *stream, struct buf *out, struct err *err)
 {
-	CLEANUP(arena_free) struct arena *arena = arena_new(0);
-	uint64_t pages = call->settings->web_export_rows_max / LOG_PAGE_ROWS;
+	struct log_stream *s = LIST_ENTRY(stream, struct log_stream, stream);
+	size_t begin = out->len;
 	int more = 1;
 
-	log_export_begin(&call->reply->body, format);
-	for (uint64_t i = 0; more == 1 && i < pages; i++) {
-		more = log_export_page(
-			call->api->options.store, filter, format, arena, &call->reply->body, err);
-		arena_clear(arena);
+	while (more == 1 && out->len - begin < API_PIECE_BYTES) {
+		size_t rows = (size_t)MIN(s->left, (uint64_t)LOG_PAGE_ROWS);
+
+		more = log_export_page(s->store, &s->filter, rows, s->format, s->arena, out, err);
+		arena_clear(s->arena);
+		s->left -= rows;
+		if (s->left == 0)
+			more = MIN(more, 0);
 	}
-	return more < 0 ? -1 : 0;
+	return more;
+}
+
+static void free_stream(struct api_stream *stream)
+{
+	struct log_stream *s = LIST_ENTRY(stream, struct log_stream, stream);
+
+	json_decref(s->args);
+	arena_free(&s->arena);
+	mem_free(s);
+}
+
+static struct log_stream *stream_new(struct api_call *call, json_t *args, enum log_format format)
+{
+	struct log_stream *s = x_new(struct log_stream);
+	uint64_t max = call->settings->web_export_rows_max;
+
+	s->stream = (struct api_stream){next_piece, free_stream};
+	s->store = call->api->options.store;
+	s->args = json_incref(args);
+	s->format = format;
+	s->left = max > 0 ? max : UINT64_MAX;
+	s->arena = arena_new(0);
+	return s;
+}
+
+/* The head, and as much as comes in one piece: what goes wrong there is still an error of its own.
+ */
+static int begin_log(struct api_call *call, json_t *args, enum log_format format, struct err *err)
+{
+	struct log_stream *s = stream_new(call, args, format);
+	struct api_stream *stream = &s->stream;
+	int more = admin_log_filter(args, call->arena, &s->filter, err);
+
+	if (more == 0) {
+		log_export_begin(&call->reply->body, format);
+		more = next_piece(stream, &call->reply->body, err);
+	}
+	if (more == 1)
+		call->reply->stream = TAKE(stream);
+	api_stream_free(&stream);
+	return MIN(more, 0);
 }
 
 static void export_log(
 	struct api_call *call, json_t *args, enum log_format format, const char *name)
 {
-	struct log_filter filter;
 	struct err err = ERR_INIT;
 
 	if (json_object_get(args, "format") != NULL) {
 		api_reply_trouble(call, 400, "bad_input", "the path says the format");
 		return;
 	}
-	if (admin_log_filter(args, call->arena, &filter, &err) < 0 ||
-		add_rows(call, &filter, format, &err) < 0) {
+	if (begin_log(call, args, format, &err) < 0) {
 		api_reply_error(call, &err);
 		return;
 	}

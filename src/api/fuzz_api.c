@@ -92,6 +92,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 		(void)api_static_serve(&call);
 		try_routes(&call);
 	}
+	api_stream_free(&reply.stream);
 	buf_deinit(&reply.body);
 	mem_free(text);
 	return 0;

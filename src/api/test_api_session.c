@@ -89,6 +89,7 @@ static int unlink_one(const char *path, const struct stat *st, int kind, struct 
 
 static void tear_down(void)
 {
+	api_stream_free(&w.reply.stream);
 	buf_deinit(&w.reply.body);
 	arena_free(&w.arena);
 	api_free(&w.api);
@@ -109,6 +110,7 @@ static int ask(const char *method, const char *target, const char *body)
 		.body = (const uint8_t *)body,
 		.body_len = strlen(body)};
 
+	api_stream_free(&w.reply.stream);
 	buf_deinit(&w.reply.body);
 	w.reply = (struct api_reply){0};
 	arena_free(&w.arena);

@@ -600,7 +600,7 @@ static int start_admin(struct process *p, struct err *err)
 
 /* On a web worker. */
 static void on_web(void *owner, const struct settings *settings, const struct ipc_request *http,
-	struct arena *arena, struct eas_reply *reply)
+	struct arena *arena, struct eas_reply *reply, struct api_stream **stream)
 {
 	struct process *p = owner;
 	struct api_reply answer = {0};
@@ -608,6 +608,7 @@ static void on_web(void *owner, const struct settings *settings, const struct ip
 	api_handle(p->api, settings, http, arena, &answer);
 	reply->status = answer.status;
 	reply->body = answer.body;
+	*stream = answer.stream;
 	reply->header_count = MIN(answer.header_count, ARRAY_LEN(reply->headers));
 	memcpy(reply->headers, answer.headers, reply->header_count * sizeof(answer.headers[0]));
 }

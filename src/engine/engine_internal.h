@@ -92,6 +92,10 @@ struct errand {
 	int64_t auth_until_at;
 	struct err err;
 	struct eas_reply reply;
+	struct api_stream
+		*stream; /* makes what follows after the body at hand (stream.c); NULL: nothing */
+	int stream_result;
+	bool stream_counted;
 	bool printed;             /* print is set: once parked, it may be known again */
 	struct watch_print print; /* of all that it says */
 	uint64_t sent, credit;
@@ -112,9 +116,11 @@ struct engine {
 	struct workers *web_workers; /* pages and API (web.c) */
 	struct lanes *web_lanes;
 	uint32_t web_count; /* of them, waiting and at work */
-	/* Answers one; on a web worker. NULL: there are no pages. */
+	uint32_t streams;   /* of their answers, those that are made piece by piece */
+	/* Answers one; on a web worker. *stream is NULL before, and what it is then belongs to the
+	 * engine. NULL: there are no pages. */
 	void (*on_web)(void *owner, const struct settings *settings, const struct ipc_request *http,
-		struct arena *arena, struct eas_reply *reply);
+		struct arena *arena, struct eas_reply *reply, struct api_stream **stream);
 	void *web_owner;
 	struct push *push;
 	struct restores *restores;
@@ -179,6 +185,17 @@ void errand_leave(struct errand **r);
 void web_begin(struct errand **r, const struct ipc_request *frame);
 /* It waits and works no more. */
 void web_uncount(struct errand *r);
+
+/* ---- answers that are made while they go out (stream.c) ---- */
+
+struct api_stream;
+
+/* Its answer has a stream: may it begin? False: the stream is gone. */
+bool stream_admit(struct errand *r);
+/* All that is there went out: makes the next piece. */
+void stream_next(struct errand *r);
+/* Nothing more comes; harmless without a stream. */
+void stream_end(struct errand *r);
 
 /* ---- waiting phones (push.c) ---- */
 

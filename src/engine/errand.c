@@ -5,14 +5,14 @@
  * answer goes out in one frame. With a large body, a worker checks the credentials first
  * (ADMITTING), then credit is granted piece by piece (RECEIVING, SPOOLING), so that a stranger's
  * upload costs nothing; a large answer goes out by credit (SENDING), so that the worker never waits
- * for a slow client.
+ * for a slow client, and one without an end in sight piece by piece (stream.c).
  *
  * Invariants: a request is in engine.errands and, unless its front is lost, in front.errands.
- * While a job runs (ADMITTING, SPOOLING, RUNNING) the loop touches nothing but `gone` and `front`,
- * and nobody frees it. Threads: the loop's, jobs on workers. Limits: UPLOADS_MAX bodies by credit
- * at once, SPOOL_MEMORY of memory each; server_requests_waiting_max requests waiting for a worker,
- * half of them of newcomers: phones that come in a storm never take the places of those that are
- * in.
+ * While a job runs (ADMITTING, SPOOLING, RUNNING) the loop touches nothing but `gone`, `front` and
+ * `credit`, and nobody frees it. Threads: the loop's, jobs on workers. Limits: UPLOADS_MAX bodies
+ * by credit at once, SPOOL_MEMORY of memory each; server_requests_waiting_max requests waiting for
+ * a worker, half of them of newcomers: phones that come in a storm never take the places of those
+ * that are in.
  */
 #include <string.h>
 
@@ -75,6 +75,7 @@ void errand_free(struct errand **rp)
 	leave_lane(r);
 	if (r->is_web)
 		web_uncount(r);
+	stream_end(r);
 	list_remove(&r->node);
 	list_remove(&r->sending_node);
 	spool_deinit(&r->spool);
@@ -113,11 +114,11 @@ void errand_answer(struct errand **rp)
 	response->reason = r->reply.reason != NULL ? r->reply.reason : "";
 	/* What is left of the body is not read any more. */
 	response->close = r->http.body_follows && !r->body_complete;
-	response->body_len = r->reply.body.len;
+	response->body_len = r->stream != NULL ? IPC_LENGTH_UNKNOWN : r->reply.body.len;
 	response->header_count = r->reply.header_count;
 	memcpy(response->headers, r->reply.headers,
 		r->reply.header_count * sizeof(r->reply.headers[0]));
-	response->body_follows = r->reply.body.len > IPC_INLINE_BODY_MAX;
+	response->body_follows = r->stream != NULL || r->reply.body.len > IPC_INLINE_BODY_MAX;
 	if (!response->body_follows)
 		response->body = r->reply.body.data;
 	engine_send(r->engine, r->handle.front, &frame);
@@ -136,6 +137,7 @@ void errand_refuse(
 {
 	struct errand *r = *rp;
 
+	stream_end(r);
 	buf_deinit(&r->reply.body);
 	r->reply = (struct eas_reply){.kind = EAS_REPLY_ANSWER, .status = status, .reason = ""};
 	if (header_name != NULL)
@@ -542,19 +544,19 @@ void errand_credit(struct engine *e, const struct ipc_amount *amount)
 {
 	struct errand *r = find(e, &amount->handle);
 
-	if (r != NULL && r->state == ERRAND_SENDING)
+	/* Also while the next piece of a long answer is made. */
+	if (r != NULL && (r->state == ERRAND_SENDING || r->stream != NULL))
 		r->credit += amount->bytes;
 }
 
-/* One chunk; true when the request has more that may go. */
-static bool send_chunk(struct link *bulk, struct errand *r)
+static void send_chunk(struct link *bulk, struct errand *r)
 {
 	struct ipc_frame frame = {.type = IPC_BODY};
 	size_t len = MIN(r->reply.body.len - r->sent, IPC_BULK_CHUNK);
 
 	len = MIN(len, r->credit);
 	frame.body = (struct ipc_body){.handle = r->handle,
-		.last = r->sent + len == r->reply.body.len,
+		.last = r->stream == NULL && r->sent + len == r->reply.body.len,
 		.bytes = r->reply.body.data + r->sent,
 		.len = len};
 	fronts_send(bulk, &frame);
@@ -562,7 +564,8 @@ static bool send_chunk(struct link *bulk, struct errand *r)
 	r->credit -= len;
 	if (frame.body.last)
 		errand_free(&r);
-	return !frame.body.last;
+	else if (r->sent == r->reply.body.len)
+		stream_next(r);
 }
 
 void errand_pump(struct engine *e, struct front *front)
@@ -579,10 +582,10 @@ void errand_pump(struct engine *e, struct front *front)
 		LIST_FOREACH_SAFE(node, &front->sending) {
 			struct errand *r = LIST_ENTRY(node, struct errand, sending_node);
 
-			if (r->credit == 0)
+			if (r->credit == 0 && r->sent < r->reply.body.len)
 				continue;
 			moved = true;
-			(void)send_chunk(front->bulk, r);
+			send_chunk(front->bulk, r);
 		}
 	}
 }

@@ -263,7 +263,7 @@ static void connect_one(int *ret_fd, enum ipc_channel channel, uint32_t version)
 }
 
 /* HELLO comes back, and nothing else yet. */
-static void take_greeting(int fd)
+static void take_greeting(int fd, uint32_t version)
 {
 	uint8_t bytes[14];
 	size_t len = 0;
@@ -275,7 +275,7 @@ static void take_greeting(int fd)
 		n = read(fd, bytes + len, sizeof(bytes) - len);
 		len += n > 0 ? (size_t)n : 0;
 	}
-	if (len < sizeof(bytes) || bytes[4] != IPC_HELLO || bytes[5] != IPC_VERSION)
+	if (len < sizeof(bytes) || bytes[4] != IPC_HELLO || bytes[5] != MIN(version, IPC_VERSION))
 		die("no greeting");
 }
 
@@ -293,8 +293,8 @@ void world_reconnect_as(uint32_t version)
 	connect_one(&world.front.bulk, IPC_CHANNEL_BULK, version);
 	if (version < 2)
 		return;
-	take_greeting(world.front.control);
-	take_greeting(world.front.bulk);
+	take_greeting(world.front.control, version);
+	take_greeting(world.front.bulk, version);
 }
 
 void world_open(void)

@@ -1,6 +1,8 @@
 #include <sched.h>
 #include <unistd.h>
 
+#include "api/api.h"
+#include "base/list.h"
 #include "base/mem.h"
 #include "base/test.h"
 #include "engine/test_engine_world.h"
@@ -10,9 +12,38 @@
 static atomic_bool pages_wait;
 static atomic_int pages_begun;
 
+/* An answer of PIECES pieces, or one that fails in the third. */
+#define PIECES      20
+#define PIECE_BYTES 100000
+
+struct pieces {
+	struct api_stream stream;
+	int count;
+	bool fails;
+};
+
+static atomic_int streams;
+
+static int next_piece(struct api_stream *stream, struct buf *out, struct err *err)
+{
+	struct pieces *p = LIST_ENTRY(stream, struct pieces, stream);
+
+	if (p->fails && p->count == 2)
+		return err_set(err, ERR_BACKEND, "the third piece is broken");
+	for (size_t i = 0; i < PIECE_BYTES; i++)
+		buf_add_byte(out, (uint8_t)('a' + p->count));
+	return ++p->count < PIECES ? 1 : 0;
+}
+
+static void free_pieces(struct api_stream *stream)
+{
+	atomic_fetch_sub(&streams, 1);
+	mem_free(LIST_ENTRY(stream, struct pieces, stream));
+}
+
 /* A page that says how long its body was, when it may. */
 static void on_web(void *owner, const struct settings *settings, const struct ipc_request *http,
-	struct arena *arena, struct eas_reply *reply)
+	struct arena *arena, struct eas_reply *reply, struct api_stream **stream)
 {
 	(void)owner;
 	(void)settings;
@@ -21,6 +52,16 @@ static void on_web(void *owner, const struct settings *settings, const struct ip
 	while (atomic_load(&pages_wait))
 		(void)usleep(1000);
 	reply->status = 200;
+	if (strncmp(http->target, "/export", 7) == 0) {
+		struct pieces *p = x_new(struct pieces);
+
+		p->stream = (struct api_stream){next_piece, free_pieces};
+		p->fails = strcmp(http->target, "/export/broken") == 0;
+		atomic_fetch_add(&streams, 1);
+		*stream = &p->stream;
+		if (strcmp(http->target, "/export/late") == 0)
+			return;
+	}
 	buf_addf(&reply->body, "page of %zu", http->body_len);
 }
 
@@ -175,5 +216,109 @@ static void test_client_goes(void)
 	world_close();
 }
 
-TEST_MAIN(TEST(test_page), TEST(test_pages_starve_no_phone), TEST(test_phones_starve_no_page),
+/* ---- answers that are made while they go out ---- */
+
+static void send_credit(uint32_t number, uint32_t bytes)
+{
+	struct ipc_frame credit = {.type = IPC_CREDIT};
+
+	credit.amount = (struct ipc_amount){world_handle(number), bytes};
+	world_send(&credit);
+}
+
+/* Takes all of an answer that begins with `head`; false: it was cut. */
+static bool take_answer(uint32_t number, const char *head)
+{
+	size_t head_len = strlen(head), at = 0, wrong = 0;
+	bool last = false;
+
+	while (!last) {
+		const struct ipc_frame *f = world_next_bulk();
+
+		REQUIRE(f != NULL && f->type == IPC_BODY);
+		if (f->body.aborted)
+			return false;
+		for (size_t i = 0; i < f->body.len; i++, at++)
+			wrong += f->body.bytes[i] !=
+				 (at < head_len ? head[at]
+						: (char)('a' + (at - head_len) / PIECE_BYTES));
+		last = f->body.last;
+		if (!last)
+			send_credit(number, (uint32_t)f->body.len);
+	}
+	CHECK_INT(wrong, 0);
+	CHECK_INT(at, head_len + (size_t)PIECES * PIECE_BYTES);
+	return true;
+}
+
+static void test_stream(void)
+{
+	static const char *const targets[] = {"/export", "/export/late"};
+	const struct ipc_frame *f;
+
+	open_with_pages();
+	for (uint32_t i = 0; i < 2; i++) {
+		world_request(i + 1, targets[i], NULL, "");
+		f = world_next();
+		REQUIRE(f != NULL && f->type == IPC_RESPONSE);
+		CHECK(f->response.body_follows);
+		CHECK(f->response.body_len == IPC_LENGTH_UNKNOWN);
+		CHECK(take_answer(i + 1, i == 0 ? "page of 0" : ""));
+		CHECK_INT(atomic_load(&streams), 0);
+		CHECK_INT(world.engine.streams, 0);
+		CHECK_INT(map_count(world.engine.errands), 0);
+	}
+	/* One that breaks is cut, not ended. */
+	world_request(3, "/export/broken", NULL, "");
+	CHECK_INT(next_status(NULL), 200);
+	CHECK(!take_answer(3, "page of 0"));
+	CHECK_INT(atomic_load(&streams), 0);
+	world_close();
+}
+
+/* A client that does not read costs what is ahead, and no thread; one that goes takes it along. */
+static void test_stream_waits_for_its_client(void)
+{
+	struct ipc_frame gone = {.type = IPC_GONE, .handle = world_handle(1)};
+	uint64_t taken = 0;
+
+	open_with_pages();
+	settings_of()->web_exports_max = 1;
+	world_request(1, "/export", NULL, "");
+	CHECK_INT(next_status(NULL), 200);
+	while (taken < IPC_BULK_CREDIT)
+		taken += world_next_bulk()->body.len;
+	CHECK_INT(taken, IPC_BULK_CREDIT);
+	while (workers_running(world.engine.web_workers) > 0)
+		(void)loop_run_once(world.loop, 10);
+	world_request(2, "/", NULL, "");
+	CHECK_INT(next_status(NULL), 200);
+	world_request(3, "/export", NULL, ""); /* web.exports_max */
+	CHECK_INT(next_status(NULL), 503);
+	world_send(&gone);
+	while (map_count(world.engine.errands) > 0)
+		(void)loop_run_once(world.loop, 10);
+	CHECK_INT(atomic_load(&streams), 0);
+	CHECK_INT(world.engine.streams, 0);
+	world_close();
+}
+
+/* The front wants to know the length, or the engine ends in the middle of it. */
+static void test_stream_cannot_be(void)
+{
+	open_with_pages();
+	world_reconnect_as(2);
+	world_request(1, "/export", NULL, "");
+	CHECK_INT(next_status(NULL), 503);
+	CHECK_INT(atomic_load(&streams), 0);
+	world_reconnect();
+	world_request(2, "/export", NULL, "");
+	CHECK_INT(next_status(NULL), 200);
+	CHECK_INT(atomic_load(&streams), 1);
+	world_close();
+	CHECK_INT(atomic_load(&streams), 0);
+}
+
+TEST_MAIN(TEST(test_stream), TEST(test_stream_waits_for_its_client), TEST(test_stream_cannot_be),
+	TEST(test_page), TEST(test_pages_starve_no_phone), TEST(test_phones_starve_no_page),
 	TEST(test_limits), TEST(test_client_goes))

@@ -20,7 +20,8 @@ static void run_web(struct job *job, void *thread_state)
 
 	(void)thread_state;
 	r->reply.kind = EAS_REPLY_ANSWER;
-	r->engine->on_web(r->engine->web_owner, r->settings, &r->http, r->arena, &r->reply);
+	r->engine->on_web(
+		r->engine->web_owner, r->settings, &r->http, r->arena, &r->reply, &r->stream);
 }
 
 void web_uncount(struct errand *r)
@@ -41,6 +42,8 @@ static void on_web_done(struct job *job, bool cancelled)
 		return;
 	if (cancelled)
 		errand_leave(&r);
+	else if (!stream_admit(r))
+		errand_refuse_busy(&r);
 	else
 		errand_answer(&r);
 }

@@ -5,6 +5,9 @@
  * engine may have IPC_BULK_CREDIT bytes under way, and gets CREDIT back for what the client has
  * taken: so a slow reader costs that much and no more. Bulk bytes may overtake their RESPONSE,
  * which comes on another socket: they wait in request.early.
+ *
+ * An answer whose length the engine does not know (IPC_LENGTH_UNKNOWN) goes out in chunks; to a
+ * client of HTTP/1.0 until the connection's end.
  */
 #include <stdio.h>
 #include <string.h>
@@ -147,7 +150,10 @@ bool answer_engine(struct front *f, struct conn *c, const struct ipc_response *r
 		return false;
 	c->watch = 0; /* its answer is here */
 	c->served = c->served || response->status < 400;
-	r = answer_begin(f, c, response->status, response->reason, response->close);
+	r = c->request;
+	r->unsized = response->body_follows && response->body_len == IPC_LENGTH_UNKNOWN;
+	r = answer_begin(f, c, response->status, response->reason,
+		response->close || (r->unsized && r->old_http));
 	r->since_us = response->since_us;
 	for (size_t i = 0; i < response->header_count; i++) {
 		if (!is_ours(response->headers[i].name))
@@ -160,13 +166,17 @@ bool answer_engine(struct front *f, struct conn *c, const struct ipc_response *r
 	}
 	if (!response->body_follows)
 		return answer_end(f, c, response->body, (size_t)response->body_len);
-	http_response_end(&r->out, response->body_len);
+	if (r->unsized)
+		http_response_end_unsized(&r->out, !r->old_http);
+	else
+		http_response_end(&r->out, response->body_len);
 	r->answer_left = response->body_len;
 	r->uncredited = -(int64_t)r->out.len;
 	conn_set_deadline(f, c, (int64_t)f->settings->http_request_timeout_s * 1000);
-	if (r->early.len > 0) {
+	if (r->early.len > 0 || r->early_last) {
 		struct buf early = r->early;
-		struct ipc_body body = {.bytes = early.data, .len = early.len};
+		struct ipc_body body = {
+			.last = r->early_last, .bytes = early.data, .len = early.len};
 		bool alive;
 
 		r->early = (struct buf)BUF_INIT;
@@ -192,6 +202,28 @@ bool answer_expiry(struct front *f, struct conn *c)
 	return answer_end(f, c, body, len);
 }
 
+static void add_body(struct request *r, const struct ipc_body *body)
+{
+	bool chunked = r->unsized && !r->old_http && !r->is_head;
+	size_t before = r->out.len;
+
+	r->answer_left -= body->len;
+	if (r->is_head)
+		r->uncredited += (int64_t)body->len;
+	else if (chunked)
+		http_chunk_add(&r->out, body->bytes, body->len);
+	else
+		buf_add(&r->out, body->bytes, body->len);
+	if (r->unsized && body->last) {
+		r->answer_left = 0;
+		if (chunked)
+			http_chunk_end(&r->out);
+	}
+	/* What frames the chunks is not the engine's. */
+	if (chunked)
+		r->uncredited -= (int64_t)(r->out.len - before - body->len);
+}
+
 bool answer_on_bulk(struct front *f, struct conn *c, const struct ipc_body *body)
 {
 	struct request *r = c->request;
@@ -206,12 +238,9 @@ bool answer_on_bulk(struct front *f, struct conn *c, const struct ipc_body *body
 	}
 	if (!r->answered) {
 		buf_add(&r->early, body->bytes, body->len);
+		r->early_last = body->last;
 	} else {
-		r->answer_left -= body->len;
-		if (r->is_head)
-			r->uncredited += (int64_t)body->len;
-		else
-			buf_add(&r->out, body->bytes, body->len);
+		add_body(r, body);
 	}
 	request_charge(f, r);
 	if (r->early.failed || r->out.failed || front_short_of_memory(f, 0)) {

@@ -606,6 +606,9 @@ void conn_close(struct front *f, struct conn *c)
 
 		log_debug(&lc, "connection_finished", F_STR("state", states[c->state].name));
 	}
+	/* Until the connection's end would be taken for whole. */
+	if (c->request != NULL && c->request->unsized && c->request->answer_left > 0)
+		net_stream_cut(&c->stream);
 	park_forget(f, c);
 	request_free(f, c);
 	if (c->state == CONN_HANDSHAKE)

@@ -109,7 +109,8 @@ struct request {
 	uint64_t wire_left;   /* bytes of a counted body still to come */
 	uint64_t body_seen;   /* bytes of the body so far, decoded */
 	uint64_t granted;     /* bytes that the engine still takes */
-	uint64_t answer_left; /* bulk bytes that the engine still owes */
+	uint64_t answer_left; /* bulk bytes that the engine still owes; IPC_LENGTH_UNKNOWN less
+				 those that came, of an answer without a length */
 	int64_t uncredited; /* of them written, credit not given back yet; below zero while the head
 			       is written */
 	uint64_t since_us;  /* what the answer tells was committed then; 0: not counted */
@@ -118,6 +119,8 @@ struct request {
 	int64_t idle_until_ms; /* when the connection would have been idle for too long */
 	size_t charged;        /* what front.buffered counts for it */
 	bool keep_alive, is_head, body_follows;
+	bool unsized;      /* the answer's length is not known: its end is said */
+	bool early_last;   /* the last of the bulk bytes is in `early` */
 	bool old_http;     /* HTTP/1.0, which wants to be told that the connection stays */
 	bool body_done;    /* the whole body was read */
 	bool sent;         /* the engine knows of it */

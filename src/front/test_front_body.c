@@ -1,4 +1,5 @@
 /* Scenarios of large bodies: uploads by grants, bulk answers by credit. */
+#include <errno.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -516,6 +517,134 @@ static void test_bulk_answer_breaks(void)
 	}
 }
 
+/* The engine need not keep the rest for a client that went away. */
+static void test_client_goes_in_mid_answer(void)
+{
+	const struct ipc_frame *f;
+	struct ipc_handle h;
+	struct phone p;
+
+	begin("");
+	phone_connect(&rig, &p);
+	phone_send(&rig, &p, SYNC);
+	h = engine_next(&rig, IPC_REQUEST)->request.handle;
+	bulk_answer(&h, 1000000);
+	bulk_piece(&h, (const uint8_t *)"12345", 5, false);
+	rig_spin(&rig);
+	phone_close(&p);
+	do {
+		f = engine_poll(&rig);
+		REQUIRE(f != NULL);
+	} while (f->type == IPC_CREDIT);
+	CHECK_INT(f->type, IPC_GONE);
+	CHECK(ipc_handle_eq(&f->handle, &h));
+	rig_stop(&rig);
+}
+
+/* ---- answers without a length ---- */
+
+#define GET(version) "GET /api/v1/log.csv HTTP/1." version "\r\nHost: m\r\n\r\n"
+
+/* Up to the end of the connection, or to what stands at the end. */
+static const char *read_until(struct phone *p, const char *end)
+{
+	for (int i = 0; i < 1000; i++) {
+		int64_t n;
+
+		rig_spin(&rig);
+		REQUIRE(buf_reserve(&p->in, 65536));
+		n = net_stream_read(&p->stream, p->in.data + p->in.len, 65535);
+		if (n > 0)
+			p->in.len += (size_t)n;
+		else if (n != NET_AGAIN)
+			p->eof = true;
+		if (p->eof || str_ends(buf_cstr(&p->in), end))
+			break;
+	}
+	return buf_cstr(&p->in);
+}
+
+static void test_answer_without_length(void)
+{
+	static const struct {
+		const char *request, *end;
+		bool early;
+	} rows[] = {
+		{GET("1"), "\r\n\r\n5\r\n12345\r\n3\r\nabc\r\n0\r\n\r\n", false},
+		{GET("1"), "\r\n\r\n8\r\n12345abc\r\n0\r\n\r\n", true}, /* overtakes its RESPONSE */
+		{GET("0"), "\r\n\r\n12345abc", false},
+		{"HEAD / HTTP/1.1\r\nHost: m\r\n\r\n", "chunked\r\n\r\n", false},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct ipc_handle h;
+		const char *text;
+		struct phone p;
+
+		begin("");
+		phone_connect(&rig, &p);
+		phone_send(&rig, &p, rows[i].request);
+		h = engine_next(&rig, IPC_REQUEST)->request.handle;
+		if (!rows[i].early)
+			bulk_answer(&h, IPC_LENGTH_UNKNOWN);
+		bulk_piece(&h, (const uint8_t *)"12345", 5, false);
+		rig_spin(&rig);
+		bulk_piece(&h, (const uint8_t *)"abc", 3, false);
+		bulk_piece(&h, NULL, 0, true);
+		rig_spin(&rig);
+		if (rows[i].early)
+			bulk_answer(&h, IPC_LENGTH_UNKNOWN);
+		text = read_until(&p, rows[i].end);
+		CHECK(str_ends(text, rows[i].end));
+		CHECK(strstr(text, "Content-Length") == NULL);
+		if (i == 2) {
+			CHECK(strstr(text, "Connection: close\r\n") != NULL);
+			CHECK(strstr(text, "chunked") == NULL);
+		} else { /* and the connection goes on */
+			const struct ipc_frame *f;
+
+			phone_send(&rig, &p, GET("1"));
+			do { /* credit was given, too */
+				f = engine_poll(&rig);
+				REQUIRE(f != NULL);
+			} while (f->type == IPC_CREDIT);
+			CHECK_INT(f->type, IPC_REQUEST);
+		}
+		phone_close(&p);
+		rig_stop(&rig);
+	}
+}
+
+/* What is cut is not taken for whole. */
+static void test_answer_without_length_breaks(void)
+{
+	for (int i = 0; i < 2; i++) {
+		struct ipc_frame frame = {.type = IPC_BODY};
+		struct phone p;
+
+		begin("");
+		phone_connect(&rig, &p);
+		phone_send(&rig, &p, i == 0 ? GET("1") : GET("0"));
+		frame.body.handle = engine_next(&rig, IPC_REQUEST)->request.handle;
+		bulk_answer(&frame.body.handle, IPC_LENGTH_UNKNOWN);
+		bulk_piece(&frame.body.handle, (const uint8_t *)"12345", 5, false);
+		CHECK(strstr(read_until(&p, "12345"), "12345") != NULL);
+		frame.body.aborted = true;
+		engine_send(&rig, &frame);
+		rig_spin(&rig);
+		CHECK_INT(rig_count(&rig, "connections"), 0);
+		CHECK(strstr(buf_cstr(&p.in), "0\r\n\r\n") == NULL);
+		if (i == 1) { /* a reset, for the end of the connection would be that of the body */
+			char byte;
+
+			CHECK_INT(recv(p.stream.fd, &byte, 1, 0), -1);
+			CHECK_INT(errno, ECONNRESET);
+		}
+		phone_close(&p);
+		rig_stop(&rig);
+	}
+}
+
 /* A large body and a large answer over TLS: records larger than what is wanted at a time. */
 static void test_tls_bulk(void)
 {
@@ -562,4 +691,5 @@ TEST_MAIN(TEST(test_unauthenticated_uploads), TEST(test_refused_and_still_sendin
 	TEST(test_large_upload), TEST(test_chunked), TEST(test_chunked_too_large),
 	TEST(test_expect), TEST(test_upload_ends_early), TEST(test_bulk_answer_with_credit),
 	TEST(test_half_close_in_mid_answer), TEST(test_slow_reader), TEST(test_bulk_answer_breaks),
-	TEST(test_tls_bulk))
+	TEST(test_client_goes_in_mid_answer), TEST(test_answer_without_length),
+	TEST(test_answer_without_length_breaks), TEST(test_tls_bulk))

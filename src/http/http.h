@@ -114,5 +114,11 @@ void http_response_header(struct buf *out, const char *name, const char *value);
 void http_response_end_bare(struct buf *out);
 /* Content-Length and the blank line. */
 void http_response_end(struct buf *out, uint64_t content_length);
+/* The length is not known yet: chunked (RFC 9112 7.1), or, for HTTP/1.0, until the connection's end
+ * (9112 6.3), which HTTP_CLOSE has announced. */
+void http_response_end_unsized(struct buf *out, bool chunked);
+/* A chunk; nothing when len is 0, which would be the end. */
+void http_chunk_add(struct buf *out, const void *bytes, size_t len);
+void http_chunk_end(struct buf *out);
 
 #endif

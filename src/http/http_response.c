@@ -102,3 +102,22 @@ void http_response_end(struct buf *out, uint64_t content_length)
 {
 	buf_addf(out, "Content-Length: %llu\r\n\r\n", (unsigned long long)content_length);
 }
+
+void http_response_end_unsized(struct buf *out, bool chunked)
+{
+	buf_add_str(out, chunked ? "Transfer-Encoding: chunked\r\n\r\n" : "\r\n");
+}
+
+void http_chunk_add(struct buf *out, const void *bytes, size_t len)
+{
+	if (len == 0)
+		return;
+	buf_addf(out, "%zx\r\n", len);
+	buf_add(out, bytes, len);
+	buf_add_str(out, "\r\n");
+}
+
+void http_chunk_end(struct buf *out)
+{
+	buf_add_str(out, "0\r\n\r\n");
+}

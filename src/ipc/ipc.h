@@ -55,7 +55,7 @@
  * A front that took its connections over from another (front/handover.h) names in REGISTER the handle under which the living
  * engine knows the watch. When nothing has happened to it the engine renames it and says nothing: all terms hold on.
  */
-#define IPC_VERSION         2
+#define IPC_VERSION         3
 #define IPC_VERSION_MIN     1 /* the oldest that is still understood */
 #define IPC_FRAME_MAX       (160u * 1024)
 #define IPC_INLINE_BODY_MAX (64u * 1024)
@@ -80,6 +80,9 @@ enum ipc_type {
 	IPC_BYE,       /* E (2): the last frame of an engine that stops in order; no payload */
 	IPC_WAITED,    /* F (2): a wait is over: for the engine's memory of what phones do. One that does not know it loses nothing */
 };
+
+/* (3) body_len of a response whose length nobody knows yet: BODY frames come until one says last. */
+#define IPC_LENGTH_UNKNOWN UINT64_MAX
 
 #define IPC_BULK_CREDIT (256u * 1024) /* response bytes the engine may have under way per request */
 
@@ -120,7 +123,7 @@ struct ipc_response {
 	uint16_t status;
 	const char *reason;   /* "" for the usual one */
 	bool close;           /* close the connection after it */
-	bool body_follows;    /* total body_len bytes come on the bulk connection */
+	bool body_follows;    /* total body_len bytes come on the bulk connection, or (3) IPC_LENGTH_UNKNOWN */
 	size_t header_count;
 	struct ipc_header headers[IPC_HEADERS_MAX]; /* Content-Length, Date, Connection: the front's own */
 	const uint8_t *body;

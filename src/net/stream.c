@@ -301,6 +301,14 @@ static void close_ssl(struct net_stream *s)
 	s->form = NET_PLAIN;
 }
 
+void net_stream_cut(struct net_stream *s)
+{
+	const struct linger now = {.l_onoff = 1};
+
+	if (s->fd >= 0)
+		(void)setsockopt(s->fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+}
+
 void net_stream_close(struct net_stream *s)
 {
 	if (s->form == NET_SSL)

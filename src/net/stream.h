@@ -87,6 +87,8 @@ void net_stream_shut(struct net_stream *s);
 /* Reads and throws away at most max bytes of the raw socket: NET_AGAIN, NET_EOF, NET_FAILED, or the
  * bytes taken. Sends what is unsent. */
 int64_t net_stream_drain(struct net_stream *s, size_t max);
+/* What is closed next was not finished: the peer shall see a reset, not an end. */
+void net_stream_cut(struct net_stream *s);
 /* Harmless when closed. A TLS session stays resumable; keys are wiped. */
 void net_stream_close(struct net_stream *s);
 
