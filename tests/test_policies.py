@@ -406,6 +406,9 @@ class Verbs(PolicyCase):
         self.assertEqual((effective["platform"], effective["policy"], effective["policy_from"]), ("ios", name, "exception for the user"))
         effects = {row["setting"]: row["effect"] for row in effective["settings"]}
         self.assertEqual(effects, {"DevicePasswordEnabled": "enforced", "AllowBluetooth": "ignored", "AllowCamera": "enforced"})
+        confirmed = {row["setting"]: (row["confirmed"], bool(row["source"])) for row in effective["settings"]}
+        self.assertEqual(confirmed, {"DevicePasswordEnabled": (True, True), "AllowBluetooth": (False, False), "AllowCamera": (False, False)})
+        self.assertTrue(all(row["android_confirmed"] and row["android_source"] for row in self.ask("settings")))
         self.assertEqual(self.shown(device)["policy_settings"], effective["settings"])
         everything = self.ask("effective", user.address, "--all")["settings"]
         self.assertEqual(len(everything), len(self.ask("settings")))

@@ -145,19 +145,21 @@ static json_t *default_of(const struct policy_setting_info *info)
 	return admin_policy_value(&s);
 }
 
-static void put_effects(json_t *object, const struct policy_setting_info *info)
+void admin_policy_put_finding(json_t *object, const struct policy_setting_info *info,
+	enum policy_platform platform, bool words)
 {
-	for (int p = POLICY_IOS; p < POLICY_PLATFORMS; p++) {
-		char key[40];
-		const char *note;
-		enum policy_effect effect = policy_effect_of(info, (enum policy_platform)p, &note);
+	struct policy_finding finding = policy_effect_of(info, platform);
+	char key[40];
 
-		admin_put(object, policy_platform_to_str((enum policy_platform)p),
-			policy_effect_to_str(effect));
-		(void)snprintf(key, sizeof(key), "%s_note",
-			policy_platform_to_str((enum policy_platform)p));
-		admin_put(object, key, note);
-	}
+	admin_put(object, policy_platform_to_str(platform), policy_effect_to_str(finding.effect));
+	(void)snprintf(key, sizeof(key), "%s_confirmed", policy_platform_to_str(platform));
+	admin_put_bool(object, key, *finding.source != '\0');
+	if (!words)
+		return;
+	(void)snprintf(key, sizeof(key), "%s_note", policy_platform_to_str(platform));
+	admin_put(object, key, finding.note);
+	(void)snprintf(key, sizeof(key), "%s_source", policy_platform_to_str(platform));
+	admin_put(object, key, finding.source);
 }
 
 int admin_policy_settings(struct admin_call *call, struct err *err)
@@ -184,7 +186,8 @@ int admin_policy_settings(struct admin_call *call, struct err *err)
 				  : arena_x_printf(call->arena, "%u.%u", info->since / 10u,
 					    info->since % 10u));
 		admin_put(object, "text", info->text);
-		put_effects(object, info);
+		for (int p = POLICY_IOS; p < POLICY_PLATFORMS; p++)
+			admin_policy_put_finding(object, info, (enum policy_platform)p, true);
 		(void)json_array_append_new(call->result, object);
 	}
 	return 0;

@@ -2,6 +2,7 @@
 #define BELLHOP_ADMIN_ADMIN_POLICY_H
 
 #include "admin/admin_internal.h"
+#include "policy/effective.h"
 #include "policy/rules.h"
 #include "store/store_policy.h"
 
@@ -11,6 +12,10 @@
 NODISCARD int admin_policy_find(struct admin_call *call, struct policy_row **ret, struct err *err);
 /* A boolean, a number, null or a list. */
 json_t *admin_policy_value(const struct policy_setting *setting);
+/* What such phones do with it: "ios" and "ios_confirmed"; with words "ios_note" and "ios_source".
+ */
+void admin_policy_put_finding(json_t *object, const struct policy_setting_info *info,
+	enum policy_platform platform, bool words);
 json_t *admin_policy_rules(const struct policy_rules *rules);
 /* The phones that a policy is for, whether they have it or not, and what they answered to it as it
  * is now; POLICY_STATUS_NONE: nothing yet. */

@@ -286,21 +286,21 @@ static json_t *effect_row(
 	const struct policy *policy, const struct policy_setting *s, const struct device *device)
 {
 	json_t *row = json_object();
-	const char *note;
 
 	admin_put(row, "setting", s->info->name);
 	(void)json_object_set_new(row, "value", admin_policy_value(s));
 	admin_put_bool(row, "is_default", policy_setting_is_default(s));
 	if (device != NULL) {
-		admin_put(row, "effect",
-			policy_effect_to_str(policy_effect_on(policy, s, device, &note)));
-		admin_put(row, "note", note);
+		struct policy_finding finding = policy_effect_on(policy, s, device);
+
+		admin_put(row, "effect", policy_effect_to_str(finding.effect));
+		admin_put_bool(row, "confirmed", *finding.source != '\0');
+		admin_put(row, "note", finding.note);
+		admin_put(row, "source", finding.source);
 		return row;
 	}
 	for (int p = POLICY_IOS; p < POLICY_PLATFORMS; p++)
-		admin_put(row, policy_platform_to_str((enum policy_platform)p),
-			policy_effect_to_str(
-				policy_effect_of(s->info, (enum policy_platform)p, NULL)));
+		admin_policy_put_finding(row, s->info, (enum policy_platform)p, false);
 	return row;
 }
 

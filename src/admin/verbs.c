@@ -372,7 +372,7 @@ const struct admin_verb admin_verbs[ADMIN_VERB_COUNT] = {
 		false, false, ADMIN_CONFIRM_NONE, {{"policy", ADMIN_ARG_TEXT, false, true, "its name; without: the default policy"}}, "",
 		REST(READ, "GET", "/policies/{policy}")},
 	[ADMIN_POLICY_SETTINGS] = {"policy settings", "List what a policy can say, the classic settings first, and what kinds of phones really do with each.",
-		false, false, ADMIN_CONFIRM_NONE, {{NULL}}, "setting type minimum maximum default unit since ios android windows_mobile text",
+		false, false, ADMIN_CONFIRM_NONE, {{NULL}}, "setting type minimum maximum default unit since ios ios_confirmed android android_confirmed windows_mobile windows_mobile_confirmed text",
 		REST(READ, "GET", "/policy-settings")},
 	[ADMIN_POLICY_SET] = {"policy set", "Replace what a policy says: a JSON object of EASProvisionDoc settings. Phones whose own policy became another one provision again.",
 		true, false, ADMIN_CONFIRM_NONE, {{"settings", ADMIN_ARG_JSON, false, true, "for example '{\"DevicePasswordEnabled\": true}'; {} for nothing; see policy settings"},

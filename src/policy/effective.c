@@ -8,16 +8,19 @@
 #include "base/mem.h"
 #include "base/str.h"
 
+#define POLICY_SOURCE(id, text) static const char source_##id[] = text;
+#include "policy/effective.def"
+#undef POLICY_SOURCE
+
 struct entry {
 	const char *setting;
 	enum policy_platform platform;
-	enum policy_effect effect;
-	const char *note;
+	struct policy_finding finding;
 };
 
 static const struct entry entries[] = {
-#define POLICY_EFFECT(setting, platform, effect, note)                                             \
-	{#setting, POLICY_##platform, POLICY_EFFECT_##effect, note},
+#define POLICY_EFFECT(setting, platform, effect, note, source)                                     \
+	{#setting, POLICY_##platform, {POLICY_EFFECT_##effect, note, source_##source}},
 #include "policy/effective.def"
 #undef POLICY_EFFECT
 };
@@ -63,18 +66,14 @@ enum policy_platform policy_platform_of(const struct device *device)
 	return POLICY_PLATFORM_UNKNOWN;
 }
 
-enum policy_effect policy_effect_of(const struct policy_setting_info *info,
-	enum policy_platform platform, const char **ret_note)
+struct policy_finding policy_effect_of(
+	const struct policy_setting_info *info, enum policy_platform platform)
 {
-	const struct entry *found = NULL;
-
-	for (size_t i = 0; i < ARRAY_LEN(entries) && found == NULL; i++) {
+	for (size_t i = 0; i < ARRAY_LEN(entries); i++) {
 		if (entries[i].platform == platform && strcmp(entries[i].setting, info->name) == 0)
-			found = &entries[i];
+			return entries[i].finding;
 	}
-	if (ret_note != NULL)
-		*ret_note = found != NULL ? found->note : "";
-	return found != NULL ? found->effect : POLICY_EFFECT_UNKNOWN;
+	return (struct policy_finding){POLICY_EFFECT_UNKNOWN, "", ""};
 }
 
 static bool of_passwords(const struct policy_setting_info *info)
@@ -83,22 +82,47 @@ static bool of_passwords(const struct policy_setting_info *info)
 	       (info->group == POLICY_CLASSIC && !str_eq(info->name, "DevicePasswordEnabled"));
 }
 
-enum policy_effect policy_effect_on(const struct policy *policy,
-	const struct policy_setting *setting, const struct device *device, const char **ret_note)
+/* The setting without which the phone takes no heed of this one; NULL: it stands for itself. */
+static const char *depends_on(const struct policy *policy, const struct policy_setting_info *info,
+	enum policy_platform platform)
+{
+	if (policy_value(policy, "DevicePasswordEnabled") == 0 &&
+		(of_passwords(info) ||
+			(platform == POLICY_IOS && str_eq(info->name, "RequireDeviceEncryption"))))
+		return "DevicePasswordEnabled";
+	if ((platform == POLICY_IOS || platform == POLICY_ANDROID) &&
+		str_eq(info->name, "MinDevicePasswordComplexCharacters") &&
+		policy_value(policy, "AlphanumericDevicePasswordRequired") == 0)
+		return "AlphanumericDevicePasswordRequired";
+	return NULL;
+}
+
+static const char *depends_source(enum policy_platform platform)
+{
+	return platform == POLICY_IOS       ? source_IOS_DAEAS
+	       : platform == POLICY_ANDROID ? source_AOSP
+					    : source_MS_ASPROV;
+}
+
+struct policy_finding policy_effect_on(const struct policy *policy,
+	const struct policy_setting *setting, const struct device *device)
 {
 	const struct policy_setting_info *info = setting->info;
+	enum policy_platform platform = policy_platform_of(device);
 	unsigned version = device->protocol_version;
-	bool sent = version < 120 ? info->wap : info->since <= version;
+	const char *master;
 
-	*ret_note = "";
-	if (!sent) {
-		*ret_note = info->since > 120 ? "needs protocol version 12.1"
-					      : "needs protocol version 12.0";
-		return POLICY_EFFECT_NOT_SENT;
-	}
-	if (of_passwords(info) && policy_value(policy, "DevicePasswordEnabled") == 0) {
-		*ret_note = "DevicePasswordEnabled is off";
-		return POLICY_EFFECT_OFF;
-	}
-	return policy_effect_of(info, policy_platform_of(device), ret_note);
+	if (version < 120 ? !info->wap : info->since > version)
+		return (struct policy_finding){POLICY_EFFECT_NOT_SENT,
+			info->since > 120 ? "needs protocol version 12.1"
+					  : "needs protocol version 12.0",
+			source_MS_ASPROV};
+	master = depends_on(policy, info, platform);
+	if (master == NULL)
+		return policy_effect_of(info, platform);
+	return (struct policy_finding){POLICY_EFFECT_OFF,
+		str_eq(master, "DevicePasswordEnabled")
+			? "DevicePasswordEnabled is off"
+			: "AlphanumericDevicePasswordRequired is off",
+		depends_source(platform)};
 }

@@ -29,11 +29,17 @@ enum policy_effect {
 	POLICY_EFFECTS
 };
 const char *policy_effect_to_str(enum policy_effect effect);
-/* *ret_note (may be NULL): "", or what is to be added. */
-enum policy_effect policy_effect_of(const struct policy_setting_info *info,
-	enum policy_platform platform, const char **ret_note);
+
+struct policy_finding {
+	enum policy_effect effect;
+	const char *note; /* "", or what is to be added */
+	const char
+		*source; /* where it is written; "": nowhere that we could read, so unconfirmed */
+};
+struct policy_finding policy_effect_of(
+	const struct policy_setting_info *info, enum policy_platform platform);
 /* The same for one phone, with its version and the rest of its policy. */
-enum policy_effect policy_effect_on(const struct policy *policy,
-	const struct policy_setting *setting, const struct device *device, const char **ret_note);
+struct policy_finding policy_effect_on(const struct policy *policy,
+	const struct policy_setting *setting, const struct device *device);
 
 #endif

@@ -240,29 +240,38 @@ static void test_table(void)
 		CHECK(str_ends(info->text, "."));
 		CHECK(i == 0 || info->group != POLICY_CLASSIC ||
 			policy_settings[i - 1].group == POLICY_CLASSIC);
-		CHECK(policy_effect_of(info, POLICY_ANDROID, NULL) != POLICY_EFFECT_UNKNOWN);
-		CHECK(policy_effect_of(info, POLICY_WINDOWS_MOBILE, NULL) != POLICY_EFFECT_UNKNOWN);
-		CHECK_INT(policy_effect_of(info, POLICY_PLATFORM_UNKNOWN, NULL),
+		CHECK(policy_effect_of(info, POLICY_ANDROID).effect != POLICY_EFFECT_UNKNOWN);
+		CHECK(policy_effect_of(info, POLICY_ANDROID).source[0] != '\0');
+		CHECK(policy_effect_of(info, POLICY_WINDOWS_MOBILE).effect !=
 			POLICY_EFFECT_UNKNOWN);
+		CHECK_INT(policy_effect_of(info, POLICY_PLATFORM_UNKNOWN).effect,
+			POLICY_EFFECT_UNKNOWN);
+		CHECK_STR(policy_effect_of(info, POLICY_PLATFORM_UNKNOWN).source, "");
 	}
 	CHECK_INT(policy_settings_count, 42);
+}
+
+static struct policy_finding on(
+	const struct policy *policy, const char *setting, const struct device *device)
+{
+	return policy_effect_on(policy, policy_find(policy, setting), device);
 }
 
 static void test_effects(void)
 {
 	CLEANUP(arena_free) struct arena *arena = arena_new(0);
-	struct policy *policy = policy_restore("{\"AllowCamera\":false}", arena);
+	struct policy *policy =
+		policy_restore("{\"AllowCamera\":false,\"RequireDeviceEncryption\":true}", arena);
 	struct device phone = {
 		.device_type = "iPhone", .user_agent = "", .os = "", .protocol_version = 161};
-	const struct policy_setting *camera = policy_find(policy, "AllowCamera"),
-				    *length = policy_find(policy, "MinDevicePasswordLength");
-	const char *note;
 
-	CHECK_INT(policy_effect_on(policy, camera, &phone, &note), POLICY_EFFECT_ENFORCED);
-	CHECK_INT(policy_effect_on(policy, length, &phone, &note), POLICY_EFFECT_OFF);
+	CHECK_INT(on(policy, "AllowCamera", &phone).effect, POLICY_EFFECT_ENFORCED);
+	CHECK_STR(on(policy, "AllowCamera", &phone).source, "");
+	CHECK_INT(on(policy, "MinDevicePasswordLength", &phone).effect, POLICY_EFFECT_OFF);
+	CHECK_INT(on(policy, "RequireDeviceEncryption", &phone).effect, POLICY_EFFECT_OFF);
 	phone.protocol_version = 25;
-	CHECK_INT(policy_effect_on(policy, camera, &phone, &note), POLICY_EFFECT_NOT_SENT);
-	CHECK_STR(note, "needs protocol version 12.1");
+	CHECK_INT(on(policy, "AllowCamera", &phone).effect, POLICY_EFFECT_NOT_SENT);
+	CHECK_STR(on(policy, "AllowCamera", &phone).note, "needs protocol version 12.1");
 	phone = (struct device){.device_type = "SAMSUNGSGHI317M", .user_agent = "", .os = ""};
 	CHECK_INT(policy_platform_of(&phone), POLICY_ANDROID);
 	phone.device_type = "WP8";
@@ -271,7 +280,34 @@ static void test_effects(void)
 	CHECK_INT(policy_platform_of(&phone), POLICY_WINDOWS_MOBILE);
 }
 
+/* iOS and Android count kinds of characters only while letters and digits are asked for. */
+static void test_effects_of_kinds(void)
+{
+	CLEANUP(arena_free) struct arena *arena = arena_new(0);
+	static const char loose[] = "{\"DevicePasswordEnabled\":true,"
+				    "\"MinDevicePasswordComplexCharacters\":3,"
+				    "\"AlphanumericDevicePasswordRequired\":false}";
+	static const char strict[] = "{\"DevicePasswordEnabled\":true,"
+				     "\"MinDevicePasswordComplexCharacters\":3,"
+				     "\"AlphanumericDevicePasswordRequired\":true}";
+	static const char *const types[] = {"iPhone", "Android"};
+	static const char name[] = "MinDevicePasswordComplexCharacters";
+	struct device phone = {.user_agent = "", .os = "", .protocol_version = 141};
+
+	for (size_t i = 0; i < ARRAY_LEN(types); i++) {
+		phone.device_type = types[i];
+		CHECK_INT(on(policy_restore(loose, arena), name, &phone).effect, POLICY_EFFECT_OFF);
+		CHECK_STR(on(policy_restore(loose, arena), name, &phone).note,
+			"AlphanumericDevicePasswordRequired is off");
+		CHECK_INT(on(policy_restore(strict, arena), name, &phone).effect,
+			POLICY_EFFECT_ENFORCED);
+		CHECK(on(policy_restore(strict, arena), name, &phone).source[0] != '\0');
+	}
+	phone.device_type = "PocketPC";
+	CHECK_INT(on(policy_restore(loose, arena), name, &phone).effect, POLICY_EFFECT_ENFORCED);
+}
+
 TEST_MAIN(TEST(test_not_required), TEST(test_acknowledgments), TEST(test_options), TEST(test_hash),
-	TEST(test_restore), TEST(test_table), TEST(test_effects),
+	TEST(test_restore), TEST(test_table), TEST(test_effects), TEST(test_effects_of_kinds),
 	TEST(test_default_demands_nothing), TEST(test_password_in_wap), TEST(test_bad_documents),
 	TEST(test_gate), TEST(test_phone_without_policies))

@@ -320,7 +320,7 @@ export interface Effective {
 	policy_refresh_at?: number;
 	platform?: string;
 	rules: PolicyRules;
-	settings: { setting: string; value: PolicyValue; is_default: boolean; effect?: string; note?: string }[];
+	settings: { setting: string; value: PolicyValue; is_default: boolean; effect?: string; confirmed?: boolean; note?: string; source?: string }[];
 }
 
 export const policies = {

@@ -134,6 +134,7 @@ function DevicePolicy({ address, device }: { address: string; device: string }) 
 								{ label: "Demanded", cell: (row) => valueText(row.value) },
 								{ label: "What the phone does", cell: (row) => row.effect ?? "–" },
 								{ label: "Note", cell: (row) => row.note || "–" },
+								{ label: "Written in", cell: (row) => row.confirmed ? row.source : <Tag tone="warn">Unconfirmed</Tag> },
 							]} />
 						)}
 					{dialog}

@@ -201,7 +201,7 @@ function SettingRow({ info, value, onChange }: { info: PolicySetting; value: Pol
 	const effects = (
 		<details class="effects">
 			<summary>What phones do with it</summary>
-			<ul>{PLATFORMS.filter(([key]) => info[key]).map(([key, title]) => <li key={key}><b>{title}</b>: {String(info[key])}{info[`${key}_note`] ? ` – ${info[`${key}_note`]}` : ""}</li>)}</ul>
+			<ul>{PLATFORMS.filter(([key]) => info[key]).map(([key, title]) => <li key={key}><b>{title}</b>: {String(info[key])}{info[`${key}_note`] ? ` – ${info[`${key}_note`]}` : ""}{" "}<span class="soft small">{info[`${key}_confirmed`] ? `(${info[`${key}_source`]})` : "(unconfirmed)"}</span></li>)}</ul>
 			<p class="soft small">In the protocol {info.setting}, since version {info.since}.</p>
 		</details>
 	);
