@@ -39,8 +39,6 @@ static int list_one(void *owner, struct device_id id, struct err *err)
 	struct user *user;
 	json_t *object;
 
-	if (!admin_page_takes(&list->page))
-		return 1;
 	if (store_device_load(call->rd, id, call->arena, &device, err) < 0)
 		return -1;
 	if (list->user == NULL || list->user->id.v != device->owner.v) {
@@ -52,7 +50,7 @@ static int list_one(void *owner, struct device_id id, struct err *err)
 	(void)json_array_append_new(call->result, object);
 	if (admin_policy_put_device(call, list->user, device, object, err) < 0)
 		return -1;
-	return list->page.left > 0 ? 1 : 0;
+	return 1;
 }
 
 /* All states that begin so. */
@@ -115,6 +113,8 @@ int admin_device_list(struct admin_call *call, struct err *err)
 	if (list.page.left == 0)
 		return 0;
 	filter.search = list.page.search;
+	filter.offset = list.page.skip;
+	filter.limit = list.page.left;
 	return store_device_walk(call->rd, &filter, (enum store_device_sort)list.page.sort,
 		list.page.down, list_one, &list, err);
 }

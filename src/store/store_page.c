@@ -1,7 +1,7 @@
 /*
- * Walks over users and devices. A text for each order, because statements are known by their text;
- * the database sorts ids and keys only, so a page of a large list costs a sort of small rows and
- * the rows that are shown.
+ * Walks over users and devices. A text for each order, because statements are known by their text.
+ * Devices are walked along an index of the order that is asked for, so a page of a large list costs
+ * the rows that are shown and what is skipped before them; users are sorted, by ids and keys only.
  */
 #include "store/store_page.h"
 
@@ -162,35 +162,68 @@ static_assert(ACCESS_BLOCK == 2 && ACCESS_QUARANTINE == 3 && DEVICE_BLOCKED == 5
 #define IS_APART                                                                                   \
 	"(d.wipe <> 0 OR d.access_own <> 0 OR d.access_state > 1 OR d.policy_status > 1) AND "
 
-#define DEVICES(where, order)                                                                      \
-	"SELECT d.id FROM devices d JOIN users u ON u.owner = d.owner WHERE " where                \
-	" ($2 = '' OR u.login || '@' || u.domain LIKE $2 ESCAPE '\\' OR"                           \
-	" d.device_id LIKE $2 ESCAPE '\\' OR d.device_type LIKE $2 ESCAPE '\\' OR"                 \
-	" d.model LIKE $2 ESCAPE '\\' OR d.os LIKE $2 ESCAPE '\\' OR"                              \
-	" d.friendly_name LIKE $2 ESCAPE '\\' OR d.user_agent LIKE $2 ESCAPE '\\')"                \
-	" AND ($3 = 0 OR ($3 >> " STATE ") % 2 = 1) AND ($4 < 0 OR d.policy_status = $4)"          \
-	" ORDER BY " order "u.domain, u.login, d.id"
+#define IS_WANTED "($5 = 0 OR ($5 >> " STATE ") % 2 = 1) AND ($6 < 0 OR d.policy_status = $6)"
 
-/* A way to find the rows, each with its own index. */
-enum way { WAY_ALL, WAY_USER, WAY_APART, WAYS };
+/* In the order of users: they lead. */
+#define BY_USER(where, order)                                                                      \
+	"SELECT d.id FROM users u CROSS JOIN devices d WHERE d.owner = u.owner AND " where         \
+	"($4 = '' OR " HAS_TEXT ") AND " IS_WANTED " ORDER BY " order " LIMIT $1 OFFSET $2"
 
-#define ALL_WAYS(order)                                                                            \
+/* In an order of devices: users are looked at where one searches in their addresses. */
+#define BY_DEVICE(where, order)                                                                    \
+	"SELECT d.id FROM devices d WHERE " where "($4 = '' OR (SELECT " HAS_TEXT                  \
+	" FROM users u WHERE u.owner = d.owner)) AND " IS_WANTED " ORDER BY " order                \
+	" LIMIT $1 OFFSET $2"
+
+#define HAS_TEXT                                                                                   \
+	"u.login || '@' || u.domain LIKE $4 ESCAPE '\\' OR d.device_id LIKE $4 ESCAPE '\\'"        \
+	" OR d.device_type LIKE $4 ESCAPE '\\' OR d.model LIKE $4 ESCAPE '\\'"                     \
+	" OR d.os LIKE $4 ESCAPE '\\' OR d.friendly_name LIKE $4 ESCAPE '\\'"                      \
+	" OR d.user_agent LIKE $4 ESCAPE '\\'"
+
+/* A way to find the rows, each with its own index: that of the order, whose rows are walked until
+ * the page is full, or that of the few which can be meant, which are sorted. Where nothing is asked
+ * of the rows, the index alone is read. */
+enum way { WAY_ALL, WAY_UNASKED, WAY_USER, WAY_APART, WAYS };
+
+#define OF_USER  "d.owner = $3 AND "
+#define OF_APART IS_APART "($3 = 0 OR d.owner = $3) AND "
+
+#define ALL_WAYS(key, none, down)                                                                  \
 	{                                                                                          \
-		[WAY_ALL] = DEVICES("$1 = 0 AND ", order),                                         \
-		[WAY_USER] = DEVICES("d.owner = $1 AND ", order),                                  \
-		[WAY_APART] = DEVICES(IS_APART "($1 = 0 OR d.owner = $1) AND ", order),            \
+		[WAY_ALL] = BY_DEVICE("$3 = 0 AND ", key down ", d.owner" down ", d.id" down),     \
+		[WAY_UNASKED] = "SELECT d.id FROM devices d ORDER BY " key down ", d.owner" down   \
+				", d.id" down " LIMIT $1 OFFSET $2",                               \
+		[WAY_USER] = BY_DEVICE(OF_USER, key none down ", d.id" down),                      \
+		[WAY_APART] = BY_DEVICE(OF_APART, key none down ", d.owner" down ", d.id" down),   \
+	}
+
+/* none: makes of a key what it is and no index has. */
+#define BOTH(key, none)                                                                            \
+	{                                                                                          \
+		ALL_WAYS(key, none, ""), ALL_WAYS(key, none, " DESC")                              \
+	}
+
+#define BY_ADDRESS(down)                                                                           \
+	{                                                                                          \
+		[WAY_ALL] = BY_USER("$3 = 0 AND ", "u.domain" down ", u.login" down ", d.id"),     \
+		[WAY_UNASKED] = "SELECT d.id FROM users u CROSS JOIN devices d WHERE"              \
+				" d.owner = u.owner ORDER BY u.domain" down ", u.login" down       \
+				", d.id LIMIT $1 OFFSET $2",                                       \
+		[WAY_USER] = BY_DEVICE(OF_USER, "d.id"),                                           \
+		[WAY_APART] =                                                                      \
+			"SELECT d.id FROM devices d JOIN users u ON u.owner = d.owner "            \
+			"WHERE " OF_APART "($4 = '' OR " HAS_TEXT ") AND " IS_WANTED               \
+			" ORDER BY u.domain" down ", u.login" down ", d.id LIMIT $1 OFFSET $2",    \
 	}
 
 static const char *const device_texts[][2][WAYS] = {
-	[DEVICES_BY_ADDRESS] = {ALL_WAYS(""), ALL_WAYS("u.domain DESC, u.login DESC, ")},
-	[DEVICES_BY_SEEN] = {ALL_WAYS("d.last_seen_at, "), ALL_WAYS("d.last_seen_at DESC, ")},
-	[DEVICES_BY_MODEL] = {ALL_WAYS("lower(d.model), "), ALL_WAYS("lower(d.model) DESC, ")},
-	[DEVICES_BY_TYPE] = {ALL_WAYS("lower(d.device_type), "),
-		ALL_WAYS("lower(d.device_type) DESC, ")},
-	[DEVICES_BY_VERSION] = {ALL_WAYS("d.protocol_version, "),
-		ALL_WAYS("d.protocol_version DESC, ")},
-	[DEVICES_BY_FIRST_SEEN] = {ALL_WAYS("d.first_seen_at, "),
-		ALL_WAYS("d.first_seen_at DESC, ")},
+	[DEVICES_BY_ADDRESS] = {BY_ADDRESS(""), BY_ADDRESS(" DESC")},
+	[DEVICES_BY_SEEN] = BOTH("d.last_seen_at", " + 0"),
+	[DEVICES_BY_MODEL] = BOTH("lower(d.model)", " || ''"),
+	[DEVICES_BY_TYPE] = BOTH("lower(d.device_type)", " || ''"),
+	[DEVICES_BY_VERSION] = BOTH("d.protocol_version", " + 0"),
+	[DEVICES_BY_FIRST_SEEN] = BOTH("d.first_seen_at", " + 0"),
 };
 
 static enum way way_of(const struct store_device_filter *f)
@@ -199,6 +232,8 @@ static enum way way_of(const struct store_device_filter *f)
 
 	if (f->user.v != 0)
 		return WAY_USER;
+	if (f->states == 0 && !f->has_policy_status && (f->search == NULL || *f->search == '\0'))
+		return WAY_UNASKED;
 	return (f->states != 0 && (f->states & many) == 0) ||
 			       (f->has_policy_status && f->policy_status > 1)
 		       ? WAY_APART
@@ -222,13 +257,18 @@ int store_device_walk(struct store_read *rd, const struct store_device_filter *f
 {
 	CLEANUP(mem_freep) char *like = store_like(filter->search);
 	CLEANUP(db_done) struct db_stmt *st = NULL;
+	enum way way = way_of(filter);
 
-	if (store_prepare(rd, device_texts[sort][down][way_of(filter)], &st, err) < 0)
+	if (store_prepare(rd, device_texts[sort][down][way], &st, err) < 0)
 		return -1;
-	db_bind_u64(st, 1, filter->user.v);
-	db_bind_text(st, 2, like);
-	db_bind_u64(st, 3, filter->states);
-	db_bind_i64(st, 4, filter->has_policy_status ? filter->policy_status : -1);
+	db_bind_u64(st, 1, filter->limit > 0 ? MIN(filter->limit, INT64_MAX) : INT64_MAX);
+	db_bind_u64(st, 2, MIN(filter->offset, INT64_MAX));
+	if (way != WAY_UNASKED) {
+		db_bind_u64(st, 3, filter->user.v);
+		db_bind_text(st, 4, like);
+		db_bind_u64(st, 5, filter->states);
+		db_bind_i64(st, 6, filter->has_policy_status ? filter->policy_status : -1);
+	}
 	return walk(st, fn, owner, err);
 }
 

@@ -58,9 +58,11 @@ struct store_device_filter {
 	uint32_t states;      /* 1 << enum store_device_state, several; 0: all */
 	bool has_policy_status;
 	uint8_t policy_status; /* with has_policy_status: only these */
+	uint64_t offset;       /* so many are left out first */
+	uint64_t limit;        /* so many at most; 0: all that there are */
 };
-/* Equal ones by user and id. Few rows are read for states which few phones are in (wipes, blocked,
- * quarantine) and for answers to policies other than full. */
+/* Equal ones in the order in which users and devices came. Few rows are read for states which few
+ * phones are in (wipes, blocked, quarantine) and for answers to policies other than full. */
 NODISCARD int store_device_walk(struct store_read *rd, const struct store_device_filter *filter,
 	enum store_device_sort sort, bool down, store_device_fn fn, void *owner, struct err *err);
 /* What decides which policy a device has, and whether it has it. domain: until fn returns. */

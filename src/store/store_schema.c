@@ -356,9 +356,19 @@ static const char *const step_19[] = {
 	NULL,
 };
 
+/* Devices in the orders that lists have (store_page.c), so that a page is read where it stands. */
+static const char *const step_20[] = {
+	"CREATE INDEX devices_by_seen ON devices (last_seen_at, owner, id)",
+	"CREATE INDEX devices_by_first_seen ON devices (first_seen_at, owner, id)",
+	"CREATE INDEX devices_by_model ON devices (lower(model), owner, id)",
+	"CREATE INDEX devices_by_type ON devices (lower(device_type), owner, id)",
+	"CREATE INDEX devices_by_version ON devices (protocol_version, owner, id)",
+	NULL,
+};
+
 const struct store_schema_step store_schema_steps[] = {{step_1}, {step_2}, {step_3}, {step_4},
 	{step_5}, {step_6}, {step_7}, {step_8}, {step_9}, {step_10}, {step_11}, {step_12},
-	{step_13}, {step_14}, {step_15}, {step_16}, {step_17}, {step_18}, {step_19}};
+	{step_13}, {step_14}, {step_15}, {step_16}, {step_17}, {step_18}, {step_19}, {step_20}};
 const size_t store_schema_step_count = sizeof(store_schema_steps) / sizeof(store_schema_steps[0]);
 
 struct migration {

@@ -24,6 +24,8 @@ static int add_phones(struct store_tx *tx, struct world *w, struct err *err)
 		(void)snprintf(name, sizeof(name), "P%zu", i);
 		phones[i] = (struct device){.owner = i % 2 ? w->anna : w->bob,
 			.device_id = arena_x_strdup(w->arena, name),
+			.model = i < 5 ? "b" : "A",
+			.last_seen_at = (int64_t)i,
 			.wipe = wipes[i],
 			.policy_key = i > 6,
 			.policy_status = (uint8_t)(i % 5)};
@@ -71,6 +73,50 @@ static const char *walk(struct world *w, struct store_device_filter filter)
 static struct store_device_filter in_states(uint32_t states)
 {
 	return (struct store_device_filter){.states = states};
+}
+
+static const char *walk_sorted(struct world *w, const struct store_device_filter *filter,
+	enum store_device_sort sort, bool down)
+{
+	struct found found = {w, reading(w), BUF_INIT};
+	struct err err = ERR_INIT;
+	const char *text;
+
+	CHECK_INT(store_device_walk(found.rd, filter, sort, down, note, &found, &err), 0);
+	text = arena_x_strdup(w->arena, buf_cstr(&found.text));
+	buf_deinit(&found.text);
+	store_read_end(&found.rd);
+	return text;
+}
+
+/* In each order, pages joined are the whole, whichever way the rows are found. */
+static void test_pages_join(void)
+{
+	struct world *w = world_new();
+	struct err err = ERR_INIT;
+	const struct store_device_filter filters[] = {{.limit = 0}, {.search = "P"},
+		{.user = w->bob}, {.states = 1u << DEVICE_WIPED | 1u << DEVICE_BLOCKED}};
+
+	REQUIRE_OK(transact(w, add_phones, &err), &err);
+	for (size_t i = 0; i < ARRAY_LEN(filters) * 12; i++) {
+		enum store_device_sort sort = (enum store_device_sort)(i % 6);
+		struct store_device_filter filter = filters[i / 12];
+		const char *whole = walk_sorted(w, &filter, sort, i / 6 % 2 != 0), *page;
+		struct buf joined = BUF_INIT;
+
+		filter.limit = 3;
+		do {
+			page = walk_sorted(w, &filter, sort, i / 6 % 2 != 0);
+			buf_add_str(&joined, page);
+			filter.offset += filter.limit;
+		} while (*page != '\0');
+		CHECK(*whole != '\0');
+		CHECK_STR(buf_cstr(&joined), whole);
+		buf_deinit(&joined);
+	}
+	CHECK_STR(walk_sorted(w, &filters[0], DEVICES_BY_SEEN, false), "P0 P1 P2 P3 P4 P5 P6 P7 ");
+	CHECK_STR(walk_sorted(w, &filters[0], DEVICES_BY_SEEN, true), "P7 P6 P5 P4 P3 P2 P1 P0 ");
+	world_free(&w);
 }
 
 static void test_walks(void)
@@ -169,4 +215,4 @@ static void test_aliases(void)
 	world_free(&w);
 }
 
-TEST_MAIN(TEST(test_walks), TEST(test_states), TEST(test_aliases))
+TEST_MAIN(TEST(test_walks), TEST(test_pages_join), TEST(test_states), TEST(test_aliases))
