@@ -56,7 +56,8 @@ static void start_piece(struct errand *r)
 {
 	r->state = ERRAND_RUNNING;
 	r->job = (struct job){.name = "web_piece", .run = run_piece, .done = on_piece_done};
-	if (!workers_submit(r->engine->web_workers, &r->job))
+	/* At the end there is no pool any more. */
+	if (r->engine->web_workers == NULL || !workers_submit(r->engine->web_workers, &r->job))
 		on_piece_done(&r->job, true);
 }
 
