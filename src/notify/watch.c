@@ -196,8 +196,8 @@ static struct watch *new_watch(const struct watch_spec *spec)
 	watch->state = WATCH_CHECKING;
 	watch->user = spec->user;
 	watch->device = spec->device;
-	watch->user_epoch = spec->user_epoch;
-	watch->device_epoch = spec->device_epoch;
+	watch->user_epoch = (uint32_t)spec->user_epoch;
+	watch->device_epoch = (uint32_t)spec->device_epoch;
 	watch->heartbeat_s = (uint16_t)MIN(spec->heartbeat_s, UINT16_MAX);
 	watch->hierarchy = spec->hierarchy;
 	watch->plain = spec->plain;

@@ -29,12 +29,14 @@ struct watch {
 	int64_t flag_due_ms;
 	struct owner_id user;
 	struct device_id device;
-	uint64_t user_epoch, device_epoch;
-	uint64_t seen_seq;        /* of `user`: changes up to it were seen by the check */
-	struct watch_print print; /* of the request, while known */
-	int64_t known_until_ms;
+	uint64_t seen_seq;          /* of `user`: changes up to it were seen by the check */
+	struct watch_print print;   /* of the request, while known */
 	struct watch_guest *guests; /* owned: folders of other owners */
 	struct ipc_handle handle;
+	/* The low half is enough to see that an epoch has moved on; one that needs more is never
+	 * found equal, so its phone is always looked at anew. */
+	uint32_t user_epoch, device_epoch;
+	uint32_t known_until_s; /* seconds of clock_now_ms(), rounded down */
 	uint32_t packed_len;
 	uint16_t heartbeat_s;
 	uint8_t kind, state, marks;
@@ -44,8 +46,8 @@ struct watch {
 	bool held : 1;  /* parked once: a front knows the handle */
 	bool plain : 1;
 	bool muted : 1;
-	bool known : 1; /* the same request may park again from memory */
-	bool due : 1;   /* is in watches.due */
+	bool known : 1;   /* the same request may park again from memory */
+	bool due : 1;     /* is in watches.due */
 	uint8_t packed[]; /* its folders (watch_folders.h) */
 };
 

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/mem.h"
 #include "notify/watch_internal.h"
 
 void watch_forget_print(struct watches *w, struct watch *watch)
@@ -50,18 +51,23 @@ void watch_set_print(
 			watch_forget_print(w, older);
 		watch_forget_print(w, watch);
 		watch->print = *print;
-		watch->known_until_ms = until_ms;
+		watch->known_until_s = (uint32_t)(MAX(until_ms, 0) / 1000);
 		watch->known = true;
 		watch_index_add(&w->by_print, &watch->by_print);
 	}
 	(void)pthread_mutex_unlock(&w->lock);
 }
 
+static int64_t known_until_ms(const struct watch *watch)
+{
+	return (int64_t)watch->known_until_s * 1000;
+}
+
 /* Has nothing happened since the check, and may that be relied upon? */
 static bool is_clean(const struct watch *watch, int64_t now_ms)
 {
 	return watch->known && !watch->stale && watch->marks == 0 && watch->flag_due_ms == 0 &&
-	       now_ms < watch->known_until_ms &&
+	       now_ms < known_until_ms(watch) &&
 	       (watch->state == WATCH_PARKED || watch->state == WATCH_REMEMBERED);
 }
 
@@ -72,7 +78,7 @@ static void tidy(struct watches *w, int64_t now_ms)
 		struct watch *oldest = LIST_ENTRY(w->remembered.next, struct watch, queue);
 
 		if (w->remembered_count <= w->options.remember_max &&
-			oldest->known_until_ms > now_ms)
+			known_until_ms(oldest) > now_ms)
 			return;
 		watch_remove(w, oldest);
 	}
@@ -125,7 +131,7 @@ bool watch_park_known(struct watches *w, const struct watch_print *print, int64_
 			.heartbeat_s = watch->heartbeat_s,
 			.plain = watch->plain,
 			.muted = watch->muted,
-			.until_ms = watch->known_until_ms};
+			.until_ms = known_until_ms(watch)};
 		send(arg);
 	}
 	(void)pthread_mutex_unlock(&w->lock);
