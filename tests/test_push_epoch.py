@@ -184,6 +184,24 @@ class Epochs(EpochCase):
         self.check(event, device, answer)
 
 
+    def test_forgotten_while_parked(self):
+        """A phone whose partnership the administrator deletes is to begin anew; its password is as good as before."""
+        for wait, status in (("ping", "7"), ("sync", "12")):
+            with self.subTest(wait=wait):
+                device = self.phone("14.1")
+                device.prime()
+                connection = device.connect()
+                self.addCleanup(connection.close)
+                if wait == "ping":
+                    device.ping_send(connection, heartbeat=600)
+                else:
+                    device.send("Sync", device.sync_request(device.collection(device.inbox), heartbeat=600), connection=connection)
+                self.assert_parked(connection, 0.1)
+                self.server.bellhop("device", "del", device.user, device.device_id, "--yes")
+                answer = device.receive(connection)
+                self.assertEqual((answer.code, answer.status), (200, status), answer)
+
+
 def _expand():
     for event in ("password", "disabled", "policy", "wipe", "command"):
         for point in ("between_expiry_and_renewal", "between_wake_and_next_ping", "while_parked"):

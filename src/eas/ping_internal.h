@@ -71,8 +71,8 @@ static inline bool eas_wait_verdict_any(const struct wait_verdict *v)
 	       v->heartbeat_bound != 0 || v->changed_count > 0;
 }
 
-/* A call made up for a watch: user, device and version as they are now. False: user or device is
- * gone. */
+/* A call made up for a watch: user, device and version as they are now. False: the user is gone. A
+ * device that is gone is an empty one with its id. */
 bool eas_wait_call(struct eas_server *server, struct arena *arena, enum watch_kind kind,
 	struct owner_id user, struct device_id device, struct eas_reply *reply,
 	struct eas_call *ret);

@@ -22,6 +22,8 @@
 #include "eas/wait_internal.h"
 #include "sync/hierarchy.h"
 
+#define VERSION_FORGOTTEN 141 /* of a device of which nothing is known any more */
+
 /* A run of folders of one owner, which begins there. */
 static size_t same_owner(const struct wait_subject *subject, size_t first)
 {
@@ -468,8 +470,15 @@ bool eas_wait_call(struct eas_server *server, struct arena *arena, enum watch_ki
 	*reply = (struct eas_reply){.status = 503, .reason = ""};
 	if (store_read_begin(server->store, &rd, &err) < 0)
 		return false;
-	found = store_user_load(rd, user_id, arena, &user, &err) == 0 &&
-		store_device_load(rd, device_id, arena, &device, &err) == 0;
+	found = store_user_load(rd, user_id, arena, &user, &err) == 0;
+	if (found && store_device_load(rd, device_id, arena, &device, &err) < 0) {
+		/* Forgotten: the look will say so, in words of any version. */
+		found = err.code == ERR_NOT_FOUND;
+		device = arena_x_new(arena, struct device);
+		device->id = device_id;
+		device->device_id = "";
+		device->protocol_version = VERSION_FORGOTTEN;
+	}
 	store_read_end(&rd);
 	if (!found)
 		return false;
@@ -567,7 +576,7 @@ static void check_watch(struct eas_server *server, struct arena *arena,
 
 	if (!eas_wait_call(server, arena, view->spec.kind, view->spec.user, view->spec.device,
 		    reply, &call)) {
-		/* Without its user or device the phone must sign in anew. */
+		/* Without its user the phone must sign in anew. */
 		reply->status = 401;
 		eas_reply_header(reply, "WWW-Authenticate",
 			arena_x_printf(arena, "Basic realm=\"%s\"", server->settings->auth_realm));
