@@ -56,15 +56,15 @@ void economy_defaults(struct economy_options *options)
 const struct economy_bytes economy_plain = {.heartbeat = 566,
 	.wake = 573,
 	.sync_empty = 613,
-	.sync_news = 3059,
-	.per_news = 2293,
+	.sync_news = 3058,
+	.per_news = 2292,
 	.connect = 416};
 const struct economy_bytes economy_tls = {.heartbeat = 610,
 	.wake = 617,
 	.sync_empty = 657,
-	.sync_news = 3103,
-	.per_news = 2294,
-	.connect = 1820};
+	.sync_news = 3102,
+	.per_news = 2292,
+	.connect = 1565};
 
 struct radio {
 	const struct economy_radio *model;
