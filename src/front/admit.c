@@ -75,7 +75,7 @@ void admit_stop(struct front *f)
 /* ---- addresses ---- */
 
 /* One customer has a whole /64 of IPv6. */
-static size_t address_key(const struct net_address *a, uint8_t key[8])
+size_t admit_address_key(const struct net_address *a, uint8_t key[ADMIT_KEY_MAX])
 {
 	bool v4 = net_address_is_ipv4(a);
 
@@ -86,8 +86,8 @@ static size_t address_key(const struct net_address *a, uint8_t key[8])
 bool admit_address(struct front *f, uint32_t slot, const struct net_address *a)
 {
 	const struct settings *s = f->settings;
-	uint8_t key[8];
-	size_t len = address_key(a, key);
+	uint8_t key[ADMIT_KEY_MAX];
+	size_t len = admit_address_key(a, key);
 
 	if (shared_enter(f->shared, f->part, slot, SHARED_ADDRESS, key, len,
 		    (uint32_t)s->http_connections_per_address))
@@ -113,8 +113,8 @@ enum admit_result admit_connection(struct front *f, const struct net_address *a,
 
 void admit_adopted(struct front *f, const struct conn *c, uint32_t old_slot)
 {
-	uint8_t key[8];
-	size_t len = address_key(&c->address, key);
+	uint8_t key[ADMIT_KEY_MAX];
+	size_t len = admit_address_key(&c->address, key);
 
 	shared_slot_forget(f->shared, f->part, c->slot);
 	if (f->adopt.part >= 0 && shared_move(f->shared, f->adopt.part, old_slot, f->part, c->slot))

@@ -86,7 +86,7 @@ void conn_enter(struct front *f, struct conn *c, enum conn_state state)
 			F_STR("from", states[c->state].name));
 	}
 	if (c->state == CONN_HANDSHAKE)
-		pace_end(f);
+		turns_ended(f, c);
 	count_state(f, c->state, -1);
 	count_state(f, state, 1);
 	c->state = (uint8_t)state;
@@ -162,6 +162,11 @@ static void conn_handshake(struct front *f, struct conn *c)
 	char address[NET_ADDRESS_TEXT];
 	struct log_context lc;
 
+	if (!turns_has(f, c)) {
+		if (c->half_closed)
+			conn_close(f, c);
+		return;
+	}
 	if (!pace_step(f)) {
 		if (c->queued_ms == 0)
 			c->queued_ms = clock_now_ms();
@@ -171,6 +176,11 @@ static void conn_handshake(struct front *f, struct conn *c)
 	if (c->queued_ms != 0) { /* this was our time, not the peer's */
 		conn_set_deadline_at(f, c, c->deadline_ms + clock_now_ms() - c->queued_ms);
 		c->queued_ms = 0;
+	}
+	if (c->stream.form == NET_PLAIN && secure_begin(f, c, &err) < 0) {
+		log_warn(&f->lc, "connection_failed", F_ERR(&err));
+		conn_close(f, c);
+		return;
 	}
 	switch (net_stream_handshake(&c->stream, &err)) {
 	case 1:
@@ -193,7 +203,7 @@ static void conn_handshake(struct front *f, struct conn *c)
 	}
 }
 
-static struct conn *new_conn(struct front *f, int fd, const struct net_address *address, bool tls)
+static struct conn *new_conn(struct front *f, int fd, const struct net_address *address)
 {
 	struct err err = ERR_INIT;
 	struct slab_handle handle;
@@ -204,16 +214,9 @@ static struct conn *new_conn(struct front *f, int fd, const struct net_address *
 	c->slot = handle.slot;
 	c->generation = handle.generation;
 	c->address = *address;
-	if (net_stream_init(&c->stream, fd, tls ? f->tls : NULL, &err) == 0 &&
-		loop_many_add(f->loop, f->conn_kind, fd, c->slot, c->generation, &err) == 0) {
-		secure_prepare(f, c);
+	c->stream = (struct net_stream){.fd = fd};
+	if (loop_many_add(f->loop, f->conn_kind, fd, c->slot, c->generation, &err) == 0)
 		return c;
-	}
-	/* The caller closes fd; a stream that failed has done so already. */
-	if (c->stream.fd >= 0) {
-		c->stream.fd = -1;
-		net_stream_close(&c->stream);
-	}
 	slab_put(f->conns, handle.slot);
 	log_warn(&f->lc, "connection_failed", F_ERR(&err));
 	return NULL;
@@ -317,7 +320,7 @@ void conn_accepted(struct listener *l, int fd, const struct net_address *address
 		refuse(f, fd, address, "proxy_protocol");
 		return;
 	}
-	c = new_conn(f, fd, address, tls);
+	c = new_conn(f, fd, address);
 	if (c == NULL) {
 		refuse(f, fd, address, "memory");
 		return;
@@ -326,7 +329,7 @@ void conn_accepted(struct listener *l, int fd, const struct net_address *address
 	c->state = (uint8_t)first;
 	c->queued_ms = 0;
 	if (first == CONN_HANDSHAKE)
-		pace_begin(f);
+		turns_accepted(f, c);
 	if (admit(f, c))
 		conn_set_deadline(f, c, (int64_t)first_deadline_s(f, c) * 1000);
 }
@@ -526,6 +529,10 @@ void conn_on_deadline(void *owner, uint32_t slot)
 	}
 	switch ((enum conn_state)c->state) {
 	case CONN_HANDSHAKE:
+		if (c->waits && net_stream_unread(&c->stream)) {
+			conn_set_deadline(f, c, QUEUED_MS);
+			return;
+		}
 		/* It has said what it has to, and waits for us; perhaps we have not even heard it
 		 * yet, because so many speak. */
 		if (c->queued_ms == 0 && net_stream_unread(&c->stream)) {
@@ -612,7 +619,7 @@ void conn_close(struct front *f, struct conn *c)
 	park_forget(f, c);
 	request_free(f, c);
 	if (c->state == CONN_HANDSHAKE)
-		pace_end(f);
+		turns_ended(f, c);
 	count_state(f, c->state, -1);
 	wheel_clear(f->wheel, c->slot);
 	net_stream_close(&c->stream);

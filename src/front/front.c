@@ -428,6 +428,7 @@ static void make_parts(struct front *f)
 	list_init(&f->requests);
 	list_init(&f->held);
 	list_init(&f->paused);
+	turns_init(f);
 	f->request_next = 1;
 	random_bytes(f->print_keys, sizeof(f->print_keys));
 	f->again_note = (struct loop_note){.name = "look again", .fn = on_again};
@@ -492,6 +493,7 @@ void front_free(struct front **fp)
 	loop_free(&f->loop);
 	slab_free(&f->conns);
 	admit_stop(f);
+	turns_deinit(f);
 	wheel_free(&f->wheel);
 	buf_deinit(&f->again);
 	buf_deinit(&f->expiry_text[0]);

@@ -63,7 +63,10 @@ struct conn {
 		int64_t linger_until_ms; /* LINGER: the end of all patience */
 		int64_t queued_ms; /* HANDSHAKE: since when it waits for its turn with us; 0: not */
 	};
-	struct print print; /* of the request that parked */
+	union {
+		struct print print;      /* of the request that parked */
+		struct list_node waiter; /* HANDSHAKE: in line for its turn (turns.c) */
+	};
 	struct net_address address;
 	struct wheel_link link;
 	uint32_t slot, generation;
@@ -74,16 +77,17 @@ struct conn {
 	uint16_t watch_engine; /* the engine (front.engine_epoch) that knows the watch */
 	uint8_t state;         /* enum conn_state; conn_enter() is the only writer */
 	uint8_t expiry;        /* enum ipc_expiry */
-	uint8_t proxy;         /* through which it comes: number in front.proxies, from 1; 0: none */
-	bool stale : 1;        /* do not renew from memory */
-	bool keep_alive : 1;   /* the parked request wanted it */
-	bool half_closed : 1;  /* the peer has finished sending */
-	bool input_seen : 1;   /* bytes may wait that no event will tell of again */
-	bool again : 1;        /* is in front.again */
-	bool uncounted : 1;    /* another process counts it by now */
-	bool served : 1;       /* a request of it was answered or parked by the engine */
-	bool refused : 1;      /* it is here to be told 503, and counts for nothing */
-	bool greeted : 1;      /* HANDSHAKE: it has said what it wants, and is not hurried */
+	uint8_t proxy;        /* through which it comes: number in front.proxies, from 1; 0: none */
+	bool stale : 1;       /* do not renew from memory */
+	bool keep_alive : 1;  /* the parked request wanted it */
+	bool half_closed : 1; /* the peer has finished sending */
+	bool input_seen : 1;  /* bytes may wait that no event will tell of again */
+	bool again : 1;       /* is in front.again */
+	bool uncounted : 1;   /* another process counts it by now */
+	bool served : 1;      /* a request of it was answered or parked by the engine */
+	bool refused : 1;     /* it is here to be told 503, and counts for nothing */
+	bool greeted : 1;     /* HANDSHAKE: it has said what it wants, and is not hurried */
+	bool waits : 1;       /* HANDSHAKE: its address has its share of them at the moment */
 	uint8_t cookie_len;
 	uint8_t cookie[IPC_COOKIE_MAX];
 };
@@ -216,6 +220,8 @@ struct front {
 	uint32_t handshakes;             /* unfinished ones */
 	uint32_t handshakes_ended;       /* since the heap was trimmed */
 	bool accept_waits;               /* for one of them to end */
+	struct map *turns;               /* by address: struct line (turns.c) */
+	struct list_node turns_lines;    /* those in which somebody stands */
 	int64_t pace_piece;              /* of a second: which, and how many began in it */
 	uint32_t pace_begun, pace_steps; /* steps: in this round of the loop */
 	int64_t told_second;             /* in which so many ends of waits were told (path.c) */
@@ -308,6 +314,9 @@ NODISCARD int admit_start(struct front *f, int shared_fd, struct err *err);
 void admit_stop(struct front *f);
 /* A new connection, in the slab already. Counted when it may come in. */
 enum admit_result admit_connection(struct front *f, const struct net_address *a, uint32_t slot);
+/* What counts as one address. */
+#define ADMIT_KEY_MAX 8
+size_t admit_address_key(const struct net_address *a, uint8_t key[ADMIT_KEY_MAX]);
 /* It counts for this address from now on. False: that has too many, and it counts for none. */
 bool admit_address(struct front *f, uint32_t slot, const struct net_address *a);
 /* One that another process had let in, with this slot there. */
@@ -337,11 +346,27 @@ void pace_on_trim(void *owner);
 /* A handshake begins, has ended. */
 void pace_begin(struct front *f);
 void pace_end(struct front *f);
+/* As many are unfinished as may be; more than half of that. */
+bool pace_is_full(const struct front *f);
+bool pace_is_crowded(const struct front *f);
+/* So many one address may have then. */
+uint32_t pace_share(const struct front *f);
 /* How long one may take. */
 uint64_t pace_timeout_s(const struct front *f);
 /* May one more step be done in this round? */
 bool pace_step(struct front *f);
 void pace_round_end(struct front *f);
+
+/* ---- turns.c ---- */
+void turns_init(struct front *f);
+void turns_deinit(struct front *f);
+/* A connection enters HANDSHAKE: it begins, or waits for its turn; has left it, one way or the
+ * other.
+ */
+void turns_accepted(struct front *f, struct conn *c);
+void turns_ended(struct front *f, struct conn *c);
+/* It has spoken: may it go on? False: its turn will come (front_again()). */
+bool turns_has(struct front *f, struct conn *c);
 
 /* ---- renew.c ---- */
 #define RENEW_PING_TYPE "application/vnd.ms-sync.wbxml"
@@ -446,8 +471,8 @@ NODISCARD int secure_reload(struct front *f, const struct settings *next, struct
 void secure_stop(struct front *f);
 /* Says once in the log when keys could not be locked into memory. */
 void secure_check_lock(struct front *f);
-/* A TLS connection is new; its handshake is done. */
-void secure_prepare(struct front *f, struct conn *c);
+/* TLS begins on a connection; its handshake is done. */
+NODISCARD int secure_begin(struct front *f, struct conn *c, struct err *err);
 void secure_established(struct front *f, struct conn *c);
 
 /* forwarded.c: is it one of these addresses or nets? */

@@ -6,7 +6,7 @@
  * may be unfinished (tls.handshakes_max, this front's share of it), so many may begin in a second
  * (tls.handshakes_rate), and so many steps are done in a round of the loop, between which all
  * others have their turn. Who does not fit in waits in the kernel's queue of the listener, or here
- * in front.again, first come, first served.
+ * in front.again, first come, first served. That no address has them all: turns.c.
  *
  * When more than half of the unfinished ones are taken, who is silent is given a third of the time:
  * a few thousand clients that never speak must not keep phones out. Who has sent a good ClientHello
@@ -33,6 +33,23 @@ static uint32_t unfinished_max(const struct front *f)
 	return MAX((uint32_t)f->settings->tls_handshakes_max / fronts, SHARE_MIN);
 }
 
+bool pace_is_full(const struct front *f)
+{
+	return f->handshakes >= unfinished_max(f);
+}
+
+bool pace_is_crowded(const struct front *f)
+{
+	return f->handshakes > unfinished_max(f) / 2;
+}
+
+uint32_t pace_share(const struct front *f)
+{
+	uint64_t percent = f->settings->tls_handshakes_address_percent;
+
+	return MAX((uint32_t)(unfinished_max(f) * percent / 100), 1u);
+}
+
 static uint32_t per_piece(const struct front *f)
 {
 	return MAX((uint32_t)f->settings->tls_handshakes_rate * RATE_PIECE_MS / SECOND_MS, 1u);
@@ -42,7 +59,7 @@ int64_t pace_accept_in_ms(struct front *f)
 {
 	int64_t now_ms = clock_now_ms(), piece = now_ms / RATE_PIECE_MS;
 
-	if (f->handshakes >= unfinished_max(f)) {
+	if (pace_is_full(f)) {
 		f->accept_waits = true;
 		return PACE_LATER;
 	}
@@ -80,7 +97,7 @@ void pace_end(struct front *f)
 	f->handshakes--;
 	if (++f->handshakes_ended == TRIM_AFTER)
 		loop_timer_set(&f->trim, clock_now_ms() + TRIM_MS);
-	if (!f->accept_waits || f->handshakes >= unfinished_max(f))
+	if (!f->accept_waits || pace_is_full(f))
 		return;
 	f->accept_waits = false;
 	if (f->listener_count > 0)
@@ -91,7 +108,7 @@ uint64_t pace_timeout_s(const struct front *f)
 {
 	uint64_t s = f->settings->tls_handshake_timeout_s;
 
-	return f->handshakes > unfinished_max(f) / 2 ? MAX(s / IN_A_HURRY, (uint64_t)1) : s;
+	return pace_is_crowded(f) ? MAX(s / IN_A_HURRY, (uint64_t)1) : s;
 }
 
 bool pace_step(struct front *f)

@@ -110,10 +110,13 @@ void secure_check_lock(struct front *f)
 		F_STR("advice", "raise the limit of locked memory (RLIMIT_MEMLOCK)"));
 }
 
-void secure_prepare(struct front *f, struct conn *c)
+int secure_begin(struct front *f, struct conn *c, struct err *err)
 {
+	if (net_stream_init(&c->stream, c->stream.fd, f->tls, err) < 0)
+		return -1;
 	if (f->detaching)
 		net_stream_prepare_detach(&c->stream, f->detach);
+	return 0;
 }
 
 void secure_established(struct front *f, struct conn *c)

@@ -171,7 +171,9 @@ static void test_unfinished_handshakes(void)
 	enum { SILENT = 60, MAX_UNFINISHED = 32 };
 	struct phone silent[SILENT], p;
 
-	begin("[tls]\nhandshakes_max = 32\nhandshake_timeout_s = 30\n", true);
+	begin("[tls]\nhandshakes_max = 32\nhandshake_timeout_s = 30\n"
+	      "handshakes_address_percent = 100\n",
+		true);
 	for (int i = 0; i < SILENT; i++)
 		phone_connect_raw(&rig, &silent[i]);
 	rig_until(&rig, "accepted", MAX_UNFINISHED);
@@ -294,13 +296,18 @@ static void test_queue_is_our_time(void)
 	rig_stop(&rig);
 }
 
-static void greet(struct phone *p)
+static void greet_from(struct phone *p, int host)
 {
 	struct err err = ERR_INIT;
 
-	phone_connect_raw(&rig, p);
+	phone_connect_from(&rig, p, host);
 	REQUIRE_OK(net_stream_init_client(&p->stream, p->stream.fd, rig.client_tls, &err), &err);
 	CHECK_INT(net_stream_handshake(&p->stream, &err), NET_AGAIN);
+}
+
+static void greet(struct phone *p)
+{
+	greet_from(p, 1);
 }
 
 /* In a crowd the silent are hurried; who has begun to speak, and is slow, has all the time. */
@@ -310,7 +317,9 @@ static void test_slow_phones_in_a_crowd(void)
 	struct phone silent[SILENT], slow[SLOW];
 	struct err err = ERR_INIT;
 
-	begin("[tls]\nhandshakes_max = 32\nhandshake_timeout_s = 30\n", true);
+	begin("[tls]\nhandshakes_max = 32\nhandshake_timeout_s = 30\n"
+	      "handshakes_address_percent = 100\n",
+		true);
 	for (int i = 0; i < SILENT; i++)
 		phone_connect_raw(&rig, &silent[i]);
 	rig_until(&rig, "accepted", SILENT);
@@ -341,6 +350,147 @@ static void test_slow_phones_in_a_crowd(void)
 	rig_until(&rig, "tls_handshakes", SLOW);
 	for (int i = 0; i < SLOW; i++)
 		phone_close(&slow[i]);
+	rig_stop(&rig);
+}
+
+/* Of 32 that may be unfinished 16 make a crowd, in which an address may have 8. */
+#define SHARES                                                                                     \
+	"[tls]\nhandshakes_max = 32\nhandshake_timeout_s = 30\nhandshakes_address_percent = 25\n"
+
+static bool finishes(struct phone *p)
+{
+	struct err err = ERR_INIT;
+	int rc = NET_AGAIN;
+
+	for (int i = 0; i < 50 && rc == NET_AGAIN; i++) {
+		rc = net_stream_handshake(&p->stream, &err);
+		rig_spin(&rig);
+	}
+	return rc == 1;
+}
+
+/* One address brings twice as many as may be unfinished, and says nothing. */
+static void test_others_come_in(void)
+{
+	enum { SILENT = 64, BEGUN = 17 };
+	struct phone silent[SILENT], speaking, p;
+
+	begin(SHARES, true);
+	for (int i = 0; i < SILENT; i++)
+		phone_connect_from(&rig, &silent[i], 1);
+	rig_until(&rig, "accepted", SILENT);
+	CHECK_INT(rig.front->handshakes, BEGUN);
+	CHECK_INT(rig_count(&rig, "handshakes_held"), SILENT - BEGUN);
+	greet_from(&p, 2);
+	CHECK(finishes(&p));
+	send_as(&p, "Cmd=Sync&DeviceId=A", "YTpi");
+	expect_served(&p);
+	/* Who speaks stands in line, and comes before all that wait and are silent. */
+	greet_from(&speaking, 1);
+	rig_until(&rig, "accepted", SILENT + 2);
+	CHECK(!finishes(&speaking));
+	for (int i = 0; i < 3; i++)
+		rig_pass(&rig, 11000);
+	CHECK_INT(rig_count(&rig, "timeouts"), SILENT);
+	CHECK_INT(rig.front->handshakes, 1);
+	CHECK(finishes(&speaking));
+	CHECK_INT(rig.front->handshakes, 0);
+	phone_close(&speaking);
+	for (int i = 0; i < SILENT; i++)
+		phone_close(&silent[i]);
+	phone_close(&p);
+	rig_stop(&rig);
+}
+
+/* All are served in the end, however many come from an address; each in his line's order. */
+static void test_turns(void)
+{
+	enum { EACH = 40, HOSTS = 3 };
+	struct phone all[HOSTS][EACH];
+	bool done[HOSTS][EACH] = {{false}};
+	int finished = 0, early = 0;
+	struct err err = ERR_INIT;
+
+	begin(SHARES, true);
+	for (int h = 0; h < HOSTS; h++) {
+		for (int i = 0; i < EACH; i++)
+			greet_from(&all[h][i], h + 1);
+	}
+	rig_until(&rig, "accepted", 2 * EACH + 7);
+	rig_spin(&rig);
+	CHECK_INT(rig.front->handshakes, 17 + 8 + 7);
+	for (int round = 0; round < 2000 && finished < HOSTS * EACH; round++) {
+		rig_spin(&rig);
+		CHECK(rig.front->handshakes <= 32);
+		for (int h = 0; h < HOSTS; h++) {
+			for (int i = 0; i < EACH; i++) {
+				if (done[h][i] ||
+					net_stream_handshake(&all[h][i].stream, &err) != 1)
+					continue;
+				done[h][i] = true;
+				finished++;
+				early += h > 0 && finished <= HOSTS * EACH / 2;
+			}
+		}
+	}
+	CHECK_INT(finished, HOSTS * EACH);
+	CHECK(early >= EACH / 2); /* those who came last did not have to wait for the first */
+	for (int h = 0; h < HOSTS; h++) {
+		for (int i = 0; i < EACH; i++)
+			phone_close(&all[h][i]);
+	}
+	for (int i = 0; i < 5; i++)
+		rig_spin(&rig);
+	CHECK_INT(map_count(rig.front->turns), 0);
+	rig_stop(&rig);
+}
+
+/* Who leaves the line, with and without a word, leaves nothing behind. */
+static void test_leaving_the_line(void)
+{
+	enum { BEGUN = 17, WAITING = 12 };
+	struct phone begun[BEGUN], waiting[WAITING];
+
+	begin(SHARES, true);
+	for (int i = 0; i < BEGUN; i++)
+		greet_from(&begun[i], 1);
+	rig_until(&rig, "accepted", BEGUN);
+	for (int i = 0; i < WAITING; i++)
+		greet_from(&waiting[i], 1);
+	rig_until(&rig, "accepted", BEGUN + WAITING);
+	rig_spin(&rig);
+	CHECK_INT(rig.front->handshakes, BEGUN);
+	for (int i = 0; i < WAITING; i += 2)
+		phone_close(&waiting[i]);
+	rig_spin(&rig);
+	/* Nine are too many for a share and make a crowd no more: then all go. */
+	for (int i = 0; i < BEGUN; i++)
+		CHECK(finishes(&begun[i]));
+	for (int i = 1; i < WAITING; i += 2) {
+		CHECK(finishes(&waiting[i]));
+		phone_close(&waiting[i]);
+	}
+	for (int i = 0; i < BEGUN; i++)
+		phone_close(&begun[i]);
+	for (int i = 0; i < 5; i++)
+		rig_spin(&rig);
+	CHECK_INT(map_count(rig.front->turns), 0);
+	rig_stop(&rig);
+}
+
+/* A cloud that brings the phones of thousands. */
+static void test_excepted_addresses_do_not_wait(void)
+{
+	enum { PHONES = 30 };
+	struct phone p[PHONES];
+
+	begin(SHARES "[http]\naddress_exceptions = 127.0.0.2\n", true);
+	for (int i = 0; i < PHONES; i++)
+		phone_connect_from(&rig, &p[i], 2);
+	rig_until(&rig, "accepted", PHONES);
+	CHECK_INT(rig.front->handshakes, PHONES);
+	for (int i = 0; i < PHONES; i++)
+		phone_close(&p[i]);
 	rig_stop(&rig);
 }
 
@@ -395,4 +545,6 @@ static void test_retry_spreads(void)
 TEST_MAIN(TEST(test_connections_per_user), TEST(test_requests_per_device),
 	TEST(test_renewals_are_free), TEST(test_unfinished_handshakes),
 	TEST(test_handshakes_a_second), TEST(test_crowd), TEST(test_queue_is_our_time),
-	TEST(test_slow_phones_in_a_crowd), TEST(test_heard_late), TEST(test_retry_spreads))
+	TEST(test_slow_phones_in_a_crowd), TEST(test_others_come_in), TEST(test_turns),
+	TEST(test_leaving_the_line), TEST(test_excepted_addresses_do_not_wait),
+	TEST(test_heard_late), TEST(test_retry_spreads))

@@ -425,13 +425,21 @@ void engine_answer(
 
 void phone_connect_raw(struct rig *r, struct phone *p)
 {
+	phone_connect_from(r, p, 1);
+}
+
+void phone_connect_from(struct rig *r, struct phone *p, int host)
+{
 	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(r->port)};
+	struct sockaddr_in from = {.sin_family = AF_INET};
 	struct err err = ERR_INIT;
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	*p = (struct phone){.stream.fd = -1};
 	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	from.sin_addr.s_addr = htonl(INADDR_LOOPBACK - 1 + (uint32_t)host);
 	REQUIRE(fd >= 0);
+	REQUIRE(bind(fd, (struct sockaddr *)(void *)&from, sizeof(from)) == 0);
 	REQUIRE(connect(fd, (struct sockaddr *)(void *)&a, sizeof(a)) == 0);
 	REQUIRE(fcntl(fd, F_SETFL, O_NONBLOCK) == 0);
 	REQUIRE_OK(net_stream_init(&p->stream, fd, NULL, &err), &err);

@@ -88,6 +88,8 @@ void engine_answer(struct rig *r, enum ipc_type type, const struct ipc_handle *h
 void phone_connect(struct rig *r, struct phone *p);
 /* Only the TCP connection, whatever the listener speaks. */
 void phone_connect_raw(struct rig *r, struct phone *p);
+/* The same, from 127.0.0.HOST. */
+void phone_connect_from(struct rig *r, struct phone *p, int host);
 void phone_close(struct phone *p);
 void phone_send(struct rig *r, struct phone *p, const char *text);
 void phone_send_bytes(struct rig *r, struct phone *p, const void *bytes, size_t len);
