@@ -74,7 +74,8 @@ struct phone {
 	uint16_t refused;     /* 503 since it was in last */
 	uint16_t connection;  /* counts its connections */
 	uint8_t state, step;
-	uint8_t group;
+	uint8_t group : 7;
+	bool soon : 1;         /* its deadline is in worker.soon */
 	bool resumed : 1;      /* this connection's TLS session */
 	bool answer_lost : 1;  /* the answer at hand will not arrive */
 	bool close_after : 1;  /* the server will close */
@@ -112,6 +113,7 @@ struct worker {
 	uint32_t number, first, count; /* its phones */
 	struct phone *phones;
 	struct wheel *wheel;
+	struct wheel *soon; /* of deadlines that are near, in hundredths of a second */
 	struct ssl_ctx_st *tls;
 	struct arena *arena;
 	struct buf text;          /* a request being made */
@@ -133,7 +135,9 @@ static inline uint32_t worker_clock(const struct worker *w)
 	return (uint32_t)(w->now_ms - w->start_ms) + 1; /* 0 means never */
 }
 uint32_t worker_number_of(const struct worker *w, const struct phone *p);
+/* To a hundredth of a second when it is near, else to a second. */
 void worker_deadline(struct worker *w, struct phone *p, uint32_t in_ms);
+void worker_no_deadline(struct worker *w, struct phone *p);
 /* Dice: the same phone at the same moment throws the same. */
 uint32_t worker_below(struct worker *w, const struct phone *p, uint32_t n);
 

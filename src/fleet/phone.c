@@ -43,7 +43,7 @@ void phone_enter(struct worker *w, struct phone *p, enum phone_state state)
 		w->tally->paused++;
 	if (state == PHONE_CONNECTING)
 		w->opening++;
-	wheel_clear(w->wheel, (uint32_t)(p - w->phones));
+	worker_no_deadline(w, p);
 }
 
 static void connect_now(struct worker *w, struct phone *p)

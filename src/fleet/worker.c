@@ -24,16 +24,36 @@
 #define IDLE_MS      200
 #define OPENING_MAX  512u
 #define ORDER_INDEX  UINT32_MAX
+#define SOON_MS      20000
+#define SOON_RATE    100
 
 uint32_t worker_number_of(const struct worker *w, const struct phone *p)
 {
 	return w->first + (uint32_t)(p - w->phones);
 }
 
+void worker_no_deadline(struct worker *w, struct phone *p)
+{
+	wheel_clear(p->soon ? w->soon : w->wheel, (uint32_t)(p - w->phones));
+}
+
+/* Ticks of the wheel last a second; that of near deadlines runs a hundred times as fast. */
+static void set_wheel(struct worker *w, struct phone *p, int64_t in_ms)
+{
+	uint32_t index = (uint32_t)(p - w->phones);
+
+	worker_no_deadline(w, p);
+	p->soon = in_ms < SOON_MS;
+	if (p->soon)
+		wheel_set(w->soon, index, w->now_ms * SOON_RATE, (w->now_ms + in_ms) * SOON_RATE);
+	else
+		wheel_set(w->wheel, index, w->now_ms, w->now_ms + in_ms);
+}
+
 void worker_deadline(struct worker *w, struct phone *p, uint32_t in_ms)
 {
 	p->deadline_ms = worker_clock(w) + in_ms;
-	wheel_set(w->wheel, (uint32_t)(p - w->phones), w->now_ms, w->now_ms + in_ms);
+	set_wheel(w, p, in_ms);
 }
 
 uint32_t worker_below(struct worker *w, const struct phone *p, uint32_t n)
@@ -59,8 +79,7 @@ static void on_deadline(void *owner, uint32_t index)
 
 	/* Further away than the wheel reaches. */
 	if ((int32_t)(p->deadline_ms - worker_clock(w)) > 1500) {
-		wheel_set(
-			w->wheel, index, w->now_ms, w->now_ms + (p->deadline_ms - worker_clock(w)));
+		set_wheel(w, p, p->deadline_ms - worker_clock(w));
 		return;
 	}
 	phone_on_deadline(w, p);
@@ -121,6 +140,7 @@ static void set_up(struct worker *w)
 	w->arena = arena_new(0);
 	w->phones = x_calloc(w->count, sizeof(*w->phones));
 	w->wheel = wheel_new(w->now_ms, link_of, w);
+	w->soon = wheel_new(w->now_ms * SOON_RATE, link_of, w);
 	if (w->epoll < 0 || epoll_ctl(w->epoll, EPOLL_CTL_ADD, w->order_fd, &ev) < 0)
 		abort();
 	for (uint32_t i = 0; i < w->count; i++) {
@@ -137,8 +157,10 @@ static void set_up(struct worker *w)
 /* Until when the loop may sleep. */
 static int patience_ms(struct worker *w)
 {
-	int64_t next_ms = wheel_next_ms(w->wheel);
+	int64_t next_ms = wheel_next_ms(w->wheel), soon = wheel_next_ms(w->soon);
 
+	if (soon >= 0)
+		next_ms = MIN((uint64_t)next_ms, (uint64_t)(soon / SOON_RATE + 1));
 	if (w->next < w->end)
 		return ROUND_MS;
 	if (next_ms < 0)
@@ -170,5 +192,7 @@ void worker_run(struct worker *w)
 		before_ms = w->now_ms;
 		if (wheel_next_ms(w->wheel) >= 0)
 			wheel_run(w->wheel, w->now_ms, on_deadline);
+		if (wheel_next_ms(w->soon) >= 0)
+			wheel_run(w->soon, w->now_ms * SOON_RATE, on_deadline);
 	}
 }
