@@ -132,6 +132,47 @@ class Switches(ServiceCase):
         answer = device.ping(folders=["2", "4"])
         self.assertEqual((answer.status, answer.document.get("MaxFolders")), ("6", "1"))
 
+    @forms("2.5", "12.1", "14.1", "16.1")
+    def test_folders_per_ping_at_once(self, version, form):
+        """A phone that waits with too many folders is answered, and may not go on with the same Ping from memory."""
+        user = self.user()
+        device = user.device(version, form).ready()
+        folders = [device.inbox, device.folders["4"]]
+        waiting = self.parked(device, folders=folders)
+        self.set(user, "folders_per_ping", 1)
+        for answer in (device.receive(waiting, 10), device.ping(folders=folders, timeout=10)):
+            self.assertEqual((answer.status, answer.document.get("MaxFolders")), ("6", "1"))
+        self.set(user, "folders_per_ping", 2)
+        self.assert_parked(device.ping_send(folders=folders), 0.05)
+
+    def held(self, device, connection=None, document=True, **wait):
+        connection = connection or device.connect()
+        device.send("Sync", device.sync_request(device.collection(device.inbox), **wait) if document else None, connection=connection)
+        return connection
+
+    @forms("12.1", "14.1", "16.1")
+    def test_held_syncs_out_of_bounds(self, version, form):
+        """Whose wait is too short or too long now is answered, and told the bound when it asks again, also by an empty request."""
+        user = self.user()
+        device = user.device(version, form).ready()
+        device.prime()
+        waiting = self.held(device, wait="1")
+        self.assert_parked(waiting, 0.05)
+        self.set(user, "heartbeat_min_s", 70)
+        answer = device.receive(waiting, 10)
+        self.assertEqual((answer.code, answer.document), (200, None))
+        answer = device.receive(self.held(device, waiting, wait="1"), 10)
+        self.assertEqual((answer.status, answer.document.get("Limit")), ("14", "2"))
+        self.assertEqual(device.receive(self.held(device, waiting, document=False), 10).status, "13")
+        # No shorter wait in minutes is allowed: it is held for the longest heartbeat, not answered at once for ever.
+        self.assert_parked(self.held(device, waiting, wait="2"), 0.05)
+        self.set(user, "heartbeat_max_s", 100)
+        answer = device.receive(waiting, 10)
+        self.assertEqual((answer.code, answer.document), (200, None))
+        for document in (True, False):
+            self.assert_parked(self.held(device, document=document, wait="2"), 0.05)
+        waiting.close()
+
     def test_devices_per_user(self):
         user = self.user()
         user.device("14.1").ready()

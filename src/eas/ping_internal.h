@@ -30,6 +30,7 @@ struct wait_verdict {
 	bool renew;
 	bool quiet;               /* it is to hear of a wipe, and of nothing else */
 	uint64_t heartbeat_bound; /* its heartbeat is out of bounds: this one; 0: it is not */
+	uint64_t folders_bound;   /* it names more folders than this; 0: it does not */
 	size_t changed_count;
 	const struct watch_folder **changed; /* in the arena */
 	uint64_t seq;                        /* of the user: what was looked at */
@@ -68,7 +69,7 @@ NODISCARD int eas_wait_look(struct eas_server *server, struct arena *arena,
 static inline bool eas_wait_verdict_any(const struct wait_verdict *v)
 {
 	return v->http != 0 || v->common != 0 || v->provision || v->hierarchy || v->renew ||
-	       v->heartbeat_bound != 0 || v->changed_count > 0;
+	       v->heartbeat_bound != 0 || v->folders_bound != 0 || v->changed_count > 0;
 }
 
 /* A call made up for a watch: user, device and version as they are now. False: the user is gone. A
@@ -88,5 +89,7 @@ void eas_ping_answer_verdict(struct eas_call *call, const struct wait_verdict *v
 NODISCARD int eas_ping_watch_folders(struct store_read *rd, struct owner_id user,
 	struct device_id device, struct arena *arena, const uint8_t *blob, size_t len,
 	struct watch_folder **ret, size_t *ret_count, bool *ret_pending, struct err *err);
+/* How many folders its last Ping named. */
+size_t eas_ping_folder_count(const struct device *device);
 
 #endif

@@ -203,7 +203,9 @@ static void set_due(struct eas_server *server, struct watch_id watch, int64_t in
 		watch_set_due(server->watches, watch, clock_now_ms() + in_s * 1000);
 }
 
-/* Heartbeats that are out of bounds now, and Syncs that may not wait any more. */
+/* Heartbeats and folders that are out of bounds now, and Syncs that may not wait any more. Such a
+ * Sync is told the bound when it asks again; one that is to hear of nothing may wait shorter than
+ * it asked for. */
 static void look_services(
 	const struct wait_subject *subject, const struct device *device, struct wait_verdict *v)
 {
@@ -213,9 +215,12 @@ static void look_services(
 		subject->kind == WATCH_PING ? device->ping_heartbeat_s : subject->heartbeat_s;
 
 	if (subject->kind == WATCH_SYNC)
-		v->renew = asked > high || !service_on(&v->services, SERVICE_direct_push);
+		v->renew = asked > high || (asked < low && !subject->muted) ||
+			   !service_on(&v->services, SERVICE_direct_push);
 	else if (asked != 0 && (asked < low || asked > high))
 		v->heartbeat_bound = asked < low ? low : high;
+	else if (eas_ping_folder_count(device) > values[SERVICE_folders_per_ping])
+		v->folders_bound = values[SERVICE_folders_per_ping];
 }
 
 static int look_usage(struct store_read *rd, const struct wait_subject *subject, int64_t now_at,

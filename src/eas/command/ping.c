@@ -70,18 +70,26 @@ static bool read_folders(struct ping *p, const struct wbxml_node *folders)
 	return good;
 }
 
+size_t eas_ping_folder_count(const struct device *device)
+{
+	size_t count = 0;
+	struct rd in;
+
+	rd_init(&in, device->ping_folders, device->ping_folders_len);
+	while (device->ping_folders != NULL && rd_left(&in) > 0 && !in.failed) {
+		(void)rd_varint(&in);
+		count++;
+	}
+	return count;
+}
+
 static void remembered_folders(struct ping *p)
 {
 	const struct device *d = p->call->device;
-	struct rd in;
 
 	p->folders = d->ping_folders;
 	p->folders_len = d->ping_folders_len;
-	rd_init(&in, p->folders, p->folders_len);
-	while (p->folders != NULL && rd_left(&in) > 0 && !in.failed) {
-		(void)rd_varint(&in);
-		p->folder_count++;
-	}
+	p->folder_count = eas_ping_folder_count(d);
 }
 
 /* Request over memory. True: go on. */
@@ -186,6 +194,8 @@ void eas_ping_answer_verdict(struct eas_call *call, const struct wait_verdict *v
 		eas_reply_status(call, PING_HIERARCHY);
 	else if (verdict->heartbeat_bound != 0)
 		eas_reply_limit(call, PING_BAD_HEARTBEAT, verdict->heartbeat_bound);
+	else if (verdict->folders_bound != 0)
+		eas_reply_limit(call, PING_TOO_MANY_FOLDERS, verdict->folders_bound);
 	else if (verdict->changed_count == 0)
 		eas_reply_status(call, PING_EXPIRED);
 	else

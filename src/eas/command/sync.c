@@ -538,14 +538,15 @@ static int run_once(struct sync_run *run, bool *ret_wait, struct err *err)
 	return result;
 }
 
-/* Collections whose changes the phone does not want do not wake it. False: something came
- * meanwhile. */
+/* Collections whose changes the phone does not want do not wake it. Minutes may be longer than the
+ * longest heartbeat: then it is held as long as that. False: something came meanwhile. */
 static bool hold(struct sync_run *run)
 {
 	struct watch_folder *folders =
 		arena_x_alloc(run->call->arena, (run->job_count + 1) * sizeof(*folders));
 	struct wait_verdict verdict;
-	uint32_t wait_s = run->wait_s;
+	uint32_t wait_s = (uint32_t)MIN(
+		(uint64_t)run->wait_s, run->call->services.values[SERVICE_heartbeat_max_s]);
 	size_t count = 0;
 
 	for (size_t i = 0; i < run->job_count; i++) {

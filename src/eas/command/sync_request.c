@@ -250,6 +250,20 @@ static void read_wait(struct sync_run *run, const struct wbxml_node *root)
 	run->wait_asked_s = run->wait_s;
 }
 
+/* The same of a remembered wait, whose unit is forgotten. Not so: the phone is to say it anew, and
+ * is told the bound then. One in minutes may be a little longer than a phone is held (sync.c). */
+static bool remembered_wait_fits(const struct sync_run *run, const struct wbxml_node *root)
+{
+	const uint64_t *values = run->call->services.values;
+	uint64_t low = values[SERVICE_heartbeat_min_s], high = values[SERVICE_heartbeat_max_s];
+
+	if (wbxml_find(root, TAG_AirSync_Wait) != NULL ||
+		wbxml_find(root, TAG_AirSync_HeartbeatInterval) != NULL)
+		return true;
+	high = MAX(high, (low + 59) / 60 * 60);
+	return run->wait_asked_s == 0 || (run->wait_asked_s >= low && run->wait_asked_s <= high);
+}
+
 /* Out of range: what the phone changed is done all the same, for it may not send it again. */
 static void keep_commands_only(struct sync_run *run)
 {
@@ -341,9 +355,10 @@ bool sync_request_read(struct sync_run *run)
 	unsigned window;
 
 	run->window = WINDOW_MAX;
-	if (root == NULL && sync_request_restore(run))
+	if (root == NULL && sync_request_restore(run) && remembered_wait_fits(run, root))
 		return true;
-	if (root == NULL || (partial && !decode_cache(run, true, count_children(collections)))) {
+	if (root == NULL || (partial && (!decode_cache(run, true, count_children(collections)) ||
+						!remembered_wait_fits(run, root)))) {
 		refuse(run, SYNC_STATUS_INCOMPLETE, 0);
 		return false;
 	}
