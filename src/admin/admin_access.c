@@ -4,7 +4,7 @@
  */
 #include <string.h>
 
-#include "admin/admin_internal.h"
+#include "admin/admin_page.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "policy/access.h"
@@ -213,83 +213,25 @@ int admin_access_set(struct admin_call *call, struct err *err)
 	return result < 0 ? -1 : 0;
 }
 
-static void append(struct admin_call *call, const char *scope, const char *name, const char *device,
-	enum access_state state, bool seen)
-{
-	json_t *object = json_object();
-
-	admin_put(object, "scope", scope);
-	admin_put(object, "name", name);
-	admin_put(object, "device", device);
-	admin_put(object, "access", access_state_to_str(state));
-	admin_put_bool(object, "seen", seen);
-	(void)json_array_append_new(call->result, object);
-}
-
-static int list_scopes(struct admin_call *call, struct err *err)
-{
-	struct scope_value *values;
-	size_t count;
-	bool org = false;
-
-	if (store_scope_values(call->rd, call->arena, &values, &count, err) < 0)
-		return -1;
-	for (size_t i = 0; i < count; i++) {
-		const char *name;
-
-		if (!str_eq(values[i].name, STORE_VALUE_ACCESS))
-			continue;
-		if (admin_scope_name(call, &values[i].scope, &name, err) < 0)
-			return -1;
-		org = org || values[i].scope.kind == SCOPE_ORG;
-		append(call, scope_kind_to_str(values[i].scope.kind), name, "",
-			(enum access_state)values[i].value, true);
-	}
-	if (!org)
-		append(call, "organisation", "", "", ACCESS_ALLOW, true);
-	return 0;
-}
-
-static int list_own(void *owner, struct device_id id, struct err *err)
-{
-	struct admin_call *call = owner;
-	struct device *device;
-	const char *name;
-
-	if (store_device_load(call->rd, id, call->arena, &device, err) < 0)
-		return -1;
-	if (admin_scope_name(call, &(struct scope){SCOPE_USER, device->owner.v, ""}, &name, err) <
-		0)
-		return -1;
-	append(call, "device", name, device->device_id, (enum access_state)device->access_own,
-		true);
-	return 1;
-}
-
-static int list_devices(struct admin_call *call, struct err *err)
-{
-	struct unseen_device *unseen;
-	size_t count;
-	const char *name;
-
-	if (store_device_walk_own_access(call->rd, list_own, call, err) < 0)
-		return -1;
-	if (store_unseen_list(call->rd, (struct owner_id){0}, call->arena, &unseen, &count, err) <
-		0)
-		return -1;
-	for (size_t i = 0; i < count; i++) {
-		const struct scope owner = {SCOPE_USER, unseen[i].owner.v, ""};
-
-		if (admin_scope_name(call, &owner, &name, err) < 0)
-			return -1;
-		append(call, "device", name, unseen[i].device_id, unseen[i].state, false);
-	}
-	return 0;
-}
-
 int admin_access_list(struct admin_call *call, struct err *err)
 {
-	return list_scopes(call, err) < 0 ? -1 : list_devices(call, err);
+	const struct store_piece piece = admin_piece(call);
+	struct access_whom *rows;
+	size_t count;
+
+	if (store_access_whom(call->rd, &piece, call->arena, &rows, &count, err) < 0)
+		return -1;
+	for (size_t i = 0; i < count; i++) {
+		json_t *object = json_object();
+
+		admin_put(object, "scope", scope_kind_to_str(rows[i].kind));
+		admin_put(object, "name", rows[i].name);
+		admin_put(object, "device", rows[i].device_id);
+		admin_put(object, "access", access_state_to_str(rows[i].state));
+		admin_put_bool(object, "seen", rows[i].seen);
+		(void)json_array_append_new(call->result, object);
+	}
+	return 0;
 }
 
 static int change_device(struct admin_call *call, enum access_state state, struct err *err)

@@ -1,5 +1,5 @@
 /* Verbs about groups of users. Threads and transactions: see admin.c. */
-#include "admin/admin_internal.h"
+#include "admin/admin_page.h"
 #include "base/mem.h"
 #include "store/store_rules.h"
 
@@ -69,23 +69,23 @@ int admin_group_list(struct admin_call *call, struct err *err)
 
 int admin_group_show(struct admin_call *call, struct err *err)
 {
+	const struct store_piece piece = admin_piece(call);
 	struct user_group *group;
-	struct group_member *members;
+	const char **members;
 	json_t *list = json_array();
+	uint64_t in_all = 0;
 	size_t count;
 
 	(void)json_object_set_new(call->result, "members", list);
 	if (admin_group_find(call, &group, err) < 0 ||
-		store_group_members(call->rd, group->id, call->arena, &members, &count, err) < 0)
+		store_group_member_names(
+			call->rd, group->id, &piece, call->arena, &members, &count, err) < 0 ||
+		store_group_member_count(call->rd, group->id, &in_all, err) < 0)
 		return -1;
 	put_group(call->result, group);
-	for (size_t i = 0; i < count; i++) {
-		struct user *user;
-
-		if (store_user_load(call->rd, members[i].owner, call->arena, &user, err) < 0)
-			return -1;
-		(void)json_array_append_new(list, json_string(admin_user_address(call, user)));
-	}
+	admin_put_number(call->result, "member_count", in_all);
+	for (size_t i = 0; i < count; i++)
+		(void)json_array_append_new(list, json_string(members[i]));
 	return 0;
 }
 

@@ -32,6 +32,13 @@ int admin_page_begin(struct admin_call *call, const struct admin_sort *sorts, si
 	return 0;
 }
 
+struct store_piece admin_piece(const struct admin_call *call)
+{
+	return (struct store_piece){.search = admin_text(call, "search"),
+		.offset = admin_number(call, "offset", 0),
+		.limit = admin_number(call, "limit", UINT64_MAX)};
+}
+
 bool admin_page_takes(struct admin_page *page)
 {
 	if (page->skip > 0) {

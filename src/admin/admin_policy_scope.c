@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "admin/admin_page.h"
 #include "admin/admin_policy.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -38,42 +39,26 @@ static int name_of(
 	return 0;
 }
 
-static const char *policy_name(const struct policy_row *rows, size_t count, uint64_t id)
+/* with_policy: the list is of all policies, so each row says its own. */
+static int put_scopes(struct admin_call *call, uint64_t policy, const struct store_piece *piece,
+	bool with_policy, bool exceptions, json_t *list, struct err *err)
 {
-	for (size_t i = 0; i < count; i++) {
-		if (rows[i].id == id)
-			return rows[i].name;
-	}
-	return ""; /* an exception without a policy */
-}
+	struct policy_whom *rows;
+	size_t count;
 
-/* Of one policy, or of all (with_policy). list: those that are exceptions, or those that are not.
- */
-static int put_scopes(struct admin_call *call, uint64_t policy, bool all, bool exceptions,
-	json_t *list, struct err *err)
-{
-	struct policy_scope *scopes;
-	struct policy_row *rows;
-	size_t count, row_count;
-
-	if (store_policy_list(call->rd, call->arena, &rows, &row_count, err) < 0 ||
-		store_policy_scopes(call->rd, call->arena, &scopes, &count, err) < 0)
+	if (store_policy_whom(
+		    call->rd, exceptions, policy, piece, call->arena, &rows, &count, err) < 0)
 		return -1;
 	for (size_t i = 0; i < count; i++) {
-		json_t *object;
-		const char *name;
+		json_t *object = json_object();
 
-		if (scopes[i].exception != exceptions || (!all && scopes[i].policy != policy))
-			continue;
-		if (name_of(call, &scopes[i].scope, &name, err) < 0)
-			return -1;
-		(void)json_array_append_new(list, object = json_object());
-		admin_put(object, "kind", scope_kind_to_str(scopes[i].scope.kind));
-		admin_put(object, "name", name);
-		if (all)
-			admin_put(object, "policy", policy_name(rows, row_count, scopes[i].policy));
-		if (all && exceptions)
-			admin_put_bool(object, "exempt", scopes[i].policy == 0);
+		admin_put(object, "kind", scope_kind_to_str(rows[i].kind));
+		admin_put(object, "name", rows[i].name);
+		if (with_policy)
+			admin_put(object, "policy", rows[i].policy);
+		if (with_policy && exceptions)
+			admin_put_bool(object, "exempt", rows[i].exempt);
+		(void)json_array_append_new(list, object);
 	}
 	return 0;
 }
@@ -81,23 +66,35 @@ static int put_scopes(struct admin_call *call, uint64_t policy, bool all, bool e
 int admin_policy_put_scopes(
 	struct admin_call *call, uint64_t policy, json_t *object, struct err *err)
 {
+	const struct store_piece all = {.limit = UINT64_MAX};
 	json_t *assignments = json_array(), *exceptions = json_array();
 
 	(void)json_object_set_new(object, "assignments", assignments);
 	(void)json_object_set_new(object, "exceptions", exceptions);
-	return put_scopes(call, policy, false, false, assignments, err) < 0
+	return put_scopes(call, policy, &all, false, false, assignments, err) < 0
 		       ? -1
-		       : put_scopes(call, policy, false, true, exceptions, err);
+		       : put_scopes(call, policy, &all, false, true, exceptions, err);
+}
+
+static int list_scopes(struct admin_call *call, bool exceptions, struct err *err)
+{
+	struct store_piece piece = admin_piece(call);
+	struct policy_row *row = NULL;
+
+	if (admin_text(call, "policy") != NULL && admin_policy_find(call, &row, err) < 0)
+		return -1;
+	return put_scopes(
+		call, row != NULL ? row->id : 0, &piece, true, exceptions, call->result, err);
 }
 
 int admin_policy_assignments(struct admin_call *call, struct err *err)
 {
-	return put_scopes(call, 0, true, false, call->result, err);
+	return list_scopes(call, false, err);
 }
 
 int admin_policy_exceptions(struct admin_call *call, struct err *err)
 {
-	return put_scopes(call, 0, true, true, call->result, err);
+	return list_scopes(call, true, err);
 }
 
 /* ---- changing ---- */

@@ -477,6 +477,74 @@ static void test_export_pages(void)
 	tear_down();
 }
 
+/* Whom something is laid down for: searched, and in pieces that join. */
+static void test_whom_pages(void)
+{
+	static const struct {
+		const char *verb, *args, *want;
+	} rows[] = {
+		{"policy assignments", "", "\"name\":\"example.org\""},
+		{"policy assignments", "\"limit\": 1", "[{\"kind\":\"domain\""},
+		{"policy assignments", "\"offset\": 1, \"limit\": 1",
+			"[{\"kind\":\"user\",\"name\":\"u1@example.org\",\"policy\":\"strict\"}]"},
+		{"policy assignments", "\"search\": \"U2@\"", "[{\"kind\":\"user\",\"name\":\"u2@"},
+		{"policy assignments", "\"policy\": \"default\"", "\"result\":[]"},
+		{"policy assignments", "\"policy\": \"none\"", "not_found"},
+		{"policy exceptions", "\"limit\": 1, \"offset\": 1",
+			"[{\"kind\":\"user\",\"name\":\"u2@example.org\",\"policy\":\"\","
+			"\"exempt\":true}]"},
+		{"policy exceptions", "\"policy\": \"strict\"",
+			"[{\"kind\":\"user\",\"name\":\"u3@example.org\",\"policy\":\"strict\","
+			"\"exempt\":false}]"},
+		{"policy show", "\"policy\": \"strict\"", "\"name\":\"u3@example.org\"}]"},
+		{"group show", "\"group\": \"all\"",
+			"{\"members\":[\"u1@example.org\",\"u2@example.org\",\"u3@example.org\"]"},
+		{"group show", "\"group\": \"all\", \"offset\": 1, \"limit\": 1",
+			"{\"members\":[\"u2@example.org\"],"},
+		{"group show", "\"group\": \"all\", \"search\": \"u3\"",
+			"{\"members\":[\"u3@example.org\"],"},
+		{"group show", "\"group\": \"all\", \"limit\": 1", "\"member_count\":3"},
+		{"access list", "\"limit\": 1",
+			"[{\"scope\":\"organisation\",\"name\":\"\",\"device\":\"\",\"access\":"
+			"\"allow\",\"seen\":true}]"},
+		{"access list", "\"offset\": 1, \"limit\": 2",
+			"[{\"scope\":\"group\",\"name\":\"all\",\"device\":\"\",\"access\":"
+			"\"quarantine\",\"seen\":true},"
+			"{\"scope\":\"user\",\"name\":\"u1@example.org\",\"device\":\"\","
+			"\"access\":\"block\",\"seen\":true}]"},
+		{"access list", "\"offset\": 3",
+			"[{\"scope\":\"device\",\"name\":\"u2@example.org\",\"device\":\"UNSEEN1\","
+			"\"access\":\"block\",\"seen\":false}]"},
+		{"access list", "\"search\": \"unseen\"", "[{\"scope\":\"device\",\"name\":\"u2@"},
+		{"access list", "\"search\": \"nobody\"", "\"result\":[]"},
+		{"access list", "\"offset\": 4", "\"result\":[]"},
+	};
+
+	set_up();
+	(void)ask("group add", "\"group\": \"all\"");
+	(void)ask("policy create", "\"policy\": \"strict\"");
+	for (int i = 1; i <= 3; i++) {
+		char who[60];
+
+		(void)snprintf(who, sizeof(who), "\"address\": \"u%d@example.org\"", i);
+		(void)ask("user add",
+			arena_x_printf(arena, "%s, \"password\": \"correct horse %d\"", who, i));
+		(void)ask("group join", arena_x_printf(arena, "%s, \"group\": \"all\"", who));
+		(void)ask(
+			"policy assign", arena_x_printf(arena, "%s, \"policy\": \"strict\"", who));
+		(void)ask("policy except",
+			i < 3 ? who : arena_x_printf(arena, "%s, \"policy\": \"strict\"", who));
+	}
+	(void)ask("policy assign", "\"domain\": \"example.org\", \"policy\": \"strict\"");
+	(void)ask("access set", "\"group\": \"all\", \"access\": \"quarantine\"");
+	(void)ask("access set", "\"address\": \"u1@example.org\", \"access\": \"block\"");
+	(void)ask("access set",
+		"\"address\": \"u2@example.org\", \"device\": \"UNSEEN1\", \"access\": \"block\"");
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		CHECK_HAS(ask(rows[i].verb, rows[i].args), rows[i].want);
+	tear_down();
+}
+
 static void test_log_times(void)
 {
 	static const struct {
@@ -505,4 +573,5 @@ static void test_log_times(void)
 
 TEST_MAIN(TEST(test_app_passwords), TEST(test_tokens), TEST(test_administrators),
 	TEST(test_tokens_and_administrators), TEST(test_oof), TEST(test_user_pages),
-	TEST(test_device_pages), TEST(test_csv), TEST(test_export_pages), TEST(test_log_times))
+	TEST(test_device_pages), TEST(test_csv), TEST(test_export_pages), TEST(test_log_times),
+	TEST(test_whom_pages))

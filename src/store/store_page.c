@@ -285,19 +285,6 @@ int store_device_walk_named(struct store_read *rd, const char *device_id, size_t
 	return walk(st, fn, owner, err);
 }
 
-int store_device_walk_own_access(
-	struct store_read *rd, store_device_fn fn, void *owner, struct err *err)
-{
-	CLEANUP(db_done) struct db_stmt *st = NULL;
-
-	if (store_prepare(rd,
-		    "SELECT d.id FROM devices d WHERE " IS_APART
-		    "d.access_own <> 0 ORDER BY d.owner, d.id",
-		    &st, err) < 0)
-		return -1;
-	return walk(st, fn, owner, err);
-}
-
 int store_device_walk_policies(
 	struct store_read *rd, store_device_policy_fn fn, void *owner, struct err *err)
 {

@@ -2,6 +2,8 @@
 #define BELLHOP_STORE_PAGE_H
 
 #include "store/store.h"
+#include "store/store_access.h"
+#include "store/store_rules.h"
 
 /*
  * Users and devices in an order that people ask for, those alone that have a text in them. Nothing
@@ -81,12 +83,42 @@ NODISCARD int store_device_walk_policies(
 /* Those of that DeviceId, of all users, at most limit. */
 NODISCARD int store_device_walk_named(struct store_read *rd, const char *device_id, size_t limit,
 	store_device_fn fn, void *owner, struct err *err);
-/* Those for which an access of their own is laid down, by user and id. */
-NODISCARD int store_device_walk_own_access(
-	struct store_read *rd, store_device_fn fn, void *owner, struct err *err);
 /* How many devices a user has, and when one of them was here last (0: never). */
 NODISCARD int store_device_summary(struct store_read *rd, struct owner_id user, uint64_t *ret_count,
 	int64_t *ret_seen_at, struct err *err);
+/* ---- whom something is laid down for, by the names that people know (store_scope_page.c) ---- */
+
+struct store_piece {
+	const char *search;     /* in the name; NULL or "": all. ASCII case ignored */
+	uint64_t offset, limit; /* without the first so many, at most so many */
+};
+
+struct policy_whom {
+	enum scope_kind kind;
+	const char *name;   /* "anna@example.org ABC123" of a device */
+	const char *policy; /* "": none */
+	bool exempt;        /* from all policies */
+};
+/* Assignments, or exceptions, of one policy (0: of all), by kind. */
+NODISCARD int store_policy_whom(struct store_read *rd, bool exceptions, uint64_t policy,
+	const struct store_piece *piece, struct arena *arena, struct policy_whom **ret,
+	size_t *ret_count, struct err *err);
+/* Addresses, in the order in which users came. */
+NODISCARD int store_group_member_names(struct store_read *rd, uint64_t group,
+	const struct store_piece *piece, struct arena *arena, const char ***ret, size_t *ret_count,
+	struct err *err);
+NODISCARD int store_group_member_count(
+	struct store_read *rd, uint64_t group, uint64_t *ret, struct err *err);
+struct access_whom {
+	enum scope_kind kind;
+	const char *name, *device_id; /* of a device: the user's address, and its DeviceId */
+	enum access_state state;
+	bool seen; /* false: no such device has come yet */
+};
+/* The default, which is for everybody, first; searches do not find it. */
+NODISCARD int store_access_whom(struct store_read *rd, const struct store_piece *piece,
+	struct arena *arena, struct access_whom **ret, size_t *ret_count, struct err *err);
+
 /* "%text%", with what LIKE takes for more than itself marked; "" for none. x_ memory. */
 char *store_like(const char *text);
 

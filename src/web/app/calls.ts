@@ -81,6 +81,7 @@ export interface Group {
 	group: string;
 	rank: number;
 	members: number | string[];
+	member_count?: number;
 }
 
 export interface QueueRow {
@@ -160,7 +161,7 @@ export const devices = {
 
 export const groups = {
 	list: (signal?: AbortSignal) => GET<Group[]>("/groups", {}, signal),
-	show: (group: string, signal?: AbortSignal) => GET<Group>(at`/groups/${group}`, {}, signal),
+	show: (group: string, query: Query, signal?: AbortSignal) => GET<Group>(at`/groups/${group}`, query, signal),
 	add: (group: string, rank: number) => POST("/groups", { group, rank }),
 	rank: (group: string, rank: number) => PUT(at`/groups/${group}`, { rank }),
 	remove: (group: string) => DELETE(at`/groups/${group}`, { yes: true }),
@@ -334,7 +335,7 @@ export const policies = {
 	remove: (policy: string) => DELETE(at`/policies/${policy}`, { yes: true }),
 	assign: (policy: string, scope: Scope) => PUT("/policy-assignments", { policy, ...scopeArgs(scope) }),
 	unassign: (scope: Scope) => DELETE("/policy-assignments", scopeArgs(scope)),
-	exceptions: (signal?: AbortSignal) => GET<PolicyException[]>("/policy-exceptions", {}, signal),
+	exceptions: (query: Query, signal?: AbortSignal) => GET<PolicyException[]>("/policy-exceptions", query, signal),
 	except: (address: string, device: string, policy: string) => PUT("/policy-exceptions", { address, ...(device && { device }), ...(policy && { policy }) }),
 	unexcept: (address: string, device: string) => DELETE("/policy-exceptions", { address, device: device || undefined }),
 	effective: (address: string, device: string, signal?: AbortSignal) => GET<Effective>(at`/users/${address}/policy`, { device }, signal),
@@ -464,7 +465,7 @@ export interface AccessMessage {
 }
 
 export const access = {
-	list: (signal?: AbortSignal) => GET<AccessWord[]>("/access", {}, signal),
+	list: (query: Query, signal?: AbortSignal) => GET<AccessWord[]>("/access", query, signal),
 	set: (word: string, scope: Scope, device = "") => PUT("/access", { access: word, ...scopeArgs(scope), ...(device && { device }) }),
 	rules: (signal?: AbortSignal) => GET<AccessRule[]>("/access/rules", {}, signal),
 	add: (body: { rule: string; access: string; note?: string; position?: number }) => POST("/access/rules", body),

@@ -6,6 +6,7 @@ import { Field } from "../ui/form";
 import { Icon } from "../ui/icons";
 import { Show, useLoad } from "../ui/load";
 import { Empty, Facts, Head, Tag } from "../ui/parts";
+import { isBare, PiecePager, PieceSearch, shown, usePiece } from "../ui/piece";
 import { Table } from "../ui/table";
 import { say } from "../ui/toast";
 
@@ -19,13 +20,16 @@ function Word({ of }: { of: string }) {
 
 export function AccessPage() {
 	const rules = useLoad((signal) => access.rules(signal), []);
-	const laid = useLoad((signal) => access.list(signal), []);
+	const piece = usePiece(1); /* what counts for everybody stands first */
+	const everybody = useLoad((signal) => access.list({ limit: 1 }, signal), []);
+	const laid = useLoad((signal) => access.list(piece.query, signal), piece.deps);
 	const message = useLoad((signal) => access.message(signal), []);
 	const [dialog, open] = useDialog();
 	const after = (close: () => void) => (did: boolean) => {
 		close();
 		if (did) {
 			void rules.reload();
+			void everybody.reload();
 			void laid.reload();
 			void message.reload();
 		}
@@ -33,7 +37,7 @@ export function AccessPage() {
 	return (
 		<div class="stack">
 			<Head title="Access rules" text="Which phones may synchronize. What is laid down for a phone or its user comes first, then the rules in their order, then what is laid down for a group or a domain, then the default." />
-			<Show of={laid}>{(rows) => <Default rows={rows} reload={laid.reload} />}</Show>
+			<Show of={everybody}>{(rows) => <Default rows={rows} reload={everybody.reload} />}</Show>
 			<Show of={rules}>{(rows) => (
 				<>
 					<div class="spread"><h2>Rules</h2><button type="button" class="button primary" onClick={() => open((close) => <AddRule onClose={after(close)} />)}><Icon name="plus" />Add a rule</button></div>
@@ -43,15 +47,15 @@ export function AccessPage() {
 				</>
 			)}</Show>
 			<Test />
-			<Show of={laid}>{(rows) => {
-				const others = rows.filter((row) => row.scope !== "organisation");
+			<Show of={laid}>{(others) => {
 				return (
 					<>
 						<div class="spread"><h2>For single phones, users, groups and domains</h2><button type="button" class="button" onClick={() => open((close) => <LayDown onClose={after(close)} />)}><Icon name="plus" />Lay something down</button></div>
-						{others.length === 0
+						{!isBare(piece, others) && <PieceSearch piece={piece} label="Find what is laid down" />}
+						{isBare(piece, others)
 							? <p class="soft">Nothing is laid down for anybody in particular.</p>
 							: (
-								<Table caption="Laid down in particular" hideCaption rows={others} rowKey={(row) => `${row.scope} ${row.name} ${row.device}`} columns={[
+								<Table caption="Laid down in particular" hideCaption rows={shown(others)} foot={<PiecePager piece={piece} rows={others} noun="row" />} rowKey={(row) => `${row.scope} ${row.name} ${row.device}`} columns={[
 									{ label: "Whom", cell: (row) => <span class="wrap">{row.name}</span> },
 									{ label: "Kind", cell: (row) => row.device ? <span>phone <code class="small">{row.device}</code>{!row.seen && ", not seen yet"}</span> : row.scope },
 									{ label: "Access", cell: (row) => <Word of={row.access} /> },

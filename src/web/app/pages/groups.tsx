@@ -7,6 +7,7 @@ import { Field } from "../ui/form";
 import { Icon } from "../ui/icons";
 import { Show, useLoad } from "../ui/load";
 import { Empty, Facts, Head } from "../ui/parts";
+import { isBare, PiecePager, PieceSearch, shown, usePiece } from "../ui/piece";
 import { Table } from "../ui/table";
 
 export function GroupsPage({ place }: { place: Place }) {
@@ -56,7 +57,8 @@ function members(group: Group): string[] {
 }
 
 function GroupPage({ name }: { name: string }) {
-	const one = useLoad((signal) => groups.show(name, signal), [name]);
+	const piece = usePiece();
+	const one = useLoad((signal) => groups.show(name, piece.query, signal), [name, ...piece.deps]);
 	const [dialog, open] = useDialog();
 	const after = (close: () => void) => (did: boolean) => {
 		close();
@@ -79,13 +81,14 @@ function GroupPage({ name }: { name: string }) {
 				{(group) => (
 					<>
 						<section class="card spread">
-							<Facts of={[["Rank", group.rank], ["Members", counted(members(group).length, "user")]]} />
+							<Facts of={[["Rank", group.rank], ["Members", counted(group.member_count ?? 0, "user")]]} />
 							<button type="button" class="button" onClick={() => open((close) => <Rank group={group} onClose={after(close)} />)}>Change the rank</button>
 						</section>
-						{members(group).length === 0
+						{!isBare(piece, members(group)) && <PieceSearch piece={piece} label="Find a member" />}
+						{isBare(piece, members(group))
 							? <Empty icon="group" title="Nobody is in this group"><p>Add members by their mail address.</p></Empty>
 							: (
-								<Table caption="Members" rows={members(group)} rowKey={(row) => row} columns={[
+								<Table caption="Members" rows={shown(members(group))} foot={<PiecePager piece={piece} rows={members(group)} noun="member" />} rowKey={(row) => row} columns={[
 									{ label: "Address", cell: (row) => <a href={link(["users", row])}>{row}</a> },
 									{ label: "", bare: true, num: true, cell: (row) => (
 										<button type="button" class="button mini" aria-label={`Take ${row} out of the group`} onClick={() => open((close) => (

@@ -7,6 +7,7 @@ import { Field } from "../ui/form";
 import { Icon } from "../ui/icons";
 import { Show, useLoad } from "../ui/load";
 import { Empty, Head, Tag } from "../ui/parts";
+import { isBare, PiecePager, PieceSearch, shown, usePiece } from "../ui/piece";
 import { Table } from "../ui/table";
 import { PolicyPage } from "./policy";
 
@@ -25,7 +26,8 @@ function Answers({ of }: { of: PolicyRow }) {
 
 function PolicyList() {
 	const all = useLoad((signal) => policies.list(signal), []);
-	const exceptions = useLoad((signal) => policies.exceptions(signal), []);
+	const piece = usePiece();
+	const exceptions = useLoad((signal) => policies.exceptions(piece.query, signal), piece.deps);
 	const [dialog, open] = useDialog();
 	return (
 		<div class="stack">
@@ -52,10 +54,11 @@ function PolicyList() {
 							close();
 							if (did) void exceptions.reload();
 						}} />)}><Icon name="plus" />Add an exception</button></div>
-						{rows.length === 0
+						{!isBare(piece, rows) && <PieceSearch piece={piece} label="Find an exception" />}
+						{isBare(piece, rows)
 							? <Empty icon="policy" title="No exceptions"><p>A person or a single phone can be let out of every policy here, or be given another one.</p></Empty>
 							: (
-								<Table caption="Who does not follow what the others follow" rows={rows} rowKey={(row) => `${row.kind} ${row.name}`} columns={[
+								<Table caption="Who does not follow what the others follow" rows={shown(rows)} foot={<PiecePager piece={piece} rows={rows} noun="exception" />} rowKey={(row) => `${row.kind} ${row.name}`} columns={[
 									{ label: "Who", cell: (row) => <span class="wrap">{row.name}</span> },
 									{ label: "Kind", cell: (row) => row.kind === "device" ? "one phone" : "all phones of a user" },
 									{ label: "Follows", cell: (row) => row.exempt ? <Tag tone="warn">No policy</Tag> : <a href={link(["policies", row.policy])}>{row.policy}</a> },
