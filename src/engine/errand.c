@@ -23,6 +23,7 @@
 #include "eas/remember.h"
 #include "eas/wipe.h"
 #include "engine/engine_internal.h"
+#include "http/http.h"
 
 #define EAS_PATH     "/Microsoft-Server-ActiveSync"
 #define UPLOADS_MAX  256
@@ -143,6 +144,11 @@ void errand_refuse(
 	if (header_name != NULL)
 		r->reply.headers[r->reply.header_count++] =
 			(struct ipc_header){header_name, header_value};
+	if (r->is_web && http_target_is_api(r->http.target)) {
+		r->reply.headers[r->reply.header_count++] =
+			(struct ipc_header){"Content-Type", "application/json"};
+		http_trouble_add(&r->reply.body, status);
+	}
 	errand_answer(rp);
 }
 

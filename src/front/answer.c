@@ -70,12 +70,15 @@ static bool answer_end(struct front *f, struct conn *c, const void *body, size_t
 
 static bool answer_plainly(struct front *f, struct conn *c, int status, bool close, uint32_t wait_s)
 {
-	struct request *r;
-	char text[80];
+	struct request *r = c->request;
+	struct buf text = BUF_INIT;
+	bool as_json, alive;
 
 	/* The engine must not go on with what is answered here. */
 	request_tell_gone(f, c);
-	(void)snprintf(text, sizeof(text), "%s\n", status == 200 ? "ok" : http_reason(status));
+	if (c->state == CONN_HEAD && !r->is_api) /* before it was looked at */
+		r->is_api = http_head_is_api(r->in.data, r->in.len);
+	as_json = r->is_api && status >= 400;
 	r = answer_begin(f, c, status, NULL, close);
 	if (status == 503) {
 		uint32_t after_s = shared_retry_s(f->shared, clock_now_ms());
@@ -85,8 +88,14 @@ static bool answer_plainly(struct front *f, struct conn *c, int status, bool clo
 		http_response_header(&r->out, "Retry-After", after);
 		front_count(f, requests_503);
 	}
-	http_response_header(&r->out, "Content-Type", "text/plain");
-	return answer_end(f, c, text, strlen(text));
+	http_response_header(&r->out, "Content-Type", as_json ? "application/json" : "text/plain");
+	if (as_json)
+		http_trouble_add(&text, status);
+	else
+		buf_addf(&text, "%s\n", status == 200 ? "ok" : http_reason(status));
+	alive = answer_end(f, c, text.data, text.len);
+	buf_deinit(&text);
+	return alive;
 }
 
 bool answer_local(struct front *f, struct conn *c, int status, bool close)

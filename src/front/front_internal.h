@@ -123,6 +123,7 @@ struct request {
 	int64_t idle_until_ms; /* when the connection would have been idle for too long */
 	size_t charged;        /* what front.buffered counts for it */
 	bool keep_alive, is_head, body_follows;
+	bool is_api;       /* for the REST API, whose errors are JSON */
 	bool unsized;      /* the answer's length is not known: its end is said */
 	bool early_last;   /* the last of the bulk bytes is in `early` */
 	bool old_http;     /* HTTP/1.0, which wants to be told that the connection stays */
@@ -403,7 +404,7 @@ void request_hold_again(struct front *f, struct conn *c);
 bool request_resume(struct front *f, struct conn *c);
 
 /* ---- answer.c ---- */
-/* An answer of the front's own: text/plain with the reason; the connection closes after it when
+/* An answer of the front's own: text/plain with the reason, errors of the API as JSON; the connection closes after it when
  * `close`. */
 bool answer_local(struct front *f, struct conn *c, int status, bool close);
 /* 503 with Retry-After. */

@@ -510,6 +510,7 @@ static bool head_complete(struct front *f, struct conn *c)
 	front_count(f, requests);
 	r->number = front_next_number(f);
 	renew_print_head(f, r);
+	r->is_api = http_head_is_api(r->in.data, r->in.len);
 	if (http_head_parse(r->in.data, r->in.len, &r->http, &status, &err) < 0) {
 		struct log_context lc = conn_log(f, c, address);
 

@@ -548,10 +548,78 @@ static void test_certificate_reload_drops_nobody(void)
 	rig_stop(&rig);
 }
 
-TEST_MAIN(TEST(test_healthz), TEST(test_refused_at_once), TEST(test_header_flood),
-	TEST(test_slow_heads), TEST(test_empty_lines), TEST(test_binary_garbage),
-	TEST(test_slow_body), TEST(test_idle_ends), TEST(test_pipelining),
-	TEST(test_half_close_gets_its_answer), TEST(test_http_1_0),
+/* Errors of the front look to a client of the API like all others of it. */
+static void test_api_errors(void)
+{
+	static const struct {
+		const char *request, *status, *code;
+	} rows[] = {
+		{"GET /api/v1/users HTTP/1.1\r\n\r\n", "400", "bad_input"}, /* no Host */
+		{"GET /api/v1/users HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip\r\n\r\n", "501",
+			"bad_input"},
+		{"GET /api/v1/users HTTP/3.0\r\nHost: h\r\n\r\n", "505", "bad_input"},
+		{"GET /api/v1/users \001", "400", "bad_input"}, /* before the head is whole */
+		{"POST /api/v1/users HTTP/1.1\r\nHost: h\r\nContent-Length: 99999999999\r\n\r\n",
+			"413", "bad_input"},
+		{"POST /api/v1/users HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: "
+		 "chunked\r\n\r\nzz\r\n",
+			"400", "bad_input"},
+		{"GET /apiary HTTP/1.1\r\n\r\n", "400", NULL},
+		{"POST /Microsoft-Server-ActiveSync HTTP/1.1\r\nHost: h\r\n"
+		 "Content-Length: 99999999999\r\n\r\n",
+			"413", NULL},
+	};
+	char line[1025], want[64];
+	struct phone p;
+
+	begin("");
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const char *text;
+
+		phone_connect(&rig, &p);
+		phone_send(&rig, &p, rows[i].request);
+		text = phone_answer(&rig, &p, NULL);
+		CHECK(strncmp(text + strlen("HTTP/1.1 "), rows[i].status, 3) == 0);
+		(void)snprintf(want, sizeof(want), "{\"error\":{\"code\":\"%s\",\"text\":\"",
+			rows[i].code != NULL ? rows[i].code : "");
+		CHECK((strstr(text, want) != NULL) == (rows[i].code != NULL));
+		CHECK((strstr(text, "Content-Type: application/json\r\n") != NULL) ==
+			(rows[i].code != NULL));
+		phone_close(&p);
+	}
+	memset(line, 'x', 1024);
+	line[1024] = 0;
+	memcpy(line, "A: ", 3);
+	memcpy(line + 1022, "\r\n", 2);
+	phone_connect(&rig, &p);
+	phone_send(&rig, &p, "GET /api/v1/users HTTP/1.1\r\nHost: h\r\n");
+	for (int i = 0; i < 20; i++)
+		phone_send(&rig, &p, line);
+	CHECK(strstr(phone_answer(&rig, &p, NULL), "\r\n\r\n{\"error\":{\"code\":\"bad_input\"") !=
+		NULL);
+	phone_close(&p);
+	phone_connect(&rig, &p);
+	phone_send(&rig, &p, "GET /api/v1/users HTTP/1.1\r\nHost: h\r\n");
+	rig_spin(&rig);
+	clock_fake_advance_ms(600000);
+	CHECK(strstr(phone_answer(&rig, &p, NULL), "\r\n\r\n{\"error\":{\"code\":\"timeout\"") !=
+		NULL);
+	phone_close(&p);
+	/* The engine is gone, and with it what it was asked. */
+	phone_connect(&rig, &p);
+	phone_send(&rig, &p, "GET /api/v1/users HTTP/1.1\r\nHost: h\r\n\r\n");
+	CHECK(engine_next(&rig, IPC_REQUEST) != NULL);
+	engine_die(&rig);
+	CHECK(strstr(phone_answer(&rig, &p, NULL), "\r\n\r\n{\"error\":{\"code\":\"busy\"") !=
+		NULL);
+	phone_close(&p);
+	rig_stop(&rig);
+}
+
+TEST_MAIN(TEST(test_api_errors), TEST(test_healthz), TEST(test_refused_at_once),
+	TEST(test_header_flood), TEST(test_slow_heads), TEST(test_empty_lines),
+	TEST(test_binary_garbage), TEST(test_slow_body), TEST(test_idle_ends),
+	TEST(test_pipelining), TEST(test_half_close_gets_its_answer), TEST(test_http_1_0),
 	TEST(test_limits_of_connections), TEST(test_limit_of_all_connections),
 	TEST(test_limit_of_memory), TEST(test_reload_of_settings), TEST(test_tls),
 	TEST(test_tls_hostile), TEST(test_certificate_reload_drops_nobody))

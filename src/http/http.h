@@ -121,4 +121,13 @@ void http_response_end_unsized(struct buf *out, bool chunked);
 void http_chunk_add(struct buf *out, const void *bytes, size_t len);
 void http_chunk_end(struct buf *out);
 
+/* ---- errors of the REST API that it does not tell itself ---- */
+
+/* Is the request for the API? By its target; or by the bytes of a head, parsed or not, whole or
+ * not. */
+bool http_target_is_api(const char *target);
+bool http_head_is_api(const uint8_t *head, size_t len);
+/* {"error": {"code", "text"}} for the status. */
+void http_trouble_add(struct buf *out, int status);
+
 #endif
