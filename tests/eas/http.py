@@ -45,10 +45,10 @@ def tls_client_context(version=None):
 class Connection:
     """One TCP connection, with or without TLS."""
 
-    def __init__(self, port, tls=False, context=None, timeout=20, host="127.0.0.1"):
+    def __init__(self, port, tls=False, context=None, timeout=20, host="127.0.0.1", source=None):
         self.timeout = timeout
         self.host = host
-        self.socket = socket.create_connection((host, port), timeout=timeout)
+        self.socket = socket.create_connection((host, port), timeout=timeout, source_address=source and (source, 0))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls or context:
             self.socket = (context or tls_client_context()).wrap_socket(
