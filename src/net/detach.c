@@ -33,6 +33,7 @@
 
 #define TYPE_CHANGE_CIPHER_SPEC 20
 #define EXPLICIT_BYTES          8u
+#define HANDSHAKE_CLIENT_HELLO  1
 #define HANDSHAKE_FINISHED      20
 #define HANDSHAKE_KEY_UPDATE    24
 
@@ -224,6 +225,10 @@ static void on_message(
 		return;
 	if (*(const uint8_t *)bytes == HANDSHAKE_KEY_UPDATE)
 		n->updated = true;
+	/* It would free, and so wipe, 17 KB after each record of the handshake, and allocate them
+	 * anew. Who has not said Hello yet holds nothing. */
+	if (*(const uint8_t *)bytes == HANDSHAKE_CLIENT_HELLO)
+		(void)SSL_clear_mode(ssl, SSL_MODE_RELEASE_BUFFERS);
 	/* Ours, or later, and mostly in a later step, the client's. */
 	if (*(const uint8_t *)bytes == HANDSHAKE_FINISHED) {
 		n->finished = n->finished || sent == 1;
@@ -366,6 +371,8 @@ bool net_stream_detach(struct net_stream *s)
 	struct notes *n = ssl != NULL ? SSL_get_app_data(ssl) : NULL;
 	struct record_state *state;
 
+	if (ssl != NULL)
+		(void)SSL_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS);
 	if (n == NULL || !SSL_is_server(ssl) || !SSL_is_init_finished(ssl) ||
 		SSL_has_pending(ssl) != 0 || SSL_get_shutdown(ssl) != 0 ||
 		!between_records(&n->read) || !between_records(&n->write))
