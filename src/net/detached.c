@@ -152,13 +152,13 @@ int detached_flush(struct net_stream *s)
 	return 1;
 }
 
-/* Sends an alert, as far as that is possible. */
-static void say(struct net_stream *s, bool fatal, uint8_t alert)
+/* Sends an alert. False: it was sealed and will not arrive, so the connection is over. */
+static bool say(struct net_stream *s, bool fatal, uint8_t alert)
 {
 	struct detach_pool *p = pool_of(s);
 	size_t n = record_seal_alert(p->crypto, state_of(s), fatal, alert, p->out);
 
-	(void)send_behind(s, p->out, n);
+	return send_behind(s, p->out, n);
 }
 
 /* One answer to all KeyUpdates since our last one went out, RFC 8446, 4.6.3. */
@@ -299,7 +299,7 @@ static void take_plain(struct run *r, const uint8_t *bytes, size_t len)
 static void end_with(struct run *r, uint8_t alert)
 {
 	r->state->flags |= RECORD_CLOSE_SEEN;
-	say(r->s, true, alert);
+	(void)say(r->s, true, alert);
 	r->end = r->broken = true;
 }
 
@@ -320,7 +320,7 @@ static void on_record(struct run *r, size_t len)
 		r->update_due = true;
 		break;
 	case RECORD_REFUSE:
-		say(r->s, false, RECORD_ALERT_NO_RENEGOTIATION);
+		r->broken = !say(r->s, false, RECORD_ALERT_NO_RENEGOTIATION);
 		break;
 	case RECORD_CLOSED:
 		r->end = true;
@@ -480,7 +480,7 @@ void detached_shut(struct net_stream *s)
 	struct record_state *state = state_of(s);
 
 	if ((state->flags & RECORD_CLOSE_SENT) == 0)
-		say(s, false, RECORD_ALERT_CLOSE_NOTIFY);
+		(void)say(s, false, RECORD_ALERT_CLOSE_NOTIFY);
 	if (detached_flush(s) == NET_AGAIN)
 		s->busy->shut_due = true;
 	else

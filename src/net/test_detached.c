@@ -388,6 +388,23 @@ static void test_renegotiation_is_refused(void)
 	end();
 }
 
+/* What was sealed arrives, or the connection ends. */
+static void test_refusal_that_cannot_wait(void)
+{
+	static const uint8_t hello[8] = {1, 0, 0, 4, 3, 3, 0, 0};
+
+	begin_as(RECORD_TLS_1_2, RECORD_AES_128_GCM, 4096);
+	while (net_stream_write(&s, big, sizeof(big)) > 0)
+		;
+	CHECK(net_stream_unsent(&s));
+	detach_pool_set_max_held(pool, 1000);
+	send_record(HANDSHAKE, hello, sizeof(hello));
+	send_record(DATA, "and on", 6);
+	CHECK_INT(read_nothing(), NET_FAILED);
+	end();
+	detach_pool_set_max_held(pool, HELD_MAX);
+}
+
 static void test_empty_records(void)
 {
 	begin();
@@ -666,8 +683,8 @@ static void test_clean_up(void)
 
 TEST_MAIN(TEST(test_split_at_every_byte), TEST(test_byte_by_byte), TEST(test_small_reads),
 	TEST(test_held_bound), TEST(test_ends_of_stream), TEST(test_fatal_alerts),
-	TEST(test_renegotiation_is_refused), TEST(test_empty_records), TEST(test_blocked_writer),
-	TEST(test_our_own_updates), TEST(test_max_fragment), TEST(test_thousand_updates),
-	TEST(test_updates_are_bounded), TEST(test_shut_behind_half_a_record),
-	TEST(test_shut_does_not_overtake), TEST(test_export_when_busy), TEST(test_vault),
-	TEST(test_clean_up))
+	TEST(test_renegotiation_is_refused), TEST(test_empty_records),
+	TEST(test_refusal_that_cannot_wait), TEST(test_blocked_writer), TEST(test_our_own_updates),
+	TEST(test_max_fragment), TEST(test_thousand_updates), TEST(test_updates_are_bounded),
+	TEST(test_shut_behind_half_a_record), TEST(test_shut_does_not_overtake),
+	TEST(test_export_when_busy), TEST(test_vault), TEST(test_clean_up))
