@@ -22,8 +22,7 @@ static int load(struct front *f, const struct settings *s, struct ssl_ctx_st **r
 		return -1;
 	if (f->options.tickets != NULL)
 		net_tickets_use(*ret, f->options.tickets, 2 * s->tls_ticket_rotate_s);
-	if (f->detach != NULL)
-		detach_context(*ret);
+	detach_context(*ret, (uint32_t)s->tls_key_updates_per_minute);
 	return 0;
 }
 

@@ -27,6 +27,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "net/detach_internal.h"
@@ -36,6 +37,7 @@
 #define HANDSHAKE_CLIENT_HELLO  1
 #define HANDSHAKE_FINISHED      20
 #define HANDSHAKE_KEY_UPDATE    24
+#define MINUTE_MS               60000
 
 /* One direction of the wire, as far as record headers tell. */
 struct wire {
@@ -216,12 +218,44 @@ static void on_keylog(const SSL *ssl, const char *line)
 	}
 }
 
+/* ---- new keys of those that stay with OpenSSL ---- */
+
+/* Numbers kept with a context, the limit, and with a connection, minute and count, as pointers. */
+static int updates_slot(bool of_connection)
+{
+	static int slots[2] = {-1, -1};
+
+	if (slots[0] < 0) {
+		slots[0] = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, NULL);
+		slots[1] = SSL_get_ex_new_index(0, NULL, NULL, NULL, NULL);
+	}
+	return slots[of_connection];
+}
+
+/* OpenSSL follows new keys as long as some come, without ever coming back to us, so it is told here
+ * that nothing comes any more when there were too many. */
+static void count_update(SSL *ssl)
+{
+	uintptr_t limit = (uintptr_t)SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), updates_slot(false));
+	uintptr_t was = (uintptr_t)SSL_get_ex_data(ssl, updates_slot(true));
+	uintptr_t minute = (uintptr_t)(clock_now_ms() / MINUTE_MS) << 16 & UINT32_MAX;
+	uintptr_t count = (was & ~(uintptr_t)UINT16_MAX) == minute ? was & UINT16_MAX : 0;
+
+	if (count >= limit ||
+		SSL_set_ex_data(ssl, updates_slot(true), (void *)(minute | (count + 1))) != 1)
+		SSL_set_shutdown(ssl, SSL_get_shutdown(ssl) | SSL_RECEIVED_SHUTDOWN);
+}
+
 static void on_message(
 	int sent, int version, int content_type, const void *bytes, size_t len, SSL *ssl, void *arg)
 {
 	struct notes *n = arg;
 
-	if (n == NULL || content_type != SSL3_RT_HANDSHAKE || len == 0)
+	if (content_type != SSL3_RT_HANDSHAKE || len == 0)
+		return;
+	if (sent == 0 && *(const uint8_t *)bytes == HANDSHAKE_KEY_UPDATE)
+		count_update(ssl);
+	if (n == NULL)
 		return;
 	if (*(const uint8_t *)bytes == HANDSHAKE_KEY_UPDATE)
 		n->updated = true;
@@ -245,8 +279,11 @@ void detach_step(struct net_stream *s, bool begins)
 			SSL_get_SSL_CTX(s->ssl), begins && n->finished ? on_keylog : NULL);
 }
 
-void detach_context(struct ssl_ctx_st *ctx)
+void detach_context(struct ssl_ctx_st *ctx, uint32_t updates_per_minute)
 {
+	uintptr_t limit = MIN(updates_per_minute, (uint32_t)UINT16_MAX - 1);
+
+	(void)SSL_CTX_set_ex_data(ctx, updates_slot(false), (void *)limit);
 	SSL_CTX_set_msg_callback(ctx, on_message);
 	SSL_CTX_set_read_ahead(ctx, 0);
 }
@@ -277,7 +314,7 @@ static struct record_state *end_notes(SSL *ssl)
 	struct record_state *state = n->state;
 
 	BIO_set_callback_ex(SSL_get_rbio(ssl), NULL);
-	SSL_set_msg_callback(ssl, NULL);
+	SSL_set_msg_callback_arg(ssl, NULL);
 	(void)SSL_set_app_data(ssl, NULL);
 	mem_free(n);
 	return state;

@@ -30,8 +30,9 @@ size_t detach_pool_held(const struct detach_pool *p);
 size_t detach_pool_count(const struct detach_pool *p);
 int detach_pool_lock_error(const struct detach_pool *p);
 
-/* Connections of this context can be detached from now on. */
-void detach_context(struct ssl_ctx_st *ctx);
+/* Connections of this context can be detached from now on. Of those that stay with OpenSSL, too
+ * many KeyUpdates in a minute are the end. */
+void detach_context(struct ssl_ctx_st *ctx, uint32_t updates_per_minute);
 
 /*
  * Does our record layer agree with this OpenSSL? Handshakes within the process, with the context

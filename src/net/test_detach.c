@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/test.h"
@@ -14,6 +15,8 @@
 #include "net/nonce_set.h"
 #include "net/tickets.h"
 #include "net/tls.h"
+
+#define UPDATES 1000 /* in a minute */
 
 static struct err err;
 static char folder[64], cert[96], key[96];
@@ -31,7 +34,7 @@ static void set_up(void)
 	(void)snprintf(key, sizeof(key), "%s/key.pem", folder);
 	REQUIRE_OK(net_tls_self_signed(cert, key, "localhost", &err), &err);
 	REQUIRE_OK(net_tls_server_new(cert, key, NULL, &server_ctx, &err), &err);
-	detach_context(server_ctx);
+	detach_context(server_ctx, UPDATES);
 	REQUIRE_OK(net_tls_client_new(&client_ctx, &err), &err);
 	REQUIRE_OK(detach_pool_new(1u << 20, &pool, &err), &err);
 	REQUIRE_OK(nonce_set_open(NULL, 22, &nonces, &err), &err);
@@ -293,6 +296,36 @@ static void test_update_before(void)
 	close_pair();
 }
 
+/* Those that OpenSSL keeps are bounded, too. */
+static void test_updates_kept(void)
+{
+	uint8_t byte;
+
+	clock_fake_set(1600000000000, 600000);
+	for (int too_many = 0; too_many < 2; too_many++) {
+		open_pair(NULL);
+		for (int i = 0; i < UPDATES + too_many; i++) {
+			REQUIRE(SSL_key_update(client.ssl, SSL_KEY_UPDATE_NOT_REQUESTED) == 1);
+			REQUIRE(SSL_do_handshake(client.ssl) == 1);
+			if (i % 100 == 0)
+				CHECK_INT(net_stream_read(&server, &byte, 1), NET_AGAIN);
+		}
+		CHECK_INT(net_stream_read(&server, &byte, 1), too_many ? NET_EOF : NET_AGAIN);
+		close_pair();
+	}
+	/* A minute later as many may come again. */
+	open_pair(NULL);
+	for (int i = 0; i < 2 * UPDATES; i++) {
+		REQUIRE(SSL_key_update(client.ssl, SSL_KEY_UPDATE_NOT_REQUESTED) == 1);
+		REQUIRE(SSL_do_handshake(client.ssl) == 1);
+		CHECK_INT(net_stream_read(&server, &byte, 1), NET_AGAIN);
+		if (i == UPDATES - 1)
+			clock_fake_advance_ms(60000);
+	}
+	close_pair();
+	clock_fake_off();
+}
+
 /* Megabytes both ways at once, through full sockets, with keys that change meanwhile. */
 static void test_large(void)
 {
@@ -382,7 +415,7 @@ static void test_rotation_under_it(void)
 	CHECK(net_stream_detach(&server));
 	REQUIRE_OK(net_tls_self_signed(cert, key, "other.example", &err), &err);
 	REQUIRE_OK(net_tls_server_new(cert, key, NULL, &server_ctx, &err), &err);
-	detach_context(server_ctx);
+	detach_context(server_ctx, UPDATES);
 	net_tls_free(&old);
 	exchange(&client, &server, "still");
 	exchange(&server, &client, "here");
@@ -446,7 +479,7 @@ static void test_ticket_rotation(void)
 	net_tickets_close(&tickets);
 	(void)close(keys_fd);
 	REQUIRE_OK(net_tls_server_new(cert, key, NULL, &server_ctx, &err), &err);
-	detach_context(server_ctx);
+	detach_context(server_ctx, UPDATES);
 }
 
 /* Detached late: OpenSSL has read and written application data before. */
@@ -553,5 +586,6 @@ static void test_clean_up(void)
 TEST_MAIN(TEST(test_self_test), TEST(test_self_test_fails), TEST(test_other_suites_stay),
 	TEST(test_late), TEST(test_explicit_nonce), TEST(test_not_while_pending), TEST(test_export),
 	TEST(test_tickets), TEST(test_ticket_rotation), TEST(test_finished_and_request),
-	TEST(test_thousand_updates), TEST(test_update_before), TEST(test_large),
-	TEST(test_max_fragment), TEST(test_rotation_under_it), TEST(test_clean_up))
+	TEST(test_thousand_updates), TEST(test_update_before), TEST(test_updates_kept),
+	TEST(test_large), TEST(test_max_fragment), TEST(test_rotation_under_it),
+	TEST(test_clean_up))
