@@ -6,8 +6,8 @@
  * renewal, and of Pings on new connections.
  *
  *     bench-park --build-dir build [--only PART] [--phones N] [--tls-phones N] [--users N]
- *         [--folders N] [--heartbeat-s N] [--idle-s N] [--churn-s N] [--small N]
- *         [--renew-s N]
+ *         [--folders N] [--heartbeat-s N] [--idle-s N] [--churn-s N] [--churn-pause-s N]
+ *         [--small N] [--renew-s N]
  *
  * Parts: plain tls held renewal repings rate, or a figure of these. Idle CPU is measured for
  * --idle-s seconds; only a whole heartbeat's time shows every renewal once. --small: phones of the
@@ -39,6 +39,7 @@ struct park {
 	int argc;
 	char **argv;
 	unsigned phones, tls_phones, users, folders, heartbeat_s, idle_s, churn_s, small, renew_s;
+	unsigned churn_pause_s;
 };
 
 static void begin(
@@ -78,9 +79,9 @@ static double growth_engine(const struct memory *from, const struct memory *to)
 }
 
 /* Parts of the fleet go and come back, one after the other, for so long. */
-static void churn(struct crowd *c, struct fleet *fleet, unsigned phones, double s)
+static void churn(const struct park *k, struct crowd *c, struct fleet *fleet, unsigned phones)
 {
-	int64_t end_us = bench_now_us() + (int64_t)(s * 1e6);
+	int64_t end_us = bench_now_us() + (int64_t)k->churn_s * 1000000;
 	unsigned part = MAX(phones / CHURN_PARTS, 1u);
 
 	for (unsigned i = 0; bench_now_us() < end_us; i++) {
@@ -96,6 +97,8 @@ static void churn(struct crowd *c, struct fleet *fleet, unsigned phones, double 
 		command.order = FLEET_RETURN;
 		fleet_give(fleet, &command);
 		(void)crowd_wait_parked(c, fleet, phones, "churn");
+		if (k->churn_pause_s > 0)
+			crowd_pause(c, fleet, k->churn_pause_s, "between two parts");
 	}
 }
 
@@ -164,7 +167,7 @@ static void park_many(
 			"bytes", NULL,
 			"the kernel's slab caches (TCP, sock_inode_cache, dentry, filp, "
 			"eventpoll_epi) for each phone: both ends of the connection");
-	churn(&c, fleet, phones, k->churn_s);
+	churn(k, &c, fleet, phones);
 	churned = memory_at_rest(&c, fleet, phones);
 	(void)snprintf(conditions, sizeof(conditions),
 		"the same after %u s of churn: a twentieth at a time cut, or closed, and back; the "
@@ -380,6 +383,7 @@ int main(int argc, char **argv)
 		(unsigned)bench_number(argc, argv, "--heartbeat-s", k.phones >= MANY ? 900 : 60);
 	k.idle_s = (unsigned)bench_number(argc, argv, "--idle-s", MIN(k.heartbeat_s, 60u));
 	k.churn_s = (unsigned)bench_number(argc, argv, "--churn-s", CHURN_S);
+	k.churn_pause_s = (unsigned)bench_number(argc, argv, "--churn-pause-s", 0);
 	k.small = (unsigned)bench_number(argc, argv, "--small", SMALL);
 	k.renew_s = (unsigned)bench_number(argc, argv, "--renew-s", RENEW_S);
 	if (wants(&k, "plain", "plain_bytes"))
