@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 import unittest
 
+from eas.query import PATH
 from eas.wbxml import E
 from lib.case import ServerCase, forms, retry
 from lib.server import eventually, program
@@ -271,6 +272,29 @@ class OldPassword(WipeCase):
         self.assert_ordered(device)
         self.assertEqual(device.post("Provision", report("1")).status, "1")
         self.assertEqual(self.folder_sync(device).code, 401)
+
+
+    def options(self, device, named):
+        connection = device.connect()
+        target = device.target("OPTIONS") if named else PATH
+        connection.request("OPTIONS", target, {"Authorization": device.authorization, "User-Agent": "BellhopTest/1.0"}, b"")
+        answer = connection.response()
+        connection.close()
+        return answer.status
+
+    def test_options(self):
+        """A phone that asks what is spoken here before it goes on is told so, whatever keeps others out; until it is wiped."""
+        for keep_out in (lambda d: None, self.disable, self.change, lambda d: (self.change(d), self.disable(d)),
+                         lambda d: self.bellhop("service", "set", "sync", "off", "--address", d.user),
+                         lambda d: self.bellhop("service", "set", "plain_http", "off", "--address", d.user)):
+            device = self.phone("14.1")
+            keep_out(device)
+            self.wipe(device)
+            self.assertEqual([self.options(device, named) for named in (False, True)], [200, 200])
+            self.assert_ordered(device)
+            self.assertEqual(device.post("Provision", report("1")).status, "1")
+            self.assertIn(self.options(device, True), (401, 403))
+        self.assertEqual(self.options(device, False), 403)
 
 
 class Throttled(WipeCase):

@@ -21,6 +21,7 @@
 #include "eas/gate.h"
 #include "eas/remember.h"
 #include "eas/schema.h"
+#include "store/store_wipe.h"
 
 #define WBXML_TYPE "application/vnd.ms-sync.wbxml"
 /* last_seen is for people: a write per hour and phone is enough. */
@@ -638,8 +639,21 @@ static bool load_rules(struct eas_call *call)
 	return false;
 }
 
+/* May the answer lead a phone to its wipe? Most phones do not say here which one they are. */
+static bool leads_to_wipe(const struct eas_call *call, bool named)
+{
+	CLEANUP(store_read_end) struct store_read *rd = NULL;
+	struct err ignored = ERR_INIT;
+	uint64_t pending = 0;
+
+	if (by_fallback(call) || (call->device != NULL && wipe_is_pending(call->device->wipe)))
+		return true;
+	return !named && store_read_begin(call->server->store, &rd, &ignored) == 0 &&
+	       store_wipe_pending(rd, call->user->id, &pending, &ignored) == 0 && pending > 0;
+}
+
 /* Before there is a partnership, so mostly of the user alone; a device that is named may be one
- * that is to be erased. */
+ * that is to be erased, and then nothing keeps the answer from it. */
 static void run_options(struct eas_call *call)
 {
 	const char *device_id = call->query->device_id;
@@ -647,8 +661,9 @@ static void run_options(struct eas_call *call)
 
 	if (named ? !find_known(call, false) : !load_rules(call))
 		return;
-	if ((!by_fallback(call) && ask_gate(call, GATE_WIPE, GATE_USER) == GATE_STOP) ||
-		(call->plain && !service_on(&call->services, SERVICE_plain_http)))
+	if (!leads_to_wipe(call, named) &&
+		(ask_gate(call, GATE_WIPE, GATE_USER) == GATE_STOP ||
+			(call->plain && !service_on(&call->services, SERVICE_plain_http))))
 		eas_reply_http(call, 403);
 	else
 		eas_options(call);
