@@ -208,6 +208,7 @@ struct front {
 	char *config_path, *tls_certificate, *tls_key, *engine_path;
 	uint8_t ticket_keys[NET_TICKET_KEYS_BYTES];
 	struct ssl_ctx_st *tls;
+	struct net_kdf *kdf;        /* NULL: OpenSSL's own key schedule */
 	struct detach_pool *detach; /* NULL: connections stay with OpenSSL */
 	bool detaching, lock_failed;
 	struct nonce_set *nonces; /* debug builds; else NULL */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "front/front_internal.h"
+#include "net/kdf.h"
 #include "net/nonce_set.h"
 #include "net/tickets.h"
 
@@ -53,9 +54,33 @@ static void watch_nonces(struct front *f)
 }
 #endif
 
+/* 0: connections can be detached. 1: they cannot, `why` says it. -1: no TLS at all. */
+static int make_context(struct front *f, struct err *why, struct err *err)
+{
+	net_tls_free(&f->tls);
+	if (load(f, f->settings, &f->tls, err) < 0)
+		return -1;
+	return f->detach != NULL && detach_self_test(f->detach, f->tls, why) == 0 ? 0 : 1;
+}
+
+/* Our key schedule is relied on when the test at start has shaken hands with it. */
+static int test_context(struct front *f, struct err *why, struct err *err)
+{
+	int result;
+
+	if (net_kdf_load(&f->kdf, why) < 0)
+		log_warn(&f->lc, "key_schedule_refused", F_ERR(why));
+	result = make_context(f, why, err);
+	if (result == 0 || f->kdf == NULL)
+		return result;
+	net_kdf_unload(&f->kdf);
+	return make_context(f, why, err);
+}
+
 int secure_start(struct front *f, struct err *err)
 {
 	struct err why = ERR_INIT;
+	int result;
 
 	if (f->tls != NULL)
 		return 0;
@@ -63,9 +88,10 @@ int secure_start(struct front *f, struct err *err)
 		f->detach = NULL;
 	if (f->detach != NULL)
 		watch_nonces(f);
-	if (load(f, f->settings, &f->tls, err) < 0)
+	result = test_context(f, &why, err);
+	if (result < 0)
 		return -1;
-	if (f->detach == NULL || detach_self_test(f->detach, f->tls, &why) < 0) {
+	if (result > 0) {
 		log_warn(&f->lc, "tls_park_kept", F_ERR(&why),
 			F_STR("consequence", "waiting phones cost more memory"));
 		detach_pool_free(&f->detach);
@@ -92,6 +118,7 @@ int secure_reload(struct front *f, const struct settings *next, struct err *err)
 void secure_stop(struct front *f)
 {
 	net_tls_free(&f->tls);
+	net_kdf_unload(&f->kdf);
 	detach_pool_free(&f->detach);
 	nonce_set_close(&f->nonces);
 }

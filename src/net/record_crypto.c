@@ -9,47 +9,31 @@
  * that no record had before; the caller counts, a nonce_set makes sure where there is one.
  *
  * Key and IV are derived by HMACs (RFC 8446, 7.1 and 7.3) under the same secret, so its two padded
- * blocks are hashed once for both. That is six blocks of SHA-384 a direction, 1 us, twice what
- * opening or sealing a short record takes else: hence they are kept with the connection. OpenSSL's
- * plain hash functions are used for it, which it calls deprecated: by way of EVP the same takes
- * three times as long, for a state cannot be copied there without an allocation.
+ * blocks are hashed once for both (net/hkdf.h). That is six blocks of SHA-384 a direction, 1 us,
+ * twice what opening or sealing a short record takes else: hence they are kept with the connection.
  */
-#define OPENSSL_SUPPRESS_DEPRECATED
 #include <assert.h>
 #include <openssl/core_names.h>
 #include <openssl/evp.h>
 #include <openssl/kdf.h>
 #include <openssl/params.h>
-#include <openssl/sha.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "net/hkdf.h"
 #include "net/nonce_set.h"
 #include "net/record_internal.h"
 
-#define HASH_BLOCK_MAX 128u
-#define HASH_MAX       64u
-#define LABEL_MAX      12u
-
-enum hash { HASH_SHA256, HASH_SHA384, HASH_COUNT };
-
 static const struct suite {
 	const char *cipher, *digest;
-	enum hash hash;
+	enum hkdf_hash hash;
 	uint8_t key_bytes, iv_bytes_12; /* iv_bytes_12: what the key block of 1.2 gives */
 } suites[RECORD_SUITE_END] = {
-	[RECORD_AES_128_GCM] = {"AES-128-GCM", "SHA256", HASH_SHA256, 16, 4},
-	[RECORD_AES_256_GCM] = {"AES-256-GCM", "SHA384", HASH_SHA384, 32, 4},
-	[RECORD_CHACHA20_POLY1305] = {"ChaCha20-Poly1305", "SHA256", HASH_SHA256, 32, 12},
-};
-
-static const struct {
-	size_t bytes, block;
-} hashes[HASH_COUNT] = {
-	[HASH_SHA256] = {32, 64},
-	[HASH_SHA384] = {48, 128},
+	[RECORD_AES_128_GCM] = {"AES-128-GCM", "SHA256", HKDF_SHA256, 16, 4},
+	[RECORD_AES_256_GCM] = {"AES-256-GCM", "SHA384", HKDF_SHA384, 32, 4},
+	[RECORD_CHACHA20_POLY1305] = {"ChaCha20-Poly1305", "SHA256", HKDF_SHA256, 32, 12},
 };
 
 struct direction {
@@ -134,7 +118,7 @@ void record_crypto_watch_nonces(struct record_crypto *c, struct nonce_set *nonce
 
 size_t record_secret_bytes(enum record_suite suite)
 {
-	return hashes[suites[suite].hash].bytes;
+	return hkdf_hash_bytes(suites[suite].hash);
 }
 
 /* These fail only when memory fails inside OpenSSL, or by a mistake of ours. */
@@ -143,73 +127,13 @@ static void must(int rc)
 	assert(rc == 1);
 }
 
-/* What HMAC makes of a secret before the message comes. Holds what is as good as the secret. */
-struct keyed {
-	enum hash hash;
-	union sha {
-		SHA256_CTX s256;
-		SHA512_CTX s512; /* of SHA-384, too */
-	} inner, outer;
-};
-
-static void sha_add(enum hash hash, union sha *x, const void *bytes, size_t len)
+/* HKDF-Expand-Label with an empty context, RFC 8446, 7.1. */
+static void expand(const struct hkdf_key *k, const char *label, size_t len, uint8_t *ret)
 {
-	must(hash == HASH_SHA256 ? SHA256_Update(&x->s256, bytes, len)
-				 : SHA384_Update(&x->s512, bytes, len));
-}
+	const struct hkdf_bytes prefix = {"tls13 ", 6}, name = {label, strlen(label)},
+				none = {NULL, 0};
 
-static void sha_end(enum hash hash, union sha *x, uint8_t ret[HASH_MAX])
-{
-	must(hash == HASH_SHA256 ? SHA256_Final(ret, &x->s256) : SHA384_Final(ret, &x->s512));
-}
-
-static void sha_begin(enum hash hash, union sha *x, const uint8_t *secret, uint8_t pad_with)
-{
-	uint8_t pad[HASH_BLOCK_MAX];
-
-	memset(pad, pad_with, sizeof(pad));
-	for (size_t i = 0; i < hashes[hash].bytes; i++)
-		pad[i] ^= secret[i];
-	must(hash == HASH_SHA256 ? SHA256_Init(&x->s256) : SHA384_Init(&x->s512));
-	sha_add(hash, x, pad, hashes[hash].block);
-	secret_wipe(pad, sizeof(pad));
-}
-
-static void keyed_begin(struct keyed *k, enum hash hash, const uint8_t *secret)
-{
-	k->hash = hash;
-	sha_begin(hash, &k->inner, secret, 0x36);
-	sha_begin(hash, &k->outer, secret, 0x5c);
-}
-
-static void keyed_end(struct keyed *k)
-{
-	secret_wipe(k, sizeof(*k));
-}
-
-/* HKDF-Expand-Label with an empty context, RFC 8446, 7.1; len at most that of the hash, so it is
- * HMAC(secret, info || 1), the first and only block of HKDF-Expand. */
-static void keyed_label(const struct keyed *k, const char *label, size_t len, uint8_t *ret)
-{
-	size_t label_len = strlen(label);
-	uint8_t info[4 + 6 + LABEL_MAX + 1], full[HASH_MAX];
-	union sha x = k->inner;
-
-	info[0] = 0;
-	info[1] = (uint8_t)len;
-	info[2] = (uint8_t)(6 + label_len);
-	memcpy(info + 3, "tls13 ", 6);
-	memcpy(info + 9, label, label_len);
-	info[9 + label_len] = 0;
-	info[10 + label_len] = 1;
-	sha_add(k->hash, &x, info, 11 + label_len);
-	sha_end(k->hash, &x, full);
-	x = k->outer;
-	sha_add(k->hash, &x, full, hashes[k->hash].bytes);
-	sha_end(k->hash, &x, full);
-	memcpy(ret, full, len);
-	secret_wipe(full, sizeof(full));
-	secret_wipe(&x, sizeof(x));
+	hkdf_expand_label(k, &prefix, &name, &none, len, ret);
 }
 
 static uint8_t *secret_of(struct record_state *s, enum record_way way)
@@ -222,12 +146,12 @@ static void derive(struct record_state *s, enum record_way way)
 	const struct suite *x = &suites[s->suite];
 	struct record_keys *d = &s->derived;
 	bool read = way == RECORD_READ;
-	struct keyed k;
+	struct hkdf_key k;
 
-	keyed_begin(&k, x->hash, secret_of(s, way));
-	keyed_label(&k, "key", x->key_bytes, read ? d->read_key : d->write_key);
-	keyed_label(&k, "iv", RECORD_NONCE_BYTES, read ? d->read_iv : d->write_iv);
-	keyed_end(&k);
+	hkdf_begin(&k, x->hash, secret_of(s, way), hkdf_hash_bytes(x->hash));
+	expand(&k, "key", x->key_bytes, read ? d->read_key : d->write_key);
+	expand(&k, "iv", RECORD_NONCE_BYTES, read ? d->read_iv : d->write_iv);
+	hkdf_end(&k);
 }
 
 void record_derive(struct record_state *s)
@@ -240,13 +164,13 @@ void record_derive(struct record_state *s)
 
 void record_crypto_advance(struct record_state *s, enum record_way way)
 {
-	enum hash hash = suites[s->suite].hash;
+	enum hkdf_hash hash = suites[s->suite].hash;
 	uint8_t *secret = secret_of(s, way);
-	struct keyed k;
+	struct hkdf_key k;
 
-	keyed_begin(&k, hash, secret);
-	keyed_label(&k, "traffic upd", hashes[hash].bytes, secret);
-	keyed_end(&k);
+	hkdf_begin(&k, hash, secret, hkdf_hash_bytes(hash));
+	expand(&k, "traffic upd", hkdf_hash_bytes(hash), secret);
+	hkdf_end(&k);
 	derive(s, way);
 }
 

@@ -23,6 +23,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "net/kdf.h"
 
 #define CERT_DAYS 3650
 
@@ -62,9 +63,9 @@ void net_tls_free(struct ssl_ctx_st **ctx)
 	*ctx = NULL;
 }
 
-static struct ssl_ctx_st *new_context(const SSL_METHOD *method)
+static struct ssl_ctx_st *new_context(const SSL_METHOD *method, const char *wanted)
 {
-	SSL_CTX *c = SSL_CTX_new(method);
+	SSL_CTX *c = SSL_CTX_new_ex(NULL, wanted, method);
 
 	if (c == NULL)
 		return NULL;
@@ -86,7 +87,7 @@ int net_tls_server_new(const char *path_cert, const char *path_key, const uint8_
 	static const unsigned char session_context[] = "bellhop";
 
 	ERR_clear_error();
-	c = new_context(TLS_server_method());
+	c = new_context(TLS_server_method(), NET_KDF_WANTED);
 	if (c == NULL)
 		return tls_err(err, ERR_INTERNAL, "TLS context");
 	if (SSL_CTX_use_certificate_chain_file(c, path_cert) != 1)
@@ -110,7 +111,7 @@ int net_tls_server_new(const char *path_cert, const char *path_key, const uint8_
 
 int net_tls_client_new(struct ssl_ctx_st **ret, struct err *err)
 {
-	struct ssl_ctx_st *c = new_context(TLS_client_method());
+	struct ssl_ctx_st *c = new_context(TLS_client_method(), NET_KDF_OPENSSL);
 
 	if (c == NULL)
 		return tls_err(err, ERR_INTERNAL, "TLS context");
