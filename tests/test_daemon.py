@@ -282,8 +282,28 @@ class Privileges(unittest.TestCase):
             device = server.add_user().device("14.1").ready()
             device.prime()
             device.close()
+            self.signer_is_for_root(server)
         finally:
             server.close()
+
+    def signer_is_for_root(self, server):
+        """A key for profiles that only root can read is told of by reload, by the doctor, and at the start, which goes on."""
+        certificate, key = (os.path.join(server.folder, name) for name in ("signer.pem", "signer.key"))
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+                        "-subj", "/CN=signer", "-keyout", key, "-out", certificate], check=True, capture_output=True)
+        os.chmod(key, 0o600)
+        server.write_config(web_profile_certificate=certificate, web_profile_key=key)
+        refused = server.bellhop("reload", check=False)
+        self.assertNotEqual(refused.returncode, 0)
+        for text in (refused.stderr, server.bellhop("doctor", check=False).stdout):
+            self.assertIn(f"web.profile_key: {key}: the user nobody cannot read it", " ".join(text.split()))
+            self.assertIn("chgrp nobody", text)
+        server.stop()
+        server.start()
+        self.assertRegex(server.log_text(), f"profile_certificate_unusable .*{key}.*chgrp nobody")
+        os.chown(key, 65534, 65534)
+        server.bellhop("reload")
+        self.assertIn("what signs them can be read", server.bellhop("doctor", check=False).stdout)
 
     def test_descriptors_stay_inside(self):
         """No descriptor of ours leaks into the fronts: neither the database nor the other's listeners."""

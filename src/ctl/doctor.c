@@ -29,6 +29,7 @@ static void (*const checks[])(struct doctor *d) = {
 /* What is outside of the server; these look at the real world, whatever struct doctor says. */
 static void (*const outside[])(struct doctor *d) = {
 	doctor_check_certificate,
+	doctor_check_signer,
 	doctor_check_names,
 	doctor_check_clock,
 	doctor_check_url,

@@ -66,6 +66,7 @@ void doctor_check_conntrack(struct doctor *d);
 #define DOCTOR_WHEN_SIZE      64
 const char *doctor_when(int64_t at, char text[DOCTOR_WHEN_SIZE]);
 void doctor_check_certificate(struct doctor *d);
+void doctor_check_signer(struct doctor *d);
 void doctor_check_names(struct doctor *d);
 void doctor_check_clock(struct doctor *d);
 /* doctor_url.c: nothing without a URL. Blocks for hold_s. */

@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/readable.h"
 #include "base/str.h"
 #include "ctl/doctor.h"
 #include "net/certificate.h"
@@ -181,6 +182,30 @@ void doctor_check_certificate(struct doctor *d)
 			"good for %" PRId64 " days more, %zu in its chain",
 			(certificate_not_after_at(c) - clock_now_at()) / DAY_S,
 			certificate_count(c));
+}
+
+/* ---- what signs profiles ---- */
+
+void doctor_check_signer(struct doctor *d)
+{
+	const struct settings *s = d->settings;
+	const char *const files[][2] = {{"web.profile_certificate", s->web_profile_certificate},
+		{"web.profile_key", s->web_profile_key}};
+
+	if (s->web_profile_certificate[0] == '\0')
+		return;
+	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+		struct err err = ERR_INIT;
+
+		if (readable_by(s->server_user, files[i][1], &err) == 0)
+			continue;
+		doctor_say(d, "profiles", DOCTOR_PROBLEM,
+			"until then nobody can set up an iPhone by a profile; afterwards: bellhop "
+			"reload",
+			"%s: %s", files[i][0], err.text);
+		return;
+	}
+	doctor_say(d, "profiles", DOCTOR_OK, NULL, "what signs them can be read");
 }
 
 /* ---- names ---- */

@@ -1,12 +1,15 @@
 /* The doctor on made-up systems. */
 #include "ctl/doctor.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fd.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/test.h"
@@ -282,6 +285,52 @@ static void test_dates(void)
 	(void)rmdir(dir);
 }
 
-TEST_MAIN(TEST(test_certificate), TEST(test_dates), TEST(test_well), TEST(test_too_few_fronts),
-	TEST(test_few_descriptors), TEST(test_small_machine), TEST(test_conntrack),
-	TEST(test_warnings_of_the_server), TEST(test_this_system))
+/* The key that signs profiles is for the server's user, not for root. */
+static void test_signer(void)
+{
+	char dir[] = "/tmp/bellhop-signer-XXXXXX", conf[500];
+	char *cert, *key;
+
+	REQUIRE(mkdtemp(dir) != NULL);
+	cert = x_printf("%s/cert.pem", dir);
+	key = x_printf("%s/key.pem", dir);
+	for (int i = 0; i < 3; i++) {
+		struct doctor d = {.checks = json_array()};
+		struct err err = ERR_INIT;
+		int fd;
+
+		/* i 0: all is well; 1: the key is root's alone; 2: it is not there. */
+		(void)unlink(key);
+		fd = open(cert, O_CREAT | O_WRONLY | O_CLOEXEC, 0644);
+		fd_close(&fd);
+		fd = i < 2 ? open(key, O_CREAT | O_WRONLY | O_CLOEXEC, i == 0 ? 0644 : 0600) : -1;
+		fd_close(&fd);
+		REQUIRE(chmod(dir, 0755) == 0);
+		(void)snprintf(conf, sizeof(conf),
+			"[server]\nuser = nobody\n[web]\nprofile_certificate = %s\nprofile_key = "
+			"%s\n",
+			cert, key);
+		REQUIRE_OK(settings_parse(conf, strlen(conf), "x.conf", &d.settings, NULL, &err),
+			&err);
+		result = json_pack("{s:O}", "checks", d.checks);
+		doctor_check_signer(&d);
+		if (geteuid() == 0) {
+			CHECK_STR(of("profiles", "result"), i == 0 ? "ok" : "problem");
+			CHECK(i == 0 || strstr(of("profiles", "text"), key) != NULL);
+			CHECK(i != 1 || strstr(of("profiles", "text"), "chgrp nobody") != NULL);
+			CHECK(i != 2 || strstr(of("profiles", "text"), "No such file") != NULL);
+		}
+		json_decref(d.checks);
+		json_decref(result);
+		settings_unref(&d.settings);
+	}
+	(void)unlink(cert);
+	(void)unlink(key);
+	(void)rmdir(dir);
+	mem_free(cert);
+	mem_free(key);
+}
+
+TEST_MAIN(TEST(test_signer), TEST(test_certificate), TEST(test_dates), TEST(test_well),
+	TEST(test_too_few_fronts), TEST(test_few_descriptors), TEST(test_small_machine),
+	TEST(test_conntrack), TEST(test_warnings_of_the_server), TEST(test_this_system))

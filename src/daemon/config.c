@@ -13,6 +13,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/readable.h"
 #include "base/str.h"
 #include "conf/settings.h"
 #include "net/tls.h"
@@ -100,6 +101,13 @@ int config_ensure_certificate(
 	return status;
 }
 
+/* We may be root, who can read everything; the engine, which signs, is not. */
+static int check_readable(
+	const struct settings *s, const char *setting, const char *path, struct err *err)
+{
+	return readable_by(s->server_user, path, err) < 0 ? err_wrap(err, "%s", setting) : 0;
+}
+
 int config_check_signer(const struct settings *s, struct err *err)
 {
 	struct ssl_ctx_st *ctx = NULL;
@@ -107,6 +115,9 @@ int config_check_signer(const struct settings *s, struct err *err)
 
 	if (s->web_profile_certificate[0] == '\0')
 		return 0;
+	if (check_readable(s, "web.profile_certificate", s->web_profile_certificate, err) < 0 ||
+		check_readable(s, "web.profile_key", s->web_profile_key, err) < 0)
+		return -1;
 	status =
 		net_tls_server_new(s->web_profile_certificate, s->web_profile_key, NULL, &ctx, err);
 	net_tls_free(&ctx);

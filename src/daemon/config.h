@@ -23,8 +23,8 @@ NODISCARD int config_load(const char *source_path, const struct settings **ret, 
  */
 NODISCARD int config_ensure_certificate(
 	const struct settings *s, bool have_https, const struct settings **ret, struct err *err);
-/* That what signs profiles can be read, and certificate and key fit: here, not when somebody sets
- * up a phone. The error names the setting and the file. Blocks. */
+/* That server.user can read what signs profiles, and certificate and key fit: here, not when
+ * somebody sets up a phone. The error names the setting and the file. Blocks. */
 NODISCARD int config_check_signer(const struct settings *s, struct err *err);
 /* Writes runtime_dir/active.conf, whole or not at all; its path is mem_free()d by the caller. */
 NODISCARD int config_activate(const struct settings *s, char **ret_path, struct err *err);
