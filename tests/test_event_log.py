@@ -4,18 +4,22 @@ ever in it.
 """
 
 import csv
+import fcntl
 import http.client
 import io
 import json
 import os
 import re
 import sqlite3
+import struct
+import subprocess
+import termios
 import unittest
 
 from eas.client import basic
 from lib import mail
 from lib.case import ServerCase
-from lib.server import eventually
+from lib.server import eventually, program
 from lib.web import Web
 
 SOURCES = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
@@ -77,6 +81,32 @@ class EventLog(LogCase):
         self.assertEqual([json.loads(line)["id"] for line in lines], [int(row["id"]) for row in rows])
         bad = self.server.bellhop("log", "export", "--format", "xml", check=False)
         self.assertIn("is no format", bad.stderr)
+
+    def test_terminal(self):
+        """On a terminal of 80 columns nothing is wider; with --wide, and when it is no terminal, nothing is cut."""
+        self.user(login="somebody-with-quite-a-long-name")
+
+        def lines(*options):
+            ours, theirs = os.openpty()
+            fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+            with os.fdopen(ours, "rb", buffering=0) as reader, subprocess.Popen(
+                    [program("bellhop"), "-c", self.server.config, "log", "list", *options], stdout=theirs) as process:
+                os.close(theirs)
+                text = b""
+                try:
+                    while piece := reader.read(65536):
+                        text += piece
+                except OSError:  # the other end is closed
+                    pass
+                self.assertEqual(process.wait(), 0)
+            return text.decode().splitlines()
+
+        cut = lines()
+        self.assertLessEqual(max(map(len, cut)), 80)
+        self.assertIn("--wide", cut[-1])
+        whole = self.server.bellhop("log", "list").stdout.splitlines()
+        self.assertEqual(lines("--wide"), whole)
+        self.assertGreater(max(map(len, whole)), 80)
 
     def test_nothing_secret(self):
         """Passwords, contents, tokens and cookies of a whole scenario, all marked: none is in the log."""

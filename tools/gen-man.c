@@ -116,6 +116,13 @@ static const char *metavariable(const struct admin_arg *arg)
 	return "TEXT";
 }
 
+/* As people type it, and bellhop --help has it. */
+static void put_option(const char *name)
+{
+	for (; *name != '\0'; name++)
+		(void)fputs(*name == '_' || *name == '-' ? "\\-" : (char[]){*name, '\0'}, stdout);
+}
+
 static void put_argument(const struct admin_verb *verb, const struct admin_arg *arg)
 {
 	/* A password is asked for when no file is named; so is the word of somebody at a terminal.
@@ -130,7 +137,7 @@ static void put_argument(const struct admin_verb *verb, const struct admin_arg *
 		return;
 	}
 	printf(optional ? " [\\fB\\-\\-" : " \\fB\\-\\-");
-	put_text(arg->name);
+	put_option(arg->name);
 	if (arg->type == ADMIN_ARG_SECRET)
 		printf("\\-file");
 	printf("\\fR");
@@ -157,7 +164,7 @@ static void put_arguments_help(const struct admin_verb *verb)
 			put_upper(arg->name);
 		} else {
 			printf("\\fB\\-\\-");
-			put_text(arg->name);
+			put_option(arg->name);
 		}
 		printf("\\fR: ");
 		put_text(arg->help);

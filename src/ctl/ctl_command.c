@@ -40,8 +40,9 @@ static int global_option(int argc, char **argv, int *at, struct ctl_command *c, 
 	const struct {
 		const char *name;
 		bool *field;
-	} flags[] = {{"--json", &c->json}, {"--help", &c->help}, {"-h", &c->help},
-		{"--version", &c->version}, {"-V", &c->version}, {"--changed", &c->changed_only}};
+	} flags[] = {{"--json", &c->json}, {"--wide", &c->wide}, {"--help", &c->help},
+		{"-h", &c->help}, {"--version", &c->version}, {"-V", &c->version},
+		{"--changed", &c->changed_only}};
 
 	for (size_t i = 0; i < ARRAY_LEN(flags); i++) {
 		if (str_eq(argv[*at], flags[i].name)) {

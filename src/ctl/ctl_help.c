@@ -16,6 +16,7 @@ static const char options[] =
 	"  -c, --config FILE     the server's configuration (/etc/bellhop/bellhop.conf)\n"
 	"  --socket PATH         the server's admin socket, instead of the configured one\n"
 	"  --json                print the answer as JSON\n"
+	"  --wide                on a terminal: cut nothing of a table\n"
 	"  --password-file FILE  read a password from the first line of FILE; - is\n"
 	"                        standard input\n"
 	"  -h, --help            help; also for one verb: bellhop user add --help\n"

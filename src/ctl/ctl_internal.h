@@ -23,7 +23,7 @@ struct ctl_command {
 	const char *config;        /* -c; NULL: not given */
 	const char *socket;        /* --socket; NULL: from the configuration */
 	const char *password_file; /* NULL: prompt or standard input; "-": standard input */
-	bool json, help, version, changed_only;
+	bool json, wide, help, version, changed_only;
 	char **words; /* everything that is no option; owned array */
 	size_t word_count;
 	struct {
@@ -114,7 +114,8 @@ void ctl_overview_render(const json_t *result, struct buf *out);
  * lines, and marks that turn the direction of writing and so could make one name look like another.
  */
 void ctl_add_visible(struct buf *out, const char *text);
-/* A result for people. columns: of the verb, "" for one object. */
-void ctl_render(const json_t *result, const char *columns, struct buf *out);
+/* A result for people. columns: of the verb, "" for one object. width: of the terminal, into which
+ * tables are fitted by cutting texts and leaving out columns, and saying so; 0: as wide as it is. */
+void ctl_render(const json_t *result, const char *columns, size_t width, struct buf *out);
 
 #endif

@@ -15,7 +15,7 @@ void ctl_overview_render(const json_t *result, struct buf *out)
 	const json_t *hour = json_object_get(json_object_get(result, "series"), "hour");
 	const json_t *warnings = json_object_get(result, "warnings");
 
-	ctl_render(json_object_get(result, "now"), "", out);
+	ctl_render(json_object_get(result, "now"), "", 0, out);
 	if (json_array_size(json_object_get(hour, "at")) > 0)
 		buf_addf(out,
 			"\nPer minute: %.1f pushes, %.1f Syncs, %.1f requests, %.1f errors. "

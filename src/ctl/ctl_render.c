@@ -11,6 +11,10 @@
 #include "ctl/ctl_internal.h"
 
 #define COLUMNS_MAX 16
+#define GAP         2  /* characters between columns */
+#define LEAST       10 /* of a text that is cut */
+#define DATE        10 /* "2026-11-23" of a time, */
+#define MINUTES     16 /* and "2026-11-23T20:15" */
 
 /* U+200E, U+200F, U+2028 to U+202E, U+2066 to U+2069: three bytes each. */
 static bool turns(const unsigned char *p)
@@ -53,13 +57,17 @@ static void add_time(struct buf *out, json_int_t at)
 
 static void add_list(struct buf *out, const json_t *list);
 
+static bool is_time(const char *key)
+{
+	size_t len = strlen(key);
+
+	return str_eq(key, "at") || (len > 3 && str_ends(key, "_at"));
+}
+
 /* "-": there is no value. */
 static void add_value(struct buf *out, const char *key, const json_t *value)
 {
-	size_t len = strlen(key);
-	bool is_time = str_eq(key, "at") || (len > 3 && str_ends(key, "_at"));
-
-	if (json_is_integer(value) && is_time)
+	if (json_is_integer(value) && is_time(key))
 		add_time(out, json_integer_value(value));
 	else if (json_is_integer(value))
 		buf_addf(out, "%lld", (long long)json_integer_value(value));
@@ -121,57 +129,209 @@ static char *cell(const json_t *row, const char *column)
 	return copy;
 }
 
-/* row NULL: the titles. out NULL: only measures. */
-static void table_row(
-	const json_t *row, char **columns, size_t count, size_t *widths, struct buf *out)
-{
-	for (size_t c = 0; c < count; c++) {
-		char *text = cell(row, columns[c]);
-		size_t width = width_of(text);
+/* ---- tables ---- */
 
-		widths[c] = MAX(widths[c], width);
-		if (out != NULL) {
-			buf_add_str(out, text);
-			for (size_t pad = width; c + 1 < count && pad < widths[c] + 2; pad++)
-				buf_add_byte(out, ' ');
-		}
-		mem_free(text);
+struct column {
+	const char *name;
+	size_t natural; /* characters of the widest cell */
+	size_t least;   /* down to which it may be cut */
+	size_t width;   /* as it is shown */
+	bool is_time;
+	bool left_out;
+};
+
+struct table {
+	struct column columns[COLUMNS_MAX];
+	size_t count;
+	bool is_cut; /* a column is shorter than its cells, or left out */
+};
+
+/* Names by which one goes on: what is cut of them is of no use. */
+static bool is_key(const char *name)
+{
+	static const char *const keys[] = {
+		"device", "item", "mail", "id", "number", "address", "user", "name"};
+
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+		if (str_eq(name, keys[i]))
+			return true;
 	}
-	if (out != NULL)
-		buf_add_byte(out, '\n');
+	return false;
 }
 
-static void render_table(const json_t *rows, const char *columns, struct buf *out)
+/* At most so many characters; the last one says that there were more. */
+static void add_cut(struct buf *out, const char *text, size_t width)
 {
-	char *copy = x_strdup(columns), *names[COLUMNS_MAX];
-	size_t widths[COLUMNS_MAX] = {0}, count = 0;
+	size_t n = 0;
 
-	for (char *p = copy; *p != '\0' && count < COLUMNS_MAX;) {
+	for (const unsigned char *p = (const unsigned char *)text; *p != '\0'; p++) {
+		n += (*p & 0xc0) != 0x80;
+		if (n == width)
+			break;
+		buf_add_byte(out, *p);
+	}
+	buf_add_str(out, "\u2026");
+}
+
+static void add_row(const json_t *row, const struct table *t, struct buf *out)
+{
+	size_t pad = 0;
+
+	for (size_t c = 0; c < t->count; c++) {
+		const struct column *column = &t->columns[c];
+		char *text;
+		size_t width;
+
+		if (column->left_out)
+			continue;
+		text = cell(row, column->name);
+		width = width_of(text);
+		for (; pad > 0; pad--)
+			buf_add_byte(out, ' ');
+		if (width > column->width && column->is_time)
+			buf_add(out, text, column->width);
+		else if (width > column->width)
+			add_cut(out, text, column->width);
+		else
+			buf_add_str(out, text);
+		pad = column->width - MIN(width, column->width) + GAP;
+		mem_free(text);
+	}
+	buf_add_byte(out, '\n');
+}
+
+static void measure(const json_t *rows, struct table *t)
+{
+	for (size_t c = 0; c < t->count; c++) {
+		struct column *column = &t->columns[c];
+		const json_t *first = json_object_get(json_array_get(rows, 0), column->name);
+
+		for (size_t i = 0; i <= json_array_size(rows); i++) {
+			char *text = cell(i > 0 ? json_array_get(rows, i - 1) : NULL, column->name);
+
+			column->natural = MAX(column->natural, width_of(text));
+			mem_free(text);
+		}
+		column->width = column->natural;
+		column->is_time = is_time(column->name);
+		/* Half a number is another number. */
+		column->least = c == 0 || is_key(column->name) ||
+						(json_is_integer(first) && !column->is_time) ||
+						json_is_boolean(first)
+					? column->natural
+					: MIN(column->natural, (size_t)LEAST);
+	}
+}
+
+/* What all columns take that are shown, each as short as it may be. */
+static size_t least_of(const struct table *t)
+{
+	size_t sum = 0;
+
+	for (size_t c = 0; c < t->count; c++) {
+		if (!t->columns[c].left_out)
+			sum += t->columns[c].least + (c > 0 ? GAP : 0);
+	}
+	return sum;
+}
+
+/* The one that is missed least; NULL: none may go. */
+static struct column *least_wanted(struct table *t)
+{
+	static const char *const first_to_go[] = {"policy_status", "version", "policy",
+		"created_at", "quota_bytes", "device_limit", "used_bytes", "device_count", "type"};
+
+	for (size_t i = 0; i < ARRAY_LEN(first_to_go); i++) {
+		for (size_t c = 1; c < t->count; c++) {
+			if (!t->columns[c].left_out && str_eq(t->columns[c].name, first_to_go[i]))
+				return &t->columns[c];
+		}
+	}
+	for (size_t c = t->count; c-- > 1;) {
+		if (!t->columns[c].left_out && !str_eq(t->columns[c].name, "state") &&
+			!str_eq(t->columns[c].name, "device"))
+			return &t->columns[c];
+	}
+	return NULL;
+}
+
+/* Into so many characters, as far as that can be. */
+static void fit(struct table *t, size_t width)
+{
+	struct column *gone;
+	size_t spare;
+
+	while (least_of(t) > width && (gone = least_wanted(t)) != NULL)
+		gone->left_out = true;
+	spare = width - MIN(width, least_of(t));
+	for (size_t c = 0; c < t->count; c++) {
+		struct column *column = &t->columns[c];
+		size_t more = MIN(spare, column->natural - column->least);
+
+		/* A time is shown to the second, the minute, or the day. */
+		if (column->is_time && column->least + more < column->natural)
+			more = (column->least + more < MINUTES ? DATE : MINUTES) - column->least;
+		if (!column->left_out) {
+			column->width = column->least + more;
+			spare -= more;
+		}
+		t->is_cut = t->is_cut || column->left_out || column->width < column->natural;
+	}
+}
+
+static void say_what_is_cut(const struct table *t, size_t width, struct buf *out)
+{
+	struct buf names = BUF_INIT;
+	unsigned gone = 0;
+
+	for (size_t c = 0; c < t->count; c++) {
+		if (t->columns[c].left_out)
+			buf_addf(&names, "%s%s", gone++ > 0 ? ", " : "", t->columns[c].name);
+	}
+	if (gone == 0)
+		buf_add_str(out, "(cut; --wide shows all)\n");
+	else if (names.len + strlen("(left out: ; --wide shows all)") <= width)
+		buf_addf(out, "(left out: %s; --wide shows all)\n", buf_cstr(&names));
+	else
+		buf_addf(out, "(%u %s left out; --wide shows all)\n", gone,
+			gone == 1 ? "column" : "columns");
+	buf_deinit(&names);
+}
+
+/* width 0: as wide as it is. */
+static void render_table(const json_t *rows, const char *columns, size_t width, struct buf *out)
+{
+	char *copy = x_strdup(columns);
+	struct table t = {.count = 0};
+
+	for (char *p = copy; *p != '\0' && t.count < COLUMNS_MAX;) {
 		size_t n = strcspn(p, " ");
 
-		names[count++] = p;
+		t.columns[t.count++].name = p;
 		p += n;
 		if (*p == ' ')
 			*p++ = '\0';
 	}
-	table_row(NULL, names, count, widths, NULL);
+	measure(rows, &t);
+	if (width > 0)
+		fit(&t, width);
+	add_row(NULL, &t, out);
 	for (size_t i = 0; i < json_array_size(rows); i++)
-		table_row(json_array_get(rows, i), names, count, widths, NULL);
-	table_row(NULL, names, count, widths, out);
-	for (size_t i = 0; i < json_array_size(rows); i++)
-		table_row(json_array_get(rows, i), names, count, widths, out);
+		add_row(json_array_get(rows, i), &t, out);
+	if (t.is_cut)
+		say_what_is_cut(&t, width, out);
 	mem_free(copy);
 }
 
 /* A table with a column for each field of the first one. */
-static void render_objects(const json_t *rows, struct buf *out)
+static void render_objects(const json_t *rows, size_t width, struct buf *out)
 {
 	struct buf columns = BUF_INIT;
 	json_t *first = json_array_get(rows, 0);
 
 	for (void *it = json_object_iter(first); it != NULL; it = json_object_iter_next(first, it))
 		buf_addf(&columns, "%s%s", columns.len > 0 ? " " : "", json_object_iter_key(it));
-	render_table(rows, buf_cstr(&columns), out);
+	render_table(rows, buf_cstr(&columns), width, out);
 	buf_deinit(&columns);
 }
 
@@ -186,7 +346,7 @@ static void render_findings(const json_t *findings, struct buf *out)
 		buf_add_str(out, "nothing found\n");
 }
 
-static void render_object(const json_t *object, unsigned depth, struct buf *out)
+static void render_object(const json_t *object, unsigned depth, size_t terminal, struct buf *out)
 {
 	size_t width = 0;
 	void *it;
@@ -207,12 +367,12 @@ static void render_object(const json_t *object, unsigned depth, struct buf *out)
 		buf_addf(out, "%*s%s", (int)(2 * depth), "", key);
 		if (json_is_object(value) && depth < 4) {
 			buf_add_str(out, ":\n");
-			render_object(value, depth + 1, out);
+			render_object(value, depth + 1, terminal, out);
 			continue;
 		}
 		if (json_is_object(json_array_get(value, 0))) {
 			buf_add_str(out, ":\n");
-			render_objects(value, out);
+			render_objects(value, terminal, out);
 			continue;
 		}
 		buf_addf(out, ":%*s", (int)(width - strlen(key) + 1), "");
@@ -223,10 +383,10 @@ static void render_object(const json_t *object, unsigned depth, struct buf *out)
 		render_findings(json_object_get(object, "findings"), out);
 }
 
-void ctl_render(const json_t *result, const char *columns, struct buf *out)
+void ctl_render(const json_t *result, const char *columns, size_t width, struct buf *out)
 {
 	if (json_is_array(result))
-		render_table(result, columns, out);
+		render_table(result, columns, width, out);
 	else
-		render_object(result, 0, out);
+		render_object(result, 0, width, out);
 }

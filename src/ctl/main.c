@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -139,6 +140,16 @@ static int add_password(
 	return 0;
 }
 
+/* 0: not cut, for another program reads it, or somebody who asked for all. */
+static size_t terminal_width(const struct ctl_command *c)
+{
+	struct winsize size = {0};
+
+	if (c->wide || !isatty(STDOUT_FILENO))
+		return 0;
+	return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
 static void show(const struct ctl_command *c, const struct admin_verb *verb, const json_t *result)
 {
 	struct buf text = BUF_INIT;
@@ -157,7 +168,7 @@ static void show(const struct ctl_command *c, const struct admin_verb *verb, con
 	else if (verb == &admin_verbs[ADMIN_METRICS])
 		buf_add_str(&text, json_string_value(json_object_get(result, "text")));
 	else
-		ctl_render(result, verb->columns, &text);
+		ctl_render(result, verb->columns, terminal_width(c), &text);
 	print(stdout, &text);
 }
 

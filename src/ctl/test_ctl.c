@@ -158,7 +158,7 @@ static void check_render(const char *json, const char *columns, const char *want
 	struct buf text = BUF_INIT;
 
 	REQUIRE(value != NULL);
-	ctl_render(value, columns, &text);
+	ctl_render(value, columns, 0, &text);
 	CHECK_STR(buf_cstr(&text), want);
 	buf_deinit(&text);
 	json_decref(value);
@@ -185,5 +185,47 @@ static void test_render(void)
 		"MODEL\n?a?b?c?d \xe2\x80\x99\n");
 }
 
-TEST_MAIN(TEST(test_commands), TEST(test_wrong_options), TEST(test_help_names_every_verb),
-	TEST(test_render))
+/* On a terminal nothing is wider than it, names stay whole, and what was cut is said. */
+static void test_narrow_tables(void)
+{
+	static const char columns[] =
+		"address device type model version last_seen_at state policy policy_status";
+	json_t *rows = json_pack("[{s:s, s:s, s:s, s:s, s:s, s:i, s:s, s:s, s:s}]", "address",
+		"anna.archer@example.org", "device", "ANDROIDC1234567", "type", "Android", "model",
+		"A model with a rather l\xc3\xb6ng name", "version", "16.1", "last_seen_at",
+		1767323045, "state", "provisioned", "policy", "default", "policy_status",
+		"partial");
+	struct buf text = BUF_INIT;
+
+	REQUIRE(rows != NULL);
+	ctl_render(rows, columns, 80, &text);
+	for (const char *line = buf_cstr(&text); *line != '\0'; line += strcspn(line, "\n") + 1) {
+		size_t n = 0;
+
+		for (const char *p = line; *p != '\n'; p++)
+			n += (*p & 0xc0) != 0x80;
+		CHECK(n <= 80);
+	}
+	CHECK(strstr(buf_cstr(&text), "anna.archer@example.org  ANDROIDC1234567  A model ") !=
+		NULL);
+	CHECK(strstr(buf_cstr(&text), "2026-01-02 ") != NULL);
+	CHECK(strstr(buf_cstr(&text), "provis") != NULL);
+	CHECK(strstr(buf_cstr(&text), "policy_status; --wide shows all)\n") != NULL);
+	buf_clear(&text);
+	ctl_render(rows, columns, 0, &text);
+	CHECK(strstr(buf_cstr(&text), "rather l\xc3\xb6ng name  16.1") != NULL);
+	CHECK(strstr(buf_cstr(&text), "partial\n") != NULL);
+	CHECK(strstr(buf_cstr(&text), "--wide") == NULL);
+	buf_clear(&text);
+	ctl_render(rows, "address device", 80, &text);
+	CHECK(strstr(buf_cstr(&text), "--wide") == NULL);
+	buf_clear(&text);
+	ctl_render(rows, columns, 10, &text); /* what goes on a command line is never cut */
+	CHECK(strstr(buf_cstr(&text), "anna.archer@example.org  ANDROIDC1234567") != NULL);
+	CHECK(strstr(buf_cstr(&text), "columns left out; --wide shows all)\n") != NULL);
+	buf_deinit(&text);
+	json_decref(rows);
+}
+
+TEST_MAIN(TEST(test_narrow_tables), TEST(test_commands), TEST(test_wrong_options),
+	TEST(test_help_names_every_verb), TEST(test_render))
