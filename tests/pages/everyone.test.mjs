@@ -61,6 +61,18 @@ if (house.shots) {
 	test("every page is accessible on a phone, light", () => everyPage("light", "phone"));
 }
 
+/* Notes what has the focus, and the title, in the turn of the browser in which the heading comes: a key may be pressed right after it. */
+async function atOnce(page, heading) {
+	await page.evaluate((text) => {
+		const watch = new MutationObserver(() => {
+			if (document.querySelector("main h1")?.textContent !== text) return;
+			watch.disconnect();
+			window.seen = [document.activeElement?.textContent, document.title];
+		});
+		watch.observe(document.body, { subtree: true, childList: true, characterData: true });
+	}, heading);
+}
+
 test("keyboard alone leads through sign-in, menu, dialog and back", async () => {
 	const person = await Person.at();
 	const { page } = person;
@@ -91,10 +103,10 @@ test("keyboard alone leads through sign-in, menu, dialog and back", async () => 
 	assert.equal(await focused(), "Add a user");
 	/* A link in the menu: the focus goes to the heading of the new page. */
 	await page.getByRole("link", { name: "Groups" }).focus();
+	await atOnce(page, "Groups");
 	await page.keyboard.press("Enter");
 	await page.getByRole("heading", { level: 1, name: "Groups" }).waitFor();
-	assert.equal(await focused(), "Groups");
-	assert.match(await page.title(), /^Groups/);
+	assert.deepEqual(await page.evaluate(() => window.seen), ["Groups", "Groups · Bellhop"]);
 });
 
 test("the appearance is chosen and remembered", async () => {
@@ -130,6 +142,19 @@ test("menu of a phone's screen: nothing covers anything, the way out is in reach
 	assert.ok(close.y + close.height <= first.y, `the way out at ${JSON.stringify(close)} lies over ${JSON.stringify(first)}`);
 	await page.keyboard.press("Escape");
 	await page.getByRole("dialog").waitFor({ state: "detached" });
+	/* The menu gives the focus to the page that was chosen in it, also when the way leads back while it is open. */
+	await person.button("Menu").click();
+	await page.getByRole("dialog").getByRole("link", { name: "Groups" }).focus();
+	await atOnce(page, "Groups");
+	await page.keyboard.press("Enter");
+	await page.getByRole("heading", { level: 1, name: "Groups" }).waitFor();
+	assert.deepEqual(await page.evaluate(() => window.seen), ["Groups", "Groups · Bellhop"]);
+	await person.button("Menu").click();
+	await page.getByRole("dialog").waitFor();
+	await atOnce(page, "Users");
+	await page.goBack();
+	await page.getByRole("heading", { level: 1, name: "Users" }).waitFor();
+	assert.deepEqual(await page.evaluate(() => window.seen), ["Users", "Users · Bellhop"]);
 	/* At a desk all of the menu is seen at once. */
 	const desk = await (await Person.at()).signIn(admin, "users");
 	const out = await desk.button("Sign out").boundingBox();

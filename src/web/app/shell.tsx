@@ -1,6 +1,6 @@
 import type { ComponentChildren } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
-import { placeOf, usePlace, type Place } from "./router";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
+import { usePlace, type Place } from "./router";
 import { routeOf, SECTIONS } from "./routes";
 import { useSession } from "./session";
 import { chooseTheme, themeChoice, type Theme } from "./theme";
@@ -92,9 +92,20 @@ export function Shell() {
 	const main = useRef<HTMLElement>(null);
 	const first = useRef(true);
 
-	/* A new page begins at its heading, for the eye and for the screen reader. */
-	useEffect(() => {
+	/* Before the place: a dialog that closes gives the focus back to what opened it. */
+	useLayoutEffect(() => {
+		const dialog = drawer.current!;
+		if (open && !dialog.open) dialog.showModal();
+		if (!open && dialog.open) dialog.close();
+	}, [open]);
+
+	/*
+	 * A new page begins at its heading, for the eye and for the screen reader; in the turn that shows it, so that no key pressed
+	 * meanwhile is lost. Behind an open menu nothing can be focused.
+	 */
+	useLayoutEffect(() => {
 		setOpen(false);
+		if (drawer.current?.open) drawer.current.close();
 		const heading = main.current?.querySelector<HTMLElement>("h1");
 		if (!first.current) {
 			window.scrollTo(0, 0);
@@ -102,12 +113,6 @@ export function Shell() {
 		}
 		first.current = false;
 	}, [place.key]);
-
-	useEffect(() => {
-		const dialog = drawer.current!;
-		if (open && !dialog.open) dialog.showModal();
-		if (!open && dialog.open) dialog.close();
-	}, [open]);
 
 	return (
 		<>
@@ -126,7 +131,7 @@ export function Shell() {
 						</>
 					)}
 				</dialog>
-				<main class="main" id="main" ref={main} tabIndex={-1}><Page place={place} key={placeOf(location.hash).key} /></main>
+				<main class="main" id="main" ref={main} tabIndex={-1}><Page place={place} key={place.key} /></main>
 			</div>
 			<Toasts />
 		</>

@@ -1,6 +1,6 @@
 /* Dialogs on the browser's own <dialog>: modal, closed by Escape, and the focus goes back where it came from. */
 import type { ComponentChildren } from "preact";
-import { useEffect, useId, useRef, useState } from "preact/hooks";
+import { useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { ApiError } from "../api";
 import { Field } from "./form";
 import { say } from "./toast";
@@ -12,7 +12,7 @@ export function Dialog({ title, danger, onClose, children, foot, onSubmit }: {
 	const id = useId();
 	const close = useRef(onClose);
 	close.current = onClose;
-	useEffect(() => {
+	useLayoutEffect(() => {
 		const before = document.activeElement as HTMLElement | null;
 		const dialog = box.current!;
 		const cancel = (event: Event) => {

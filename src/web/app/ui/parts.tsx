@@ -1,5 +1,5 @@
 import type { ComponentChildren } from "preact";
-import { useEffect } from "preact/hooks";
+import { useLayoutEffect } from "preact/hooks";
 import { Icon, type IconName } from "./icons";
 
 export type Tone = "plain" | "good" | "warn" | "bad";
@@ -9,7 +9,7 @@ export function Tag({ tone = "plain", children }: { tone?: Tone; children: Compo
 }
 
 export function Head({ title, text, crumb, children }: { title: string; text?: ComponentChildren; crumb?: { href: string; text: string }; children?: ComponentChildren }) {
-	useEffect(() => {
+	useLayoutEffect(() => {
 		document.title = `${title} · Bellhop`;
 	}, [title]);
 	return (
