@@ -330,7 +330,19 @@ class Ends(ServerCase):
             return False
         return True
 
+    def test_broken_records_are_counted(self):
+        before = self.server.stats()["tls_broken"]
+        raw = socket.create_connection(("127.0.0.1", self.server.https_port), timeout=30)
+        with tls_client_context().wrap_socket(raw, server_hostname="localhost") as sock:
+            sock.sendall(HEALTHZ)
+            self.assertIn(b" 200 ", sock.recv(4096))
+            os.write(sock.fileno(), b"\x17\x03\x03\x00\x20" + bytes(32))
+            with self.assertRaisesRegex(ssl.SSLError, "(?i)bad.record.mac"):
+                sock.recv(1)
+        eventually(lambda: self.server.stats()["tls_broken"] == before + 1, what="counted")
+
     def test_after_a_detached_close(self):
+        before = self.server.stats()["tls_resumed"]
         for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
             with self.subTest(version=version):
                 context, session = tls_client_context(version), None
@@ -342,6 +354,7 @@ class Ends(ServerCase):
                     self.assertEqual(sock.session_reused, session is not None)
                     session = sock.session
                     sock.unwrap().close()  # our close_notify for theirs
+        eventually(lambda: self.server.stats()["tls_resumed"] == before + 4, what="counted")
 
 
 if __name__ == "__main__":

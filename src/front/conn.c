@@ -390,6 +390,8 @@ void conn_on_event(void *owner, uint32_t slot, uint32_t tag, unsigned events)
 	if (c == NULL || (c->generation & LOOP_TAG_MASK) != tag)
 		return;
 	if ((events & LOOP_ERROR) != 0) {
+		if (net_stream_peer_dead(&c->stream))
+			front_count(f, peers_dead);
 		if (c->state == CONN_PARKED)
 			path_wait_over(f, c, IPC_WAIT_CUT);
 		path_broken(f, c);

@@ -148,6 +148,8 @@ int secure_begin(struct front *f, struct conn *c, struct err *err)
 void secure_established(struct front *f, struct conn *c)
 {
 	front_count(f, tls_handshakes);
+	if (net_stream_resumed(&c->stream))
+		front_count(f, tls_resumed);
 	if (net_stream_detach(&c->stream))
 		front_count(f, tls_detached);
 	else

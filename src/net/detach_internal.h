@@ -19,6 +19,7 @@ struct detach_pool {
 	struct vault *states; /* of struct record_state */
 	struct record_crypto *crypto;
 	size_t held, max_held;
+	uint64_t broken; /* ended for what the peer sent */
 	/* Scratch: raw input behind what was left of the last, opened records, sealed records. */
 	uint8_t in[RECORD_WIRE_MAX + DETACH_CHUNK];
 	uint8_t plain[RECORD_WIRE_MAX];

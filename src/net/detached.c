@@ -299,6 +299,7 @@ static void take_plain(struct run *r, const uint8_t *bytes, size_t len)
 static void end_with(struct run *r, uint8_t alert)
 {
 	r->state->flags |= RECORD_CLOSE_SEEN;
+	r->p->broken++;
 	(void)say(r->s, true, alert);
 	r->end = r->broken = true;
 }

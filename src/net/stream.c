@@ -325,6 +325,20 @@ bool net_stream_is_tls(const struct net_stream *s)
 	return s->form != NET_PLAIN;
 }
 
+bool net_stream_resumed(const struct net_stream *s)
+{
+	return s->form == NET_SSL && SSL_session_reused(s->ssl) == 1;
+}
+
+bool net_stream_peer_dead(const struct net_stream *s)
+{
+	int error = 0;
+	socklen_t len = sizeof(error);
+
+	return getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 &&
+	       (error == ETIMEDOUT || error == EHOSTUNREACH || error == ENETUNREACH);
+}
+
 const char *net_stream_tls_version(const struct net_stream *s)
 {
 	const struct record_state *state;

@@ -93,6 +93,10 @@ void net_stream_cut(struct net_stream *s);
 void net_stream_close(struct net_stream *s);
 
 bool net_stream_is_tls(const struct net_stream *s);
+/* Was the session of an earlier connection resumed? While OpenSSL has it. */
+bool net_stream_resumed(const struct net_stream *s);
+/* Has TCP given the connection up, because the peer acknowledged nothing for too long? */
+bool net_stream_peer_dead(const struct net_stream *s);
 /* "TLSv1.3"; "" for plain. Static storage. */
 const char *net_stream_tls_version(const struct net_stream *s);
 
