@@ -114,13 +114,19 @@ class Switches(ServiceCase):
         answer = device.receive(waiting, 10)
         self.assertEqual((answer.status, answer.document.get("HeartbeatInterval")), ("5", "600"))
         mark = self.server.log_mark()
+        self.assertEqual(self.warned(user), [])
         row = self.set(user, "heartbeat_min_s", 700)
+        self.assertEqual(self.warned(user), ["heartbeat_min_s", "heartbeat_max_s"])
         self.assertIn("exceeds", row["warning"])
         self.assertEqual(row["value"], str(self.default("heartbeat_min_s")))
         self.server.wait_log("heartbeat_bounds_reverted", since=mark)
         logged = self.bellhop("log", "list", "--limit", "5")
         self.assertTrue(any("exceeds" in r["result"] for r in logged), logged)
         self.assertEqual(device.ping(heartbeat=1).document.get("HeartbeatInterval"), row["value"])
+
+    def warned(self, user):
+        """Of whoever looks later: one bound may be the user's, the other the organisation's."""
+        return [row["service"] for row in self.bellhop("service", "list", *self.scope(user)) if row["warning"]]
 
     def default(self, service):
         return int(self.bellhop("service", "show", service)["value"])
@@ -256,6 +262,13 @@ class Days(ServiceCase):
 
 
 class Scopes(ServiceCase):
+    settings = {"eas.versions": "2.5 12.1 14.1"}
+
+    def test_no_version_is_left(self):
+        user = self.user()
+        self.assertIn("none of these", self.set(user, "versions", "16.1")["warning"])
+        self.assertEqual(user.device("14.1").folder_sync().status, "138")
+
     def test_precedence(self):
         user = self.user()
         self.bellhop("group", "add", "field")

@@ -58,6 +58,22 @@ static const char *from_text(
 	return arena_x_printf(call->arena, "%s %s", scope_kind_to_str(from->kind), name);
 }
 
+/* What is laid down and cannot hold; "": nothing of that kind. */
+static const char *warning_of(struct admin_call *call, const struct view *v, enum service service)
+{
+	const uint64_t *values = v->services.values;
+
+	if (v->services.heartbeats_reverted &&
+		(service == SERVICE_heartbeat_min_s || service == SERVICE_heartbeat_max_s))
+		return arena_x_printf(call->arena,
+			"the shortest heartbeat exceeds the longest one: for this scope both are "
+			"what the configuration says, %" PRIu64 " and %" PRIu64 " s",
+			values[SERVICE_heartbeat_min_s], values[SERVICE_heartbeat_max_s]);
+	if (service == SERVICE_versions && values[service] == 0)
+		return "eas.versions offers none of these: no phone of this scope can synchronise";
+	return "";
+}
+
 static json_t *service_to_json(struct admin_call *call, const struct view *v, enum service service)
 {
 	static const char *const types[] = {"switch", "number", "versions"};
@@ -78,6 +94,7 @@ static json_t *service_to_json(struct admin_call *call, const struct view *v, en
 	admin_put_number(object, "maximum", info->maximum);
 	admin_put(object, "unit", info->unit);
 	admin_put(object, "text", info->help);
+	admin_put(object, "warning", warning_of(call, v, service));
 	return object;
 }
 
@@ -121,31 +138,23 @@ static int service_arg(struct admin_call *call, enum service *ret, struct err *e
 				 "there is no service \"%.60s\": see service list", name);
 }
 
-/* What stands after a change, with the warning that belongs to it. */
+/* What stands after a change; a warning goes to the logs, too. */
 static int answer(
 	struct admin_call *call, const struct scope *scope, enum service service, struct err *err)
 {
+	const char *warning;
 	struct view v;
 
 	if (open_view(call, scope, &v, err) < 0)
 		return -1;
 	json_decref(call->result);
 	call->result = service_to_json(call, &v, service);
-	admin_put(call->result, "warning", "");
-	if (v.services.heartbeats_reverted &&
-		(service == SERVICE_heartbeat_min_s || service == SERVICE_heartbeat_max_s)) {
-		const char *warning = arena_x_printf(call->arena,
-			"the shortest heartbeat exceeds the longest one: for this scope both are "
-			"what the configuration says, %" PRIu64 " and %" PRIu64 " s",
-			v.services.values[SERVICE_heartbeat_min_s],
-			v.services.values[SERVICE_heartbeat_max_s]);
-
-		admin_put(call->result, "warning", warning);
-		if (call->tx != NULL)
-			call->log_result =
-				arena_x_printf(call->arena, "%s; %s", call->log_result, warning);
-		call->warning = "heartbeat_bounds_reverted";
-	}
+	warning = warning_of(call, &v, service);
+	if (*warning != '\0' && call->tx != NULL)
+		call->log_result = arena_x_printf(call->arena, "%s; %s", call->log_result, warning);
+	if (*warning != '\0')
+		call->warning = service == SERVICE_versions ? "no_version_offered"
+							    : "heartbeat_bounds_reverted";
 	view_free(&v);
 	return 0;
 }

@@ -302,7 +302,7 @@ const struct admin_verb admin_verbs[ADMIN_VERB_COUNT] = {
 			{"text", ADMIN_ARG_TEXT, false, false, "its text"}}, "",
 		REST(ACCESS, "PUT", "/access/message")},
 	[ADMIN_SERVICE_LIST] = {"service list", "List the switches of mobile services: what holds, where it is said, and what it means.",
-		false, false, ADMIN_CONFIRM_NONE, {SERVICE_SCOPE}, "service value from own",
+		false, false, ADMIN_CONFIRM_NONE, {SERVICE_SCOPE}, "service value from own warning",
 		REST(READ, "GET", "/services")},
 	[ADMIN_SERVICE_SHOW] = {"service show", "Show one switch of mobile services.",
 		false, false, ADMIN_CONFIRM_NONE, {SERVICE_NAME, SERVICE_SCOPE}, "",

@@ -423,6 +423,8 @@ export interface Service {
 	maximum: number;
 	unit: string;
 	text: string;
+	/* What is laid down and cannot hold; "": nothing of that kind. */
+	warning: string;
 }
 
 export interface AccessRule {

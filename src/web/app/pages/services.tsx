@@ -88,7 +88,7 @@ function Row({ row, change }: { row: Service; change: (value: string | null) => 
 	}}>Take back</button>}</span>;
 	return (
 		<div class="switch-row" role="group" aria-label={title}>
-			<div class="stack-small"><h3>{title}</h3><p class="help">{row.text}</p>{note}</div>
+			<div class="stack-small"><h3>{title}</h3><p class="help">{row.text}</p>{row.warning !== "" && <p class="note warn">{row.warning}</p>}{note}</div>
 			{row.type === "switch" ? (
 				<Field label={title} hideLabel>
 					<select value={row.value === "on" ? "on" : "off"} onChange={(e) => change(e.currentTarget.value)}>
