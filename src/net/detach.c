@@ -1,13 +1,13 @@
 /*
  * Taking a connection out of OpenSSL. Three things are noted down while its object lives (struct
  * notes), because nobody can be asked for them afterwards:
- * - the two application secrets of TLS 1.3, from the key log callback, straight into the state
- *   where they will stay. Of the other lines of the key log nothing is kept; and most are never
- *   made, for OpenSSL takes 6 us to write one: the callback is there only from a Finished on,
- *   within the steps of that connection's handshake, and until our own secret has come, which the
- *   exporter's follows;
+ * - the two application secrets of TLS 1.3, straight into the state where they will stay: from our
+ *   key schedule, which makes them; or, where OpenSSL's own does, from the key log callback. Of the
+ *   other lines of the key log nothing is kept; and most are never made: the callback is there only
+ *   from a Finished on, within the steps of that connection's handshake, and until our own secret
+ *   has come;
  * - how many records went each way under the application keys: a callback on the socket's BIO
- *   follows the record headers. In 1.3 the count begins with the key log line, in 1.2 behind
+ *   follows the record headers. In 1.3 the count begins with the secret, in 1.2 behind
  *   ChangeCipherSpec;
  * - in 1.2 the last explicit nonce that we sent, for OpenSSL began with a random one and ours must
  *   go on from there.
@@ -31,6 +31,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "net/detach_internal.h"
+#include "net/kdf.h"
 
 #define TYPE_CHANGE_CIPHER_SPEC 20
 #define EXPLICIT_BYTES          8u
@@ -85,6 +86,11 @@ void detach_pool_free(struct detach_pool **pp)
 struct record_crypto *detach_pool_crypto(struct detach_pool *p)
 {
 	return p->crypto;
+}
+
+void detach_pool_set_kdf(struct detach_pool *p, struct net_kdf *kdf)
+{
+	p->kdf = kdf;
 }
 
 void detach_pool_set_max_held(struct detach_pool *p, size_t max_bytes)
@@ -254,6 +260,26 @@ static void count_update(SSL *ssl)
 		SSL_set_shutdown(ssl, SSL_get_shutdown(ssl) | SSL_RECEIVED_SHUTDOWN);
 }
 
+/* The same from our key schedule. */
+static void on_secret(void *listener, enum net_kdf_side side, const uint8_t *secret, size_t len)
+{
+	struct notes *n = listener;
+	bool client = side == NET_KDF_CLIENT;
+
+	if (!n->finished || len > RECORD_SECRET_MAX)
+		return;
+	memcpy(client ? n->state->secret.read : n->state->secret.write, secret, len);
+	*(client ? &n->read_secret : &n->write_secret) = len;
+	(client ? &n->read : &n->write)->records = 0;
+}
+
+static struct net_kdf *kdf_of(const struct notes *n)
+{
+	const struct detach_pool *p = vault_owner(n->state);
+
+	return p->kdf;
+}
+
 static void on_message(
 	int sent, int version, int content_type, const void *bytes, size_t len, SSL *ssl, void *arg)
 {
@@ -274,15 +300,20 @@ static void on_message(
 	/* Ours, or later, and mostly in a later step, the client's. */
 	if (*(const uint8_t *)bytes == HANDSHAKE_FINISHED) {
 		n->finished = n->finished || sent == 1;
-		SSL_CTX_set_keylog_callback(SSL_get_SSL_CTX(ssl), on_keylog);
+		if (kdf_of(n) == NULL)
+			SSL_CTX_set_keylog_callback(SSL_get_SSL_CTX(ssl), on_keylog);
 	}
 }
 
 void detach_step(struct net_stream *s, bool begins)
 {
-	const struct notes *n = SSL_get_app_data(s->ssl);
+	struct notes *n = SSL_get_app_data(s->ssl);
 
-	if (n != NULL)
+	if (n == NULL)
+		return;
+	if (kdf_of(n) != NULL)
+		net_kdf_listen(kdf_of(n), begins ? on_secret : NULL, begins ? n : NULL);
+	else
 		SSL_CTX_set_keylog_callback(
 			SSL_get_SSL_CTX(s->ssl), begins && n->finished ? on_keylog : NULL);
 }

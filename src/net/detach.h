@@ -12,6 +12,7 @@
  * connections themselves are streams (net/stream.h).
  */
 struct detach_pool;
+struct net_kdf;
 struct record_crypto;
 struct ssl_ctx_st;
 
@@ -21,6 +22,9 @@ NODISCARD int detach_pool_new(size_t max_held_bytes, struct detach_pool **ret, s
 /* All its streams are closed. */
 void detach_pool_free(struct detach_pool **p);
 struct record_crypto *detach_pool_crypto(struct detach_pool *p);
+/* Secrets come from our key schedule (net/kdf.h), which must outlive the handshakes; NULL, as at
+ * first: from the key log, whose lines OpenSSL must print. */
+void detach_pool_set_kdf(struct detach_pool *p, struct net_kdf *kdf);
 /* Covers the keys of whoever read or wrote last. The loop's, before it sleeps. */
 void detach_pool_rest(struct detach_pool *p);
 void detach_pool_set_max_held(struct detach_pool *p, size_t max_bytes);

@@ -18,6 +18,7 @@
 struct detach_pool {
 	struct vault *states; /* of struct record_state */
 	struct record_crypto *crypto;
+	struct net_kdf *kdf; /* not owned; NULL: secrets come from the key log */
 	size_t held, max_held;
 	uint64_t broken; /* ended for what the peer sent */
 	/* Scratch: raw input behind what was left of the last, opened records, sealed records. */

@@ -1,8 +1,8 @@
 /*
  * The provider of TLS13-KDF (EVP_KDF-TLS13_KDF(7) says what OpenSSL asks of one). A derivation has
- * all that it needs in its parameters, so there is no object behind a context, and any thread may
- * derive. What it does not know it refuses, and the handshake fails: that is why the front shakes
- * hands with itself once before it relies on this (front/secure.c).
+ * all that it needs in its parameters, so behind every context is the one object of the provider,
+ * which knows who listens. What it does not know it refuses, and the handshake fails: that is why
+ * the front shakes hands with itself once before it relies on this (front/secure.c).
  *
  * Limits: keys and salts up to a block of the hash, which those of TLS 1.3 are, pre-shared and
  * agreed ones apart; longer ones are hashed first, as HMAC demands.
@@ -22,8 +22,15 @@
 #include "base/str.h"
 #include "net/hkdf.h"
 
+/* The provider's own. */
+struct ear {
+	net_kdf_heard *heard; /* NULL: nobody listens */
+	void *listener;
+};
+
 struct net_kdf {
 	OSSL_PROVIDER *provider;
+	struct ear *ear; /* of the provider */
 };
 
 struct job {
@@ -67,6 +74,19 @@ static bool expand(const struct job *j, uint8_t *ret, size_t len)
 	hkdf_expand_label(&k, &j->prefix, &j->label, &j->data, len, ret);
 	hkdf_end(&k);
 	return true;
+}
+
+static bool is_label(const struct job *j, const char *label)
+{
+	return j->label.len == strlen(label) && memcmp(j->label.at, label, j->label.len) == 0;
+}
+
+static void tell(const struct ear *ear, const struct job *j, const uint8_t *secret, size_t len)
+{
+	if (is_label(j, "c ap traffic"))
+		ear->heard(ear->listener, NET_KDF_CLIENT, secret, len);
+	else if (is_label(j, "s ap traffic"))
+		ear->heard(ear->listener, NET_KDF_SERVER, secret, len);
 }
 
 static void take_bytes(const OSSL_PARAM *p, struct hkdf_bytes *ret)
@@ -148,6 +168,7 @@ static bool has_room(const struct job *j, size_t len)
 
 static int on_derive(void *context, unsigned char *ret, size_t len, const OSSL_PARAM *params)
 {
+	const struct ear *ear = context;
 	struct job j = {.hash = HKDF_HASHES, .mode = -1};
 
 	if (params == NULL || !take_params(params, &j) || j.hash == HKDF_HASHES ||
@@ -155,16 +176,19 @@ static int on_derive(void *context, unsigned char *ret, size_t len, const OSSL_P
 		return 0;
 	if (j.mode == EVP_KDF_HKDF_MODE_EXTRACT_ONLY)
 		return len == hkdf_hash_bytes(j.hash) && extract(&j, ret);
-	return j.mode == EVP_KDF_HKDF_MODE_EXPAND_ONLY && j.key.len <= hkdf_hash_block(j.hash) &&
-	       expand(&j, ret, len);
+	if (j.mode != EVP_KDF_HKDF_MODE_EXPAND_ONLY || j.key.len > hkdf_hash_block(j.hash) ||
+		!expand(&j, ret, len))
+		return 0;
+	if (ear->heard != NULL)
+		tell(ear, &j, ret, len);
+	return 1;
 }
 
 /* ---- what OpenSSL sees ---- */
 
-/* There must be something, and it holds nothing. */
-static void *on_new(void *provider)
+static void *on_new(void *ear)
 {
-	return provider;
+	return ear;
 }
 
 static void on_free(void *context)
@@ -190,20 +214,25 @@ static const OSSL_ALGORITHM algorithms[] = {
 	{NULL, NULL, NULL, NULL},
 };
 
-static const OSSL_ALGORITHM *on_query(void *provider, int operation, int *no_cache)
+static const OSSL_ALGORITHM *on_query(void *ear, int operation, int *no_cache)
 {
 	*no_cache = 0;
 	return operation == OSSL_OP_KDF ? algorithms : NULL;
 }
 
-static const OSSL_DISPATCH provider_functions[] = {
+static void on_teardown(void *ear)
+{
+	mem_free(ear);
+}
+
+static const OSSL_DISPATCH provider_functions[] = {ENTRY(OSSL_FUNC_PROVIDER_TEARDOWN, on_teardown),
 	ENTRY(OSSL_FUNC_PROVIDER_QUERY_OPERATION, on_query), {0, NULL}};
 
 static int on_init(const OSSL_CORE_HANDLE *core, const OSSL_DISPATCH *from_core,
 	const OSSL_DISPATCH **ret, void **ret_provider)
 {
 	*ret = provider_functions;
-	*ret_provider = (void *)(uintptr_t)core;
+	*ret_provider = x_new(struct ear);
 	return 1;
 }
 
@@ -221,7 +250,13 @@ int net_kdf_load(struct net_kdf **ret, struct err *err)
 		return err_set(err, ERR_INTERNAL, "OpenSSL refuses the key schedule");
 	*ret = x_new(struct net_kdf);
 	(*ret)->provider = provider;
+	(*ret)->ear = OSSL_PROVIDER_get0_provider_ctx(provider);
 	return 0;
+}
+
+void net_kdf_listen(struct net_kdf *k, net_kdf_heard *heard, void *listener)
+{
+	*k->ear = (struct ear){heard, listener};
 }
 
 void net_kdf_unload(struct net_kdf **k)

@@ -12,6 +12,7 @@
 #include "base/str.h"
 #include "base/test.h"
 #include "net/detach_internal.h"
+#include "net/kdf.h"
 #include "net/nonce_set.h"
 #include "net/tickets.h"
 #include "net/tls.h"
@@ -22,6 +23,8 @@ static struct err err;
 static char folder[64], cert[96], key[96];
 static struct detach_pool *pool;
 static struct nonce_set *nonces;
+static struct net_kdf *kdf;
+static unsigned lines; /* of the key log */
 static SSL_CTX *server_ctx, *client_ctx;
 static struct net_stream server, client;
 
@@ -571,8 +574,41 @@ static void test_export(void)
 	CHECK(fcntl(fd, F_GETFD) < 0);
 }
 
+/* All of it once more, with secrets from our key schedule. */
+static void test_own_kdf(void)
+{
+	net_tls_free(&server_ctx);
+	REQUIRE_OK(net_kdf_load(&kdf, &err), &err);
+	REQUIRE_OK(net_tls_server_new(cert, key, NULL, &server_ctx, &err), &err);
+	detach_context(server_ctx, UPDATES);
+	detach_pool_set_kdf(pool, kdf);
+	REQUIRE_OK(detach_self_test(pool, server_ctx, &err), &err);
+}
+
+static void on_line(const SSL *ssl, const char *line)
+{
+	lines++;
+}
+
+/* Nothing asks OpenSSL to print secrets, and nobody is listened to between steps. */
+static void test_own_kdf_asks_no_log(void)
+{
+	open_pair(NULL);
+	SSL_CTX_set_keylog_callback(server_ctx, on_line);
+	CHECK(net_stream_detach(&server));
+	close_pair();
+	open_pair(NULL);
+	CHECK(lines > 0);
+	CHECK(SSL_CTX_get_keylog_callback(server_ctx) == on_line);
+	CHECK(net_stream_detach(&server));
+	close_pair();
+	SSL_CTX_set_keylog_callback(server_ctx, NULL);
+}
+
 static void test_clean_up(void)
 {
+	detach_pool_set_kdf(pool, NULL);
+	net_kdf_unload(&kdf);
 	CHECK(nonce_set_count(nonces) > 50);
 	net_tls_free(&server_ctx);
 	net_tls_free(&client_ctx);
@@ -584,6 +620,11 @@ static void test_clean_up(void)
 }
 
 TEST_MAIN(TEST(test_self_test), TEST(test_self_test_fails), TEST(test_other_suites_stay),
+	TEST(test_late), TEST(test_explicit_nonce), TEST(test_not_while_pending), TEST(test_export),
+	TEST(test_tickets), TEST(test_ticket_rotation), TEST(test_finished_and_request),
+	TEST(test_thousand_updates), TEST(test_update_before), TEST(test_updates_kept),
+	TEST(test_large), TEST(test_max_fragment), TEST(test_rotation_under_it), TEST(test_own_kdf),
+	TEST(test_own_kdf_asks_no_log), TEST(test_self_test_fails), TEST(test_other_suites_stay),
 	TEST(test_late), TEST(test_explicit_nonce), TEST(test_not_while_pending), TEST(test_export),
 	TEST(test_tickets), TEST(test_ticket_rotation), TEST(test_finished_and_request),
 	TEST(test_thousand_updates), TEST(test_update_before), TEST(test_updates_kept),

@@ -139,6 +139,61 @@ static void test_refusals(void)
 	}
 }
 
+static struct {
+	unsigned count;
+	enum net_kdf_side side;
+	uint8_t secret[48];
+	size_t len;
+} heard;
+
+static void on_heard(void *listener, enum net_kdf_side side, const uint8_t *secret, size_t len)
+{
+	CHECK(listener == &heard);
+	REQUIRE(len <= sizeof(heard.secret));
+	heard.count++;
+	heard.side = side;
+	heard.len = len;
+	memcpy(heard.secret, secret, len);
+}
+
+static void test_listening(void)
+{
+	static const char *const others[] = {"key", "s hs traffic", "c hs traffic", "exp master",
+		"c ap traffi", "c ap traffic1"};
+	static const uint8_t key[48] = {1};
+	struct derivation d = {.mode = EVP_KDF_HKDF_MODE_EXPAND_ONLY,
+		.digest = "SHA384",
+		.label = "c ap traffic",
+		.key = key,
+		.key_len = 48,
+		.len = 48};
+	uint8_t ret[64];
+
+	net_kdf_listen(provider, on_heard, &heard);
+	CHECK_INT(derive_by("provider=bellhop", &d, ret), 1);
+	CHECK_INT(heard.count, 1);
+	CHECK_INT(heard.side, NET_KDF_CLIENT);
+	CHECK_MEM(heard.secret, heard.len, ret, 48);
+	d.label = "s ap traffic";
+	d.digest = "SHA256";
+	d.len = d.key_len = 32;
+	CHECK_INT(derive_by("provider=bellhop", &d, ret), 1);
+	CHECK_INT(heard.count, 2);
+	CHECK_INT(heard.side, NET_KDF_SERVER);
+	CHECK_MEM(heard.secret, heard.len, ret, 32);
+	for (size_t i = 0; i < ARRAY_LEN(others); i++) {
+		d.label = others[i];
+		CHECK_INT(derive_by("provider=bellhop", &d, ret), 1);
+	}
+	d.label = "c ap traffic";
+	d.len = 33; /* refused */
+	CHECK(derive_by("provider=bellhop", &d, ret) != 1);
+	d.len = 32;
+	net_kdf_listen(provider, NULL, NULL);
+	CHECK_INT(derive_by("provider=bellhop", &d, ret), 1);
+	CHECK_INT(heard.count, 2);
+}
+
 static bool is_there(void)
 {
 	EVP_KDF *kdf = EVP_KDF_fetch(NULL, OSSL_KDF_NAME_TLS1_3_KDF, "provider=bellhop");
@@ -172,4 +227,4 @@ static void test_end(void)
 }
 
 TEST_MAIN(TEST(test_load), TEST(test_expand), TEST(test_extract), TEST(test_refusals),
-	TEST(test_unload), TEST(test_end))
+	TEST(test_listening), TEST(test_unload), TEST(test_end))
