@@ -563,7 +563,7 @@ static void send_chunk(struct link *bulk, struct errand *r)
 	len = MIN(len, r->credit);
 	frame.body = (struct ipc_body){.handle = r->handle,
 		.last = r->stream == NULL && r->sent + len == r->reply.body.len,
-		.bytes = r->reply.body.data + r->sent,
+		.bytes = len > 0 ? r->reply.body.data + r->sent : NULL,
 		.len = len};
 	fronts_send(bulk, &frame);
 	r->sent += len;
