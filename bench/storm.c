@@ -8,8 +8,12 @@
  * 1]
  */
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
+#include "base/buf.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "crowd.h"
 
 #define PHONES    10000u
@@ -26,6 +30,38 @@ static void cut(struct crowd *c, struct fleet *fleet)
 		crowd_pause(c, fleet, 0.2, "cut");
 }
 
+/* Connections for which a listener's queue had no room, of the whole machine. */
+static uint64_t queue_overflows(void)
+{
+	CLEANUP(buf_deinit) struct buf names = BUF_INIT, values = BUF_INIT;
+	char line[8192], *name, *value, *at_name = NULL, *at_value = NULL;
+	uint64_t count = 0;
+	FILE *f = fopen("/proc/net/netstat", "re");
+
+	if (f == NULL)
+		return 0;
+	/* A line of names, then one of their values. */
+	while (fgets(line, sizeof(line), f) != NULL) {
+		if (!str_starts(line, "TcpExt:"))
+			continue;
+		buf_add_str(names.len == 0 ? &names : &values, line);
+	}
+	(void)fclose(f);
+	if (values.len == 0)
+		return 0;
+	buf_add_byte(&names, 0);
+	buf_add_byte(&values, 0);
+	name = strtok_r((char *)names.data, " \n", &at_name);
+	value = strtok_r((char *)values.data, " \n", &at_value);
+	while (name != NULL && value != NULL) {
+		if (strcmp(name, "ListenOverflows") == 0)
+			count = strtoull(value, NULL, 10);
+		name = strtok_r(NULL, " \n", &at_name);
+		value = strtok_r(NULL, " \n", &at_value);
+	}
+	return count;
+}
+
 static void storm(struct crowd *c, struct fleet *fleet, unsigned spread_ms, bool tls)
 {
 	struct bench *b = c->bench;
@@ -34,7 +70,8 @@ static void storm(struct crowd *c, struct fleet *fleet, unsigned spread_ms, bool
 	static struct tally before, after;
 	unsigned phones = c->options.phones;
 	double cpu_us = bench_server_cpu_us(b), took_s;
-	char conditions[400];
+	uint64_t overflows = queue_overflows();
+	char conditions[600];
 	int64_t start_us;
 
 	fleet_read(fleet, &before);
@@ -48,12 +85,16 @@ static void storm(struct crowd *c, struct fleet *fleet, unsigned spread_ms, bool
 	(void)snprintf(conditions, sizeof(conditions),
 		"%u phones with %u folders, %s, all cut (reset), all coming back within %u ms; "
 		"fleet on "
-		"the same cores; %llu answers 503, %llu connections that failed, %llu that the "
-		"server "
-		"closed, %llu answers that did not come, %llu sessions resumed",
+		"the same cores; %llu answers 503, %llu connections that failed (%llu of them "
+		"not answered in the 30 s that a phone waits, %llu for want of a port or "
+		"descriptor), %llu times the queue of a listener was full, %llu connections that "
+		"the server closed, %llu answers that did not come, %llu sessions resumed",
 		phones, c->options.folders, tls ? "TLS 1.3, AES-256-GCM" : "plain HTTP", spread_ms,
 		(unsigned long long)(after.refused - before.refused),
 		(unsigned long long)(after.connect_failed - before.connect_failed),
+		(unsigned long long)(after.connect_late - before.connect_late),
+		(unsigned long long)(after.connect_local - before.connect_local),
+		(unsigned long long)(queue_overflows() - overflows),
 		(unsigned long long)(after.dropped - before.dropped),
 		(unsigned long long)(after.timed_out - before.timed_out),
 		(unsigned long long)(after.resumed - before.resumed));

@@ -128,6 +128,31 @@ class Switches(ServiceCase):
         """Of whoever looks later: one bound may be the user's, the other the organisation's."""
         return [row["service"] for row in self.bellhop("service", "list", *self.scope(user)) if row["warning"]]
 
+    def reload(self, **changes):
+        mark = self.server.log_mark()
+        self.server.write_config(**changes)
+        self.server.bellhop("reload")
+        for who in ("front 0", "front 1"):
+            self.server.wait_log(rf'reload_finished .*process="{who}".*result=ok', since=mark)
+
+    def test_heartbeats_of_the_configuration(self):
+        """A reload reaches phones that wait as a service that is set does: nobody goes on for a lease with bounds of before."""
+        user = self.user()
+        device = user.device("14.1").ready()
+        device.prime()
+        waiting, other = self.parked(device, heartbeat=900), user.device("14.1").ready()
+        other.prime()
+        short = self.parked(other, heartbeat=300)
+        try:
+            self.reload(push_heartbeat_max_s=600)
+            answer = device.receive(waiting, 10)
+            self.assertEqual((answer.status, answer.document.get("HeartbeatInterval")), ("5", "600"))
+            self.assert_parked(short, 0.05)
+        finally:
+            self.reload(push_heartbeat_max_s=3540)
+        self.assert_parked(device.ping_send(heartbeat=3540), 0.05)
+        self.assert_parked(short, 0.05)
+
     def default(self, service):
         return int(self.bellhop("service", "show", service)["value"])
 

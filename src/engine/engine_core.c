@@ -2,6 +2,8 @@
  * The middle of the engine: what links, requests and waiting phones share, apart from listeners,
  * mail and configuration (engine.c).
  */
+#include <string.h>
+
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/notes.h"
@@ -116,13 +118,34 @@ void engine_deinit(struct engine *e)
 	settings_unref(&e->settings);
 }
 
+/* What a phone that waits was judged by when it came, beside what the store says. */
+static bool judge_alike(const struct settings *a, const struct settings *b)
+{
+	bool alike = a->eas_versions.count == b->eas_versions.count &&
+		     a->push_heartbeat_min_s == b->push_heartbeat_min_s &&
+		     a->push_heartbeat_max_s == b->push_heartbeat_max_s &&
+		     a->push_folders_max == b->push_folders_max &&
+		     a->policy_required == b->policy_required &&
+		     a->policy_allow_non_provisionable == b->policy_allow_non_provisionable &&
+		     a->policy_refresh_interval_h == b->policy_refresh_interval_h;
+
+	for (size_t i = 0; alike && i < a->eas_versions.count; i++)
+		alike = strcmp(a->eas_versions.words[i], b->eas_versions.words[i]) == 0;
+	return alike;
+}
+
 void engine_set_settings(struct engine *e, const struct settings *settings)
 {
+	const struct change_event all = {.kinds = CHANGE_GLOBAL};
 	const struct settings *old = e->settings;
 
 	e->settings = settings_ref(settings);
 	watches_set_limits(e->watches, (uint32_t)settings->push_flag_wake_delay_s,
 		(uint32_t)settings->push_remember_max);
+	/* As if the rules had changed: else fronts renew by the old bounds until their leases end.
+	 */
+	if (!judge_alike(old, settings))
+		watches_publish(e->watches, &all, 1);
 	settings_unref(&old);
 }
 

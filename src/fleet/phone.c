@@ -52,6 +52,7 @@ static void connect_now(struct worker *w, struct phone *p)
 	p->connection++;
 	if (!wire_connect(w, p)) {
 		w->tally->connect_failed++;
+		w->tally->connect_local++;
 		phone_back_off(w, p, AGAIN_MS + worker_below(w, p, AGAIN_MS));
 		return;
 	}
@@ -336,6 +337,7 @@ void phone_on_deadline(struct worker *w, struct phone *p)
 		connect_now(w, p);
 		break;
 	case PHONE_CONNECTING:
+		w->tally->connect_late++;
 		broken(w, p);
 		break;
 	case PHONE_ASKING:

@@ -38,6 +38,8 @@ struct tally_times {
 	X(unauthorized, "answers 401")                                                             \
 	X(wrong, "answers that make no sense here")                                                \
 	X(connect_failed, "connections that did not come about")                                   \
+	X(connect_late, "of them: not answered within 30 s, when the phone gave up")               \
+	X(connect_local, "of them: this machine had no descriptor, address or port for them")      \
 	X(dropped, "connections that the server closed, or reset, while a phone used them")        \
 	X(timed_out, "answers that did not come")                                                  \
 	X(path_cut, "waits that a path with an idle time-out cut")                                 \

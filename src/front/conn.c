@@ -273,8 +273,8 @@ struct conn *conn_adopt(struct front *f, int fd, const struct handover_conn *d)
 static uint64_t first_deadline_s(const struct front *f, const struct conn *c)
 {
 	switch ((enum conn_state)c->state) {
-	case CONN_HANDSHAKE:
-		return pace_timeout_s(f);
+	case CONN_HANDSHAKE: /* who waits takes nobody's place */
+		return c->waits ? f->settings->tls_handshake_timeout_s : pace_timeout_s(f);
 	case CONN_PROXY:
 		return f->settings->http_request_timeout_s;
 	default:
@@ -531,13 +531,9 @@ void conn_on_deadline(void *owner, uint32_t slot)
 	}
 	switch ((enum conn_state)c->state) {
 	case CONN_HANDSHAKE:
-		if (c->waits && net_stream_unread(&c->stream)) {
-			conn_set_deadline(f, c, QUEUED_MS);
-			return;
-		}
 		/* It has said what it has to, and waits for us; perhaps we have not even heard it
 		 * yet, because so many speak. */
-		if (c->queued_ms == 0 && net_stream_unread(&c->stream)) {
+		if (!c->waits && c->queued_ms == 0 && net_stream_unread(&c->stream)) {
 			c->queued_ms = now_ms;
 			front_again(f, c);
 		}

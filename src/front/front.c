@@ -260,14 +260,30 @@ static void close_listeners(struct front *f)
 }
 
 /* Never to a phone that waits more often than its heartbeat: a probe wakes its radio. */
-static int tune(const struct front *f, const struct listener *l, struct err *err)
+static uint64_t probe_after_s(const struct settings *s)
+{
+	return s->push_tcp_keepalive_s != 0 ? s->push_tcp_keepalive_s
+					    : s->push_heartbeat_max_s + KEEPALIVE_AFTER_S;
+}
+
+int front_tune(const struct front *f, int fd, struct err *err)
 {
 	const struct settings *s = f->settings;
-	uint64_t idle_s = s->push_tcp_keepalive_s;
 
-	if (idle_s == 0)
-		idle_s = s->push_heartbeat_max_s + KEEPALIVE_AFTER_S;
-	return net_listen_patience(l->fd, (unsigned)idle_s, (unsigned)s->push_tcp_timeout_s, err);
+	return net_listen_patience(
+		fd, (unsigned)probe_after_s(s), (unsigned)s->push_tcp_timeout_s, err);
+}
+
+/* Connections that are here have it from the listener of their time. Those that wait are left alone
+ * until they wait again: a system call for each at once would hold up everybody. */
+static void tune_later(struct front *f)
+{
+	for (uint32_t i = 0; i < slab_slots(f->conns); i++) {
+		struct conn *c = slab_get(f->conns, i);
+
+		if (c != NULL)
+			c->untuned = true;
+	}
 }
 
 /* ---- reload and stop ---- */
@@ -289,11 +305,14 @@ static int reload(struct front *f, struct err *err)
 	}
 	if (secure_reload(f, next, err) < 0)
 		return -1;
+	if (probe_after_s(next) != probe_after_s(f->settings) ||
+		next->push_tcp_timeout_s != f->settings->push_tcp_timeout_s)
+		tune_later(f);
 	settings_unref(&f->settings);
 	f->settings = TAKE(next);
 	loop_set_gather(f->loop, (uint32_t)f->settings->http_gather_us);
 	for (size_t i = 0; i < f->listener_count; i++) {
-		if (tune(f, &f->listeners[i], err) < 0)
+		if (front_tune(f, f->listeners[i].fd, err) < 0)
 			return -1;
 	}
 	if (log_level_parse(f->settings->server_log_level) >= 0)
@@ -380,7 +399,7 @@ static int open_listeners(struct front *f, struct err *err)
 		struct listener *l = &f->listeners[i];
 
 		l->port = net_local_port(l->fd);
-		if (net_listen_tune(l->fd, err) < 0 || tune(f, l, err) < 0)
+		if (net_listen_tune(l->fd, err) < 0 || front_tune(f, l->fd, err) < 0)
 			return -1;
 		if (l->tls && secure_start(f, err) < 0)
 			return -1;

@@ -87,6 +87,7 @@ struct conn {
 	bool served : 1;      /* a request of it was answered or parked by the engine */
 	bool refused : 1;     /* it is here to be told 503, and counts for nothing */
 	bool greeted : 1;     /* HANDSHAKE: it has said what it wants, and is not hurried */
+	bool untuned : 1;     /* its socket's patience is of earlier settings */
 	bool waits : 1;       /* HANDSHAKE: its address has its share of them at the moment */
 	uint8_t cookie_len;
 	uint8_t cookie[IPC_COOKIE_MAX];
@@ -223,6 +224,7 @@ struct front {
 	uint32_t handshakes_ended;       /* since the heap was trimmed */
 	bool accept_waits;               /* for one of them to end */
 	struct map *turns;               /* by address: struct line (turns.c) */
+	uint32_t turns_waiting;          /* connections */
 	struct list_node turns_lines;    /* those in which somebody stands */
 	int64_t pace_piece;              /* of a second: which, and how many began in it */
 	uint32_t pace_begun, pace_steps; /* steps: in this round of the loop */
@@ -261,6 +263,10 @@ struct front {
  */
 void front_again(struct front *f, struct conn *c);
 void front_reload(struct front *f);
+/* When a silent socket, or those of a listener, are probed, and how long data may go
+ * unacknowledged.
+ */
+NODISCARD int front_tune(const struct front *f, int fd, struct err *err);
 /* Takes connections from now on; or no more, and leaves them to who else has the sockets. */
 NODISCARD int front_listen(struct front *f, struct err *err);
 void front_deafen(struct front *f);
@@ -353,6 +359,10 @@ bool pace_is_full(const struct front *f);
 bool pace_is_crowded(const struct front *f);
 /* So many one address may have then. */
 uint32_t pace_share(const struct front *f);
+/* Connections that may wait for their turn. */
+uint32_t pace_room(const struct front *f);
+/* There may be room again. */
+void pace_accept_again(struct front *f);
 /* How long one may take. */
 uint64_t pace_timeout_s(const struct front *f);
 /* May one more step be done in this round? */
@@ -362,10 +372,9 @@ void pace_round_end(struct front *f);
 /* ---- turns.c ---- */
 void turns_init(struct front *f);
 void turns_deinit(struct front *f);
-/* A connection enters HANDSHAKE: it begins, or waits for its turn; has left it, one way or the
- * other.
- */
+/* A connection enters HANDSHAKE: it begins, or waits for its turn. */
 void turns_accepted(struct front *f, struct conn *c);
+/* It has left it, one way or the other. */
 void turns_ended(struct front *f, struct conn *c);
 /* It has spoken: may it go on? False: its turn will come (front_again()). */
 bool turns_has(struct front *f, struct conn *c);
@@ -405,8 +414,8 @@ void request_hold_again(struct front *f, struct conn *c);
 bool request_resume(struct front *f, struct conn *c);
 
 /* ---- answer.c ---- */
-/* An answer of the front's own: text/plain with the reason, errors of the API as JSON; the connection closes after it when
- * `close`. */
+/* An answer of the front's own: text/plain with the reason, errors of the API as JSON; the
+ * connection closes after it when `close`. */
 bool answer_local(struct front *f, struct conn *c, int status, bool close);
 /* 503 with Retry-After. */
 bool answer_unavailable(struct front *f, struct conn *c, bool close);

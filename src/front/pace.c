@@ -38,6 +38,13 @@ bool pace_is_full(const struct front *f)
 	return f->handshakes >= unfinished_max(f);
 }
 
+uint32_t pace_room(const struct front *f)
+{
+	uint64_t of_one = f->settings->http_connections_per_address / MAX(f->options.fronts, 1u);
+
+	return MAX((uint32_t)(of_one + of_one / 4), unfinished_max(f));
+}
+
 bool pace_is_crowded(const struct front *f)
 {
 	return f->handshakes > unfinished_max(f) / 2;
@@ -59,7 +66,7 @@ int64_t pace_accept_in_ms(struct front *f)
 {
 	int64_t now_ms = clock_now_ms(), piece = now_ms / RATE_PIECE_MS;
 
-	if (pace_is_full(f)) {
+	if (pace_is_full(f) || f->turns_waiting >= pace_room(f)) {
 		f->accept_waits = true;
 		return PACE_LATER;
 	}
@@ -97,7 +104,11 @@ void pace_end(struct front *f)
 	f->handshakes--;
 	if (++f->handshakes_ended == TRIM_AFTER)
 		loop_timer_set(&f->trim, clock_now_ms() + TRIM_MS);
-	if (!f->accept_waits || pace_is_full(f))
+}
+
+void pace_accept_again(struct front *f)
+{
+	if (!f->accept_waits || pace_is_full(f) || f->turns_waiting >= pace_room(f))
 		return;
 	f->accept_waits = false;
 	if (f->listener_count > 0)

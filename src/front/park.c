@@ -46,6 +46,12 @@ bool park_on_input(struct front *f, struct conn *c)
 /* The connection waits from now on; its request object, if it had one, is gone. */
 static bool enter_parked(struct front *f, struct conn *c)
 {
+	struct err ignored = ERR_INIT;
+
+	if (c->untuned) {
+		c->untuned = false;
+		(void)front_tune(f, c->stream.fd, &ignored);
+	}
 	if (c->request != NULL)
 		c->request->answered = true;
 	request_free(f, c);

@@ -2,13 +2,16 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/test.h"
+#include "front/front_internal.h"
 #include "front/test_rig.h"
 #include "net/listen.h"
 
@@ -388,6 +391,34 @@ static int option(int level, int name)
 	return value;
 }
 
+/* A longer heartbeat reaches the sockets that are here, each when its phone waits again. */
+static void test_tcp_after_a_reload(void)
+{
+	static const char text[] = "[push]\nheartbeat_max_s = 3540\n";
+	char path[] = "/tmp/bellhop-front-XXXXXX";
+	int fd = mkstemp(path);
+	struct phone p;
+
+	REQUIRE(fd >= 0 && write(fd, text, sizeof(text) - 1) == (ssize_t)sizeof(text) - 1);
+	begin("[push]\nheartbeat_max_s = 1800\njitter_percent = 0\n");
+	(void)connect_and_park(&p, 1, 900);
+	CHECK_INT(option(IPPROTO_TCP, TCP_KEEPIDLE), 1860);
+	mem_free(rig.front->config_path);
+	rig.front->config_path = x_strdup(path);
+	front_reload(rig.front);
+	CHECK_INT(option(IPPROTO_TCP, TCP_KEEPIDLE), 1860);
+	CHECK(phone_silent(&rig, &p));
+	rig_pass(&rig, 900000);
+	expect_expired(&p);
+	send_ping(&p, 1);
+	rig_until(&rig, "renewals_memory", 1);
+	CHECK_INT(option(IPPROTO_TCP, TCP_KEEPIDLE), 3600);
+	phone_close(&p);
+	rig_stop(&rig);
+	(void)close(fd);
+	(void)unlink(path);
+}
+
 static void test_tcp(void)
 {
 	struct phone p;
@@ -410,4 +441,4 @@ static void test_tcp(void)
 
 TEST_MAIN(TEST(test_resets), TEST(test_no_evidence), TEST(test_survivors),
 	TEST(test_device_comes_back), TEST(test_jitter), TEST(test_through_a_proxy),
-	TEST(test_short_heartbeats), TEST(test_tcp))
+	TEST(test_short_heartbeats), TEST(test_tcp), TEST(test_tcp_after_a_reload))

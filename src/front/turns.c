@@ -9,8 +9,13 @@
  * struct conn: OpenSSL hears of it when its turn comes.
  *
  * One that waits enters the line of its address with its first bytes, so who says nothing never has
- * a turn, and is closed when its time is over. Turns are given where a handshake ends: in a line
+ * a turn. Turns are given where a handshake ends: in a line
  * first come, first served, between lines one after the other.
+ *
+ * There is room for all that one address may bring (http.connections_per_address, this front's part
+ * of it and a quarter more, for the kernel spreads by chance), so one alone cannot block the queue.
+ * When several have taken the room, the queue waits: longer lines would only be waited in until
+ * phones give up. Nobody waits longer than a handshake may take, for the same reason.
  *
  * Owns front.turns: struct line per address that has unfinished handshakes or waits, and the links
  * in connections that wait. Only addresses at their share have anybody in line, so the lines that
@@ -121,6 +126,7 @@ void turns_accepted(struct front *f, struct conn *c)
 		return;
 	}
 	front_count(f, handshakes_held);
+	f->turns_waiting++;
 	if (l->waiting++ == 0)
 		tell(f, c);
 }
@@ -129,6 +135,7 @@ static void turn(struct front *f, struct line *l, struct conn *c)
 {
 	leave_line(l, c);
 	l->waiting--;
+	f->turns_waiting--;
 	c->waits = false;
 	begin(f, l);
 	conn_set_deadline(f, c, (int64_t)pace_timeout_s(f) * 1000);
@@ -140,7 +147,7 @@ bool turns_has(struct front *f, struct conn *c)
 
 	if (!c->waits)
 		return true;
-	if (!list_empty(&c->waiter))
+	if (!c->input_seen || !list_empty(&c->waiter))
 		return false;
 	l = line_find(f, c);
 	enter_line(f, l, c);
@@ -185,6 +192,7 @@ void turns_ended(struct front *f, struct conn *c)
 		leave_line(l, c);
 		c->waits = false;
 		l->waiting--;
+		f->turns_waiting--;
 	} else {
 		l->unfinished--;
 		pace_end(f);
@@ -192,4 +200,5 @@ void turns_ended(struct front *f, struct conn *c)
 	line_put(f, l);
 	c->print = (struct print){0, 0}; /* where its link was */
 	give(f);
+	pace_accept_again(f);
 }
