@@ -1,6 +1,6 @@
 """Detached TLS with other people's libraries. On one connection each client waits, renews its Ping a hundred times from the
 front's memory, changes keys where it can, is woken by mail, talks on, and takes its leave; with both versions and each suite.
-The clock of the front runs faster (lib/quick_front.c), so that a heartbeat of a second is short."""
+The clock of the front runs faster (clock/fastclock.c), so that a heartbeat of a second is short."""
 
 import concurrent.futures
 import os
@@ -19,7 +19,6 @@ from lib.case import ServerCase
 from lib.server import eventually
 from lib.tls_clients import Curl, GnuTLS, OpenSSL, Ordered, Python, Tap, compiled, program
 
-HERE = os.path.dirname(os.path.abspath(__file__))
 ROUNDS = 100
 QUICK = 40
 UPDATE_EVERY = 10
@@ -60,7 +59,6 @@ def setUpModule():
     for name, flags in (("gnutls", ["-lgnutls"]), ("wolfssl", ["-lwolfssl"]), ("nss", nss.stdout.split()),
                         ("mbedtls", ["-lmbedtls", "-lmbedx509", "-lmbedcrypto"])):
         BUILT[name] = compiled(folder, os.path.join(tls_clients.SOURCES, f"{name}.c"), *flags)
-    BUILT["quick_front"] = compiled(folder, os.path.join(HERE, "lib", "quick_front.c"), "-shared", "-fPIC")
     subprocess.run([program("javac"), "-d", folder, os.path.join(tls_clients.SOURCES, "Client.java")], check=True)
 
 
@@ -68,14 +66,10 @@ class Interop(ServerCase):
     https = True
     park = "detach"
     suites = SUITES
+    clock = {"rate": QUICK, "role": "front"}
     settings = {"tls.park": park, "server.fronts": 1, "push.heartbeat_min_s": 1, "http.renew_gap_s": 3600,
                 "http.keepalive_timeout_s": 3600, "http.request_timeout_s": 600,
                 "tls.handshake_timeout_s": 300, "push.renew_lease_s": 86400}
-
-    @classmethod
-    def prepare(cls):
-        cls.server.stop()
-        cls.server.start(env={"LD_PRELOAD": BUILT["quick_front"], "QUICK_FRONT": str(QUICK)})
 
     # How each library is told its version and suite; None: it has not got them.
 

@@ -1,10 +1,12 @@
 /*
  * Preloaded by tests into all processes of a server: its clocks run faster, or from another day on.
  *
- * FAST_CLOCK="RATE ORIGIN_NS WALL_NS": at ORIGIN_NS of CLOCK_MONOTONIC the server's monotonic clock
- * is right, its wall clock shows WALL_NS, and from then on both run RATE times as fast; the same in
- * every process, whenever it starts, as that of the kernel is. Time-outs of the calls that the
- * server waits in are so much shorter; those of the kernel itself (TCP) stay.
+ * FAST_CLOCK="RATE ORIGIN_NS WALL_NS [ROLE]": at ORIGIN_NS of CLOCK_MONOTONIC the server's
+ * monotonic clock is right, its wall clock shows WALL_NS, and from then on both run RATE times as
+ * fast; the same in every process, whenever it starts, as that of the kernel is. With a ROLE only
+ * the clocks of processes with the argument --role=ROLE are faster, those of the others run as they
+ * always do. Time-outs of the calls that the server waits in are so much shorter; those of the
+ * kernel itself (TCP) stay.
  *
  * Any thread; nothing is kept but what the variable says.
  */
@@ -14,6 +16,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -24,14 +27,23 @@
 
 static int64_t rate = 1, origin_ns, wall_ns;
 
-__attribute__((constructor)) static void begin(void)
+static int is_role(int argc, char **argv, const char *role)
+{
+	for (int i = 1; i < argc; i++)
+		if (strncmp(argv[i], "--role=", 7) == 0 && strcmp(argv[i] + 7, role) == 0)
+			return 1;
+	return 0;
+}
+
+__attribute__((constructor)) static void begin(int argc, char **argv)
 {
 	const char *text = getenv("FAST_CLOCK");
 	long long r, o, w;
+	char role[16] = "";
 
-	if (text == NULL || sscanf(text, "%lld %lld %lld", &r, &o, &w) != 3 || r < 1)
+	if (text == NULL || sscanf(text, "%lld %lld %lld %15s", &r, &o, &w, role) < 3 || r < 1)
 		abort();
-	rate = r;
+	rate = role[0] == '\0' || is_role(argc, argv, role) ? r : 1;
 	origin_ns = o;
 	wall_ns = w;
 }

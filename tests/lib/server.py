@@ -79,14 +79,14 @@ def eventually(check, timeout=15, what="condition"):
             raise ServerError(f"{what}: not within {timeout} s; last answer {answer!r}")
 
 
-def fast_clock(rate=1, wall=None):
+def fast_clock(rate=1, wall=None, role=""):
     """
     The environment of processes whose clocks run so many times as fast, and show `wall` (a datetime) at first. Unlike those of faketime
-    they are one for all processes.
+    they are one for all processes, or for those of the role ("front") alone.
     """
     at = time.time_ns() if wall is None else int(wall.timestamp()) * 1000000000
     return {"LD_PRELOAD": os.path.abspath(os.path.join(BUILD, "tests", "clock", "fastclock.so")),
-            "FAST_CLOCK": f"{rate} {time.monotonic_ns()} {at}"}
+            "FAST_CLOCK": f"{rate} {time.monotonic_ns()} {at} {role}"}
 
 
 class User:
