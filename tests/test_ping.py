@@ -307,7 +307,10 @@ class Expiry(PingCase):
     def test_expiry(self, version, form):
         device = self.phone(version, form)
         device.prime()
-        connection = self.waiting(device, heartbeat=1)
+        connection = device.ping_send(heartbeat=1)
+        self.addCleanup(connection.close)
+        # A look, no more: the heartbeat is a quarter of a second, and this process may have to wait for its turn.
+        self.assert_parked(connection, 0.02)
         answer = device.receive(connection, timeout=4)
         self.assert_ping(answer, "1")
         self.assertEqual(answer.document.names(), ["Status"])
