@@ -391,7 +391,9 @@ int main(int argc, char **argv)
 	if (wants(&k, "tls", "tls_bytes"))
 		park_many(&k, &tls, k.tls_phones, true, false);
 	if (wants(&k, "held", "held_bytes"))
-		park_many(&k, &held, MIN(k.phones, PHONES), false, true);
+		park_many(&k, &held,
+			bench_only(argc, argv) != NULL ? k.phones : MIN(k.phones, PHONES), false,
+			true);
 	all_renewals(&k);
 	all_repings(&k);
 	if (wants(&k, "rate", "new_tls_rate"))
