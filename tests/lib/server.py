@@ -7,6 +7,7 @@ Everything waits for events: readiness is sd_notify's READY=1, a process's end i
 import itertools
 import json
 import os
+import random
 import re
 import select
 import shutil
@@ -47,13 +48,18 @@ def program(name):
     raise ServerError(f"there is no program {name} in {BUILD}")
 
 
-_free_ports = itertools.count()
+# Below those that the kernel gives to outgoing connections, so that none of these takes a port before its server does.
+PORTS = range(10000, 32000)
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    while True:
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", random.choice(PORTS)))
+            except OSError:
+                continue
+            return probe.getsockname()[1]
 
 
 def wait_exit(pid, timeout):
