@@ -38,6 +38,7 @@ struct scene {
 };
 
 static volatile int sink;
+static volatile uintptr_t nowhere = 8; /* which no compiler knows */
 
 /* Never returns, but the compiler cannot know. */
 static __attribute__((noinline)) int overflow(volatile int *deeper)
@@ -52,7 +53,7 @@ static void die(enum death death)
 {
 	switch (death) {
 	case DIE_SEGV:
-		*(volatile int *)8 = 1;
+		*(volatile int *)nowhere = 1;
 		break;
 	case DIE_BUS:
 		(void)raise(SIGBUS);

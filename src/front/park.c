@@ -50,7 +50,7 @@ static bool enter_parked(struct front *f, struct conn *c)
 
 	if (c->untuned) {
 		c->untuned = false;
-		(void)front_tune(f, c->stream.fd, &ignored);
+		(void)!front_tune(f, c->stream.fd, &ignored);
 	}
 	if (c->request != NULL)
 		c->request->answered = true;
