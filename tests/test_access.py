@@ -31,6 +31,11 @@ class AccessCase(ServerCase):
         return [row for row in rows if all(row.get(k) == v for k, v in wanted.items())]
 
 
+def body_of(device):
+    (_, item), = device.prime(options=device.options(body=[("1", "2000")])).items()
+    return item.get("AirSyncBase:Body/Data") or item.get("Body/Data")
+
+
 class Quarantine(AccessCase):
     @forms("2.5", "12.1", ("14.1", "base64"), "16.1")
     def test_message_and_release(self, version, form):
@@ -93,6 +98,15 @@ class Quarantine(AccessCase):
             "Move", E("SrcMsgId", "2:1"), E("SrcFldId", "2"), E("DstFldId", "4")))).status, BLOCKED)
         self.bellhop("device", "allow", user.address, device.device_id)
         self.assertEqual(len(device.sync_rest()), 1)
+
+    def test_nobody_is_told(self):
+        """access.notify is empty: the message does not say that administrators have been told."""
+        user = self.user()
+        self.lay_down("quarantine", user.address)
+        body = body_of(user.device("14.1").ready())
+        self.assertIn("please ask an administrator", body)
+        self.assertNotIn("are told", body)
+        self.assertIn("please ask an administrator", self.bellhop("access", "message")["text"])
 
     def test_text(self):
         user = self.user()
@@ -325,6 +339,9 @@ class Report(AccessCase):
         user = self.user()
         self.lay_down("quarantine", user.address)
         one = user.device("14.1").ready()
+        for text in body_of(one), self.bellhop("access", "message")["text"]:
+            self.assertIn("Administrators are told", text)
+            self.assertNotIn("please ask", text)
         reader = self.boss.device("14.1").ready()
         reader.prime()
         found = eventually(reader.sync_rest, timeout=20, what="the mail")

@@ -374,6 +374,7 @@ int admin_access_test(struct admin_call *call, struct err *err)
 
 static int put_notice(struct admin_call *call, struct err *err)
 {
+	bool told = call->settings != NULL && call->settings->access_notify.count > 0;
 	const char *texts[ACCESS_TEXTS];
 
 	if (store_access_texts(call->rd, call->arena, texts, err) < 0)
@@ -382,7 +383,7 @@ static int put_notice(struct admin_call *call, struct err *err)
 		enum access_text which = (enum access_text)i;
 
 		admin_put(call->result, which == ACCESS_TEXT_SUBJECT ? "subject" : "text",
-			texts[i][0] != '\0' ? texts[i] : access_text_built_in(which));
+			texts[i][0] != '\0' ? texts[i] : access_text_built_in(which, told));
 	}
 	admin_put_bool(call->result, "built_in",
 		texts[ACCESS_TEXT_SUBJECT][0] == '\0' && texts[ACCESS_TEXT_BODY][0] == '\0');

@@ -116,7 +116,9 @@ static const char *expand(struct eas_call *call, enum access_text which)
 	const char *result;
 
 	eas_access_facts(call->device, NULL, call->version, call->settings, call->now_at, &facts);
-	access_text_expand(text[0] != '\0' ? text : access_text_built_in(which),
+	if (text[0] == '\0')
+		text = access_text_built_in(which, call->settings->access_notify.count > 0);
+	access_text_expand(text,
 		arena_x_printf(call->arena, "%s@%s", call->user->login, call->user->domain), &facts,
 		&out);
 	result = arena_x_strdup(call->arena, buf_cstr(&out));

@@ -389,16 +389,21 @@ const char *access_reason(const struct access_decision *d, struct arena *arena)
 
 static const char default_subject[] = "Your phone must be released before it can synchronize";
 /* A paragraph is one line: phones break lines where their screens end. */
-static const char default_text[] =
-	"This phone ({type} {model}, id {device}) is in quarantine: an administrator has to "
-	"release it before it gets the mail, contacts and appointments of {user}.\n"
-	"\n"
-	"The administrators have been told. There is nothing that you need to do on the phone: as "
-	"soon as it is released this message goes away and your data comes.\n";
+#define TEXT_WHY                                                                                   \
+	"This phone ({type} {model}, id {device}) is in quarantine: an administrator has to "      \
+	"release it before it gets the mail of {user}.\n\n"
+#define TEXT_THEN                                                                                  \
+	"There is nothing else that you need to do on the phone: as soon as it is released this "  \
+	"message goes away and your mail comes.\n"
+static const char text_told[] = TEXT_WHY "Administrators are told by mail. " TEXT_THEN;
+static const char text_not_told[] =
+	TEXT_WHY "Nobody is told of this by itself: please ask an administrator. " TEXT_THEN;
 
-const char *access_text_built_in(enum access_text which)
+const char *access_text_built_in(enum access_text which, bool administrators_told)
 {
-	return which == ACCESS_TEXT_SUBJECT ? default_subject : default_text;
+	if (which == ACCESS_TEXT_SUBJECT)
+		return default_subject;
+	return administrators_told ? text_told : text_not_told;
 }
 
 static const char *const words[] = {"user", "device", "type", "model", "os", "agent", "version"};

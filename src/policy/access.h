@@ -79,7 +79,8 @@ NODISCARD int access_rules_load(struct store_read *rd, struct arena *arena,
 
 /* ---- the message that a device in quarantine gets ---- */
 
-const char *access_text_built_in(enum access_text which);
+/* administrators_told: access.notify names somebody; else the text asks the user to tell one. */
+const char *access_text_built_in(enum access_text which, bool administrators_told);
 /* Stands for words in braces: {user}, {device}, {type}, {model}, {os}, {agent}, {version}. {{ is a
  * brace. ERR_BAD_INPUT names an unknown one. */
 NODISCARD int access_text_check(const char *text, struct err *err);

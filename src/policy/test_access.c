@@ -250,6 +250,17 @@ static void test_order(void)
 	world_free(&w);
 }
 
+/* It has paragraphs and no lines: where these end is for the phone to say. */
+static void check_built_in(const char *text)
+{
+	for (const char *p = text; *p != '\0';) {
+		size_t line = strcspn(p, "\n"), ends = strspn(p + line, "\n");
+
+		CHECK(ends == 2 || p[line + ends] == '\0');
+		p += line + ends;
+	}
+}
+
 static void test_texts(void)
 {
 	struct err err = ERR_INIT;
@@ -260,13 +271,10 @@ static void test_texts(void)
 	CHECK_STR(buf_cstr(&out), "Dear anna: {x} ApplDN123 14.1");
 	CHECK_INT(access_text_check("{users}", &err), -1);
 	CHECK(strstr(err.text, "{users}") != NULL);
-	/* The built-in one has paragraphs and no lines: where these end is for the phone to say. */
-	for (const char *p = access_text_built_in(ACCESS_TEXT_BODY); *p != '\0';) {
-		size_t line = strcspn(p, "\n"), ends = strspn(p + line, "\n");
-
-		CHECK(ends == 2 || p[line + ends] == '\0');
-		p += line + ends;
-	}
+	check_built_in(access_text_built_in(ACCESS_TEXT_BODY, true));
+	check_built_in(access_text_built_in(ACCESS_TEXT_BODY, false));
+	CHECK(strstr(access_text_built_in(ACCESS_TEXT_BODY, true), "are told") != NULL);
+	CHECK(strstr(access_text_built_in(ACCESS_TEXT_BODY, false), "are told") == NULL);
 	buf_deinit(&out);
 }
 
