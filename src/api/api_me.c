@@ -121,14 +121,14 @@ static const char *const steps_profile[] = {
 	"On the iPhone or iPad, open this page in Safari, sign in, and tap Download profile.",
 	"Open Settings, tap Profile Downloaded, then Install, and enter the phone's own code.",
 	"Enter your password, or an app password made here for this phone, when it is asked for.",
-	"Mail, contacts and calendars appear in their apps.", NULL};
+	"The mail appears in the app Mail.", NULL};
 static const char *const steps_ios[] = {
 	"Open Settings, then Apps, Mail, Mail Accounts, Add Account (before iOS 18: Mail, "
 	"Accounts, Add Account), and tap Microsoft Exchange.",
 	"Enter {user} as the address, tap Next, then Configure Manually or Sign In by hand.",
 	"Enter your password, or an app password made here for this phone.",
 	"Server: {server}. Domain: leave it empty. User name: {user}.",
-	"Choose what is to be synchronized and tap Save.", NULL};
+	"Leave Mail switched on and tap Save.", NULL};
 static const char *const steps_android[] = {
 	"Open the mail app, then Settings, Add account, and choose Exchange (Exchange and "
 	"Office 365 in Gmail).",
@@ -142,7 +142,7 @@ static const char *const steps_windows[] = {
 	"Server address: {server}. Tick: this server requires an encrypted connection.",
 	"User name: {user}. Password: an app password made here for this phone. Domain: leave it "
 	"empty, or enter what follows the @ if the phone insists.",
-	"Choose contacts, calendar, mail and tasks, and tap Finish.",
+	"Choose mail alone, and tap Finish.",
 	"Set the schedule to As items arrive, so that mail is pushed.", NULL};
 
 static void put_certificate(struct api_call *call, json_t *body)

@@ -136,8 +136,7 @@ static int make_profile(
 	add_head(out, "Configuration", "profile",
 		arena_x_printf(call->arena, "Mail of %s", address), address, place.host);
 	add_string(out, "PayloadOrganization", place.host);
-	add_string(out, "PayloadDescription",
-		"Sets up mail, contacts and calendars of this server, with push.");
+	add_string(out, "PayloadDescription", "Sets up the mail of this server, with push.");
 	buf_add_str(out, "<key>PayloadRemovalDisallowed</key><false/>\n</dict>\n</plist>\n");
 	return 0;
 }

@@ -7,7 +7,7 @@ import { Head } from "../ui/parts";
 
 const AUDIENCES: [string, string, string][] = [
 	["internal", "People of your organisation", "Who has an address in your domain."],
-	["external_known", "People outside whom you know", "Who is among your contacts."],
+	["external_known", "People outside whom you know", "Who is among your contacts. These are not kept here yet: nobody gets it."],
 	["external_unknown", "Everybody else outside", ""],
 ];
 
