@@ -1,19 +1,38 @@
 """bellhop doctor from outside: through a real reverse proxy, whose time-out it finds by holding a request."""
 
+import datetime
 import json
+import os
 import socket
+from unittest import mock
 
 from lib.case import ServerCase
 from lib.proxies import Nginx
-from lib.server import free_port
+from lib.server import fast_clock, free_port
+
+
+def days(count):
+    """The environment of somebody whose clock shows another day."""
+    return fast_clock(wall=datetime.datetime.now() + datetime.timedelta(days=count))
+
+
+class OtherDay(Nginx):
+    """With a certificate for two days that was made on another day."""
+
+    day = 0
+
+    def make_certificate(self):
+        with mock.patch.dict(os.environ, days(self.day)):
+            super().make_certificate()
 
 
 class Outside(ServerCase):
     settings = {**ServerCase.settings, "http.hold_max_s": "5", "http.holds_max": "1", "server.fronts": "1"}
 
-    def doctor(self, *words):
+    def doctor(self, *words, day=0):
         """What it says, by check: the rows."""
-        done = self.server.bellhop("doctor", "--json", *words, check=False)
+        with mock.patch.dict(os.environ, days(day) if day else {}):
+            done = self.server.bellhop("doctor", "--json", *words, check=False)
         report = json.loads(done.stdout)
         self.assertEqual(done.returncode, 1 if report["findings"] else 0, done.stderr)
         rows = {}
@@ -21,8 +40,8 @@ class Outside(ServerCase):
             rows.setdefault(row["check"], []).append(row)
         return rows
 
-    def behind(self, *changes):
-        proxy = Nginx(self.server, *changes)
+    def behind(self, *changes, day=0):
+        proxy = type("Proxy", (OtherDay,), {"day": day})(self.server, *changes)
         self.addCleanup(proxy.close)
         return ("--url", f"https://localhost:{proxy.port}/", "--ca", proxy.certificate)
 
@@ -52,7 +71,33 @@ class Outside(ServerCase):
         rows = self.doctor(*words[:2])
         self.assertEqual(rows["url"][0]["result"], "problem")
         self.assertIn("trust", rows["url"][0]["advice"])
+        self.assertIn("no authority", rows["url"][0]["text"])
         self.assertNotIn("proxy", rows)
+        # Trusted, but reached by another name.
+        url, = self.doctor("--url", words[1].replace("localhost", "127.0.0.1"), *words[2:])["url"]
+        self.assertEqual(url["result"], "problem")
+        self.assertIn("for another name", url["text"])
+        self.assertIn("the name that phones have", url["advice"])
+        # Good, but for a clock that is two years ahead, or a month behind: it is the clock that is to be set.
+        for day, said, skew in ((730, "expired on", "behind"), (-30, "is not valid yet, but from", "ahead of")):
+            rows = self.doctor(*words, day=day)
+            url, = rows["url"]
+            self.assertEqual(url["result"], "problem")
+            self.assertIn(said, url["text"])
+            self.assertIn("set this system's clock", url["advice"])
+            self.assertTrue([row for row in rows["clock"] if row["result"] == "problem" and f"s {skew} this one's" in row["text"]], rows["clock"])
+
+    def test_dates(self):
+        """A certificate that is too old, or too young, by everybody's clock: since when, and not a word of clocks."""
+        for day, said, advice in ((-10, r"its certificate expired on \d{4}-\d\d-\d\d, 8 days ago$", "renew it"),
+                                  (10, r"its certificate is not valid yet, but from \d{4}-\d\d-\d\d, in (9|10) days$", "wait")):
+            rows = self.doctor(*self.behind(day=day))
+            url, = rows["url"]
+            self.assertEqual(url["result"], "problem")
+            self.assertRegex(url["text"], said)
+            self.assertIn(advice, url["advice"])
+            self.assertFalse([row for row in rows["clock"] if "this one's" in row["text"]], rows["clock"])
+            self.assertNotIn("proxy", rows)
 
     def test_nobody_there(self):
         rows = self.doctor("--url", f"http://127.0.0.1:{free_port()}")

@@ -20,6 +20,13 @@ uint64_t capacity_fronts_needed(uint64_t connections, uint64_t descriptors)
 	return (connections + usable - 1) / usable;
 }
 
+uint64_t capacity_descriptors(uint64_t connections, uint64_t fronts)
+{
+	uint64_t usable = (connections + fronts - 1) / fronts, spare = 100 - HEAD_ROOM_PERCENT;
+
+	return MAX((usable * 100 + spare - 1) / spare, OUR_OWN + 1) + OUR_OWN;
+}
+
 uint64_t capacity_fronts(
 	uint64_t configured, uint64_t connections, uint64_t descriptors, uint64_t cores)
 {

@@ -14,6 +14,8 @@ uint64_t capacity_front_room(uint64_t descriptors);
 /* Fronts needed, with 5 % to spare: the kernel spreads connections by chance, and none of them may
  * be full before the others are. */
 uint64_t capacity_fronts_needed(uint64_t connections, uint64_t descriptors);
+/* The other way round: descriptors of a process with which so many fronts are enough. */
+uint64_t capacity_descriptors(uint64_t connections, uint64_t fronts);
 /* Fronts to start: as configured (server.fronts), or, with 0, one per core and as many as needed.
  */
 uint64_t capacity_fronts(

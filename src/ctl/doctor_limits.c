@@ -17,11 +17,27 @@
 #define BACKLOG         4096 /* what listeners ask for */
 #define FILES_OF_OTHERS 20000
 #define TCP_BYTES       1024 /* in buffers, on average, of a connection in a storm */
+#define FRONTS_PER_CORE 4    /* and more: that was not meant so */
 #define HOUR_S          3600
 
 static uint64_t wanted(const struct doctor *d)
 {
 	return d->settings->server_max_connections;
+}
+
+/* More fronts than cores work, and share the cores: say what makes do with one each. */
+static char *advise_fewer_fronts(const struct doctor *d, uint64_t fronts)
+{
+	uint64_t cores = MAX(d->system.cores, 1);
+	uint64_t enough = capacity_descriptors(wanted(d), cores);
+
+	if (d->settings->server_fronts != 0 || fronts < cores * FRONTS_PER_CORE)
+		return NULL;
+	return x_printf(
+		"raise LimitNOFILE of the service (systemctl edit bellhopd; without systemd "
+		"nofile in /etc/security/limits.conf) to %" PRIu64
+		" or more%s, so that a front for each core does: %" PRIu64,
+		enough, enough > d->system.nr_open ? ", and fs.nr_open above it" : "", cores);
 }
 
 void doctor_check_descriptors(struct doctor *d)
@@ -32,10 +48,13 @@ void doctor_check_descriptors(struct doctor *d)
 
 	doctor_phones(d, "descriptors", room);
 	if (room >= wanted(d)) {
-		doctor_say(d, "descriptors", DOCTOR_OK, NULL,
+		char *advice = advise_fewer_fronts(d, fronts);
+
+		doctor_say(d, "descriptors", DOCTOR_OK, advice,
 			"a process may have %" PRIu64 " descriptors: %" PRIu64
 			" fronts hold %" PRIu64 " phones",
 			limit, fronts, room);
+		mem_free(advice);
 		return;
 	}
 	doctor_say(d, "descriptors", DOCTOR_PROBLEM,

@@ -4,6 +4,10 @@
  * request survive. The last is GET /healthz?hold=SECONDS, which the server answers only when that
  * time is over (front/request.c): what comes before is somebody else's doing, and when.
  *
+ * A certificate that phones refuse is asked for once more by whoever takes any, to say what is
+ * wrong with it. Nothing that comes that way is believed but what the certificate says of itself
+ * and the Date, which tells a wrong clock from an old certificate.
+ *
  * One thread; blocks for the time of the hold. No credentials are sent.
  */
 #include <curl/curl.h>
@@ -24,6 +28,12 @@
 #define SKEW_MAX_S   60
 #define LONGEST_S    1800 /* what proxies should allow */
 
+enum trust {
+	TRUST_LIKE_PHONES,
+	TRUST_NAME,   /* any authority and date, but this name */
+	TRUST_ANYBODY /* only to see what is shown */
+};
+
 struct answer {
 	long status;     /* 0: none came */
 	int64_t date_at; /* 0: it bore none */
@@ -31,8 +41,8 @@ struct answer {
 	char error[CURL_ERROR_SIZE];
 	CURLcode code;
 	double took_s;
-	bool asks_basic;    /* WWW-Authenticate: Basic */
-	int64_t expires_at; /* of the certificate that was shown; 0: not known */
+	bool asks_basic;               /* WWW-Authenticate: Basic */
+	int64_t starts_at, expires_at; /* of the certificate that was shown; 0: not known */
 };
 
 static size_t on_body(char *bytes, size_t size, size_t count, void *owner)
@@ -57,7 +67,7 @@ static size_t on_header(char *bytes, size_t size, size_t count, void *owner)
 }
 
 /* "2027-02-01 12:00:00 GMT" or "Feb  1 12:00:00 2027 GMT", as curl's TLS library has it. */
-static int64_t parse_expiry(const char *text)
+static int64_t parse_date(const char *text)
 {
 	static const char *const forms[] = {"%Y-%m-%d %H:%M:%S", "%b %d %H:%M:%S %Y"};
 
@@ -70,23 +80,24 @@ static int64_t parse_expiry(const char *text)
 	return 0;
 }
 
-static int64_t expiry_of(CURL *curl)
+static void read_dates(CURL *curl, struct answer *a)
 {
-	static const char key[] = "Expire date:";
+	static const char start[] = "Start date:", expire[] = "Expire date:";
 	struct curl_certinfo *shown = NULL;
 
 	if (curl_easy_getinfo(curl, CURLINFO_CERTINFO, &shown) != CURLE_OK || shown == NULL ||
 		shown->num_of_certs < 1)
-		return 0;
+		return;
 	for (const struct curl_slist *row = shown->certinfo[0]; row != NULL; row = row->next) {
-		if (str_starts_nocase(row->data, key))
-			return parse_expiry(row->data + sizeof(key) - 1);
+		if (str_starts_nocase(row->data, start))
+			a->starts_at = parse_date(row->data + sizeof(start) - 1);
+		if (str_starts_nocase(row->data, expire))
+			a->expires_at = parse_date(row->data + sizeof(expire) - 1);
 	}
-	return 0;
 }
 
 static void ask(const struct doctor *d, const char *method, const char *target, long patience_s,
-	struct answer *ret)
+	enum trust trust, struct answer *ret)
 {
 	char *url = x_printf("%s%s", d->url, target);
 	CURL *curl = curl_easy_init();
@@ -107,12 +118,14 @@ static void ask(const struct doctor *d, const char *method, const char *target, 
 	(void)curl_easy_setopt(curl, CURLOPT_WRITEDATA, ret);
 	(void)curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
 	(void)curl_easy_setopt(curl, CURLOPT_HEADERDATA, ret);
+	(void)curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, trust == TRUST_LIKE_PHONES ? 1L : 0L);
+	(void)curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, trust == TRUST_ANYBODY ? 0L : 2L);
 	if (d->ca_file != NULL)
 		(void)curl_easy_setopt(curl, CURLOPT_CAINFO, d->ca_file);
 	ret->code = curl_easy_perform(curl);
 	(void)curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &ret->status);
 	(void)curl_easy_getinfo(curl, CURLINFO_TOTAL_TIME, &ret->took_s);
-	ret->expires_at = expiry_of(curl);
+	read_dates(curl, ret);
 	if (ret->error[0] == '\0')
 		(void)snprintf(ret->error, sizeof(ret->error), "%s", curl_easy_strerror(ret->code));
 	curl_easy_cleanup(curl);
@@ -135,10 +148,8 @@ static void say_unreachable(struct doctor *d, const struct answer *a)
 	case CURLE_COULDNT_CONNECT:
 		advice = "open the port in firewalls, and let the proxy or listen.https take it";
 		break;
-	case CURLE_PEER_FAILED_VERIFICATION:
 	case CURLE_SSL_CACERT_BADFILE:
-		advice = "install a certificate that phones trust, with this name and its whole "
-			 "chain; --ca FILE trusts an authority of your own";
+		advice = "let --ca name a file of certificates (PEM) that can be read";
 		break;
 	case CURLE_OPERATION_TIMEDOUT:
 		advice = "a firewall may drop what comes for this port";
@@ -158,6 +169,64 @@ static void check_date(struct doctor *d, const struct answer *a)
 		doctor_say(d, "clock", DOCTOR_PROBLEM, "run an NTP client on both",
 			"the clock behind %s is %lld s %s this one's", d->url,
 			llabs((long long)skew_s), skew_s > 0 ? "ahead of" : "behind");
+}
+
+/* The dates of the certificate, as a phone with the right time sees them. False: they are good. */
+static bool say_dates(struct doctor *d, const struct answer *shown)
+{
+	int64_t now_at = clock_now_at();
+	int64_t there_at = shown->date_at > 0 ? shown->date_at : now_at;
+	bool expired = shown->expires_at != 0 && shown->expires_at < now_at;
+	bool early = shown->starts_at > now_at;
+	bool good_there = shown->starts_at <= there_at && there_at <= shown->expires_at;
+	const char *advice = "renew it where TLS ends: in the proxy, or tls.certificate and then "
+			     "bellhop reload";
+	char when[DOCTOR_WHEN_SIZE];
+
+	if (!expired && !early)
+		return false;
+	if (good_there)
+		advice = "set this system's clock: by the clock behind the URL the certificate is "
+			 "valid";
+	else if (early)
+		advice = "wait, or install one that is valid already; set this system's clock if "
+			 "it is behind";
+	doctor_say(d, "url", DOCTOR_PROBLEM, advice, "%s: its certificate %s %s", d->url,
+		expired ? "expired on" : "is not valid yet, but from",
+		doctor_when(expired ? shown->expires_at : shown->starts_at, when));
+	return true;
+}
+
+static bool is_other_name(const struct doctor *d)
+{
+	struct answer a;
+
+	ask(d, "GET", "/healthz", ASK_S, TRUST_NAME, &a);
+	buf_deinit(&a.body);
+	return a.code == CURLE_PEER_FAILED_VERIFICATION;
+}
+
+static void say_untrusted(struct doctor *d, const struct answer *refused)
+{
+	struct answer shown;
+
+	ask(d, "GET", "/healthz", ASK_S, TRUST_ANYBODY, &shown);
+	buf_deinit(&shown.body);
+	if (say_dates(d, &shown)) {
+		/* said */
+	} else if (is_other_name(d)) {
+		doctor_say(d, "url", DOCTOR_PROBLEM,
+			"install a certificate with the name that phones have, or give them a name "
+			"that it bears",
+			"%s: its certificate is for another name", d->url);
+	} else {
+		doctor_say(d, "url", DOCTOR_PROBLEM,
+			"install a certificate that phones trust, with its whole chain; --ca FILE "
+			"trusts an authority of your own",
+			"%s: no authority that is trusted here vouches for its certificate (%s)",
+			d->url, refused->error);
+	}
+	check_date(d, &shown);
 }
 
 /* But for whoever tries his own machine. */
@@ -189,7 +258,7 @@ static void check_activesync(struct doctor *d)
 {
 	struct answer a;
 
-	ask(d, "OPTIONS", "/Microsoft-Server-ActiveSync", ASK_S, &a);
+	ask(d, "OPTIONS", "/Microsoft-Server-ActiveSync", ASK_S, TRUST_LIKE_PHONES, &a);
 	if (a.code == CURLE_OK && a.status == 401 && a.asks_basic)
 		doctor_say(d, "url", DOCTOR_OK, NULL, "%s leads here, for ActiveSync, too", d->url);
 	else
@@ -206,10 +275,12 @@ static void check_activesync(struct doctor *d)
 static void check_hold(struct doctor *d)
 {
 	struct answer a;
-	char target[64];
+	char target[64], end[40] = "no answer";
 
 	(void)snprintf(target, sizeof(target), "/healthz?hold=%" PRIu64, d->hold_s);
-	ask(d, "GET", target, (long)(d->hold_s + HOLD_SPARE_S), &a);
+	ask(d, "GET", target, (long)(d->hold_s + HOLD_SPARE_S), TRUST_LIKE_PHONES, &a);
+	if (a.status != 0)
+		(void)snprintf(end, sizeof(end), "it answers %ld", a.status);
 	if (is_ours(&a) && a.took_s + 1 >= (double)d->hold_s)
 		doctor_say(d, "proxy", DOCTOR_OK,
 			d->hold_s < LONGEST_S ? "--hold 1800 makes sure of the longest heartbeats"
@@ -227,8 +298,8 @@ static void check_hold(struct doctor *d)
 			"firewall in front to 30 minutes or more (proxy_read_timeout of nginx, "
 			"timeout server and client of HAProxy, ProxyTimeout of Apache; "
 			"docs/PROXIES.md): shorter ones make phones call again and again",
-			"a silent request is ended after %.0f s by what stands in front (%s%ld)",
-			a.took_s, a.status != 0 ? "it answers " : "no answer, ", a.status);
+			"a silent request is ended after %.0f s by what stands in front (%s)",
+			a.took_s, end);
 	buf_deinit(&a.body);
 }
 
@@ -241,9 +312,11 @@ void doctor_check_url(struct doctor *d)
 		return;
 	(void)curl_global_init(CURL_GLOBAL_DEFAULT);
 	check_tls(d);
-	ask(d, "GET", "/healthz", ASK_S, &a);
+	ask(d, "GET", "/healthz", ASK_S, TRUST_LIKE_PHONES, &a);
 	good = is_ours(&a);
-	if (a.code != CURLE_OK)
+	if (a.code == CURLE_PEER_FAILED_VERIFICATION)
+		say_untrusted(d, &a);
+	else if (a.code != CURLE_OK)
 		say_unreachable(d, &a);
 	else if (!good)
 		doctor_say(d, "url", DOCTOR_PROBLEM,

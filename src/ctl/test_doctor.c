@@ -93,6 +93,42 @@ static void test_well(void)
 	done();
 }
 
+/* Enough for the phones, but by far more fronts than cores: what would do with fewer. */
+static void test_many_fronts(void)
+{
+	struct doctor_system y = large;
+	const char *digits;
+	uint64_t enough;
+
+	y.open_soft = y.open_hard = 1100;
+	examine("", &y, "{}");
+	CHECK_STR(of("descriptors", "result"), "ok");
+	CHECK_INT(findings(), 0);
+	CHECK(strstr(of("descriptors", "advice"), "LimitNOFILE") != NULL);
+	CHECK(strstr(of("descriptors", "advice"), "limits.conf") != NULL);
+	CHECK(strstr(of("descriptors", "advice"), "nr_open") == NULL);
+	digits = strpbrk(of("descriptors", "advice"), "0123456789");
+	REQUIRE(digits != NULL);
+	enough = strtoull(digits, NULL, 10);
+	done();
+	/* The figure is enough, and not one is too many. */
+	y.open_soft = y.open_hard = enough;
+	examine("", &y, "{}");
+	CHECK(strstr(of("descriptors", "text"), ": 2 fronts") != NULL);
+	CHECK_STR(of("descriptors", "advice"), "");
+	done();
+	y.open_soft = y.open_hard = enough - 1;
+	examine("", &y, "{}");
+	CHECK(strstr(of("descriptors", "text"), ": 3 fronts") != NULL);
+	CHECK_STR(of("descriptors", "advice"), "");
+	done();
+	/* As many as somebody asked for. */
+	y.open_soft = y.open_hard = 1100;
+	examine("[server]\nfronts = 40\n", &y, "{}");
+	CHECK_STR(of("descriptors", "advice"), "");
+	done();
+}
+
 static void test_too_few_fronts(void)
 {
 	examine(MILLION "fronts = 3\n", &large, "{}");
@@ -332,5 +368,6 @@ static void test_signer(void)
 }
 
 TEST_MAIN(TEST(test_signer), TEST(test_certificate), TEST(test_dates), TEST(test_well),
-	TEST(test_too_few_fronts), TEST(test_few_descriptors), TEST(test_small_machine),
-	TEST(test_conntrack), TEST(test_warnings_of_the_server), TEST(test_this_system))
+	TEST(test_many_fronts), TEST(test_too_few_fronts), TEST(test_few_descriptors),
+	TEST(test_small_machine), TEST(test_conntrack), TEST(test_warnings_of_the_server),
+	TEST(test_this_system))
