@@ -106,6 +106,23 @@ static void run_fleet(struct fleet *f, bool restless)
 	}
 }
 
+/* In the rush a phone hardly ever comes back to a watch that nothing has happened to: once there is
+ * no mail any more it does, or never will. */
+static void walk_in_peace(struct fleet *f)
+{
+	const struct ipc_frame *frame;
+
+	ping(f, 1);
+	for (unsigned i = 0; i < 100 && atomic_load(&world.engine.pings_known) == 0;) {
+		frame = world_next();
+		REQUIRE(frame != NULL);
+		if (frame->type != IPC_PARK || frame->park.handle.request != f->current[1])
+			continue; /* of the rush */
+		walk(f, 1);
+		i++;
+	}
+}
+
 static void story(bool restless)
 {
 	struct fleet *f = x_new(struct fleet);
@@ -119,8 +136,10 @@ static void story(bool restless)
 	for (uint64_t m = 1; m <= PHONES; m++)
 		CHECK_INT(atomic_load(&world.synced[m]), ROUNDS);
 	CHECK_INT(f->woken_for_nothing, 0);
-	if (restless)
+	if (restless) {
+		walk_in_peace(f);
 		CHECK(atomic_load(&world.engine.pings_known) > 0);
+	}
 	printf("# %d deliveries, %" PRIu64
 	       " Pings answered, %d checks, %d answers from memory, %" PRIu64 " walks, %" PRIu64
 	       " parked from memory\n",
