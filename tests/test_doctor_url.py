@@ -99,6 +99,12 @@ class Outside(ServerCase):
             self.assertFalse([row for row in rows["clock"] if "this one's" in row["text"]], rows["clock"])
             self.assertNotIn("proxy", rows)
 
+    def test_no_answer(self):
+        """What ends a silent request without an answer is said to do so."""
+        proxy, = self.doctor(*self.behind((r"location / {", "location @none { return 444; }\nlocation / { error_page 504 @none;"), *Nginx.usual), "--hold", "3")["proxy"]
+        self.assertEqual(proxy["result"], "problem")
+        self.assertTrue(proxy["text"].endswith("(no answer)"), proxy)
+
     def test_nobody_there(self):
         rows = self.doctor("--url", f"http://127.0.0.1:{free_port()}")
         self.assertEqual(rows["url"][0]["result"], "problem")
