@@ -2,11 +2,10 @@
  * The middle of the engine: what links, requests and waiting phones share, apart from listeners,
  * mail and configuration (engine.c).
  */
-#include <string.h>
-
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/notes.h"
+#include "base/str.h"
 #include "engine/engine_internal.h"
 
 #define LANE_WAITING_MAX 100  /* requests of one user that wait */
@@ -130,7 +129,7 @@ static bool judge_alike(const struct settings *a, const struct settings *b)
 		     a->policy_refresh_interval_h == b->policy_refresh_interval_h;
 
 	for (size_t i = 0; alike && i < a->eas_versions.count; i++)
-		alike = strcmp(a->eas_versions.words[i], b->eas_versions.words[i]) == 0;
+		alike = str_eq(a->eas_versions.words[i], b->eas_versions.words[i]);
 	return alike;
 }
 

@@ -68,15 +68,15 @@ static int test_context(struct front *f, struct err *why, struct err *err)
 {
 	int result;
 
+	if (f->detach == NULL)
+		return make_context(f, why, err);
 	if (net_kdf_load(&f->kdf, why) < 0)
 		log_warn(&f->lc, "key_schedule_refused", F_ERR(why));
-	if (f->detach != NULL)
-		detach_pool_set_kdf(f->detach, f->kdf);
+	detach_pool_set_kdf(f->detach, f->kdf);
 	result = make_context(f, why, err);
 	if (result == 0 || f->kdf == NULL)
 		return result;
-	if (f->detach != NULL)
-		detach_pool_set_kdf(f->detach, NULL);
+	detach_pool_set_kdf(f->detach, NULL);
 	net_kdf_unload(&f->kdf);
 	return make_context(f, why, err);
 }

@@ -232,6 +232,26 @@ static void on_keylog(const SSL *ssl, const char *line)
 	}
 }
 
+/* The secret of either side, from our key schedule. */
+static void on_secret(void *listener, enum net_kdf_side side, const uint8_t *secret, size_t len)
+{
+	struct notes *n = listener;
+	bool client = side == NET_KDF_CLIENT;
+
+	if (!n->finished || len > RECORD_SECRET_MAX)
+		return;
+	memcpy(client ? n->state->secret.read : n->state->secret.write, secret, len);
+	*(client ? &n->read_secret : &n->write_secret) = len;
+	(client ? &n->read : &n->write)->records = 0;
+}
+
+static struct net_kdf *kdf_of(const struct notes *n)
+{
+	const struct detach_pool *p = vault_owner(n->state);
+
+	return p->kdf;
+}
+
 /* ---- new keys of those that stay with OpenSSL ---- */
 
 /* Numbers kept with a context, the limit, and with a connection, minute and count, as pointers. */
@@ -260,25 +280,7 @@ static void count_update(SSL *ssl)
 		SSL_set_shutdown(ssl, SSL_get_shutdown(ssl) | SSL_RECEIVED_SHUTDOWN);
 }
 
-/* The same from our key schedule. */
-static void on_secret(void *listener, enum net_kdf_side side, const uint8_t *secret, size_t len)
-{
-	struct notes *n = listener;
-	bool client = side == NET_KDF_CLIENT;
-
-	if (!n->finished || len > RECORD_SECRET_MAX)
-		return;
-	memcpy(client ? n->state->secret.read : n->state->secret.write, secret, len);
-	*(client ? &n->read_secret : &n->write_secret) = len;
-	(client ? &n->read : &n->write)->records = 0;
-}
-
-static struct net_kdf *kdf_of(const struct notes *n)
-{
-	const struct detach_pool *p = vault_owner(n->state);
-
-	return p->kdf;
-}
+/* ---- what OpenSSL tells on its way ---- */
 
 static void on_message(
 	int sent, int version, int content_type, const void *bytes, size_t len, SSL *ssl, void *arg)
