@@ -20,6 +20,7 @@
 #include <string.h>
 
 #include "auth/auth_secret.h"
+#include "base/blocking.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/map.h"
@@ -210,6 +211,8 @@ static void remember(struct login *l, uint64_t credential, int64_t expires_at)
 
 static void enter_gate(struct auth *auth)
 {
+	/* Hashing is meant to take long: others go on meanwhile. */
+	blocking_begin();
 	(void)pthread_mutex_lock(&auth->gate_lock);
 	while (auth->hashing >= HASHES_AT_ONCE)
 		(void)pthread_cond_wait(&auth->gate_opened, &auth->gate_lock);
@@ -223,6 +226,7 @@ static void leave_gate(struct auth *auth)
 	auth->hashing--;
 	(void)pthread_cond_signal(&auth->gate_opened);
 	(void)pthread_mutex_unlock(&auth->gate_lock);
+	blocking_end();
 }
 
 static bool user_over(struct login *l)

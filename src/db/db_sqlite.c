@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/blocking.h"
 #include "base/mem.h"
 #include "db/db_sqlite_internal.h"
 
@@ -96,8 +97,11 @@ static struct sqlite_conn *pool_take(struct sqlite_db *db)
 	struct sqlite_conn *conn;
 
 	(void)pthread_mutex_lock(&db->readers_mutex);
-	while (db->readers_free == NULL && db->readers_count >= db->options.readers_max)
+	while (db->readers_free == NULL && db->readers_count >= db->options.readers_max) {
+		blocking_begin();
 		(void)pthread_cond_wait(&db->reader_freed, &db->readers_mutex);
+		blocking_end();
+	}
 	conn = db->readers_free;
 	if (conn != NULL)
 		db->readers_free = conn->next_free;

@@ -18,6 +18,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/blocking.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/notes.h"
@@ -182,6 +183,7 @@ int db_sqlite_transact(struct db *base, db_txn_fn fn, void *owner, struct err *e
 	struct sqlite_txn txn = {.fn = fn, .owner = owner, .err = err, .notes = notes_self()};
 
 	(void)pthread_cond_init(&txn.finished, NULL);
+	blocking_begin();
 	(void)pthread_mutex_lock(&db->queue_mutex);
 	assert(!db->closing);
 	if (db->queue_head == NULL)
@@ -191,6 +193,7 @@ int db_sqlite_transact(struct db *base, db_txn_fn fn, void *owner, struct err *e
 	while (!txn.done)
 		(void)pthread_cond_wait(&txn.finished, &db->queue_mutex);
 	(void)pthread_mutex_unlock(&db->queue_mutex);
+	blocking_end();
 	(void)pthread_cond_destroy(&txn.finished);
 	return txn.rc < 0 ? -1 : 0;
 }

@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/blocking.h"
 #include "base/map.h"
 #include "base/mem.h"
 #include "eas/command.h"
@@ -82,8 +83,11 @@ void eas_collections_lock(
 	struct eas_memory *m = server->memory;
 
 	(void)pthread_mutex_lock(&m->mutex);
-	while (any_busy(m, collections, count))
+	while (any_busy(m, collections, count)) {
+		blocking_begin();
 		(void)pthread_cond_wait(&m->released, &m->mutex);
+		blocking_end();
+	}
 	if (m->busy_count + count > m->busy_cap) {
 		m->busy_cap = MAX(m->busy_cap * 2, m->busy_count + count);
 		m->busy = x_realloc(m->busy, m->busy_cap * sizeof(*m->busy));

@@ -2,14 +2,17 @@
  * The middle of the engine: what links, requests and waiting phones share, apart from listeners,
  * mail and configuration (engine.c).
  */
+#include <unistd.h>
+
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/notes.h"
 #include "base/str.h"
 #include "engine/engine_internal.h"
 
-#define LANE_WAITING_MAX 100  /* requests of one user that wait */
-#define FLUSH_MS         2000 /* at the end: for answers which are still in our buffers */
+#define LANE_WAITING_MAX  100  /* requests of one user that wait */
+#define WORKERS_AWAKE_MIN 2    /* also on one core: a page fault that reads holds nobody up */
+#define FLUSH_MS          2000 /* at the end: for answers which are still in our buffers */
 
 /* Each worker has a place to note what it is at work on. */
 static int on_worker_start(void *owner, uint32_t thread, void **ret_thread_state, struct err *err)
@@ -32,8 +35,10 @@ static void on_worker_stop(void *owner, void *thread_state)
 int engine_init(struct engine *e, struct loop *loop, struct store *store, struct auth *auth,
 	const struct settings *settings, struct err *err)
 {
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
 	const struct workers_options pool = {.name = "worker",
 		.threads = (uint32_t)settings->server_workers,
+		.awake_max = (uint32_t)MAX(cores, WORKERS_AWAKE_MIN),
 		.queue_max = UINT32_MAX /
 			     2, /* requests have a bound of their own; checks must not be lost */
 		.on_start = on_worker_start,

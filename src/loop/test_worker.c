@@ -1,13 +1,15 @@
 #include "loop/worker.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 
+#include "base/blocking.h"
 #include "base/test.h"
 
 static struct err err;
 static struct loop *loop;
-static _Atomic int started, stopped, ran;
+static _Atomic int started, stopped, ran, inside;
 static int finished, cancelled;
 static pthread_t loop_thread;
 static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
@@ -42,22 +44,42 @@ static void done(struct job *job, bool was_cancelled)
 	cancelled += was_cancelled;
 }
 
-static struct workers *begin(uint32_t threads, uint32_t queue_max)
+static void run_and_wait(struct job *job, void *thread_state)
+{
+	blocking_begin();
+	inside++;
+	run(job, thread_state);
+	blocking_end();
+}
+
+static void run_stuck(struct job *job, void *thread_state)
+{
+	inside++;
+	run(job, thread_state);
+}
+
+static struct workers *begin_awake(uint32_t threads, uint32_t queue_max, uint32_t awake_max)
 {
 	struct workers_options o = {.name = "test",
 		.threads = threads,
 		.queue_max = queue_max,
+		.awake_max = awake_max,
 		.on_start = on_start,
 		.on_stop = on_stop};
 	struct workers *w;
 
-	started = stopped = ran = 0;
+	started = stopped = ran = inside = 0;
 	finished = cancelled = 0;
 	loop_thread = pthread_self();
 	REQUIRE_OK(loop_new(&loop, &err), &err);
 	o.loop = loop;
 	REQUIRE_OK(workers_new(&o, &w, &err), &err);
 	return w;
+}
+
+static struct workers *begin(uint32_t threads, uint32_t queue_max)
+{
+	return begin_awake(threads, queue_max, 0);
 }
 
 static void test_all_jobs_are_done_on_the_loop(void)
@@ -100,6 +122,72 @@ static void test_queue_is_bounded_and_cancelled(void)
 	loop_free(&loop);
 }
 
+static void submit(struct workers *w, struct job *jobs, int count,
+	void (*fn)(struct job *job, void *thread_state))
+{
+	for (int i = 0; i < count; i++) {
+		jobs[i] = (struct job){.name = "job", .run = fn, .done = done};
+		CHECK(workers_submit(w, &jobs[i]));
+	}
+}
+
+/* The loop does not run: nobody but the threads that wait can have called the others. */
+static void test_who_waits_is_replaced(void)
+{
+	struct workers *w = begin_awake(6, 100, 1);
+	static struct job jobs[6];
+
+	(void)pthread_mutex_lock(&gate);
+	submit(w, jobs, 6, run_and_wait);
+	while (inside < 6)
+		(void)sched_yield();
+	(void)pthread_mutex_unlock(&gate);
+	while (finished < 6)
+		(void)loop_run_once(loop, 1000);
+	workers_free(&w);
+	loop_free(&loop);
+}
+
+static void test_no_more_are_awake(void)
+{
+	struct workers *w = begin_awake(6, 100, 2);
+	static struct job jobs[8];
+
+	(void)pthread_mutex_lock(&gate);
+	submit(w, jobs, 8, run_stuck);
+	while (inside < 2)
+		(void)sched_yield();
+	CHECK_INT(workers_running(w), 2);
+	CHECK_INT(workers_waiting(w), 6);
+	/* Those two are stuck: the clock calls the others, one by one. */
+	while (inside < 6)
+		(void)loop_run_once(loop, 1000);
+	CHECK_INT(workers_waiting(w), 2);
+	(void)pthread_mutex_unlock(&gate);
+	while (finished < 8)
+		(void)loop_run_once(loop, 1000);
+	workers_free(&w);
+	CHECK_INT(stopped, 6);
+	loop_free(&loop);
+}
+
+/* Jobs that wait and jobs that do not, with fewer awake than wait: none is left lying. */
+static void test_none_is_left_lying(void)
+{
+	struct workers *w = begin_awake(8, 4000, 2);
+	static struct job waiting[1000], jobs[1000];
+
+	for (int i = 0; i < 1000; i++) {
+		submit(w, &waiting[i], 1, run_and_wait);
+		submit(w, &jobs[i], 1, run_stuck);
+	}
+	while (finished < 2000)
+		(void)loop_run_once(loop, 1000);
+	CHECK_INT(ran, 2000);
+	workers_free(&w);
+	loop_free(&loop);
+}
+
 static void test_start_fails(void)
 {
 	struct workers_options o = {.name = "test",
@@ -120,4 +208,5 @@ static void test_start_fails(void)
 }
 
 TEST_MAIN(TEST(test_all_jobs_are_done_on_the_loop), TEST(test_queue_is_bounded_and_cancelled),
-	TEST(test_start_fails))
+	TEST(test_who_waits_is_replaced), TEST(test_no_more_are_awake),
+	TEST(test_none_is_left_lying), TEST(test_start_fails))

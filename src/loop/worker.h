@@ -11,6 +11,11 @@
 /*
  * A pool of threads for work that blocks: N threads, one bounded queue, first come, first served.
  *
+ * Threads that compute gain nothing from being more than the cores, they only push each other's
+ * memory out of the caches. With awake_max no more are awake at once; one that waits
+ * (base/blocking.h) does not count, and when none has taken a job for 5 ms while jobs wait, one more
+ * is called, whatever the others are stuck in.
+ *
  * A job owns all its data and knows its connection only by handle: when done() runs, the connection
  * may be gone. done() runs on the loop's thread, never before workers_submit() has returned; it
  * frees the job. Embed struct job as a member and come back with LIST_ENTRY-style offsetof, or put
@@ -32,6 +37,7 @@ struct job {
 struct workers_options {
 	const char *name;   /* threads are called name-0, name-1, ...; at most 10 letters count */
 	uint32_t threads;   /* 1 to 1024 */
+	uint32_t awake_max; /* of them at once, those which wait not counted; 0: all. Needs a loop */
 	uint32_t queue_max; /* jobs waiting, beyond those that run */
 	struct loop *loop;  /* where done() runs; must outlive the pool. NULL: on the worker */
 	/* Each thread, first and last: a database connection, for example. NULL: none. A thread

@@ -28,6 +28,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/blocking.h"
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/mem.h"
@@ -264,8 +265,13 @@ int store_body_prepare(struct store *store, const void *bytes, size_t len,
 
 	assert(!db_on_writer(store->db));
 	if (len > store->body_inline_max) {
-		if (hash(bytes, len, body.file, sizeof(body.file), err) < 0 ||
-			store_file(store, &body, err) < 0)
+		int rc = hash(bytes, len, body.file, sizeof(body.file), err);
+
+		blocking_begin();
+		if (rc == 0)
+			rc = store_file(store, &body, err);
+		blocking_end();
+		if (rc < 0)
 			return -1;
 	}
 	*ret = body;
