@@ -9,16 +9,18 @@ import { Show, useLoad } from "../ui/load";
 import { Empty, Head } from "../ui/parts";
 import { Table } from "../ui/table";
 
-const SIZE = 100;
+/* On a narrow screen each event is a block of lines. */
+const size = () => matchMedia("(max-width: 44rem)").matches ? 25 : 100;
 
 export function LogPage({ place }: { place: Place }) {
 	const get = (name: string) => place.query.get(name) ?? "";
 	const filter: Query = Object.fromEntries(["user", "action", "device", "text", "since", "until"].map((name) => [name, get(name) || undefined]));
 	const before = get("before");
+	const [rows] = useState(size);
 	const [form, setForm] = useState<Record<string, string>>(Object.fromEntries(place.query));
 	const input = (name: string) => ({ value: form[name] ?? "", onInput: (e: { currentTarget: { value: string } }) => setForm({ ...form, [name]: e.currentTarget.value }) });
 	const actions = useLoad((signal) => log.actions(signal), []);
-	const all = useLoad((signal) => log.list({ ...filter, limit: SIZE + 1, before: before || undefined }, signal), [place.query.toString()]);
+	const all = useLoad((signal) => log.list({ ...filter, limit: rows + 1, before: before || undefined }, signal), [place.query.toString()]);
 	return (
 		<div class="stack">
 			<Head title="Event log" text="Who did what, when and from where: changes, decisions, wipes, refused logins. It is only ever added to, and holds no passwords and no mail.">
@@ -46,7 +48,7 @@ export function LogPage({ place }: { place: Place }) {
 				{(found) => found.length === 0
 					? <Empty icon="log" title="No events">{Object.values(filter).some(Boolean) ? <p>Nothing in the log fits. <a href="#/log" onClick={() => setForm({})}>Show everything</a></p> : <p>As soon as something is changed, it is written down here.</p>}</Empty>
 					: (
-						<Table<LogRow> caption="Events, newest first" hideCaption rows={found.slice(0, SIZE)} rowKey={(row) => row.id} columns={[
+						<Table<LogRow> caption="Events, newest first" hideCaption rows={found.slice(0, rows)} rowKey={(row) => row.id} columns={[
 							{ label: "Time", cell: (row) => <time class="nowrap">{time(row.at)}</time> },
 							{ label: "Action", cell: (row) => row.action },
 							{ label: "Result", cell: (row) => <span class="wrap">{row.result}</span> },
@@ -58,7 +60,7 @@ export function LogPage({ place }: { place: Place }) {
 								<span class="soft small">{before ? "Older events" : "The newest events"}</span>
 								<div class="row">
 									{before && <button type="button" class="button mini" onClick={() => setQuery({ before: undefined })}>To the newest</button>}
-									<button type="button" class="button mini" disabled={found.length <= SIZE} onClick={() => setQuery({ before: String(found[SIZE - 1].id) })}>Older</button>
+									<button type="button" class="button mini" disabled={found.length <= rows} onClick={() => setQuery({ before: String(found[rows - 1].id) })}>Older</button>
 								</div>
 							</nav>
 						)} />

@@ -30,7 +30,7 @@ export function Chart({ title, times, series, unit, span }: {
 				width: Math.max(box.clientWidth, 120), height: box.clientHeight,
 				legend: { show: false },
 				cursor: { show: false },
-				padding: [8, 8, 0, 0],
+				padding: [8, 22, 0, 0],
 				scales: { x: { range: (_, __, high) => [(high || Date.now() / 1000) - span, high || Date.now() / 1000] }, y: { range: (_, __, high) => [0, Math.max(high * 1.12, 1)] } },
 				axes: [
 					{ stroke: colour("--soft"), grid: { show: false }, ticks: { stroke: colour("--line"), size: 4 }, font: "12px sans-serif", size: 30, values: (_, ticks) => ticks.map(hour), space: 70 },
