@@ -212,6 +212,7 @@ static void remember(struct login *l, uint64_t credential, int64_t expires_at)
 static void enter_gate(struct auth *auth)
 {
 	/* Hashing is meant to take long: others go on meanwhile. */
+	store_hold_end(auth->store);
 	blocking_begin();
 	(void)pthread_mutex_lock(&auth->gate_lock);
 	while (auth->hashing >= HASHES_AT_ONCE)

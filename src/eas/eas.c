@@ -466,6 +466,9 @@ static void run_command(struct eas_call *call)
 		/* Whatever a command has to say is in the document; it sets another one where not.
 		 */
 		call->reply->status = 200;
+		/* The others may wait for each other, or for long. */
+		if (call->query->command != EAS_CMD_Ping)
+			store_hold_end(call->server->store);
 		commands[call->query->command](call);
 	}
 }

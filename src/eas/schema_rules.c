@@ -11,8 +11,10 @@
 #include "base/str.h"
 #include "eas/request.h"
 
-#define HALF_HOUR_MS INT64_C(1800000)
-#define SPAN_MAX_MS  (INT64_C(42) * 86400000)
+#define HALF_HOUR_MS      INT64_C(1800000)
+#define SPAN_MAX_MS       (INT64_C(42) * 86400000)
+#define PING_COMPARED_MAX 32u /* folders that are compared one by one, which is what phones have   \
+			       */
 
 static size_t count_children(const struct wbxml_node *node)
 {
@@ -139,10 +141,11 @@ SCHEMA_RULE(ping)
 	return node->child == NULL ? schema_raise(c, node, 0, "is empty") : 0;
 }
 
-SCHEMA_RULE(ping_folders)
+/* The first folder of a long list that comes again; NULL: none. */
+static struct wbxml_node *repeated_by_map(const struct wbxml_node *folders)
 {
+	struct wbxml_node *folder = folders->child, *again = NULL;
 	struct map *ids = map_new();
-	struct wbxml_node *folder = node->child, *again = NULL;
 
 	for (; folder != NULL && again == NULL; folder = folder->next) {
 		const struct wbxml_node *id = wbxml_find(folder, TAG_Ping_Id);
@@ -151,6 +154,32 @@ SCHEMA_RULE(ping_folders)
 			again = folder;
 	}
 	map_free(&ids);
+	return again;
+}
+
+static struct wbxml_node *repeated(const struct wbxml_node *folders)
+{
+	const struct wbxml_node *ids[PING_COMPARED_MAX];
+	size_t count = 0;
+
+	for (struct wbxml_node *folder = folders->child; folder != NULL; folder = folder->next) {
+		const struct wbxml_node *id = wbxml_find(folder, TAG_Ping_Id);
+
+		for (size_t i = 0; i < count; i++) {
+			if (ids[i]->len == id->len && memcmp(ids[i]->text, id->text, id->len) == 0)
+				return folder;
+		}
+		if (count == PING_COMPARED_MAX)
+			return repeated_by_map(folders);
+		ids[count++] = id;
+	}
+	return NULL;
+}
+
+SCHEMA_RULE(ping_folders)
+{
+	struct wbxml_node *again = repeated(node);
+
 	return again == NULL ? 0 : schema_raise(c, again, 0, "comes twice");
 }
 

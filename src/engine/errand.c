@@ -265,9 +265,8 @@ static bool authenticate(struct errand *r, struct auth_grant *ret)
 	return r->auth == AUTH_OK;
 }
 
-static void run_command(struct job *job, void *thread_state)
+static void check_and_run(struct errand *r)
 {
-	struct errand *r = LIST_ENTRY(job, struct errand, job);
 	struct eas_server server = engine_eas(r->engine, r->settings);
 	struct eas_request request = {
 		.arena = r->arena,
@@ -278,7 +277,6 @@ static void run_command(struct job *job, void *thread_state)
 	};
 	struct auth_grant grant;
 
-	(void)thread_state;
 	if (!authenticate(r, &grant))
 		return;
 	request.user = grant.user;
@@ -291,6 +289,17 @@ static void run_command(struct job *job, void *thread_state)
 	if (r->auth == AUTH_OK && r->reply.login_refused != NULL)
 		auth_refuse(r->engine->auth, grant.user, r->http.address, r->arena,
 			r->reply.login_refused);
+}
+
+/* User, device and what a Ping looks at are read from one snapshot. */
+static void run_command(struct job *job, void *thread_state)
+{
+	struct errand *r = LIST_ENTRY(job, struct errand, job);
+
+	(void)thread_state;
+	store_hold_begin(r->engine->store);
+	check_and_run(r);
+	store_hold_end(r->engine->store);
 }
 
 static void on_command_done(struct job *job, bool cancelled)

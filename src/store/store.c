@@ -6,7 +6,8 @@
  * out on the thread that called store_transact(), after the commit.
  *
  * Threads: struct store is shared; everything in it but sweep_dir is fixed after the start. A read
- * or a transaction belongs to one thread.
+ * or a transaction belongs to one thread, and so does the snapshot that a thread holds on to
+ * (store_hold_begin()): at most one of each thread.
  */
 #include "store/store.h"
 
@@ -121,15 +122,55 @@ void store_fail_after(struct store *store, unsigned n, enum err_code code)
 
 /* ---- reading ---- */
 
+/* What this thread holds on to. */
+static _Thread_local struct {
+	struct store *store;  /* NULL: nothing is held on to */
+	struct db_conn *kept; /* a snapshot that nobody reads from at the moment */
+	uint64_t commits;     /* before that was begun */
+} hold;
+
+static void let_go(void)
+{
+	db_read_end(&hold.kept);
+}
+
+void store_hold_begin(struct store *store)
+{
+	assert(hold.store == NULL);
+	hold.store = store;
+}
+
+void store_hold_end(struct store *store)
+{
+	if (hold.store != store)
+		return;
+	let_go();
+	hold.store = NULL;
+}
+
+/* NULL: there is none, or something has been committed since. */
+static struct db_conn *take_kept(const struct store *store, uint64_t commits)
+{
+	if (hold.store != store || hold.kept == NULL)
+		return NULL;
+	if (hold.commits != commits) {
+		let_go();
+		return NULL;
+	}
+	return TAKE(hold.kept);
+}
+
 int store_read_begin(struct store *store, struct store_read **ret, struct err *err)
 {
-	struct db_conn *conn;
+	uint64_t commits = store_commits(store);
+	struct db_conn *conn = take_kept(store, commits);
 
-	if (db_read_begin(store->db, &conn, err) < 0)
+	if (conn == NULL && db_read_begin(store->db, &conn, err) < 0)
 		return -1;
 	*ret = x_new(struct store_read);
 	(*ret)->conn = conn;
 	(*ret)->store = store;
+	(*ret)->commits = commits;
 	return 0;
 }
 
@@ -137,6 +178,10 @@ void store_read_end(struct store_read **rd)
 {
 	if (*rd == NULL)
 		return;
+	if (hold.store == (*rd)->store && hold.kept == NULL) {
+		hold.kept = TAKE((*rd)->conn);
+		hold.commits = (*rd)->commits;
+	}
 	db_read_end(&(*rd)->conn);
 	mem_free(*rd);
 	*rd = NULL;
@@ -171,6 +216,9 @@ int store_transact(struct store *store, store_tx_fn fn, void *owner, struct err 
 	struct call call = {.fn = fn, .owner = owner};
 	int rc;
 
+	/* Commits wait for the disk, and a snapshot is in the way of checkpoints. */
+	if (hold.store == store)
+		let_go();
 	call.tx.read.store = store;
 	call.tx.now_at = clock_now_at();
 	rc = db_transact(store->db, run_call, &call, err);

@@ -55,6 +55,14 @@ NODISCARD int store_transact(struct store *store, store_tx_fn fn, void *owner, s
  * been told.
  */
 uint64_t store_commits(const struct store *store);
+/*
+ * Between these two, the calling thread keeps the snapshot that it ends, and the next one that it begins is the same, unless
+ * store_commits() has moved meanwhile: for what asks several times within a moment, as a snapshot costs locks and statements of its own.
+ * It is one of the readers for as long, so nothing in between may wait for others or compute for long; whoever has to ends the hold
+ * first. store_transact() lets go by itself. One store at a time; end: also where there is no hold (any more).
+ */
+void store_hold_begin(struct store *store);
+void store_hold_end(struct store *store);
 /* The snapshot of the transaction itself (sees its own writes), for the reading functions below. */
 struct store_read *store_tx_read(struct store_tx *tx);
 /* Tests only: the n-th write step or commit from now on fails with this code, as a full or broken disk would; 0: off. */

@@ -36,6 +36,7 @@ struct store {
 struct store_read {
 	struct db_conn *conn;
 	struct store *store;
+	uint64_t commits; /* store_commits() before the snapshot was begun */
 };
 
 /* The seq that a transaction took for one owner. */

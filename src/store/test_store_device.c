@@ -3,6 +3,8 @@
  */
 #include "store/test_store_util.h"
 
+#include <pthread.h>
+
 /* ---- devices ---- */
 
 static void test_device_save(void)
@@ -304,6 +306,76 @@ static void test_commits(void)
 	world_free(&w);
 }
 
+static uint64_t seq_of_anna(struct world *w)
+{
+	struct err err = ERR_INIT;
+	struct store_read *rd;
+	struct user *user;
+	uint64_t seq;
+
+	REQUIRE_OK(store_read_begin(w->store, &rd, &err), &err);
+	REQUIRE_OK(store_user_load(rd, w->anna, w->arena, &user, &err), &err);
+	seq = user->seq;
+	store_read_end(&rd);
+	return seq;
+}
+
+static int take_seq(struct store_tx *tx, void *owner, struct err *err)
+{
+	struct world *w = owner;
+	uint64_t ignored;
+
+	return store_tx_seq(tx, w->anna, &ignored, err);
+}
+
+static void *take_seq_elsewhere(void *owner)
+{
+	struct world *w = owner;
+	struct err err = ERR_INIT;
+
+	REQUIRE_OK(store_transact(w->store, take_seq, w, &err), &err);
+	return NULL;
+}
+
+static void commit_elsewhere(struct world *w)
+{
+	pthread_t thread;
+
+	REQUIRE(pthread_create(&thread, NULL, take_seq_elsewhere, w) == 0);
+	(void)pthread_join(thread, NULL);
+}
+
+/* A snapshot is kept as long as nothing is committed, and no longer. */
+static void test_hold(void)
+{
+	struct world *w = world_new();
+	struct err err = ERR_INIT;
+	struct store_read *rd, *inner;
+	uint64_t seq, commits;
+
+	store_hold_begin(w->store);
+	seq = seq_of_anna(w);
+	/* What is on disk, but not counted yet, only a new one would show. */
+	commits = store_commits(w->store);
+	commit_elsewhere(w);
+	atomic_store(&w->store->commits, commits);
+	CHECK_INT(seq_of_anna(w), seq);
+	commit_elsewhere(w);
+	CHECK_INT(seq_of_anna(w), seq + 2);
+	REQUIRE_OK(store_transact(w->store, take_seq, w, &err), &err);
+	CHECK_INT(seq_of_anna(w), seq + 3);
+	/* Two at once: each its own, and one of them is kept. */
+	REQUIRE_OK(store_read_begin(w->store, &rd, &err), &err);
+	REQUIRE_OK(store_read_begin(w->store, &inner, &err), &err);
+	CHECK(rd->conn != inner->conn);
+	store_read_end(&inner);
+	store_read_end(&rd);
+	store_hold_end(w->store);
+	store_hold_end(w->store);
+	CHECK_INT(seq_of_anna(w), seq + 3);
+	world_free(&w);
+}
+
 struct chunks {
 	struct world *w;
 	struct sync_chunk_row rows[3];
@@ -492,5 +564,5 @@ static void test_log(void)
 }
 
 TEST_MAIN(TEST(test_device_save), TEST(test_device_groups), TEST(test_sync_states),
-	TEST(test_folder_states), TEST(test_commits), TEST(test_sync_chunks), TEST(test_sent),
-	TEST(test_added), TEST(test_log))
+	TEST(test_folder_states), TEST(test_commits), TEST(test_hold), TEST(test_sync_chunks),
+	TEST(test_sent), TEST(test_added), TEST(test_log))
