@@ -29,6 +29,7 @@
 #define CHURN_PARTS 20u   /* so many parts of the fleet come and go in turn */
 #define REST_S      6u
 #define RENEW_S     10u
+#define RENEW_TURNS 2u
 #define FRONTS      2u    /* of the bare server, too */
 #define RENEW_RATE  1000u /* a second: what a million phones make at 15 minutes */
 #define SPREAD_MS   2000u
@@ -185,6 +186,67 @@ static void park_many(
 
 /* ---- per event ---- */
 
+/* CPU for each renewal. While the fleet sleeps between two answers, the server pays for waking it,
+ * which is its neighbour's cost and not its own; so the fleet is kept awake, and what the server
+ * takes while the fleet sleeps is measured beside it. */
+struct renewed {
+	double awake_us, asleep_us; /* sums at first, then of one */
+	double awake_count, asleep_count, all_us;
+};
+
+/* The CPU time that is measured, now. */
+typedef double (*spent_fn)(const void *owner);
+
+static double spent_by_fronts(const void *owner)
+{
+	return crowd_fronts_cpu_us(owner);
+}
+
+static double spent_by_bare(const void *owner)
+{
+	return bare_cpu_us(owner);
+}
+
+static void renew_once(struct crowd *c, struct fleet *fleet, spent_fn spent, const void *owner,
+	double s, bool awake, struct renewed *sum)
+{
+	struct fleet_command how = {.on_news = FLEET_STAY_OUT, .order = FLEET_SET, .awake = awake};
+	static struct tally before, after;
+	double us, all_us;
+
+	fleet_give(fleet, &how);
+	all_us = bench_server_cpu_now_us(c->bench);
+	us = spent(owner);
+	fleet_read(fleet, &before);
+	crowd_pause(c, fleet, s, awake ? "renewals, the fleet awake" : "renewals");
+	fleet_read(fleet, &after);
+	us = spent(owner) - us;
+	*(awake ? &sum->awake_us : &sum->asleep_us) += us;
+	*(awake ? &sum->awake_count : &sum->asleep_count) +=
+		(double)(after.expired - before.expired);
+	if (awake)
+		sum->all_us += bench_server_cpu_now_us(c->bench) - all_us;
+}
+
+/* For renew_s seconds awake and for as many asleep, in turns: what the machine does to one it does
+ * to the other. In the order of a palindrome, for the phones have a rhythm, too. */
+static struct renewed renew(const struct park *k, struct crowd *c, struct fleet *fleet,
+	spent_fn spent, const void *owner, const char *figure)
+{
+	struct renewed sum = {0};
+
+	for (unsigned i = 0; i < 2 * RENEW_TURNS; i++)
+		renew_once(c, fleet, spent, owner, (double)k->renew_s / RENEW_TURNS,
+			(i + 1) / 2 % 2 == 1, &sum);
+	if (MIN(sum.awake_count, sum.asleep_count) < k->small / 2)
+		bench_die("%s: only %.0f and %.0f renewals", figure, sum.awake_count,
+			sum.asleep_count);
+	sum.awake_us /= sum.awake_count;
+	sum.asleep_us /= sum.asleep_count;
+	sum.all_us /= sum.awake_count;
+	return sum;
+}
+
 /* The same renewals by a server that only receives and sends: what this machine takes for them. */
 static void bare_renewal(const struct park *k, struct crowd *c, double front_us)
 {
@@ -193,65 +255,69 @@ static void bare_renewal(const struct park *k, struct crowd *c, double front_us)
 	unsigned heartbeat_s = c->options.heartbeat_s;
 	struct bare *server = bare_start(FRONTS, heartbeat_s);
 	struct fleet *fleet = crowd_fleet_at(c, bare_port(server));
-	static struct tally before, after;
-	double us, renewals;
+	struct renewed bare;
+	char conditions[160];
 
 	fleet_give(fleet, &how);
 	crowd_pause(c, fleet, 2 * heartbeat_s + 3, "warming the bare server");
-	us = bare_cpu_us(server);
-	fleet_read(fleet, &before);
-	crowd_pause(c, fleet, k->renew_s, "bare renewals");
-	fleet_read(fleet, &after);
-	us = bare_cpu_us(server) - us;
-	renewals = (double)(after.expired - before.expired);
-	if (renewals < k->small / 2)
-		bench_die("bare: only %.0f renewals", renewals);
-	bench_figure(c->bench, "renewal_bare_cpu", us / renewals, "us", NULL,
-		"the same phones, renewed by a server that only calls recv and send");
-	bench_figure(c->bench, "renewal_over_bare", front_us / (us / renewals), "", NULL,
+	bare = renew(k, c, fleet, spent_by_bare, server, "renewal_bare_cpu");
+	(void)snprintf(conditions, sizeof(conditions),
+		"the same phones, renewed by a server that only calls recv and send; with a fleet "
+		"that sleeps %.1f",
+		bare.asleep_us);
+	bench_figure(c->bench, "renewal_bare_cpu", bare.awake_us, "us", NULL, conditions);
+	bench_figure(c->bench, "renewal_over_bare", front_us / bare.awake_us, "", NULL,
 		"renewal_plain_cpu for each microsecond of that, both of this run");
 	fleet_close(&fleet);
 	bare_stop(&server);
 }
 
-static void renewal(const struct park *k, const char *figure, const char *aim, bool tls, bool held)
+struct renewal {
+	const char *figure, *asleep, *aim;
+	bool tls, held;
+};
+
+static void show_renewal(const struct park *k, struct crowd *c, const struct renewal *what,
+	const struct renewed *sum)
+{
+	char conditions[300];
+
+	(void)snprintf(conditions, sizeof(conditions),
+		"%u phones, heartbeat %u s, %s, %s: %.0f renewals; CPU of the fronts; with the "
+		"engine's %.1f; the fleet polls and is never woken",
+		k->small, c->options.heartbeat_s, what->held ? "held Sync" : "Ping",
+		what->tls ? "TLS 1.3, AES-256-GCM" : "plain HTTP", sum->awake_count, sum->all_us);
+	bench_figure(c->bench, what->figure, sum->awake_us, "us", what->aim, conditions);
+	(void)snprintf(conditions, sizeof(conditions),
+		"the same phones, in turns with that: %.0f renewals; the fleet sleeps and is "
+		"woken, "
+		"which the fronts pay for",
+		sum->asleep_count);
+	bench_figure(c->bench, what->asleep, sum->asleep_us, "us", NULL, conditions);
+}
+
+static void renewal(const struct park *k, const struct renewal *what)
 {
 	struct crowd_options options = {.phones = k->small,
 		.folders = k->folders,
 		.heartbeat_s = MAX(k->small / RENEW_RATE, 1u),
-		.held_sync = held};
+		.held_sync = what->held};
 	struct fleet_command how = {.on_news = FLEET_STAY_OUT};
-	static struct tally before, after;
-	double front_us, all_us, renewals;
-	char conditions[240];
+	struct renewed sum;
 	struct fleet *fleet;
 	struct bench b;
 	static struct crowd c;
 
 	begin(k, &b, &c, &options);
-	fleet = crowd_fleet(&c, tls, false);
+	fleet = crowd_fleet(&c, what->tls, false);
 	/* All are in, and have renewed once: nothing but renewals is measured. */
 	(void)crowd_fill(&c, fleet, &how, 0, k->small, 0, CROWD_CHUNK);
 	crowd_pause(&c, fleet, options.heartbeat_s + 1, "warming");
-	front_us = crowd_fronts_cpu_us(&c);
-	all_us = bench_server_cpu_now_us(&b);
-	fleet_read(fleet, &before);
-	crowd_pause(&c, fleet, k->renew_s, "renewals");
-	fleet_read(fleet, &after);
-	front_us = crowd_fronts_cpu_us(&c) - front_us;
-	all_us = bench_server_cpu_now_us(&b) - all_us;
-	renewals = (double)(after.expired - before.expired);
-	if (renewals < k->small / 2)
-		bench_die("%s: only %.0f renewals", figure, renewals);
-	(void)snprintf(conditions, sizeof(conditions),
-		"%u phones, heartbeat %u s, %s, %s: %.0f renewals; CPU of the fronts; with the "
-		"engine's %.1f",
-		k->small, options.heartbeat_s, held ? "held Sync" : "Ping",
-		tls ? "TLS 1.3, AES-256-GCM" : "plain HTTP", renewals, all_us / renewals);
-	bench_figure(&b, figure, front_us / renewals, "us", aim, conditions);
+	sum = renew(k, &c, fleet, spent_by_fronts, &c, what->figure);
+	show_renewal(k, &c, what, &sum);
 	fleet_close(&fleet);
-	if (!tls && !held)
-		bare_renewal(k, &c, front_us / renewals);
+	if (!what->tls && !what->held)
+		bare_renewal(k, &c, sum.awake_us);
 	bench_finish(&b);
 }
 
@@ -343,14 +409,16 @@ static bool wants(const struct park *k, const char *part, const char *figure)
 
 static void all_renewals(const struct park *k)
 {
-	static const char part[] = "renewal";
+	static const struct renewal all[] = {
+		{"renewal_plain_cpu", "renewal_plain_asleep", "under 8", false, false},
+		{"renewal_tls_cpu", "renewal_tls_asleep", "under 12", true, false},
+		{"renewal_held_cpu", "renewal_held_asleep", NULL, false, true},
+	};
 
-	if (wants(k, part, "renewal_plain_cpu"))
-		renewal(k, "renewal_plain_cpu", "under 8", false, false);
-	if (wants(k, part, "renewal_tls_cpu"))
-		renewal(k, "renewal_tls_cpu", "under 12", true, false);
-	if (wants(k, part, "renewal_held_cpu"))
-		renewal(k, "renewal_held_cpu", NULL, false, true);
+	for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+		if (wants(k, "renewal", all[i].figure))
+			renewal(k, &all[i]);
+	}
 }
 
 static void all_repings(const struct park *k)

@@ -72,7 +72,9 @@ class Figures(unittest.TestCase):
         self.assertEqual(self.figures("held")["held_parked"], 200)
 
     def test_renewal(self):
-        self.assertGreater(self.figures("renewal")["renewal_tls_cpu"], 0)
+        figures = self.figures("renewal")
+        self.assertGreater(figures["renewal_tls_cpu"], 0)
+        self.assertGreater(figures["renewal_tls_asleep"], 0)
 
     def test_repings(self):
         self.assertGreater(self.figures("repings")["repings_new_tls_cpu"], 0)

@@ -75,6 +75,9 @@ struct fleet_command {
 	enum fleet_on_news on_news;
 	bool stay_out_expired; /* a wait whose heartbeat ended is not renewed */
 	uint32_t heartbeat_s;  /* all groups wait so long from now on; 0: as the scenario says */
+	/* Workers poll and never sleep: a whole core for each, and no server pays for waking its
+	 * phones, which no server does that has a network between. */
+	bool awake;
 };
 
 /* Starts the workers; no phone does anything yet. */

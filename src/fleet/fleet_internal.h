@@ -117,7 +117,7 @@ struct worker {
 	struct ssl_ctx_st *tls;
 	struct arena *arena;
 	struct buf text;          /* a request being made */
-	struct fleet_command set; /* on_news, stay_out_expired, heartbeat_s in force */
+	struct fleet_command set; /* on_news, stay_out_expired, heartbeat_s, awake in force */
 	uint32_t order_number;
 	int epoll, order_fd;
 	int64_t start_ms, now_ms;

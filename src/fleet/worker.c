@@ -159,6 +159,8 @@ static int patience_ms(struct worker *w)
 {
 	int64_t next_ms = wheel_next_ms(w->wheel), soon = wheel_next_ms(w->soon);
 
+	if (w->set.awake)
+		return 0;
 	if (soon >= 0)
 		next_ms = MIN((uint64_t)next_ms, (uint64_t)(soon / SOON_RATE + 1));
 	if (w->next < w->end)
