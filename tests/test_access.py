@@ -31,8 +31,8 @@ class AccessCase(ServerCase):
         return [row for row in rows if all(row.get(k) == v for k, v in wanted.items())]
 
 
-def body_of(device):
-    (_, item), = device.prime(options=device.options(body=[("1", "2000")])).items()
+def body_of(device, kind="1"):
+    (_, item), = device.prime(options=device.options(body=[(kind, "2000")])).items()
     return item.get("AirSyncBase:Body/Data") or item.get("Body/Data")
 
 
@@ -205,6 +205,19 @@ class Rules(AccessCase):
         self.assertEqual(device.prime(), {})
         device.post("Settings", E("Settings:Settings", E("DeviceInformation", E("Set", E("Model", "Other")))))
         self.assertEqual(len(device.sync_rest()), 1)
+
+    def test_message_names_a_stranger(self):
+        """What a phone says of itself is text in the message, also where the phone asks for HTML."""
+        user = self.user()
+        evil = '"><img src=x onerror=alert(1)><script>alert(2)</script>'
+        device = user.device("14.1").ready()
+        device.post("Settings", E("Settings:Settings", E("DeviceInformation", E("Set", E("Model", evil)))))
+        self.lay_down("quarantine", user.address)
+        self.assertIn(evil, body_of(device))
+        page = body_of(device, "2")
+        self.assertIn("&lt;img src=x", page)
+        self.assertNotIn("<img", page)
+        self.assertNotIn("<script", page)
 
     def test_user_agent_that_changes(self):
         user = self.user()

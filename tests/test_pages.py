@@ -12,14 +12,16 @@ import shutil
 import subprocess
 import unittest
 
+from lib import stranger
 from lib.server import BUILD, Server, program
+from lib.smtp_sink import Sink
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 FOLDER = os.path.join(HERE, "pages")
 PASSWORD = "correct horse battery"
 ADMIN = "admin@example.org"
 ONLY = [name for name in os.environ.get("BELLHOP_PAGES_ONLY", "").split("|") if name]
-SETTINGS = {"wipe.device": "yes", "wipe.users_device": "yes"}
+SETTINGS = {"wipe.device": "yes", "wipe.users_device": "yes", "relay.host": "localhost", "relay.tls": "none"}
 
 
 def names():
@@ -42,12 +44,15 @@ class Pages(unittest.TestCase):
         if done.returncode != 0:
             raise AssertionError(done.stderr)
         cls.packages = packages
-        cls.server = Server(settings=SETTINGS)
+        relay = Sink()
+        relay.final = stranger.ANSWER
+        cls.server = Server(settings=dict(SETTINGS, **{"relay.port": str(relay.port)}))
         try:
             cls.server.start()
             cls.results, cls.rest = cls.run_node(packages)
         finally:
             cls.server.close()
+            relay.close()
 
     @classmethod
     def run_node(cls, packages):
@@ -60,7 +65,7 @@ class Pages(unittest.TestCase):
             raise AssertionError("chromium is not installed (tools/packages)")
         house = {"url": f"http://127.0.0.1:{server.http_port}", "lmtp": server.lmtp_port, "config": server.config,
                  "folder": server.folder, "bellhop": program("bellhop"), "phone": program("bellhop-phone"), "chromium": chromium,
-                 "packages": packages, "admin": ADMIN, "password": PASSWORD, "passwordFile": password_file,
+                 "packages": packages, "admin": ADMIN, "password": PASSWORD, "passwordFile": password_file, "stranger": stranger.lay_down(server, password_file),
                  "shots": os.environ.get("BELLHOP_SHOTS", "")}
         try:
             done = subprocess.run(["node", os.path.join(FOLDER, "all.mjs"), *ONLY], capture_output=True, text=True, timeout=240,

@@ -3,6 +3,7 @@ import "./door.test.mjs";
 import "./devices.test.mjs";
 import "./own.test.mjs";
 import "./everyone.test.mjs";
+import "./stranger.test.mjs";
 import { main } from "./house.mjs";
 
 await main(process.argv.slice(2));
