@@ -22,8 +22,16 @@
 	})
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
-#define MIN(a, b)    ((a) < (b) ? (a) : (b))
-#define MAX(a, b)    ((a) > (b) ? (a) : (b))
+/* Each operand is evaluated once: it may be a clock, or an atomic that others change meanwhile. */
+#define MIN(a, b)             MEM_PICK(a, b, <, __COUNTER__)
+#define MAX(a, b)             MEM_PICK(a, b, >, __COUNTER__)
+#define MEM_PICK(a, b, op, n) MEM_PICK_(a, b, op, n)
+#define MEM_PICK_(a, b, op, n)                                                                     \
+	({                                                                                         \
+		__typeof__((a) + 0) a_##n = (a);                                                   \
+		__typeof__((b) + 0) b_##n = (b);                                                   \
+		a_##n op b_##n ? a_##n : b_##n;                                                    \
+	})
 
 /* One zeroed object of a type. */
 #define x_new(type) ((type *)x_calloc(1, sizeof(type)))

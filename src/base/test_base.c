@@ -21,6 +21,22 @@ static void test_err_wraps(void)
 	CHECK_INT(err.code, ERR_QUOTA);
 }
 
+static int next_number(int *n)
+{
+	return ++*n;
+}
+
+/* A clock that went on between two looks made a loop sleep for ever. */
+static void test_min_max_look_once(void)
+{
+	int n = 0;
+
+	CHECK_INT(MIN(next_number(&n), 10), 1);
+	CHECK_INT(MAX(next_number(&n), 1), 2);
+	CHECK_INT(MAX(MIN(next_number(&n), 3), 0), 3);
+	CHECK_INT(n, 3);
+}
+
 static void test_buf_bound(void)
 {
 	struct buf b;
@@ -261,7 +277,8 @@ static void test_list(void)
 	CHECK(list_empty(&head));
 }
 
-TEST_MAIN(TEST(test_err_wraps), TEST(test_buf_bound), TEST(test_buf_add_byte_keeps_bound),
-	TEST(test_reader), TEST(test_arena_bound), TEST(test_base64), TEST(test_utf8),
-	TEST(test_utf8_in_long_text), TEST(test_numbers), TEST(test_map), TEST(test_siphash_vector),
-	TEST(test_siphash128), TEST(test_log_quotes), TEST(test_list))
+TEST_MAIN(TEST(test_err_wraps), TEST(test_min_max_look_once), TEST(test_buf_bound),
+	TEST(test_buf_add_byte_keeps_bound), TEST(test_reader), TEST(test_arena_bound),
+	TEST(test_base64), TEST(test_utf8), TEST(test_utf8_in_long_text), TEST(test_numbers),
+	TEST(test_map), TEST(test_siphash_vector), TEST(test_siphash128), TEST(test_log_quotes),
+	TEST(test_list))
