@@ -336,6 +336,13 @@ void conn_accepted(struct listener *l, int fd, const struct net_address *address
 
 /* ---- bytes ---- */
 
+bool conn_was_cut(struct front *f, const struct conn *c)
+{
+	if (c->stream.blame == NET_BLAME_PEER)
+		front_count(f, tls_broken);
+	return c->stream.blame == NET_BLAME_NETWORK;
+}
+
 bool conn_read(struct front *f, struct conn *c)
 {
 	bool alive;
@@ -348,10 +355,10 @@ bool conn_read(struct front *f, struct conn *c)
 			return true;
 		}
 		if (n <= 0) {
-			if (n == NET_EOF)
-				path_heard(f, c);
-			else
+			if (n == NET_FAILED && conn_was_cut(f, c))
 				path_broken(f, c);
+			else
+				path_heard(f, c);
 			conn_linger(f, c);
 			return false;
 		}

@@ -120,8 +120,6 @@ static void refresh_levels(struct front *f)
 	f->counters[COUNT_connections] = slab_count(f->conns);
 	f->counters[COUNT_buffered_bytes] = f->buffered;
 	f->counters[COUNT_handshakes] = f->handshakes;
-	if (f->detach != NULL)
-		f->counters[COUNT_tls_broken] += detach_pool_take_broken(f->detach);
 	f->counters[COUNT_all_connections] = shared_connections(f->shared);
 	f->counters[COUNT_all_uncounted] = shared_overflows(f->shared);
 	f->counters[COUNT_all_paths_limited] = shared_paths_limited(f->shared);

@@ -295,6 +295,9 @@ void conn_set_deadline(struct front *f, struct conn *c, int64_t from_now_ms);
 void conn_set_deadline_at(struct front *f, struct conn *c, int64_t deadline_ms);
 /* A connection from another process. Takes fd. NULL: there is no room, or it cannot go on here. */
 struct conn *conn_adopt(struct front *f, int fd, const struct handover_conn *d);
+/* After a read that failed: did the network end it, and not the phone? Counts TLS that is broken.
+ */
+bool conn_was_cut(struct front *f, const struct conn *c);
 /* Reads while the state wants input. */
 bool conn_read(struct front *f, struct conn *c);
 /* Tells the engine, gives everything back. */

@@ -27,14 +27,17 @@ void park_forget(struct front *f, struct conn *c)
 bool park_on_input(struct front *f, struct conn *c)
 {
 	int64_t n = net_stream_read(&c->stream, f->scratch, SCRATCH_BYTES);
+	bool cut;
 
 	if (n == NET_AGAIN && !c->half_closed) {
 		c->input_seen = false;
 		return true;
 	}
-	path_wait_over(f, c, n == NET_FAILED ? IPC_WAIT_CUT : IPC_WAIT_CLOSED);
-	if (n == NET_FAILED)
+	cut = n == NET_FAILED && conn_was_cut(f, c);
+	path_wait_over(f, c, cut ? IPC_WAIT_CUT : IPC_WAIT_CLOSED);
+	if (cut)
 		path_broken(f, c);
+	c->wait_s = 0; /* a reset that answers our goodbye tells nothing more */
 	/* It talks, or it is gone; a TLS peer is told goodbye, or what it did wrong. */
 	if (n > 0)
 		conn_close(f, c);

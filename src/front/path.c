@@ -7,7 +7,8 @@
  * listener alone: that is where a proxy or firewall in front of this server shows. Evidence of a
  * cut is a reset or time-out in mid-wait, a device which asks again from the same network while its
  * old request still waits, or an answer at the wait's end that nobody acknowledged. A phone that
- * closes its connection is none: it means to.
+ * closes its connection is none: it means to; nor is one whose TLS ends with an alert or breaks
+ * ours.
  *
  * conn.wait_s is how long the wait is to be, while it lasts; then how long it was, until the phone
  * is heard again; else 0. Limits: those of the settings push_path_*.

@@ -154,6 +154,34 @@ static void test_no_evidence(void)
 	rig_stop(&rig);
 }
 
+/* Nor is a phone's own TLS that breaks: its bytes came through. Both forms of TLS count it. */
+static void test_broken_tls(void)
+{
+	static const uint8_t record[5 + 32] = {23, 3, 3, 0, 32};
+	static const char *const forms[] = {"[tls]\npark = detach\n", "[tls]\npark = keep\n"};
+
+	for (size_t i = 0; i < ARRAY_LEN(forms); i++) {
+		rig_start(&rig, forms[i], true);
+		engine_up(&rig);
+		for (unsigned mid_wait = 0; mid_wait < 2; mid_wait++) {
+			struct phone p;
+
+			(void)connect_and_park(&p, 1, 900);
+			rig_pass(&rig, mid_wait == 1 ? 240000 : 900000);
+			if (mid_wait == 0)
+				expect_expired(&p);
+			REQUIRE(send(p.stream.fd, record, sizeof(record), 0) == sizeof(record));
+			rig_until(&rig, "tls_broken", mid_wait + 1);
+			phone_close(&p);
+			rig_spin(&rig);
+		}
+		CHECK_INT(rig_count(&rig, i == 0 ? "tls_detached" : "tls_kept"), 2);
+		CHECK_INT(rig_count(&rig, "waits_cut"), 0);
+		CHECK_INT(rig_count(&rig, "path_cuts"), 0);
+		rig_stop(&rig);
+	}
+}
+
 /* Waits that are survived outvote. */
 static void test_survivors(void)
 {
@@ -429,16 +457,19 @@ static void test_tcp(void)
 	CHECK_INT(option(SOL_SOCKET, SO_KEEPALIVE), 1);
 	CHECK_INT(option(IPPROTO_TCP, TCP_KEEPIDLE), 1860);
 	CHECK_INT(option(IPPROTO_TCP, TCP_USER_TIMEOUT), 120000);
+	CHECK_INT(option(IPPROTO_TCP, TCP_KEEPINTVL), 120);
 	phone_close(&p);
 	rig_stop(&rig);
-	begin("[push]\ntcp_keepalive_s = 400\n");
+	begin("[push]\ntcp_keepalive_s = 200\n");
 	phone_connect(&rig, &p);
 	rig_until(&rig, "connections", 1);
-	CHECK_INT(option(IPPROTO_TCP, TCP_KEEPIDLE), 400);
+	CHECK_INT(option(IPPROTO_TCP, TCP_KEEPIDLE), 200);
+	CHECK_INT(option(IPPROTO_TCP, TCP_KEEPINTVL), 75);
+	CHECK_INT(option(IPPROTO_TCP, TCP_KEEPCNT), 4);
 	phone_close(&p);
 	rig_stop(&rig);
 }
 
-TEST_MAIN(TEST(test_resets), TEST(test_no_evidence), TEST(test_survivors),
+TEST_MAIN(TEST(test_resets), TEST(test_no_evidence), TEST(test_broken_tls), TEST(test_survivors),
 	TEST(test_device_comes_back), TEST(test_jitter), TEST(test_through_a_proxy),
 	TEST(test_short_heartbeats), TEST(test_tcp), TEST(test_tcp_after_a_reload))

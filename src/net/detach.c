@@ -103,14 +103,6 @@ size_t detach_pool_held(const struct detach_pool *p)
 	return p->held;
 }
 
-uint64_t detach_pool_take_broken(struct detach_pool *p)
-{
-	uint64_t broken = p->broken;
-
-	p->broken = 0;
-	return broken;
-}
-
 size_t detach_pool_count(const struct detach_pool *p)
 {
 	return vault_count(p->states);

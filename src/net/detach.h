@@ -30,8 +30,6 @@ void detach_pool_rest(struct detach_pool *p);
 void detach_pool_set_max_held(struct detach_pool *p, size_t max_bytes);
 /* Bytes that are held now, beside the states. */
 size_t detach_pool_held(const struct detach_pool *p);
-/* Connections that were ended for what the peer sent, since it was asked last. */
-uint64_t detach_pool_take_broken(struct detach_pool *p);
 /* Connections; and 0, or the errno of the first attempt to lock their keys into memory. */
 size_t detach_pool_count(const struct detach_pool *p);
 int detach_pool_lock_error(const struct detach_pool *p);

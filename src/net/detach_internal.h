@@ -20,7 +20,6 @@ struct detach_pool {
 	struct record_crypto *crypto;
 	struct net_kdf *kdf; /* not owned; NULL: secrets come from the key log */
 	size_t held, max_held;
-	uint64_t broken; /* ended for what the peer sent */
 	/* Scratch: raw input behind what was left of the last, opened records, sealed records. */
 	uint8_t in[RECORD_WIRE_MAX + DETACH_CHUNK];
 	uint8_t plain[RECORD_WIRE_MAX];

@@ -299,7 +299,7 @@ static void take_plain(struct run *r, const uint8_t *bytes, size_t len)
 static void end_with(struct run *r, uint8_t alert)
 {
 	r->state->flags |= RECORD_CLOSE_SEEN;
-	r->p->broken++;
+	r->s->blame = NET_BLAME_PEER;
 	(void)say(r->s, true, alert);
 	r->end = r->broken = true;
 }
@@ -327,6 +327,7 @@ static void on_record(struct run *r, size_t len)
 		r->end = true;
 		break;
 	case RECORD_GONE:
+		r->s->blame = NET_BLAME_NOBODY;
 		r->end = r->broken = true;
 		break;
 	case RECORD_BAD:
@@ -468,8 +469,12 @@ int64_t detached_read(struct net_stream *s, void *bytes, size_t max)
 	if (r.end)
 		return NET_EOF;
 	/* The end of the stream: between two records, or within one. */
+	if (last == 0 && s->form == NET_BUSY && s->busy->in.len > 0) {
+		s->blame = NET_BLAME_NOBODY;
+		return NET_FAILED;
+	}
 	if (last == 0)
-		return s->form == NET_BUSY && s->busy->in.len > 0 ? NET_FAILED : NET_EOF;
+		return NET_EOF;
 	s->more = false;
 	return NET_AGAIN;
 }

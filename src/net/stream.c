@@ -107,16 +107,28 @@ int net_stream_init_client(
 	return 0;
 }
 
+/* Alerts that came are errors like any other to OpenSSL, with numbers of their own. */
+static uint8_t blame_of(int code)
+{
+	if (code != SSL_ERROR_SSL)
+		return NET_BLAME_NETWORK;
+	return ERR_GET_REASON(ERR_peek_error()) > SSL_AD_REASON_OFFSET ? NET_BLAME_NOBODY
+								       : NET_BLAME_PEER;
+}
+
 /* What OpenSSL made of a call that did not succeed. */
 static int tls_result(struct net_stream *s, int rc)
 {
-	switch (SSL_get_error(s->ssl, rc)) {
+	int code = SSL_get_error(s->ssl, rc);
+
+	switch (code) {
 	case SSL_ERROR_WANT_READ:
 	case SSL_ERROR_WANT_WRITE:
 		return NET_AGAIN;
 	case SSL_ERROR_ZERO_RETURN:
 		return NET_EOF;
 	default:
+		s->blame = blame_of(code);
 		return NET_FAILED;
 	}
 }

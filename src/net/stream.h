@@ -29,9 +29,17 @@ enum net_form {
 	NET_BUSY,     /* the same, with bytes under way that belong to it */
 };
 
+/* Who made a read fail. */
+enum net_blame {
+	NET_BLAME_NETWORK, /* or something in between */
+	NET_BLAME_NOBODY,  /* the peer meant it: an alert, or an end within a record */
+	NET_BLAME_PEER,    /* its TLS is broken */
+};
+
 struct net_stream {
-	int fd;       /* owned; -1: closed */
-	uint8_t form; /* enum net_form */
+	int fd;        /* owned; -1: closed */
+	uint8_t form;  /* enum net_form */
+	uint8_t blame; /* enum net_blame, after a read that failed */
 	/* After a read: more may wait, in the socket or in here, that no event will tell of. */
 	bool more;
 	union { /* all owned */
