@@ -1,4 +1,5 @@
 /* Scenarios of paths: connections that are cut, phones that notice, waits that end before. */
+#include <linux/filter.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -131,12 +132,19 @@ static void test_no_evidence(void)
 	enum { PHONES = 30 };
 	struct phone p[PHONES];
 
-	begin("");
-	for (int i = 0; i < 10; i++) {
-		(void)connect_and_park(&p[0], 1, 900);
-		rig_pass(&rig, 240000);
-		phone_close(&p[0]);
-		rig_spin(&rig);
+	for (int tls = 1; tls >= 0; tls--) {
+		rig_start(&rig, "", tls == 1);
+		engine_up(&rig);
+		for (int i = 0; i < 10; i++) {
+			(void)connect_and_park(&p[0], 1, 900);
+			rig_pass(&rig, 240000);
+			CHECK(phone_silent(&rig, &p[0])); /* and the tickets are read */
+			phone_close(&p[0]); /* over TLS its end of TCP resets what we say to it */
+			rig_spin(&rig);
+		}
+		CHECK_INT(rig_count(&rig, "path_cuts"), 0);
+		if (tls == 1)
+			rig_stop(&rig);
 	}
 	CHECK_INT(wait_of(900), 900);
 	for (unsigned i = 0; i < PHONES; i++)
@@ -447,6 +455,55 @@ static void test_tcp_after_a_reload(void)
 	(void)unlink(path);
 }
 
+/* From now on the phone's kernel throws away what comes, before TCP sees it: nothing is
+ * acknowledged, nothing is said. */
+static void vanish(const struct phone *p)
+{
+	struct sock_filter drop = BPF_STMT(BPF_RET | BPF_K, 0);
+	const struct sock_fprog all = {1, &drop};
+
+	REQUIRE(setsockopt(p->stream.fd, SOL_SOCKET, SO_ATTACH_FILTER, &all, sizeof(all)) == 0);
+}
+
+/* What the settings set, in the shortest time that TCP knows. */
+static void hurry(const struct ipc_handle *h)
+{
+	const struct conn *c = slab_get(rig.front->conns, h->slot);
+	struct err err = ERR_INIT;
+
+	REQUIRE_OK(net_listen_patience(c->stream.fd, 1, 1, &err), &err);
+}
+
+/* Who vanished without a word: one whose answer nobody acknowledges, one that is only probed. */
+static void test_dead_peers(void)
+{
+	struct ipc_frame wake = {.type = IPC_WAKE};
+	struct ipc_handle woken, silent, alive;
+	struct phone p[3];
+
+	begin("");
+	woken = connect_and_park(&p[0], 1, 900);
+	silent = connect_and_park(&p[1], 2, 900);
+	alive = connect_and_park(&p[2], 3, 900);
+	rig_until(&rig, "parked", 3);
+	for (int i = 0; i < 2; i++)
+		vanish(&p[i]);
+	hurry(&woken);
+	hurry(&silent);
+	hurry(&alive);
+	wake.response = (struct ipc_response){.handle = woken, .status = 200, .reason = ""};
+	engine_send(&rig, &wake);
+	rig_until(&rig, "peers_dead", 2);
+	rig_until(&rig, "gone", 1);
+	CHECK_INT(rig_count(&rig, "connections"), 1);
+	CHECK_INT(rig_count(&rig, "parked"), 1);
+	CHECK_INT(rig_count(&rig, "waits_cut"), 1);
+	CHECK(phone_silent(&rig, &p[2]));
+	for (int i = 0; i < 3; i++)
+		phone_close(&p[i]);
+	rig_stop(&rig);
+}
+
 static void test_tcp(void)
 {
 	struct phone p;
@@ -472,4 +529,5 @@ static void test_tcp(void)
 
 TEST_MAIN(TEST(test_resets), TEST(test_no_evidence), TEST(test_broken_tls), TEST(test_survivors),
 	TEST(test_device_comes_back), TEST(test_jitter), TEST(test_through_a_proxy),
-	TEST(test_short_heartbeats), TEST(test_tcp), TEST(test_tcp_after_a_reload))
+	TEST(test_short_heartbeats), TEST(test_dead_peers), TEST(test_tcp),
+	TEST(test_tcp_after_a_reload))

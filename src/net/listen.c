@@ -24,11 +24,10 @@
 #include "base/mem.h"
 #include "base/str.h"
 
-#define BACKLOG           65535 /* the kernel makes it net.core.somaxconn at most */
-#define KEEPALIVE_IDLE_S  3600
-#define KEEPALIVE_PROBE_S 75
-#define KEEPALIVE_PROBES  8
-#define USER_TIMEOUT_MS   600000
+#define BACKLOG          65535 /* the kernel makes it net.core.somaxconn at most */
+#define KEEPALIVE_IDLE_S 3600
+#define USER_TIMEOUT_S   600
+#define KEEPALIVE_PROBES 4 /* within the time-out, where it is the longer one */
 
 union any_address {
 	struct sockaddr any;
@@ -170,6 +169,27 @@ int net_listen_unix(const char *path, unsigned mode, int *ret_fd, struct err *er
 	return rc < 0 ? err_set_errno(err, saved, "listening on %s", path) : 0;
 }
 
+/*
+ * Beside TCP_USER_TIMEOUT Linux does not count unanswered probes: after the first one it gives up
+ * as soon as the whole silence is longer than the time-out. So who is probed late is asked once,
+ * and has as long for its answer as for sent data; there would be no second probe whatever the
+ * interval.
+ */
+static int probe_interval_s(unsigned idle_s, unsigned timeout_s)
+{
+	return (int)(idle_s >= timeout_s ? timeout_s : MAX(timeout_s / KEEPALIVE_PROBES, 1));
+}
+
+static int set_patience(int fd, unsigned idle_s, unsigned timeout_s)
+{
+	if (set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, (int)idle_s) < 0 ||
+		set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, probe_interval_s(idle_s, timeout_s)) <
+			0 ||
+		set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES) < 0)
+		return -1;
+	return set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, (int)timeout_s * 1000);
+}
+
 int net_listen_tune(int fd, struct err *err)
 {
 	int flags = fcntl(fd, F_GETFL), fd_flags = fcntl(fd, F_GETFD);
@@ -183,10 +203,7 @@ int net_listen_tune(int fd, struct err *err)
 		return 0;
 	if (set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1) < 0 ||
 		set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1) < 0 ||
-		set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_S) < 0 ||
-		set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_PROBE_S) < 0 ||
-		set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES) < 0 ||
-		set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, USER_TIMEOUT_MS) < 0)
+		set_patience(fd, KEEPALIVE_IDLE_S, USER_TIMEOUT_S) < 0)
 		return err_set_errno(err, errno, "preparing listener %d", fd);
 	return 0;
 }
@@ -200,8 +217,7 @@ int net_listen_patience(int fd, unsigned keepalive_idle_s, unsigned timeout_s, s
 		return err_set_errno(err, errno, "listener %d", fd);
 	if (a.any.sa_family != AF_INET && a.any.sa_family != AF_INET6)
 		return 0;
-	if (set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, (int)keepalive_idle_s) < 0 ||
-		set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, (int)timeout_s * 1000) < 0)
+	if (set_patience(fd, keepalive_idle_s, timeout_s) < 0)
 		return err_set_errno(err, errno, "preparing listener %d", fd);
 	return 0;
 }
