@@ -6,9 +6,16 @@
 #include <malloc.h>
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* The sizes that malloc keeps for a thread, 7 blocks of each; and how many to choose from. */
+#define CACHED_MIN  24u
+#define CACHED_MAX  1032u
+#define CACHED_STEP 16u
+#define CACHE_ROUND 32u
 
 static _Atomic unsigned fail_countdown; /* 0 = off; tests only */
 
@@ -92,8 +99,36 @@ void mem_return_large(void)
 	(void)mallopt(M_TRIM_THRESHOLD, (int)(2 * MEM_LARGE_BYTES));
 }
 
+static int by_address(const void *a, const void *b)
+{
+	uintptr_t x = (uintptr_t) * (void *const *)a, y = (uintptr_t) * (void *const *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* Frees the lowest first: as many stay in malloc's cache of this thread. */
+static void refill_cache(size_t size)
+{
+	void *held[CACHE_ROUND];
+	size_t count = 0;
+
+	while (count < CACHE_ROUND && (held[count] = malloc(size)) != NULL)
+		count++;
+	qsort(held, count, sizeof(*held), by_address);
+	for (size_t i = 0; i < count; i++)
+		free(held[i]);
+}
+
+/*
+ * malloc keeps the last few freed blocks of each small size for its thread, and to malloc_trim()
+ * they are in use. After a crowd they lie all over a heap of tens of MB, each in a page of its own,
+ * which is kept for it: up to 448 pages. So they are changed for blocks from the beginning of the
+ * heap, where what stays lies, too.
+ */
 void mem_trim(void)
 {
+	for (size_t size = CACHED_MIN; size <= CACHED_MAX; size += CACHED_STEP)
+		refill_cache(size);
 	(void)malloc_trim(0);
 }
 

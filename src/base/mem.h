@@ -63,8 +63,8 @@ void mem_freep(void *p);
 void mem_return_large(void);
 
 /* Gives back to the system whatever whole pages of the heap are free, also those below what is in
- * use: after many objects that came and went. Walks all free blocks: some milliseconds for tens of
- * MB. */
+ * use, or what malloc keeps for this thread: after many objects that came and went. Walks all free
+ * blocks: some milliseconds for tens of MB. */
 void mem_trim(void);
 
 /* Tests only: the n-th _try_ allocation from now on fails (1 = the next); 0 switches it off. */

@@ -1,3 +1,5 @@
+#include <stdio.h>
+
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/clock.h"
@@ -8,6 +10,8 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/test.h"
+
+#define CROWD 20000u
 
 static void test_err_wraps(void)
 {
@@ -277,8 +281,46 @@ static void test_list(void)
 	CHECK(list_empty(&head));
 }
 
+#if !POOLS_ARE_MALLOC
+static uint64_t dirty_kib(void)
+{
+	FILE *f = fopen("/proc/self/smaps_rollup", "re");
+	unsigned long kib = 0;
+	char line[200];
+
+	CHECK(f != NULL);
+	while (f != NULL && fgets(line, sizeof(line), f) != NULL)
+		(void)sscanf(line, "Private_Dirty: %lu kB", &kib);
+	if (f != NULL)
+		(void)fclose(f);
+	CHECK(kib > 0);
+	return kib;
+}
+#endif
+
+/* Blocks of a crowd are freed from all over the heap: what malloc keeps of them holds a page each,
+ * at first. */
+static void test_trim_gives_back_what_a_crowd_took(void)
+{
+#if !POOLS_ARE_MALLOC
+	static void *blocks[CROWD];
+	uint64_t before;
+
+	mem_trim();
+	before = dirty_kib();
+	for (size_t i = 0; i < CROWD; i++)
+		blocks[i] = x_calloc(1, 24 + i % 64 * 16);
+	CHECK(dirty_kib() > before + 8000);
+	/* 641 has no divisor with CROWD in common, so each is freed once. */
+	for (size_t i = 0; i < CROWD; i++)
+		mem_free(blocks[i * 641 % CROWD]);
+	mem_trim();
+	CHECK(dirty_kib() < before + 500);
+#endif
+}
+
 TEST_MAIN(TEST(test_err_wraps), TEST(test_min_max_look_once), TEST(test_buf_bound),
 	TEST(test_buf_add_byte_keeps_bound), TEST(test_reader), TEST(test_arena_bound),
 	TEST(test_base64), TEST(test_utf8), TEST(test_utf8_in_long_text), TEST(test_numbers),
 	TEST(test_map), TEST(test_siphash_vector), TEST(test_siphash128), TEST(test_log_quotes),
-	TEST(test_list))
+	TEST(test_list), TEST(test_trim_gives_back_what_a_crowd_took))

@@ -221,7 +221,6 @@ struct front {
 	uint32_t holding;                /* requests that are `holding` */
 	uint32_t refusing;               /* connections that are `refused` */
 	uint32_t handshakes;             /* unfinished ones */
-	uint32_t handshakes_ended;       /* since the heap was trimmed */
 	bool accept_waits;               /* for one of them to end */
 	struct map *turns;               /* by address: struct line (turns.c) */
 	uint32_t turns_waiting;          /* connections */

@@ -18,8 +18,7 @@
 #include "front/front_internal.h"
 
 #define STEPS_ROUND   8
-#define TRIM_AFTER    256u /* handshakes, until their memory is given back ... */
-#define TRIM_MS       2000 /* ... that much later, when only so many are unfinished: */
+#define TRIM_MS       2000 /* after a handshake, when only so many are unfinished: */
 #define TRIM_QUIET    16u
 #define SHARE_MIN     32u /* unfinished handshakes of a front, however many fronts there are */
 #define IN_A_HURRY    3
@@ -86,7 +85,8 @@ void pace_begin(struct front *f)
 }
 
 /* A handshake takes some 30 KB for a moment; what a crowd of them took lies scattered in the heap
- * afterwards, between what stays, and would stay for good. */
+ * afterwards, between what stays, and would stay for good. The last few of a crowd leave as much
+ * behind as all of it, so none is too small. */
 void pace_on_trim(void *owner)
 {
 	struct front *f = owner;
@@ -95,14 +95,13 @@ void pace_on_trim(void *owner)
 		loop_timer_set(&f->trim, clock_now_ms() + TRIM_MS);
 		return;
 	}
-	f->handshakes_ended = 0;
 	mem_trim();
 }
 
 void pace_end(struct front *f)
 {
 	f->handshakes--;
-	if (++f->handshakes_ended == TRIM_AFTER)
+	if (f->trim.place == 0)
 		loop_timer_set(&f->trim, clock_now_ms() + TRIM_MS);
 }
 

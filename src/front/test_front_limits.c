@@ -166,6 +166,75 @@ static void test_renewals_are_free(void)
 
 /* So many clients connect and say nothing: no more are taken than may be unfinished, the others
  * wait for their turn, and the silent ones lose theirs early. */
+/* Free memory between what is in use: malloc keeps it until it is told to let it go. */
+#define LEFT_BLOCKS 4000u
+#define LEFT_BYTES  2000u
+static void *left_end;
+static size_t left_kib;
+
+static size_t dirty_kib(void)
+{
+	FILE *f = fopen("/proc/self/smaps_rollup", "re");
+	size_t kib = 0;
+	char line[200];
+
+	CHECK(f != NULL);
+	while (f != NULL && fgets(line, sizeof(line), f) != NULL)
+		(void)sscanf(line, "Private_Dirty: %zu kB", &kib);
+	if (f != NULL)
+		(void)fclose(f);
+	return kib;
+}
+
+static void leave_memory_behind(void)
+{
+	static void *blocks[LEFT_BLOCKS];
+
+	for (size_t i = 0; i < LEFT_BLOCKS; i++)
+		blocks[i] = x_calloc(1, LEFT_BYTES);
+	left_end = x_calloc(1, LEFT_BYTES);
+	for (size_t i = 0; i < LEFT_BLOCKS; i++)
+		mem_free(blocks[i]);
+	left_kib = dirty_kib();
+}
+
+static void expect_memory_gone(void)
+{
+#if !POOLS_ARE_MALLOC /* else malloc is another one */
+	CHECK(dirty_kib() + LEFT_BLOCKS * LEFT_BYTES / 2048 < left_kib);
+#endif
+	mem_freep(&left_end);
+}
+
+/* What handshakes took goes back when they are over, however few they were; not in their midst. */
+static void test_memory_of_handshakes_goes_back(void)
+{
+	enum { CROWDED = 17 };
+	struct phone silent[CROWDED], p;
+
+	begin("", true);
+	CHECK_INT(rig.front->trim.place, 0);
+	phone_connect(&rig, &p);
+	rig_until(&rig, "tls_handshakes", 1);
+	CHECK(rig.front->trim.place != 0);
+	for (int i = 0; i < CROWDED; i++)
+		phone_connect_raw(&rig, &silent[i]);
+	rig_until(&rig, "accepted", CROWDED + 1);
+	rig_pass(&rig, 2000);
+	CHECK(rig.front->trim.place != 0);
+	phone_close(&silent[0]);
+	rig_spin(&rig);
+	CHECK_INT(rig.front->handshakes, CROWDED - 1);
+	leave_memory_behind();
+	rig_pass(&rig, 2000);
+	CHECK_INT(rig.front->trim.place, 0);
+	expect_memory_gone();
+	for (int i = 1; i < CROWDED; i++)
+		phone_close(&silent[i]);
+	phone_close(&p);
+	rig_stop(&rig);
+}
+
 static void test_unfinished_handshakes(void)
 {
 	enum { SILENT = 60, MAX_UNFINISHED = 32 };
@@ -544,7 +613,7 @@ static void test_retry_spreads(void)
 
 TEST_MAIN(TEST(test_connections_per_user), TEST(test_requests_per_device),
 	TEST(test_renewals_are_free), TEST(test_unfinished_handshakes),
-	TEST(test_handshakes_a_second), TEST(test_crowd), TEST(test_queue_is_our_time),
-	TEST(test_slow_phones_in_a_crowd), TEST(test_others_come_in), TEST(test_turns),
-	TEST(test_leaving_the_line), TEST(test_excepted_addresses_do_not_wait),
+	TEST(test_memory_of_handshakes_goes_back), TEST(test_handshakes_a_second), TEST(test_crowd),
+	TEST(test_queue_is_our_time), TEST(test_slow_phones_in_a_crowd), TEST(test_others_come_in),
+	TEST(test_turns), TEST(test_leaving_the_line), TEST(test_excepted_addresses_do_not_wait),
 	TEST(test_heard_late), TEST(test_retry_spreads))
