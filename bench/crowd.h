@@ -58,7 +58,7 @@ void crowd_check(struct crowd *c, struct fleet *fleet, const char *when);
 
 /* How many the server has parked at once: the most of some looks, for renewals go on. */
 unsigned crowd_parked(struct crowd *c);
-/* Bytes of Private_Dirty of all processes of the server. */
+/* Bytes of Private_Dirty of all processes of the server, with all its files written to disk. */
 double crowd_memory(const struct crowd *c);
 /* CPU microseconds of the fronts alone. */
 double crowd_fronts_cpu_us(const struct crowd *c);
