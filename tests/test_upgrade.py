@@ -1,53 +1,15 @@
 """bellhop upgrade: engine, fronts and supervisor are replaced, and no phone notices; also when something dies in the middle."""
 
 import os
-import shutil
 import signal
 import threading
 
 from eas.http import Closed
 from eas.query import PATH
 from lib import mail
-from lib.case import FORMS, ServerCase, retry
-from lib.server import Server, ServerError, eventually, program, wait_exit
-
-
-class UpgradeCase(ServerCase):
-    https = True
-    settings = {**ServerCase.settings, "server.fronts": "2", "http.requests_per_device": "0"}
-
-    def fleet(self, heartbeat=600):
-        """Parked phones of several versions and forms, half of them over TLS; each of a user of its own."""
-        phones = []
-        for number, (version, form) in enumerate(FORMS[::3]):
-            phone = self.phone(version, form, tls=number % 2 == 1)
-            phone.owner = self.owner
-            phone.prime()
-            phone.waiting = phone.ping_send(heartbeat=heartbeat)
-            self.addCleanup(phone.waiting.close)
-            phones.append(phone)
-        for phone in phones:
-            self.assert_parked(phone.waiting, 0.05)
-        return phones
-
-    def assert_reached(self, phones, subject):
-        for phone in phones:
-            self.assert_parked(phone.waiting, 0.02)
-        for phone in phones:
-            self.server.deliver(phone.owner, mail.message(subject))
-        for phone in phones:
-            self.assert_ping(phone.receive(phone.waiting), "2", [phone.inbox])
-            phone.close()
-            self.assertEqual(retry(phone.sync).subjects(), [subject], (phone.version, phone.form))
-            phone.close()
-            phone.ping_send(phone.waiting, heartbeat=600)
-        for phone in phones:
-            self.assert_parked(phone.waiting, 0.02)
-
-    def settle(self, old):
-        """The old processes have nothing left and are gone."""
-        for pid in old:
-            self.assertTrue(wait_exit(pid, 15), f"process {pid} stays")
+from lib.case import retry
+from lib.server import ServerError, eventually, wait_exit
+from lib.upgrade import CopyCase, UpgradeCase
 
 
 class Upgrade(UpgradeCase):
@@ -152,20 +114,8 @@ class Kept(UpgradeCase):
         waits.ping_send(heartbeat=600).close()
 
 
-class Refused(UpgradeCase):
+class Refused(CopyCase):
     """A program that cannot take over is found out before anything happens."""
-
-    @classmethod
-    def setUpClass(cls):
-        cls.server = Server(settings=cls.settings, https=cls.https)
-        cls.copy = os.path.join(cls.server.folder, "bellhopd")
-        shutil.copy(program("bellhopd"), cls.copy)
-        try:
-            cls.server.start(executable=cls.copy)
-            cls.server.add_domain("example.org")
-        except BaseException:
-            cls.server.close()
-            raise
 
     def replace(self, text):
         os.rename(self.copy, self.copy + ".old")

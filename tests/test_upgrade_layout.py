@@ -3,43 +3,21 @@ bellhop upgrade between two programs whose fronts share memory that is laid out 
 stay, limits are exact again, and what was learnt and counted goes along.
 """
 
-import os
-import shutil
 import socket
 
 from eas.http import Closed, tls_client_context
-from lib.server import Server, eventually, program
-from test_upgrade import UpgradeCase
+from lib.server import eventually
+from lib.upgrade import CopyCase
 
 LIMIT = 40
 
 
-class Layout(UpgradeCase):
-    settings = {**UpgradeCase.settings, "http.connections_per_address": str(LIMIT), "http.connections_per_user": "3"}
-
-    @classmethod
-    def setUpClass(cls):
-        cls.server = Server(settings=cls.settings, https=cls.https)
-        cls.copy = os.path.join(cls.server.folder, "bellhopd")
-        shutil.copy(program("bellhopd"), cls.copy)
-        try:
-            cls.server.start(executable=cls.copy)
-            cls.server.add_domain("example.org")
-        except BaseException:
-            cls.server.close()
-            raise
-
-    def install(self, name):
-        """As a package does: the running program's file is another one from now on."""
-        shutil.copy(program(name), self.copy + ".new")
-        os.rename(self.copy + ".new", self.copy)
+class Layout(CopyCase):
+    settings = {**CopyCase.settings, "http.connections_per_address": str(LIMIT), "http.connections_per_user": "3"}
 
     def upgrade_to(self, name):
-        old = [self.server.engine_pid(), *self.server.front_pids()]
-        self.install(name)
         mark = self.server.log_mark()
-        self.server.bellhop("upgrade", timeout=60)
-        self.settle(old)
+        super().upgrade_to(name)
         self.server.wait_log("shared_memory_made_anew", since=mark)
         self.assertNotIn("knowledge_lost", "\n".join(self.server.lines[mark:]))
 
