@@ -13,7 +13,8 @@
  *   go on from there.
  *
  * Invariant: a connection is detached only between two records, in both directions, with nothing
- * inside OpenSSL (SSL_has_pending; read-ahead is off, so it never reads past the record at hand).
+ * inside OpenSSL (SSL_has_pending; read-ahead is off, so it never reads past the record at hand;
+ * SSL_want_write: a sealed record of which the socket has taken nothing yet).
  * What it does not know how to take over stays with OpenSSL: suites that are not AEAD, keys that
  * were updated meanwhile.
  */
@@ -444,7 +445,7 @@ bool net_stream_detach(struct net_stream *s)
 	if (ssl != NULL)
 		(void)SSL_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS);
 	if (n == NULL || !SSL_is_server(ssl) || !SSL_is_init_finished(ssl) ||
-		SSL_has_pending(ssl) != 0 || SSL_get_shutdown(ssl) != 0 ||
+		SSL_has_pending(ssl) != 0 || SSL_want_write(ssl) || SSL_get_shutdown(ssl) != 0 ||
 		!between_records(&n->read) || !between_records(&n->write))
 		return false;
 	if (!take_over(ssl, n)) {

@@ -489,13 +489,20 @@ static void test_ticket_rotation(void)
 static void test_late(void)
 {
 	for (int old = 0; old < 2; old++) {
+		SSL_SESSION *session;
+
 		open_pair(old ? "ECDHE-ECDSA-AES256-GCM-SHA384" : NULL);
 		for (int i = 0; i < 20; i++) {
 			exchange(&client, &server, "401");
 			exchange(&server, &client, "OPTIONS");
 		}
+		session = SSL_get1_session(server.ssl);
+		/* In 1.2 it is in the ticket alone. */
+		CHECK_INT(SSL_SESSION_is_resumable(session), !old);
 		CHECK(net_stream_detach(&server));
 		CHECK_INT(server.form, NET_DETACHED);
+		CHECK_INT(SSL_SESSION_is_resumable(session), !old);
+		SSL_SESSION_free(session);
 		CHECK_STR(net_stream_tls_version(&server), old ? "TLSv1.2" : "TLSv1.3");
 		exchange(&client, &server, "Ping");
 		exchange(&server, &client, "an answer");
@@ -547,6 +554,98 @@ static void test_not_while_pending(void)
 		exchange(&client, &server, "more");
 		close_pair();
 	}
+}
+
+/* The states in which nothing may be taken over, beside those that have a test of their own. */
+static void test_not_in_the_middle(void)
+{
+	static uint8_t large[16000];
+	int buffer = 4096;
+	int64_t n;
+
+	/* A record has gone in part: it would be lost, or sealed twice. */
+	open_pair(NULL);
+	(void)setsockopt(server.fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
+	while ((n = net_stream_write(&server, large, sizeof(large))) > 0)
+		;
+	CHECK_INT(n, NET_AGAIN);
+	CHECK(!net_stream_detach(&server));
+	close_pair();
+	/* Nor when the socket has taken nothing of it yet. */
+	open_pair(NULL);
+	while (send(server.fd, large, sizeof(large), MSG_NOSIGNAL) > 0)
+		;
+	CHECK_INT(net_stream_write(&server, large, 10), NET_AGAIN);
+	CHECK(!net_stream_detach(&server));
+	close_pair();
+	/* The client has said that nothing more comes. */
+	open_pair(NULL);
+	net_stream_shut(&client);
+	CHECK_INT(net_stream_read(&server, large, 1), NET_EOF);
+	CHECK(!net_stream_detach(&server));
+	close_pair();
+}
+
+static bool keeps_buffers(void)
+{
+	return (SSL_get_mode(server.ssl) & SSL_MODE_RELEASE_BUFFERS) == 0;
+}
+
+/* OpenSSL's buffers stay from the client's hello to the end of the handshake, and no longer. */
+static void test_buffers_are_kept_meanwhile(void)
+{
+	int fds[2];
+
+	socket_pair(fds);
+	open_ends(&phases[0], NULL, fds);
+	CHECK_INT(net_stream_handshake(&server, &err), NET_AGAIN);
+	CHECK(!keeps_buffers());
+	CHECK_INT(net_stream_handshake(&client, &err), NET_AGAIN);
+	CHECK_INT(net_stream_handshake(&server, &err), NET_AGAIN);
+	CHECK(keeps_buffers());
+	shake_hands();
+	CHECK(net_stream_detach(&server));
+	close_pair();
+	open_pair("ECDHE-ECDSA-AES128-SHA256");
+	CHECK(keeps_buffers());
+	CHECK(!net_stream_detach(&server)); /* for good */
+	CHECK(!keeps_buffers());
+	close_pair();
+}
+
+/* Half of a handshake, one of somebody else, the other half: each has its own secrets, and between
+ * the steps nothing is heard at all. */
+static void test_secrets_of_others(void)
+{
+	struct net_stream half[2];
+	int fds[2], c = 0, s = 0;
+
+	socket_pair(fds);
+	open_ends(&phases[0], NULL, fds);
+	CHECK_INT(net_stream_handshake(&client, &err), NET_AGAIN);
+	CHECK_INT(net_stream_handshake(&server, &err), NET_AGAIN);
+	CHECK(SSL_CTX_get_keylog_callback(server_ctx) == NULL);
+	half[0] = client;
+	half[1] = server;
+	socket_pair(fds);
+	REQUIRE_OK(net_stream_init(&server, fds[0], server_ctx, &err), &err);
+	REQUIRE_OK(net_stream_init_client(&client, fds[1], client_ctx, &err), &err);
+	for (int i = 0; i < 50 && (c != 1 || s != 1); i++) {
+		c = net_stream_handshake(&client, &err);
+		s = net_stream_handshake(&server, &err);
+	}
+	CHECK(!net_stream_detach(&server)); /* nobody took notes */
+	exchange(&client, &server, "another's");
+	net_stream_close(&client);
+	net_stream_close(&server);
+	client = half[0];
+	server = half[1];
+	shake_hands();
+	CHECK(SSL_CTX_get_keylog_callback(server_ctx) == NULL);
+	CHECK(net_stream_detach(&server));
+	exchange(&client, &server, "mine");
+	exchange(&server, &client, "and yours");
+	close_pair();
 }
 
 /* From here to another process and back: the peer notices nothing. */
@@ -620,13 +719,16 @@ static void test_clean_up(void)
 }
 
 TEST_MAIN(TEST(test_self_test), TEST(test_self_test_fails), TEST(test_other_suites_stay),
-	TEST(test_late), TEST(test_explicit_nonce), TEST(test_not_while_pending), TEST(test_export),
-	TEST(test_tickets), TEST(test_ticket_rotation), TEST(test_finished_and_request),
-	TEST(test_thousand_updates), TEST(test_update_before), TEST(test_updates_kept),
-	TEST(test_large), TEST(test_max_fragment), TEST(test_rotation_under_it), TEST(test_own_kdf),
+	TEST(test_late), TEST(test_explicit_nonce), TEST(test_not_while_pending),
+	TEST(test_not_in_the_middle), TEST(test_buffers_are_kept_meanwhile),
+	TEST(test_secrets_of_others), TEST(test_export), TEST(test_tickets),
+	TEST(test_ticket_rotation), TEST(test_finished_and_request), TEST(test_thousand_updates),
+	TEST(test_update_before), TEST(test_updates_kept), TEST(test_large),
+	TEST(test_max_fragment), TEST(test_rotation_under_it), TEST(test_own_kdf),
 	TEST(test_own_kdf_asks_no_log), TEST(test_self_test_fails), TEST(test_other_suites_stay),
-	TEST(test_late), TEST(test_explicit_nonce), TEST(test_not_while_pending), TEST(test_export),
-	TEST(test_tickets), TEST(test_ticket_rotation), TEST(test_finished_and_request),
-	TEST(test_thousand_updates), TEST(test_update_before), TEST(test_updates_kept),
-	TEST(test_large), TEST(test_max_fragment), TEST(test_rotation_under_it),
-	TEST(test_clean_up))
+	TEST(test_late), TEST(test_explicit_nonce), TEST(test_not_while_pending),
+	TEST(test_not_in_the_middle), TEST(test_buffers_are_kept_meanwhile),
+	TEST(test_secrets_of_others), TEST(test_export), TEST(test_tickets),
+	TEST(test_ticket_rotation), TEST(test_finished_and_request), TEST(test_thousand_updates),
+	TEST(test_update_before), TEST(test_updates_kept), TEST(test_large),
+	TEST(test_max_fragment), TEST(test_rotation_under_it), TEST(test_clean_up))

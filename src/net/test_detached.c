@@ -4,6 +4,8 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -672,6 +674,51 @@ static void test_vault(void)
 	vault_free(&v);
 }
 
+/* The flags of the mapping that an object lies in, proc(5): "VmFlags: rd wr ...". */
+static void flags_of(const void *object, char *ret, size_t size)
+{
+	FILE *f = fopen("/proc/self/smaps", "re");
+	char line[400];
+	bool here = false;
+
+	REQUIRE(f != NULL);
+	*ret = 0;
+	while (*ret == 0 && fgets(line, sizeof(line), f) != NULL) {
+		uintptr_t from, to;
+
+		if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " ", &from, &to) == 2)
+			here = (uintptr_t)object >= from && (uintptr_t)object < to;
+		if (here && str_starts(line, "VmFlags:"))
+			(void)snprintf(ret, size, "%s", line);
+	}
+	(void)fclose(f);
+}
+
+/* Keys are locked into memory, left out of cores and of children, and wiped when given back. */
+static void test_vault_keeps_secrets(void)
+{
+	struct vault *v = vault_new(112, &err);
+	uint8_t *object = vault_take(v), *other = vault_take(v);
+
+	REQUIRE(object != NULL && other != NULL);
+#if !POOLS_ARE_MALLOC
+	char flags[200];
+
+	flags_of(object, flags, sizeof(flags));
+	CHECK((strstr(flags, " lo") != NULL) == (vault_lock_error(v) == 0));
+	CHECK(strstr(flags, " dd") != NULL);
+	CHECK(strstr(flags, " wf") != NULL);
+	memset(object, 0xaa, 112);
+	vault_put(object);
+	CHECK(memchr(object, 0xaa, 112) == NULL);
+#else
+	(void)flags_of;
+	vault_put(object);
+#endif
+	vault_put(other);
+	vault_free(&v);
+}
+
 static void test_clean_up(void)
 {
 	CHECK(nonce_set_count(nonces) > 100);
@@ -687,4 +734,5 @@ TEST_MAIN(TEST(test_split_at_every_byte), TEST(test_byte_by_byte), TEST(test_sma
 	TEST(test_refusal_that_cannot_wait), TEST(test_blocked_writer), TEST(test_our_own_updates),
 	TEST(test_max_fragment), TEST(test_thousand_updates), TEST(test_updates_are_bounded),
 	TEST(test_shut_behind_half_a_record), TEST(test_shut_does_not_overtake),
-	TEST(test_export_when_busy), TEST(test_vault), TEST(test_clean_up))
+	TEST(test_export_when_busy), TEST(test_vault), TEST(test_vault_keeps_secrets),
+	TEST(test_clean_up))
