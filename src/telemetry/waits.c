@@ -20,6 +20,8 @@ struct waits {
 	size_t max;
 };
 
+_Static_assert(sizeof(struct wait) == 20, "as trace.waits_max says");
+
 struct waits *waits_new(size_t max)
 {
 	struct waits *w = x_new(struct waits);
