@@ -361,6 +361,21 @@ class Hierarchy(PingCase):
         return str(number)
 
     @every_form
+    def test_device_that_was_deleted(self, version, form):
+        """The server knows nothing of what it has: a Ping of it alone would wait for folders that were never synced."""
+        user = self.server.add_user()
+        device = user.device(version, form).ready()
+        device.prime()
+        self.assertEqual(device.ping(heartbeat=60, folders=["999"]).status, "7")
+        self.server.bellhop("device", "del", user.address, device.device_id, "--yes")
+        self.assertEqual(device.ping(heartbeat=60).status, "7")
+        device.ready()
+        device.prime()
+        waiting = device.ping_send(heartbeat=60)
+        self.assert_parked(waiting)
+        waiting.close()
+
+    @every_form
     def test_changed_since_the_last_folder_sync(self, version, form):
         device = self.phone(version, form)
         owner = self.owner

@@ -302,7 +302,8 @@ static int look_data(struct eas_server *server, struct store_read *rd, struct ar
 	const struct wait_subject *subject, const struct device *device, bool clean, int64_t now_at,
 	struct wait_verdict *v, struct err *err)
 {
-	if (!clean && hierarchy_pending(rd, subject->device, subject->user, &v->hierarchy, err) < 0)
+	if (!clean &&
+		hierarchy_pending(rd, subject->device, subject->user, &v->hierarchy, NULL, err) < 0)
 		return -1;
 	if (v->hierarchy)
 		return 0;

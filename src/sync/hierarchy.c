@@ -79,7 +79,7 @@ int hierarchy_collect(struct store_read *rd, struct owner_id owner, struct sync_
 }
 
 int hierarchy_pending(struct store_read *rd, struct device_id device, struct owner_id owner,
-	bool *ret, struct err *err)
+	bool *ret, bool *ret_known, struct err *err)
 {
 	CLEANUP(arena_free) struct arena *arena = arena_new(0);
 	struct sync_collection c;
@@ -90,8 +90,10 @@ int hierarchy_pending(struct store_read *rd, struct device_id device, struct own
 	if (result == 0 && c.present[SYNC_CURRENT])
 		result = hierarchy_collect(
 			rd, owner, &c.states[SYNC_CURRENT], arena, &changes, &count, err);
-	sync_collection_deinit(&c);
 	if (result == 0)
 		*ret = count > 0;
+	if (result == 0 && ret_known != NULL)
+		*ret_known = c.present[SYNC_CURRENT];
+	sync_collection_deinit(&c);
 	return result;
 }

@@ -26,9 +26,9 @@ NODISCARD int hierarchy_collect(struct store_read *rd, struct owner_id owner,
 	struct sync_state *state, struct arena *arena, struct hierarchy_change **ret,
 	size_t *ret_count, struct err *err);
 
-/* Is there a change which the phone's newest hierarchy state has not seen? False without a state.
- */
+/* Is there a change which the phone's newest hierarchy state has not seen? False without a state;
+ * *ret_known (may be NULL) says whether there is one. */
 NODISCARD int hierarchy_pending(struct store_read *rd, struct device_id device,
-	struct owner_id owner, bool *ret, struct err *err);
+	struct owner_id owner, bool *ret, bool *ret_known, struct err *err);
 
 #endif

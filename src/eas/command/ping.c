@@ -202,12 +202,16 @@ void eas_ping_answer_verdict(struct eas_call *call, const struct wait_verdict *v
 		eas_ping_changes(call, call->device->id, verdict);
 }
 
-/* settled: that is all, there is nothing to tell the phone of. */
+/*
+ * settled: that is all, there is nothing to tell the phone of. ERR_NOT_FOUND: the phone is to ask
+ * for the folders; also one of which nothing is known, neither folders nor a Sync of any. It was
+ * deleted, and would wait in vain.
+ */
 static int load_watch_folders(struct ping *p, struct watch_folder **ret, size_t *ret_count,
 	bool *ret_settled, struct err *err)
 {
 	struct eas_call *call = p->call;
-	bool pending = false, hierarchy = false;
+	bool pending = false, hierarchy = false, known = true;
 	struct store_read *rd;
 	int result;
 
@@ -216,8 +220,11 @@ static int load_watch_folders(struct ping *p, struct watch_folder **ret, size_t 
 	result = eas_ping_watch_folders(rd, call->user->id, call->device->id, call->arena,
 		p->folders, p->folders_len, ret, ret_count, &pending, err);
 	if (result == 0 && !pending)
-		result = hierarchy_pending(rd, call->device->id, call->user->id, &hierarchy, err);
+		result = hierarchy_pending(
+			rd, call->device->id, call->user->id, &hierarchy, &known, err);
 	store_read_end(&rd);
+	if (result == 0 && !known && *ret_count == 0)
+		result = err_set(err, ERR_NOT_FOUND, "a phone without folders");
 	*ret_settled = !pending && !hierarchy;
 	return result;
 }
