@@ -74,7 +74,7 @@ class Figures(unittest.TestCase):
     def test_renewal(self):
         figures = self.figures("renewal")
         self.assertGreater(figures["renewal_tls_cpu"], 0)
-        self.assertGreater(figures["renewal_tls_asleep"], 0)
+        self.assertGreater(figures["renewal_tls_awake"], 0)
 
     def test_repings(self):
         self.assertGreater(self.figures("repings")["repings_new_tls_cpu"], 0)
