@@ -208,8 +208,8 @@ class RenewalRace(ServerCase):
         race(herds, stop, lambda: sum(herd.wakes for herd in herds) >= WAKES and sum(herd.expiries for herd in herds) >= EXPIRIES)
         wakes, expiries = sum(h.wakes for h in herds), sum(h.expiries for h in herds)
         print(f"{wakes} wakes and {expiries} expiries around deliveries, none lost")
-        self.assertGreater(wakes, 300)
-        self.assertGreater(expiries, 50)
+        self.assertGreater(wakes, 50)
+        self.assertGreater(expiries, 10)
 
 
 if __name__ == "__main__":
