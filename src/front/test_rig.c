@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -17,7 +18,7 @@
 #include "shared/shared.h"
 
 #define JITTER_DEFAULT  5
-#define PATIENCE_ROUNDS 5000
+#define PATIENCE_ROUNDS 40000
 #define START_WALL_MS   1600000000000
 
 void rig_spin(struct rig *r)
@@ -25,7 +26,7 @@ void rig_spin(struct rig *r)
 	for (int i = 0; i < 6; i++) {
 		if (r->other.front != NULL)
 			(void)loop_run_once(front_loop(r->other.front), 0);
-		(void)loop_run_once(front_loop(r->front), i < 5 ? 0 : 1);
+		(void)loop_run_once(front_loop(r->front), 0);
 	}
 }
 
@@ -41,11 +42,15 @@ static void pull(int fd, struct buf *in)
 	}
 }
 
+/* Most of the time it is the scenario's turn after a round, so only some rounds wait for the
+ * front: else each would cost a millisecond. */
 static void one_round(struct rig *r)
 {
+	bool wait = ++r->rounds % 8 == 0;
+
 	if (r->other.front != NULL)
 		(void)loop_run_once(front_loop(r->other.front), 0);
-	(void)loop_run_once(front_loop(r->front), 1);
+	(void)loop_run_once(front_loop(r->front), wait ? 1 : 0);
 	pull(r->control, &r->control_in);
 	pull(r->bulk, &r->bulk_in);
 	pull(r->other.control, &r->other.control_in);
@@ -271,7 +276,7 @@ static int accept_one(struct rig *r)
 
 	for (int i = 0; i < PATIENCE_ROUNDS && fd < 0; i++) {
 		/* The front tries again after a while of its own clock. */
-		clock_fake_advance_ms(i > 0 && i % 50 == 0 ? 20 : 0);
+		clock_fake_advance_ms(i > 0 && i % 400 == 0 ? 20 : 0);
 		one_round(r);
 		fd = net_accept(r->engine_listener, &a);
 	}
@@ -433,7 +438,7 @@ void phone_connect_from(struct rig *r, struct phone *p, int host)
 	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(r->port)};
 	struct sockaddr_in from = {.sin_family = AF_INET};
 	struct err err = ERR_INIT;
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
 
 	*p = (struct phone){.stream.fd = -1};
 	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -442,6 +447,8 @@ void phone_connect_from(struct rig *r, struct phone *p, int host)
 	REQUIRE(bind(fd, (struct sockaddr *)(void *)&from, sizeof(from)) == 0);
 	REQUIRE(connect(fd, (struct sockaddr *)(void *)&a, sizeof(a)) == 0);
 	REQUIRE(fcntl(fd, F_SETFL, O_NONBLOCK) == 0);
+	/* What it says is at the front when the call returns: rig_spin() waits for no kernel. */
+	REQUIRE(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) == 0);
 	REQUIRE_OK(net_stream_init(&p->stream, fd, NULL, &err), &err);
 	(void)loop_run_once(front_loop(r->front), 0);
 }

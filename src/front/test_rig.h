@@ -38,6 +38,7 @@ struct rig {
 	struct rig_side other;
 	int listener; /* of the phones */
 	int shared_fd;
+	unsigned rounds; /* of the loop, so far, in waits */
 	bool tls;
 };
 
