@@ -143,6 +143,33 @@ class Life(WipeCase):
         self.assertIn("never hear", self.bellhop("user", "del", device.user, "--yes", refused=True))
         self.assert_ordered(device)
 
+    @forms("12.1", "16.1")
+    def test_stays_out_whoever_has_the_address(self, version, form):
+        """The user is deleted and made anew: what was wiped and not cleared is out still, all else begins anew."""
+        device, account = self.phone(version, form), version == "16.1"
+        others = [self.phone(version, form, user=self.owner) for _ in range(2)]
+        for one in (device, others[0]):
+            self.wipe(one, *["--account"] * account)
+            self.assertEqual(one.post("Provision", report("1", "AccountOnlyRemoteWipe" if account else "RemoteWipe")).status, "1")
+        self.verb("clear", others[0])
+        for _ in range(2):
+            self.bellhop("user", "del", device.user, "--yes")
+            self.bellhop("user", "add", device.user, "--password-file", self.server.password_file(device.password))
+            for answer in (self.folder_sync(device), device.post("Provision", device.provision_request()),
+                           device.ping(folders=[device.inbox])):
+                self.assert_out(answer)
+        shown = self.shown(device)
+        self.assertEqual((shown["wipe"], shown["state"], shown["wipe_kind"]),
+                         ("acknowledged", "wiped", "account" if account else "device"))
+        self.assertTrue(0 < shown["wipe_asked_at"] <= shown["wipe_answered_at"])
+        for one in others:
+            one.policy_key = "0"
+            one.ready()
+        self.verb("clear", device)
+        self.assertEqual(self.shown(device)["wipe"], "cleared")
+        device.policy_key = "0"
+        device.ready()
+
     def test_asked_on_a_terminal(self):
         """Whose phone it is, is said by the server alone: what the phone calls itself writes no line of it."""
         device = self.phone("14.1")

@@ -345,8 +345,8 @@ static const char *const step_18[] = {
 	NULL,
 };
 
-/* A phone by its DeviceId alone; the few phones that something is the matter with (store_page.c says
- * the same words); the few addresses that are aliases; wipes by their time. */
+/* A phone by its DeviceId alone; the few phones that something is the matter with (store_page.c
+ * says the same words); the few addresses that are aliases; wipes by their time. */
 static const char *const step_19[] = {
 	"CREATE INDEX devices_by_name ON devices (device_id)",
 	"CREATE INDEX devices_apart ON devices (owner, id) WHERE"
@@ -366,9 +366,21 @@ static const char *const step_20[] = {
 	NULL,
 };
 
+/* Phones which were wiped and whose user is gone, for a user of the same address to come. */
+static const char *const step_21[] = {
+	"CREATE TABLE wiped_devices (address TEXT NOT NULL, device_id TEXT NOT NULL,"
+	" device_type TEXT NOT NULL, user_agent TEXT NOT NULL, model TEXT NOT NULL,"
+	" first_seen_at BIGINT NOT NULL, last_seen_at BIGINT NOT NULL,"
+	" protocol_version BIGINT NOT NULL, account_only BIGINT NOT NULL, asked_by TEXT NOT NULL,"
+	" asked_at BIGINT NOT NULL, sent_at BIGINT NOT NULL, answered_at BIGINT NOT NULL,"
+	" PRIMARY KEY (address, device_id)) WITHOUT ROWID",
+	NULL,
+};
+
 const struct store_schema_step store_schema_steps[] = {{step_1}, {step_2}, {step_3}, {step_4},
 	{step_5}, {step_6}, {step_7}, {step_8}, {step_9}, {step_10}, {step_11}, {step_12},
-	{step_13}, {step_14}, {step_15}, {step_16}, {step_17}, {step_18}, {step_19}, {step_20}};
+	{step_13}, {step_14}, {step_15}, {step_16}, {step_17}, {step_18}, {step_19}, {step_20},
+	{step_21}};
 const size_t store_schema_step_count = sizeof(store_schema_steps) / sizeof(store_schema_steps[0]);
 
 struct migration {

@@ -13,6 +13,7 @@
 #include "store/store_credential.h"
 #include "store/store_internal.h"
 #include "store/store_rules.h"
+#include "store/store_wipe.h"
 
 /* RFC 5321, 4.5.3.1; the domain's limit is in store_domain.c. */
 enum { LOGIN_MAX_BYTES = 64, DISPLAY_NAME_MAX_BYTES = 256, NAME_MAX_BYTES = 512 };
@@ -336,6 +337,7 @@ int store_user_add(struct store_tx *tx, const char *login, const char *domain,
 		insert_address(tx, user.id, 0, address, err) < 0 ||
 		insert_user(tx, &user, err) < 0 ||
 		store_folder_add_defaults(tx, user.id, err) < 0 ||
+		store_wipe_bring_back(tx, address, user.id, err) < 0 ||
 		publish_user(tx, user.id, err) < 0)
 		return -1;
 	*ret = user.id;
@@ -520,6 +522,7 @@ int store_user_delete(struct store_tx *tx, struct owner_id id, struct err *err)
 {
 	/* What there is much of waits for the sweep; nobody finds it any more. */
 	if (raise_epoch(tx, id, err) < 0 || forget_scopes(tx, id, err) < 0 ||
+		store_wipe_keep(tx, id, err) < 0 ||
 		store_run_id(tx, "DELETE FROM users WHERE owner = $1", id.v, err) < 0 ||
 		store_run_id(tx, "DELETE FROM addresses WHERE owner = $1", id.v, err) < 0 ||
 		store_run_id(tx, "DELETE FROM folders WHERE owner = $1", id.v, err) < 0 ||
@@ -545,9 +548,8 @@ int store_user_delete(struct store_tx *tx, struct owner_id id, struct err *err)
 		store_run_id(tx, "DELETE FROM conversation_rules WHERE owner = $1", id.v, err) <
 			0 ||
 		store_run_id(tx, "DELETE FROM unseen_devices WHERE owner = $1", id.v, err) < 0 ||
-		store_run_id(tx,
-			"DELETE FROM scope_values WHERE scope = 3 AND scope_id = $1", id.v, err) <
-			0 ||
+		store_run_id(tx, "DELETE FROM scope_values WHERE scope = 3 AND scope_id = $1", id.v,
+			err) < 0 ||
 		store_run_id(tx,
 			"DELETE FROM device_usage WHERE device IN"
 			" (SELECT id FROM devices WHERE owner = $1)",

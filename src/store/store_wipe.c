@@ -237,6 +237,118 @@ int store_wipe_move(struct store_tx *tx, struct device_id device, enum wipe_even
 	return store_device_set_wipe(tx, device, to, at, err);
 }
 
+/* ---- phones which outlive their user's entry ---- */
+
+int store_wipe_keep(struct store_tx *tx, struct owner_id owner, struct err *err)
+{
+	return store_run_id(tx,
+		"INSERT INTO wiped_devices (address, device_id, device_type, user_agent, model,"
+		" first_seen_at, last_seen_at, protocol_version, account_only, asked_by, asked_at,"
+		" sent_at, answered_at)"
+		" SELECT u.login || '@' || u.domain, d.device_id, d.device_type, d.user_agent,"
+		" d.model, d.first_seen_at, d.last_seen_at, d.protocol_version, d.wipe_account,"
+		" COALESCE(w.asked_by, ''), COALESCE(w.asked_at, d.wipe_at),"
+		" COALESCE(w.sent_at, 0), COALESCE(w.answered_at, d.wipe_at)"
+		" FROM devices d JOIN users u ON u.owner = d.owner"
+		" LEFT JOIN wipes w ON w.owner = d.owner AND w.device = d.id AND w.number ="
+		" (SELECT MAX(l.number) FROM wipes l WHERE l.owner = d.owner AND l.device = d.id)"
+		" WHERE d.owner = $1 AND d.wipe = 3 ON CONFLICT (address, device_id) DO NOTHING",
+		owner.v, err);
+}
+
+static_assert(WIPE_DONE == 3, "what is kept");
+
+/* Each is a device of its own again, with the order that it obeyed. */
+static int load_kept(struct store_tx *tx, const char *address, struct owner_id owner,
+	struct arena *arena, struct device **ret, struct wipe **ret_orders, size_t *ret_count,
+	struct err *err)
+{
+	CLEANUP(db_done) struct db_stmt *st = NULL;
+	struct device *devices = NULL;
+	struct wipe *orders = NULL;
+	size_t count = 0, cap = 0, orders_cap = 0;
+	int rc;
+
+	if (store_prepare_tx(tx,
+		    "SELECT device_id, device_type, user_agent, model, first_seen_at, last_seen_at,"
+		    " protocol_version, account_only, asked_by, asked_at, sent_at, answered_at"
+		    " FROM wiped_devices WHERE address = $1 ORDER BY device_id",
+		    &st, err) < 0)
+		return -1;
+	db_bind_text(st, 1, address);
+	while ((rc = db_step(st, err)) > 0) {
+		struct store_row row = {.st = st, .arena = arena};
+		struct device *d;
+		struct wipe *w;
+
+		if (STORE_GROW(arena, &devices, count, &cap, err) < 0 ||
+			STORE_GROW(arena, &orders, count, &orders_cap, err) < 0)
+			return -1;
+		d = &devices[count];
+		w = &orders[count++];
+		*d = (struct device){.owner = owner, .wipe = WIPE_DONE};
+		*w = (struct wipe){.state = WIPE_DONE};
+		d->device_id = store_row_text(&row);
+		d->device_type = store_row_text(&row);
+		d->user_agent = store_row_text(&row);
+		d->model = store_row_text(&row);
+		d->first_seen_at = store_row_i64(&row);
+		d->last_seen_at = store_row_i64(&row);
+		d->protocol_version = (uint16_t)store_row_u64(&row);
+		w->account_only = d->wipe_account = store_row_u64(&row) != 0;
+		w->asked_by = store_row_text(&row);
+		w->asked_at = store_row_i64(&row);
+		w->sent_at = store_row_i64(&row);
+		w->answered_at = d->wipe_at = store_row_i64(&row);
+		if (store_row_end(&row, err) < 0)
+			return -1;
+	}
+	*ret = devices;
+	*ret_orders = orders;
+	*ret_count = count;
+	return rc < 0 ? -1 : 0;
+}
+
+/* Never by_owner: whoever has the address now did not order it. */
+static int insert_kept(
+	struct store_tx *tx, struct device_id device, const struct wipe *w, struct err *err)
+{
+	CLEANUP(db_done) struct db_stmt *st = NULL;
+
+	if (insert(tx, device, w->account_only, false, w->asked_by, w->asked_at, err) < 0 ||
+		store_prepare_tx(tx,
+			"UPDATE wipes SET state = $2, sent_at = $3, answered_at = $4 WHERE device "
+			"= $1",
+			&st, err) < 0)
+		return -1;
+	db_bind_u64(st, 1, device.v);
+	db_bind_u64(st, 2, w->state);
+	db_bind_i64(st, 3, w->sent_at);
+	db_bind_i64(st, 4, w->answered_at);
+	return store_run(st, err);
+}
+
+int store_wipe_bring_back(
+	struct store_tx *tx, const char *address, struct owner_id owner, struct err *err)
+{
+	CLEANUP(arena_free) struct arena *arena = arena_new(0);
+	CLEANUP(db_done) struct db_stmt *st = NULL;
+	struct device *devices;
+	struct wipe *orders;
+	size_t count;
+
+	if (load_kept(tx, address, owner, arena, &devices, &orders, &count, err) < 0)
+		return -1;
+	for (size_t i = 0; i < count; i++)
+		if (store_device_save(tx, &devices[i], err) < 0 ||
+			insert_kept(tx, devices[i].id, &orders[i], err) < 0)
+			return -1;
+	if (store_prepare_tx(tx, "DELETE FROM wiped_devices WHERE address = $1", &st, err) < 0)
+		return -1;
+	db_bind_text(st, 1, address);
+	return store_run(st, err);
+}
+
 /* ---- reading ---- */
 
 #define WIPE_COLUMNS                                                                               \

@@ -68,6 +68,12 @@ NODISCARD int store_wipe_order(struct store_tx *tx, struct device_id device, boo
 NODISCARD int store_wipe_move(struct store_tx *tx, struct device_id device, enum wipe_event event,
 	const char *by, int64_t at, enum wipe_state *ret_from, struct err *err);
 
+/* Before a user is deleted: the phones that are to stay out are noted, by the user's address. */
+NODISCARD int store_wipe_keep(struct store_tx *tx, struct owner_id owner, struct err *err);
+/* For a new user of that address, in lower case: they are his devices, wiped and not cleared. */
+NODISCARD int store_wipe_bring_back(
+	struct store_tx *tx, const char *address, struct owner_id owner, struct err *err);
+
 /* The device's last order; *ret NULL: there was none. */
 NODISCARD int store_wipe_last(struct store_read *rd, struct owner_id owner, struct device_id device,
 	struct arena *arena, struct wipe **ret, struct err *err);
