@@ -325,10 +325,11 @@ void world_open(void)
 
 void world_close(void)
 {
-	engine_deinit(&world.engine);
-	loop_free(&world.loop);
+	/* Before the engine ends: it would wait for a front that reads no more. */
 	fd_close(&world.front.control);
 	fd_close(&world.front.bulk);
+	engine_deinit(&world.engine);
+	loop_free(&world.loop);
 }
 
 static bool decode(struct ipc_frame *ret)
