@@ -453,6 +453,43 @@ int store_grow(
 	return 0;
 }
 
+int store_read_one(struct db_stmt *st, struct arena *arena, size_t size, store_read_row_fn *read,
+	void **ret, struct err *err)
+{
+	void *row;
+	int rc = db_step(st, err);
+
+	if (rc <= 0)
+		return rc;
+	row = arena_try_alloc(arena, size);
+	if (row == NULL)
+		return no_room(err);
+	if (read(st, arena, row, err) < 0)
+		return -1;
+	*ret = row;
+	return 1;
+}
+
+int store_read_all(struct db_stmt *st, struct arena *arena, size_t size, store_read_row_fn *read,
+	void **ret, size_t *ret_count, struct err *err)
+{
+	void *rows = NULL;
+	size_t count = 0, cap = 0;
+	int rc;
+
+	while ((rc = db_step(st, err)) > 0) {
+		if (store_grow(arena, &rows, count, &cap, size, err) < 0 ||
+			read(st, arena, (char *)rows + count * size, err) < 0)
+			return -1;
+		count++;
+	}
+	if (rc < 0)
+		return -1;
+	*ret = rows;
+	*ret_count = count;
+	return 0;
+}
+
 int store_read_texts(struct db_stmt *st, struct arena *arena, const char ***ret, size_t *ret_count,
 	struct err *err)
 {

@@ -12,41 +12,34 @@
 	"owner, id, name, verifier, binding, device_id, created_at, created_by, last_used_at,"     \
 	" last_device_id, last_address FROM app_passwords "
 
-static int read_one(
-	struct db_stmt *st, struct arena *arena, struct app_password *ret, struct err *err)
+static int read_row(struct db_stmt *st, struct arena *arena, void *ret, struct err *err)
 {
+	struct app_password *app = ret;
 	struct store_row row = {.st = st, .arena = arena};
 
-	ret->owner.v = store_row_u64(&row);
-	ret->id = store_row_u64(&row);
-	ret->name = store_row_text(&row);
-	ret->verifier = store_row_text(&row);
-	ret->binding = (enum app_binding)store_row_u64(&row);
-	ret->device_id = store_row_text(&row);
-	ret->created_at = store_row_i64(&row);
-	ret->created_by = store_row_text(&row);
-	ret->last_used_at = store_row_i64(&row);
-	ret->last_device_id = store_row_text(&row);
-	ret->last_address = store_row_text(&row);
+	app->owner.v = store_row_u64(&row);
+	app->id = store_row_u64(&row);
+	app->name = store_row_text(&row);
+	app->verifier = store_row_text(&row);
+	app->binding = (enum app_binding)store_row_u64(&row);
+	app->device_id = store_row_text(&row);
+	app->created_at = store_row_i64(&row);
+	app->created_by = store_row_text(&row);
+	app->last_used_at = store_row_i64(&row);
+	app->last_device_id = store_row_text(&row);
+	app->last_address = store_row_text(&row);
 	return store_row_end(&row, err);
 }
 
+/* Not found is an error. */
 static int read_single(
 	struct db_stmt *st, struct arena *arena, struct app_password **ret, struct err *err)
 {
-	struct app_password *app = arena_try_alloc(arena, sizeof(*app));
-	int rc = db_step(st, err);
+	int rc = STORE_READ_ONE(st, arena, read_row, ret, err);
 
-	if (rc < 0)
-		return -1;
 	if (rc == 0)
 		return err_set(err, ERR_NOT_FOUND, "there is no such app password");
-	if (app == NULL)
-		return err_set(err, ERR_INTERNAL, "an app password is beyond the request's memory");
-	if (read_one(st, arena, app, err) < 0)
-		return -1;
-	*ret = app;
-	return 0;
+	return rc < 0 ? -1 : 0;
 }
 
 int store_app_password_find(struct store_read *rd, struct owner_id owner, const char *verifier,
@@ -77,24 +70,11 @@ int store_app_password_list(struct store_read *rd, struct owner_id owner, struct
 	struct app_password **ret, size_t *ret_count, struct err *err)
 {
 	CLEANUP(db_done) struct db_stmt *st = NULL;
-	struct app_password *rows = NULL;
-	size_t count = 0, cap = 0;
-	int rc;
 
 	if (store_prepare(rd, "SELECT " COLUMNS "WHERE owner = $1 ORDER BY id", &st, err) < 0)
 		return -1;
 	db_bind_u64(st, 1, owner.v);
-	while ((rc = db_step(st, err)) > 0) {
-		if (STORE_GROW(arena, &rows, count, &cap, err) < 0 ||
-			read_one(st, arena, &rows[count], err) < 0)
-			return -1;
-		count++;
-	}
-	if (rc < 0)
-		return -1;
-	*ret = rows;
-	*ret_count = count;
-	return 0;
+	return STORE_READ_ALL(st, arena, read_row, ret, ret_count, err);
 }
 
 /* Is there room, and the name free? */

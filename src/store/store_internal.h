@@ -106,6 +106,20 @@ NODISCARD int store_grow(
 #define STORE_GROW(arena, array, count, cap, err)                                                  \
 	store_grow((arena), (void **)(void *)(array), (count), (cap), sizeof(**(array)), (err))
 
+/* Reads the row that a statement stands at into a struct of the caller's kind. */
+typedef int store_read_row_fn(struct db_stmt *st, struct arena *arena, void *ret, struct err *err);
+/* 1: the first row, in *ret; 0: there is none. */
+NODISCARD int store_read_one(struct db_stmt *st, struct arena *arena, size_t size,
+	store_read_row_fn *read, void **ret, struct err *err);
+#define STORE_READ_ONE(st, arena, read, ret, err)                                                  \
+	store_read_one((st), (arena), sizeof(**(ret)), (read), (void **)(void *)(ret), (err))
+/* All rows, an array of that size each. */
+NODISCARD int store_read_all(struct db_stmt *st, struct arena *arena, size_t size,
+	store_read_row_fn *read, void **ret, size_t *ret_count, struct err *err);
+#define STORE_READ_ALL(st, arena, read, ret, ret_count, err)                                       \
+	store_read_all((st), (arena), sizeof(**(ret)), (read), (void **)(void *)(ret),             \
+		(ret_count), (err))
+
 /* The first column of all rows. */
 NODISCARD int store_read_texts(struct db_stmt *st, struct arena *arena, const char ***ret,
 	size_t *ret_count, struct err *err);

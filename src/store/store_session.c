@@ -16,19 +16,19 @@
 
 enum { AGENT_MAX_BYTES = 256 };
 
-static int read_one(
-	struct db_stmt *st, struct arena *arena, struct web_session *ret, struct err *err)
+static int read_row(struct db_stmt *st, struct arena *arena, void *ret, struct err *err)
 {
+	struct web_session *session = ret;
 	struct store_row row = {.st = st, .arena = arena};
 
-	ret->hash = store_row_text(&row);
-	ret->owner.v = store_row_u64(&row);
-	ret->csrf = store_row_text(&row);
-	ret->created_at = store_row_i64(&row);
-	ret->last_seen_at = store_row_i64(&row);
-	ret->expires_at = store_row_i64(&row);
-	ret->address = store_row_text(&row);
-	ret->user_agent = store_row_text(&row);
+	session->hash = store_row_text(&row);
+	session->owner.v = store_row_u64(&row);
+	session->csrf = store_row_text(&row);
+	session->created_at = store_row_i64(&row);
+	session->last_seen_at = store_row_i64(&row);
+	session->expires_at = store_row_i64(&row);
+	session->address = store_row_text(&row);
+	session->user_agent = store_row_text(&row);
 	return store_row_end(&row, err);
 }
 
@@ -36,7 +36,6 @@ int store_session_find(struct store_read *rd, const char *hash, int64_t now_at, 
 	struct web_session **ret, struct err *err)
 {
 	CLEANUP(db_done) struct db_stmt *st = NULL;
-	struct web_session *session = arena_try_alloc(arena, sizeof(*session));
 	int rc;
 
 	if (store_prepare(rd,
@@ -46,17 +45,10 @@ int store_session_find(struct store_read *rd, const char *hash, int64_t now_at, 
 		return -1;
 	db_bind_text(st, 1, hash);
 	db_bind_i64(st, 2, now_at);
-	rc = db_step(st, err);
-	if (rc < 0)
-		return -1;
+	rc = STORE_READ_ONE(st, arena, read_row, ret, err);
 	if (rc == 0)
 		return err_set(err, ERR_NOT_FOUND, "there is no such session, or it is over");
-	if (session == NULL)
-		return err_set(err, ERR_INTERNAL, "a session is beyond the request's memory");
-	if (read_one(st, arena, session, err) < 0)
-		return -1;
-	*ret = session;
-	return 0;
+	return rc < 0 ? -1 : 0;
 }
 
 static int make_room(struct store_tx *tx, struct owner_id owner, size_t max, struct err *err)
@@ -134,9 +126,6 @@ int store_session_list(struct store_read *rd, struct owner_id owner, int64_t now
 	struct arena *arena, struct web_session **ret, size_t *ret_count, struct err *err)
 {
 	CLEANUP(db_done) struct db_stmt *st = NULL;
-	struct web_session *rows = NULL;
-	size_t count = 0, cap = 0;
-	int rc;
 
 	if (store_prepare(rd,
 		    "SELECT " COLUMNS "WHERE s.owner = $1 AND s.expires_at > $2"
@@ -145,17 +134,7 @@ int store_session_list(struct store_read *rd, struct owner_id owner, int64_t now
 		return -1;
 	db_bind_u64(st, 1, owner.v);
 	db_bind_i64(st, 2, now_at);
-	while ((rc = db_step(st, err)) > 0) {
-		if (STORE_GROW(arena, &rows, count, &cap, err) < 0 ||
-			read_one(st, arena, &rows[count], err) < 0)
-			return -1;
-		count++;
-	}
-	if (rc < 0)
-		return -1;
-	*ret = rows;
-	*ret_count = count;
-	return 0;
+	return STORE_READ_ALL(st, arena, read_row, ret, ret_count, err);
 }
 
 int store_session_sweep(struct store *store, int64_t now_at, size_t limit, struct err *err)

@@ -10,39 +10,33 @@
 	"id, owner, name, hash, scopes, created_at, created_by, expires_at, last_used_at,"         \
 	" last_address FROM api_tokens "
 
-static int read_one(struct db_stmt *st, struct arena *arena, struct api_token *ret, struct err *err)
+static int read_row(struct db_stmt *st, struct arena *arena, void *ret, struct err *err)
 {
+	struct api_token *token = ret;
 	struct store_row row = {.st = st, .arena = arena};
 
-	ret->id = store_row_u64(&row);
-	ret->owner.v = store_row_u64(&row);
-	ret->name = store_row_text(&row);
-	ret->hash = store_row_text(&row);
-	ret->scopes = store_row_text(&row);
-	ret->created_at = store_row_i64(&row);
-	ret->created_by = store_row_text(&row);
-	ret->expires_at = store_row_i64(&row);
-	ret->last_used_at = store_row_i64(&row);
-	ret->last_address = store_row_text(&row);
+	token->id = store_row_u64(&row);
+	token->owner.v = store_row_u64(&row);
+	token->name = store_row_text(&row);
+	token->hash = store_row_text(&row);
+	token->scopes = store_row_text(&row);
+	token->created_at = store_row_i64(&row);
+	token->created_by = store_row_text(&row);
+	token->expires_at = store_row_i64(&row);
+	token->last_used_at = store_row_i64(&row);
+	token->last_address = store_row_text(&row);
 	return store_row_end(&row, err);
 }
 
+/* Not found is an error. */
 static int read_single(
 	struct db_stmt *st, struct arena *arena, struct api_token **ret, struct err *err)
 {
-	struct api_token *token = arena_try_alloc(arena, sizeof(*token));
-	int rc = db_step(st, err);
+	int rc = STORE_READ_ONE(st, arena, read_row, ret, err);
 
-	if (rc < 0)
-		return -1;
 	if (rc == 0)
 		return err_set(err, ERR_NOT_FOUND, "there is no such token");
-	if (token == NULL)
-		return err_set(err, ERR_INTERNAL, "a token is beyond the request's memory");
-	if (read_one(st, arena, token, err) < 0)
-		return -1;
-	*ret = token;
-	return 0;
+	return rc < 0 ? -1 : 0;
 }
 
 int store_token_find(struct store_read *rd, const char *hash, struct arena *arena,
@@ -71,23 +65,10 @@ int store_token_list(struct store_read *rd, struct arena *arena, struct api_toke
 	size_t *ret_count, struct err *err)
 {
 	CLEANUP(db_done) struct db_stmt *st = NULL;
-	struct api_token *rows = NULL;
-	size_t count = 0, cap = 0;
-	int rc;
 
 	if (store_prepare(rd, "SELECT " COLUMNS "ORDER BY name", &st, err) < 0)
 		return -1;
-	while ((rc = db_step(st, err)) > 0) {
-		if (STORE_GROW(arena, &rows, count, &cap, err) < 0 ||
-			read_one(st, arena, &rows[count], err) < 0)
-			return -1;
-		count++;
-	}
-	if (rc < 0)
-		return -1;
-	*ret = rows;
-	*ret_count = count;
-	return 0;
+	return STORE_READ_ALL(st, arena, read_row, ret, ret_count, err);
 }
 
 int store_token_add(struct store_tx *tx, struct api_token *token, struct err *err)
