@@ -37,8 +37,8 @@ function PolicyList() {
 			<Show of={all}>
 				{(rows) => (
 					<Table caption="Policies" hideCaption rows={rows} rowKey={(row) => row.policy} columns={[
-						{ label: "Policy", cell: (row) => <span class="row"><a href={link(["policies", row.policy])}>{row.policy}</a>{row.default && <Tag tone="good">Default</Tag>}</span> },
-						{ label: "What it is for", cell: (row) => row.description || <span class="soft">–</span> },
+						{ label: "Policy", cell: (row) => <span class="row"><a class="wrap" href={link(["policies", row.policy])}>{row.policy}</a>{row.default && <Tag tone="good">Default</Tag>}</span> },
+						{ label: "What it is for", cell: (row) => row.description ? <span class="wrap">{row.description}</span> : <span class="soft">–</span> },
 						{ label: "Demands", num: true, cell: (row) => row.settings === 0 ? "nothing" : counted(row.settings, "setting") },
 						{ label: "Phones", cell: (row) => row.required ? "must take it" : "may go without" },
 						{ label: "Answers", cell: (row) => <Answers of={row} /> },

@@ -7,7 +7,7 @@ import { Empty, Head, Tag, type Tone } from "../ui/parts";
 import { Table } from "../ui/table";
 
 const STATES: Record<string, [Tone, string]> = {
-	waiting: ["plain", "Waits for its turn"],
+	waiting: ["plain", "Waiting"],
 	held: ["warn", "Held after a restore"],
 	trying: ["good", "Being handed over"],
 };
@@ -37,8 +37,7 @@ export function QueuePage() {
 							{ label: "From", cell: (row) => <span class="wrap">{row.sender || "(a report)"}</span> },
 							{ label: "State", cell: (row) => <Tag tone={STATES[row.state]?.[0]}>{STATES[row.state]?.[1] ?? row.state}</Tag> },
 							{ label: "Attempts", num: true, cell: (row) => row.attempts },
-							{ label: "Size", num: true, cell: (row) => bytes(row.bytes) },
-							{ label: "Queued", cell: (row) => <time title={time(row.queued_at)}>{ago(row.queued_at)}</time> },
+							{ label: "Queued", cell: (row) => <><time title={time(row.queued_at)}>{ago(row.queued_at)}</time> <span class="soft small">{bytes(row.bytes)}</span></> },
 							{ label: "Next try", cell: (row) => row.next_at ? <time title={time(row.next_at)}>{ago(row.next_at)}</time> : "–" },
 							{ label: "Last answer", cell: (row) => <span class="wrap small">{row.answer || "–"}</span> },
 							{ label: "", bare: true, cell: (row) => (
