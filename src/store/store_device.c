@@ -22,64 +22,49 @@
 	", access_own, access_state, access_reason, access_at, access_report, informed_at, "       \
 	"ceiling"
 
-static int read_device(struct db_stmt *st, struct arena *arena, struct device *ret, struct err *err)
+static int read_device(struct db_stmt *st, struct arena *arena, void *ret, struct err *err)
 {
+	struct device *device = ret;
 	struct store_row row = {.st = st, .arena = arena};
 
-	ret->id.v = store_row_u64(&row);
-	ret->owner.v = store_row_u64(&row);
-	ret->device_id = store_row_text(&row);
-	ret->device_type = store_row_text(&row);
-	ret->user_agent = store_row_text(&row);
-	ret->model = store_row_text(&row);
-	ret->os = store_row_text(&row);
-	ret->friendly_name = store_row_text(&row);
-	ret->phone_number = store_row_text(&row);
-	ret->imei = store_row_text(&row);
-	ret->language = store_row_text(&row);
-	ret->operator_name = store_row_text(&row);
-	ret->protocol_version = (uint16_t)store_row_u64(&row);
-	ret->first_seen_at = store_row_i64(&row);
-	ret->last_seen_at = store_row_i64(&row);
-	ret->policy_key = (uint32_t)store_row_u64(&row);
-	ret->policy_key_temporary = (uint32_t)store_row_u64(&row);
-	ret->policy_status = (uint8_t)store_row_u64(&row);
-	ret->policy_version = store_row_u64(&row);
-	ret->provisioned_at = store_row_i64(&row);
-	ret->wipe = (enum wipe_state)store_row_u64(&row);
-	ret->wipe_at = store_row_i64(&row);
-	ret->wipe_account = store_row_u64(&row) != 0;
-	ret->blocked = store_row_u64(&row) != 0;
-	ret->epoch = store_row_u64(&row);
-	ret->credential = store_row_text(&row);
-	ret->ping_heartbeat_s = (uint32_t)store_row_u64(&row);
-	ret->ping_folders = store_row_blob(&row, &ret->ping_folders_len);
-	ret->sync_request = store_row_blob(&row, &ret->sync_request_len);
-	ret->access_own = (uint8_t)store_row_u64(&row);
-	ret->access_state = (uint8_t)store_row_u64(&row);
-	ret->access_reason = store_row_text(&row);
-	ret->access_at = store_row_i64(&row);
-	ret->access_report = (uint8_t)store_row_u64(&row);
-	ret->informed_at = store_row_i64(&row);
-	ret->ceiling = (uint16_t)store_row_u64(&row);
-	ret->blocked = ret->access_own == ACCESS_BLOCK;
+	device->id.v = store_row_u64(&row);
+	device->owner.v = store_row_u64(&row);
+	device->device_id = store_row_text(&row);
+	device->device_type = store_row_text(&row);
+	device->user_agent = store_row_text(&row);
+	device->model = store_row_text(&row);
+	device->os = store_row_text(&row);
+	device->friendly_name = store_row_text(&row);
+	device->phone_number = store_row_text(&row);
+	device->imei = store_row_text(&row);
+	device->language = store_row_text(&row);
+	device->operator_name = store_row_text(&row);
+	device->protocol_version = (uint16_t)store_row_u64(&row);
+	device->first_seen_at = store_row_i64(&row);
+	device->last_seen_at = store_row_i64(&row);
+	device->policy_key = (uint32_t)store_row_u64(&row);
+	device->policy_key_temporary = (uint32_t)store_row_u64(&row);
+	device->policy_status = (uint8_t)store_row_u64(&row);
+	device->policy_version = store_row_u64(&row);
+	device->provisioned_at = store_row_i64(&row);
+	device->wipe = (enum wipe_state)store_row_u64(&row);
+	device->wipe_at = store_row_i64(&row);
+	device->wipe_account = store_row_u64(&row) != 0;
+	device->blocked = store_row_u64(&row) != 0;
+	device->epoch = store_row_u64(&row);
+	device->credential = store_row_text(&row);
+	device->ping_heartbeat_s = (uint32_t)store_row_u64(&row);
+	device->ping_folders = store_row_blob(&row, &device->ping_folders_len);
+	device->sync_request = store_row_blob(&row, &device->sync_request_len);
+	device->access_own = (uint8_t)store_row_u64(&row);
+	device->access_state = (uint8_t)store_row_u64(&row);
+	device->access_reason = store_row_text(&row);
+	device->access_at = store_row_i64(&row);
+	device->access_report = (uint8_t)store_row_u64(&row);
+	device->informed_at = store_row_i64(&row);
+	device->ceiling = (uint16_t)store_row_u64(&row);
+	device->blocked = device->access_own == ACCESS_BLOCK;
 	return store_row_end(&row, err);
-}
-
-static int read_one(struct db_stmt *st, struct arena *arena, struct device **ret, struct err *err)
-{
-	struct device *device;
-	int rc = db_step(st, err);
-
-	if (rc <= 0)
-		return rc;
-	device = arena_try_alloc(arena, sizeof(*device));
-	if (device == NULL)
-		return err_set(err, ERR_INTERNAL, "a device is beyond the request's memory");
-	if (read_device(st, arena, device, err) < 0)
-		return -1;
-	*ret = device;
-	return 1;
 }
 
 static int no_device(struct device_id id, struct err *err)
@@ -100,7 +85,7 @@ int store_device_find(struct store_read *rd, struct owner_id owner, const char *
 		return -1;
 	db_bind_u64(st, 1, owner.v);
 	db_bind_text(st, 2, device_id);
-	rc = read_one(st, arena, ret, err);
+	rc = STORE_READ_ONE(st, arena, read_device, ret, err);
 	if (rc == 0)
 		return err_set(err, ERR_NOT_FOUND, "owner %" PRIu64 " has no device %.100s",
 			owner.v, device_id);
@@ -117,7 +102,7 @@ int store_device_load(struct store_read *rd, struct device_id id, struct arena *
 		    &st, err) < 0)
 		return -1;
 	db_bind_u64(st, 1, id.v);
-	rc = read_one(st, arena, ret, err);
+	rc = STORE_READ_ONE(st, arena, read_device, ret, err);
 	if (rc == 0)
 		return no_device(id, err);
 	return rc < 0 ? -1 : 0;
@@ -126,21 +111,7 @@ int store_device_load(struct store_read *rd, struct device_id id, struct arena *
 static int read_list(struct db_stmt *st, struct arena *arena, struct device **ret,
 	size_t *ret_count, struct err *err)
 {
-	struct device *devices = NULL;
-	size_t count = 0, cap = 0;
-	int rc;
-
-	while ((rc = db_step(st, err)) > 0) {
-		if (STORE_GROW(arena, &devices, count, &cap, err) < 0 ||
-			read_device(st, arena, &devices[count], err) < 0)
-			return -1;
-		count++;
-	}
-	if (rc < 0)
-		return -1;
-	*ret = devices;
-	*ret_count = count;
-	return 0;
+	return STORE_READ_ALL(st, arena, read_device, ret, ret_count, err);
 }
 
 int store_device_list(struct store_read *rd, struct owner_id owner, struct arena *arena,

@@ -20,40 +20,27 @@ enum { NAME_MAX_BYTES = 1024 };
 #define FOLDER_COLUMNS                                                                             \
 	"id, parent, name, type, role, created_seq, changed_seq, items_seq, deleted FROM folders "
 
-static int read_folder(struct db_stmt *st, struct arena *arena, struct folder *ret, struct err *err)
+static int read_folder(struct db_stmt *st, struct arena *arena, void *ret, struct err *err)
 {
+	struct folder *folder = ret;
 	struct store_row row = {.st = st, .arena = arena};
 
-	ret->id.v = store_row_u64(&row);
-	ret->parent.v = store_row_u64(&row);
-	ret->name = store_row_text(&row);
-	ret->type = (enum folder_type)store_row_u64(&row);
-	ret->role = (enum folder_role)store_row_u64(&row);
-	ret->created_seq = store_row_u64(&row);
-	ret->changed_seq = store_row_u64(&row);
-	ret->items_seq = store_row_u64(&row);
-	ret->deleted = store_row_u64(&row) != 0;
+	folder->id.v = store_row_u64(&row);
+	folder->parent.v = store_row_u64(&row);
+	folder->name = store_row_text(&row);
+	folder->type = (enum folder_type)store_row_u64(&row);
+	folder->role = (enum folder_role)store_row_u64(&row);
+	folder->created_seq = store_row_u64(&row);
+	folder->changed_seq = store_row_u64(&row);
+	folder->items_seq = store_row_u64(&row);
+	folder->deleted = store_row_u64(&row) != 0;
 	return store_row_end(&row, err);
 }
 
 static int read_folders(struct db_stmt *st, struct arena *arena, struct folder **ret,
 	size_t *ret_count, struct err *err)
 {
-	struct folder *folders = NULL;
-	size_t count = 0, cap = 0;
-	int rc;
-
-	while ((rc = db_step(st, err)) > 0) {
-		if (STORE_GROW(arena, &folders, count, &cap, err) < 0 ||
-			read_folder(st, arena, &folders[count], err) < 0)
-			return -1;
-		count++;
-	}
-	if (rc < 0)
-		return -1;
-	*ret = folders;
-	*ret_count = count;
-	return 0;
+	return STORE_READ_ALL(st, arena, read_folder, ret, ret_count, err);
 }
 
 /* ---- parents first ---- */
@@ -160,22 +147,6 @@ int store_folder_changes(struct store_read *rd, struct owner_id owner, uint64_t 
 	return read_ordered(st, arena, ret, ret_count, err);
 }
 
-static int read_one(struct db_stmt *st, struct arena *arena, struct folder **ret, struct err *err)
-{
-	struct folder *folder;
-	int rc = db_step(st, err);
-
-	if (rc <= 0)
-		return rc;
-	folder = arena_try_alloc(arena, sizeof(*folder));
-	if (folder == NULL)
-		return err_set(err, ERR_INTERNAL, "a folder is beyond the request's memory");
-	if (read_folder(st, arena, folder, err) < 0)
-		return -1;
-	*ret = folder;
-	return 1;
-}
-
 int store_folder_load(struct store_read *rd, struct owner_id owner, struct folder_id id,
 	struct arena *arena, struct folder **ret, struct err *err)
 {
@@ -188,7 +159,7 @@ int store_folder_load(struct store_read *rd, struct owner_id owner, struct folde
 		return -1;
 	db_bind_u64(st, 1, owner.v);
 	db_bind_u64(st, 2, id.v);
-	rc = read_one(st, arena, ret, err);
+	rc = STORE_READ_ONE(st, arena, read_folder, ret, err);
 	if (rc == 0)
 		return err_set(err, ERR_NOT_FOUND, "no folder %llu", (unsigned long long)id.v);
 	return rc < 0 ? -1 : 0;
@@ -207,7 +178,7 @@ int store_folder_by_type(struct store_read *rd, struct owner_id owner, enum fold
 		return -1;
 	db_bind_u64(st, 1, owner.v);
 	db_bind_u64(st, 2, type);
-	rc = read_one(st, arena, ret, err);
+	rc = STORE_READ_ONE(st, arena, read_folder, ret, err);
 	if (rc == 0)
 		return err_set(err, ERR_NOT_FOUND, "no folder of type %d", (int)type);
 	return rc < 0 ? -1 : 0;
