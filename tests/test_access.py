@@ -6,6 +6,7 @@ from eas.wbxml import E
 from lib import mail
 from lib.case import ServerCase, forms, retry
 from lib.server import eventually
+from lib.web import Web
 
 DENIED_HTTP, BLOCKED, NOT_PROVISIONED = 403, "129", "142"
 
@@ -155,6 +156,22 @@ class Blocked(AccessCase):
         self.assertEqual(listed[0]["seen"], True)
         self.bellhop("device", "allow", user.address, "comeslater")
         device.ready()
+
+    def test_its_user_removes_it(self):
+        """On his page: what keeps the phone out is laid down still, and what lets it in is gone with it."""
+        for state, status in (("block", BLOCKED), ("quarantine", "1"), ("allow", "1")):
+            device = self.phone("14.1")
+            self.lay_down(state, device.user, device.device_id)
+            web = Web(self.server)
+            self.addCleanup(web.close)
+            self.assertEqual(web.sign_in(self.owner).status, 200)
+            self.assertEqual(web.delete("/me/devices/" + device.device_id, yes="true").status, 200)
+            listed = [row for row in self.bellhop("access", "list") if row["device"] == device.device_id]
+            self.assertEqual([(row["access"], row["seen"]) for row in listed], [] if state == "allow" else [(state, False)])
+            device.policy_key = "0"
+            self.assertEqual(device.post("Provision", device.provision_request()).status, status)
+            shown = self.bellhop("device", "show", device.user, device.device_id)
+            self.assertEqual(shown["access"], state)
 
 
 class Rules(AccessCase):

@@ -244,13 +244,27 @@ int admin_device_unblock(struct admin_call *call, struct err *err)
 	return answer_device(call, user, device->id, err);
 }
 
+/* Whoever removes his phone and sets it up again is not let in by that. */
+static int keep_bar(struct admin_call *call, const struct device *device, struct err *err)
+{
+	struct unseen_device unseen = {.owner = device->owner,
+		.device_id = device->device_id,
+		.state = (enum access_state)device->access_own,
+		.at = call->now_at};
+
+	if (!call->caller->for_self ||
+		(unseen.state != ACCESS_BLOCK && unseen.state != ACCESS_QUARANTINE))
+		return 0;
+	return store_unseen_set(call->tx, &unseen, err);
+}
+
 int admin_device_del(struct admin_call *call, struct err *err)
 {
 	struct user *user;
 	struct device *device;
 
 	if (admin_device(call, &user, &device, err) < 0 ||
-		admin_refuse_wiped(call, device, err) < 0)
+		admin_refuse_wiped(call, device, err) < 0 || keep_bar(call, device, err) < 0)
 		return -1;
 	admin_put(call->result, "device", device->device_id);
 	return store_device_delete(call->tx, device->id, err);
