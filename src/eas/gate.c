@@ -83,21 +83,15 @@ static enum gate_answer check_policy(const struct gate_subject *s, struct gate_v
 }
 
 static const struct {
-	const char *name;
 	bool of_device; /* cannot be asked without one */
 	enum gate_answer (*check)(const struct gate_subject *s, struct gate_verdict *v);
 } steps[GATE_STEPS] = {
-	[GATE_WIPE] = {"wipe", false, check_wipe},
-	[GATE_USER] = {"user", false, gate_check_user},
-	[GATE_ACCESS] = {"access", true, gate_check_access},
-	[GATE_SERVICE] = {"service", false, gate_check_service},
-	[GATE_POLICY] = {"policy", true, check_policy},
+	[GATE_WIPE] = {false, check_wipe},
+	[GATE_USER] = {false, gate_check_user},
+	[GATE_ACCESS] = {true, gate_check_access},
+	[GATE_SERVICE] = {false, gate_check_service},
+	[GATE_POLICY] = {true, check_policy},
 };
-
-const char *gate_step_to_str(enum gate_step step)
-{
-	return step < GATE_STEPS ? steps[step].name : "unknown";
-}
 
 enum gate_answer gate_check(const struct gate_subject *subject, enum gate_step first,
 	enum gate_step last, struct gate_verdict *ret)

@@ -63,6 +63,5 @@ struct gate_verdict {
  * that later steps need not be asked. */
 enum gate_answer gate_check(const struct gate_subject *subject, enum gate_step first,
 	enum gate_step last, struct gate_verdict *ret);
-const char *gate_step_to_str(enum gate_step step);
 
 #endif

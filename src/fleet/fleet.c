@@ -247,16 +247,6 @@ const struct fleet_mark *fleet_marks(const struct fleet *f)
 	return f->marks;
 }
 
-uint32_t fleet_worker_count(const struct fleet *f)
-{
-	return f->worker_count;
-}
-
-pid_t fleet_worker_pid(const struct fleet *f, uint32_t worker)
-{
-	return f->workers[worker].pid;
-}
-
 void fleet_news(struct fleet *f, uint32_t user, uint64_t at_us)
 {
 	atomic_store_explicit(&f->news_us[user], at_us, memory_order_relaxed);

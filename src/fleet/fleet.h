@@ -91,8 +91,6 @@ void fleet_read(struct fleet *fleet, struct tally *ret);
 /* False: a worker died; *err says which, and how. */
 NODISCARD int fleet_alive(struct fleet *fleet, struct err *err);
 const struct fleet_mark *fleet_marks(const struct fleet *fleet);
-uint32_t fleet_worker_count(const struct fleet *fleet);
-pid_t fleet_worker_pid(const struct fleet *fleet, uint32_t worker);
 
 /* News for a user are on their way since then; 0: none. Phones that are woken take their time from
  * it. */

@@ -50,11 +50,6 @@ static const struct {
 	[CONN_LINGER] = {"linger", 0},
 };
 
-const char *conn_state_to_str(enum conn_state state)
-{
-	return states[state].name;
-}
-
 struct log_context conn_log(
 	const struct front *f, const struct conn *c, char address[NET_ADDRESS_TEXT])
 {

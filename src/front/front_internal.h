@@ -307,7 +307,6 @@ bool conn_set_address(struct front *f, struct conn *c, const struct net_address 
 void conn_linger(struct front *f, struct conn *c);
 struct conn *conn_find(struct front *f, const struct ipc_handle *handle);
 struct ipc_handle conn_handle(const struct front *f, const struct conn *c, uint32_t number);
-const char *conn_state_to_str(enum conn_state state);
 struct log_context conn_log(
 	const struct front *f, const struct conn *c, char address[NET_ADDRESS_TEXT]);
 
