@@ -28,8 +28,7 @@
 #define MEM_PICK(a, b, op, n) MEM_PICK_(a, b, op, n)
 #define MEM_PICK_(a, b, op, n)                                                                     \
 	({                                                                                         \
-		__typeof__((a) + 0) a_##n = (a);                                                   \
-		__typeof__((b) + 0) b_##n = (b);                                                   \
+		__typeof__(1 ? (a) : (b)) a_##n = (a), b_##n = (b);                                \
 		a_##n op b_##n ? a_##n : b_##n;                                                    \
 	})
 

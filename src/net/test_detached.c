@@ -689,7 +689,7 @@ static void flags_of(const void *object, char *ret, size_t size)
 		if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " ", &from, &to) == 2)
 			here = (uintptr_t)object >= from && (uintptr_t)object < to;
 		if (here && str_starts(line, "VmFlags:"))
-			(void)snprintf(ret, size, "%s", line);
+			(void)snprintf(ret, size, "%.*s", (int)size - 1, line);
 	}
 	(void)fclose(f);
 }
