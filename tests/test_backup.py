@@ -312,6 +312,8 @@ class Restores(Case):
         self.server.bellhop("restore", self.backup)
         self.server.start()
         phone.close()
+        # It has to ask for its folders, of which the server knows nothing any more, before it may wait for them.
+        self.assertEqual(phone.ping(heartbeat=60).status, "7")
         phone.folder_sync("0")
         # Without parameters, and none remembered.
         answer = phone.receive(phone.send("Ping", connection=phone.connect()))
