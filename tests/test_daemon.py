@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -272,7 +273,9 @@ class Privileges(unittest.TestCase):
             os.chmod(server.folder, 0o755)
             for folder in (server.data, server.runtime):
                 os.chown(folder, 65534, 65534)
-            server.start()
+            # The build folder may be one that only root can enter.
+            bellhopd = shutil.copy(program("bellhopd"), os.path.join(server.folder, "bellhopd"))
+            server.start(executable=bellhopd)
             for pid in server.front_pids() + [server.engine_pid()]:
                 with open(f"/proc/{pid}/status", encoding="ascii") as file:
                     status = file.read()
@@ -282,11 +285,11 @@ class Privileges(unittest.TestCase):
             device = server.add_user().device("14.1").ready()
             device.prime()
             device.close()
-            self.signer_is_for_root(server)
+            self.signer_is_for_root(server, bellhopd)
         finally:
             server.close()
 
-    def signer_is_for_root(self, server):
+    def signer_is_for_root(self, server, bellhopd):
         """A key for profiles that only root can read is told of by reload, by the doctor, and at the start, which goes on."""
         certificate, key = (os.path.join(server.folder, name) for name in ("signer.pem", "signer.key"))
         subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
@@ -299,7 +302,7 @@ class Privileges(unittest.TestCase):
             self.assertIn(f"web.profile_key: {key}: the user nobody cannot read it", " ".join(text.split()))
             self.assertIn("chgrp nobody", text)
         server.stop()
-        server.start()
+        server.start(executable=bellhopd)
         self.assertRegex(server.log_text(), f"profile_certificate_unusable .*{key}.*chgrp nobody")
         os.chown(key, 65534, 65534)
         server.bellhop("reload")
