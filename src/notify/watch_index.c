@@ -1,5 +1,5 @@
 /*
- * The hash tables of the watches. Grows at a load of two and never shrinks: a watch is in five of
+ * The hash tables of the watches. Grows at a load of four and never shrinks: a watch is in five of
  * them, so slots that stay empty cost a waiting phone more than a longer chain costs who looks.
  */
 #include "notify/watch_index.h"
@@ -8,7 +8,7 @@
 
 #include "base/mem.h"
 
-#define LOAD 2
+#define LOAD 4
 
 uint64_t watch_hash(uint64_t a, uint64_t b)
 {
