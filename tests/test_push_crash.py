@@ -12,27 +12,14 @@ from lib import mail
 from lib.case import FORMS, ServerCase, retry
 from lib.lmtp import LmtpError
 from lib.server import ServerError, eventually, wait_exit
+from lib.upgrade import UpgradeCase
 
 
-class CrashCase(ServerCase):
-    https = True
+class CrashCase(UpgradeCase):
     settings = {"server.fronts": "2"}
+    forms = FORMS
 
-    def fleet(self, heartbeat=600):
-        """A parked phone in each version and form, some over TLS; each of a user of its own."""
-        phones = []
-        for number, (version, form) in enumerate(FORMS):
-            phone = self.phone(version, form, tls=number % 2 == 1)
-            phone.owner = self.owner
-            phone.prime()
-            phone.waiting = phone.ping_send(heartbeat=heartbeat)
-            self.addCleanup(phone.waiting.close)
-            phones.append(phone)
-        for phone in phones:
-            self.assert_parked(phone.waiting, 0.05)
-        return phones
-
-    def deliver_despite(self, owner, message):
+    def hand_over(self, owner, message):
         """As a mail server would: again until it is taken."""
         def once():
             try:
@@ -41,22 +28,6 @@ class CrashCase(ServerCase):
             except (LmtpError, OSError, ServerError):
                 return False
         eventually(once, what="delivery")
-
-    def assert_reached(self, phones, subject):
-        """The next delivery reaches each of them, and the Sync brings it."""
-        for phone in phones:
-            self.assert_parked(phone.waiting, 0.02)
-        for phone in phones:
-            self.deliver_despite(phone.owner, mail.message(subject))
-        for phone in phones:
-            self.assert_ping(phone.receive(phone.waiting), "2", [phone.inbox])
-            phone.close()
-            answer = retry(phone.sync)
-            self.assertEqual(answer.subjects(), [subject], (phone.version, phone.form))
-            phone.close()
-            phone.ping_send(phone.waiting, heartbeat=600)
-        for phone in phones:
-            self.assert_parked(phone.waiting, 0.02)
 
     def wait_new_engine(self, old):
         def new():
@@ -85,7 +56,7 @@ class Engine(CrashCase):
         for number in range(3):
             self.server.kill_engine()
             for phone in phones:
-                self.deliver_despite(phone.owner, mail.message(f"early {number}"))
+                self.hand_over(phone.owner, mail.message(f"early {number}"))
             for phone in phones:
                 self.assert_ping(phone.receive(phone.waiting), "2", [phone.inbox])
                 phone.close()
@@ -133,7 +104,7 @@ class Engine(CrashCase):
         old = self.server.kill_engine()
         self.wait_new_engine(old)
         self.assert_parked(device.connection)
-        self.deliver_despite(self.owner, mail.message("for the held one"))
+        self.hand_over(self.owner, mail.message("for the held one"))
         answer = SyncAnswer(device.receive(), device.inbox)
         if answer.is_empty:
             answer = retry(device.sync)
@@ -151,7 +122,7 @@ class Engine(CrashCase):
         path = self.server.password_file("changed")
         eventually(lambda: self.server.bellhop(
             "user", "passwd", device.user, "--password-file", path, check=False).returncode == 0, what="passwd")
-        self.deliver_despite(self.owner, mail.message("secret"))
+        self.hand_over(self.owner, mail.message("secret"))
         answer = device.receive(waiting)
         if answer.code == 200:
             waiting.close()

@@ -12,10 +12,12 @@ class UpgradeCase(ServerCase):
     https = True
     settings = {**ServerCase.settings, "server.fronts": "2", "http.requests_per_device": "0"}
 
+    forms = FORMS[::3]
+
     def fleet(self, heartbeat=600):
-        """Parked phones of several versions and forms, half of them over TLS; each of a user of its own."""
+        """A parked phone in each of these versions and forms, half of them over TLS; each of a user of its own."""
         phones = []
-        for number, (version, form) in enumerate(FORMS[::3]):
+        for number, (version, form) in enumerate(self.forms):
             phone = self.phone(version, form, tls=number % 2 == 1)
             phone.owner = self.owner
             phone.prime()
@@ -26,11 +28,15 @@ class UpgradeCase(ServerCase):
             self.assert_parked(phone.waiting, 0.05)
         return phones
 
+    def hand_over(self, owner, message):
+        self.server.deliver(owner, message)
+
     def assert_reached(self, phones, subject):
+        """The next delivery reaches each of them, and the Sync brings it."""
         for phone in phones:
             self.assert_parked(phone.waiting, 0.02)
         for phone in phones:
-            self.server.deliver(phone.owner, mail.message(subject))
+            self.hand_over(phone.owner, mail.message(subject))
         for phone in phones:
             self.assert_ping(phone.receive(phone.waiting), "2", [phone.inbox])
             phone.close()
