@@ -22,9 +22,10 @@ test("a phone parks and is seen to wait, and a push reaches it", async () => {
 	await person.go("devices");
 	await page.getByRole("searchbox", { name: "Search" }).fill(user.address);
 	await page.getByRole("button", { name: "Search" }).click();
+	/* The whole list has the phone, too, and stays until the answer to the search is there. */
+	await eventually("the phone alone is listed", async () => (await page.getByRole("row").count()) === 2);
 	const row = page.getByRole("row").filter({ hasText: phone.id });
 	await row.waitFor();
-	assert.equal(await page.getByRole("row").count(), 2);
 	await row.getByRole("link").first().click();
 	await page.getByText("In order").first().waitFor();
 	const mark = phone.mark;
