@@ -210,6 +210,9 @@ int64_t net_stream_read(struct net_stream *s, void *bytes, size_t max)
 		ERR_clear_error();
 		rc = SSL_read_ex(s->ssl, bytes, max, &got);
 		n = rc == 1 ? (int64_t)got : tls_result(s, rc);
+		/* Told so by count_update() (detach.c), it would look at the next record only. */
+		if (n == NET_AGAIN && (SSL_get_shutdown(s->ssl) & SSL_RECEIVED_SHUTDOWN) != 0)
+			n = NET_EOF;
 		s->more = n != NET_AGAIN; /* there may be another record inside */
 		return n;
 	case NET_DETACHED:
