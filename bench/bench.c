@@ -40,6 +40,11 @@
 #define QUIET_MS    3
 #define QUIET_US    10.0
 #define QUIET_TRIES 100
+/* Ports of the server. */
+#define SERVER_PORT 10240u
+#define CLIENT_PORT 32768u
+#define PORTS_MIN   1000u
+#define PORT_TRIES  100u
 
 static struct bench *running; /* for bench_die() only */
 
@@ -69,17 +74,48 @@ void bench_die(const char *fmt, ...)
 	_exit(1);
 }
 
+/* The first port that the kernel gives to clients; theirs are not for servers: between this choice
+ * and the server's start anybody may be given one. */
+static unsigned first_client_port(void)
+{
+	FILE *f = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
+	char line[64] = "";
+	struct err ignored = ERR_INIT;
+	uint64_t first;
+
+	if (f == NULL)
+		return CLIENT_PORT;
+	if (fgets(line, sizeof(line), f) == NULL)
+		line[0] = 0;
+	(void)fclose(f);
+	line[strcspn(line, " \t\n")] = 0;
+	return str_parse_u64(line, UINT16_MAX, &first, &ignored) < 0 ? CLIENT_PORT
+								     : (unsigned)first;
+}
+
 static uint16_t free_port(void)
 {
-	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
-	socklen_t len = sizeof(a);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	unsigned end = first_client_port();
 
-	if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 ||
-		getsockname(fd, (struct sockaddr *)&a, &len) < 0)
-		bench_die("no free port: %s", strerror(errno));
-	fd_close(&fd);
-	return ntohs(a.sin_port);
+	for (unsigned i = 0; i < PORT_TRIES; i++) {
+		struct sockaddr_in a = {
+			.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+		socklen_t len = sizeof(a);
+		int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		uint16_t any;
+		bool good;
+
+		random_bytes(&any, sizeof(any));
+		/* Few are left below: then one of the clients'. */
+		if (end >= SERVER_PORT + PORTS_MIN)
+			a.sin_port = htons((uint16_t)(SERVER_PORT + any % (end - SERVER_PORT)));
+		good = fd >= 0 && bind(fd, (struct sockaddr *)&a, sizeof(a)) == 0 &&
+		       getsockname(fd, (struct sockaddr *)&a, &len) == 0;
+		fd_close(&fd);
+		if (good)
+			return ntohs(a.sin_port);
+	}
+	bench_die("no free port: %s", strerror(errno));
 }
 
 static void find_bellhopd(struct bench *b, const char *build)
@@ -207,6 +243,23 @@ static void run_server(const struct bench *b, const char *notify)
 	_exit(127);
 }
 
+/* The end of what it said goes to standard error: the folder may not outlive a test. */
+static void show_log(const struct bench *b)
+{
+	CLEANUP(mem_freep) char *path = x_printf("%s/log", b->folder);
+	char text[1024];
+	FILE *f = fopen(path, "re");
+	size_t len;
+
+	if (f == NULL)
+		return;
+	if (fseek(f, -(long)sizeof(text), SEEK_END) != 0)
+		rewind(f);
+	len = fread(text, 1, sizeof(text), f);
+	(void)fclose(f);
+	(void)fprintf(stderr, "%.*s\n", (int)len, text);
+}
+
 static void wait_ready(struct bench *b)
 {
 	int64_t end_us = bench_now_us() + READY_MS * 1000LL;
@@ -217,6 +270,7 @@ static void wait_ready(struct bench *b)
 	while (bench_now_us() < end_us) {
 		if (waitpid(b->pid, NULL, WNOHANG) == b->pid) {
 			b->pid = 0;
+			show_log(b);
 			bench_die("bellhopd ended at once; see %s/log", b->folder);
 		}
 		if (poll(&pfd, 1, 200) <= 0)

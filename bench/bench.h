@@ -42,7 +42,8 @@ _Noreturn void bench_die(const char *fmt, ...) __attribute__((format(printf, 1, 
 			bench_die("%s: %s", #call, (err)->text);                                   \
 	} while (0)
 
-/* argv: --build-dir DIR, --only PART. Makes the folder and opens the store. */
+/* argv: --build-dir DIR, --only PART, as bench_options() let it pass. Makes the folder and opens
+ * the store. */
 void bench_init(struct bench *b, const char *name, int argc, char **argv);
 /* What --only names, or NULL. */
 const char *bench_only(int argc, char **argv);

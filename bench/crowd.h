@@ -13,6 +13,7 @@
  * Phone p is `BENCH<p>` of user p % users, user<n>@bench.example with the password "secret0".
  */
 #define CROWD_FOLDERS_MAX 64u
+#define CROWD_PHONES_MAX  2000000u
 
 struct crowd_options {
 	unsigned phones, users, folders; /* users 0: 20 phones to each */

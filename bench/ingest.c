@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "bench.h"
+#include "options.h"
 
 #define CONNECTIONS 8u
 #define EACH        1000u
@@ -53,10 +54,14 @@ static double measure(struct bench *b, unsigned connections, unsigned each)
 	return connections * each / ((double)(bench_now_us() - began_us) / 1e6);
 }
 
+static const struct bench_usage usage = {
+	.name = "ingest", .what = "messages by LMTP, over one connection and over eight."};
+
 int main(int argc, char **argv)
 {
 	struct bench b;
 
+	bench_options(argc, argv, &usage);
 	bench_init(&b, "ingest", argc, argv);
 	for (unsigned i = 0; i < CONNECTIONS; i++)
 		(void)bench_add_user(&b, i);

@@ -11,6 +11,7 @@
 #include "base/str.h"
 #include "bench.h"
 #include "mime/mime.h"
+#include "options.h"
 
 #define ATTACHMENT_BYTES ((size_t)50 << 20)
 #define RANGE_BYTES      ((size_t)1 << 20)
@@ -225,6 +226,12 @@ static void measure(struct bench *b, const char *figure, void (*act)(struct benc
 	bench_stop(b);
 }
 
+static const char *const part_names[] = {"inline", "multipart", "ranges", "get_attachment",
+	"sync_text", "sync_mime", "lmtp", "send_mail", NULL};
+static const struct bench_usage usage = {.name = "large",
+	.what = "a message with an attachment of 50 MB, on its ways in and out.",
+	.parts = part_names};
+
 int main(int argc, char **argv)
 {
 	struct bench b;
@@ -245,6 +252,7 @@ int main(int argc, char **argv)
 			"SendMail of it to oneself, with a copy in Sent"},
 	};
 
+	bench_options(argc, argv, &usage);
 	make_message();
 	bench_init(&b, "large", argc, argv);
 	bench_fill(&b, bench_add_user(&b, 0), 1, make);

@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "bench.h"
+#include "options.h"
 
 #define MESSAGES 10000u
 
@@ -71,10 +72,14 @@ static void list(struct bench *b, unsigned user, const char *device, unsigned bo
 	bench_phone_clear(&p);
 }
 
+static const struct bench_usage usage = {
+	.name = "listing", .what = "first Syncs of 10,000 messages."};
+
 int main(int argc, char **argv)
 {
 	struct bench b;
 
+	bench_options(argc, argv, &usage);
 	bench_init(&b, "listing", argc, argv);
 	bench_fill(&b, bench_add_user(&b, 0), MESSAGES, make);
 	bench_fill(&b, bench_add_user(&b, 1), MESSAGES, make_mixed);

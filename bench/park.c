@@ -5,21 +5,19 @@
  * is not counted; fresh, and after churn), the kernel's, the CPU of a server that only waits, of a
  * renewal, and of Pings on new connections.
  *
- *     bench-park --build-dir build [--only PART] [--phones N] [--tls-phones N] [--users N]
- *         [--folders N] [--heartbeat-s N] [--idle-s N] [--churn-s N] [--churn-pause-s N]
- *         [--small N] [--renew-s N]
- *
  * Parts: plain tls held renewal repings rate, or a figure of these. Idle CPU is measured for
  * --idle-s seconds; only a whole heartbeat's time shows every renewal once. --small: phones of the
- * parts that measure CPU per event.
+ * parts that measure CPU per event. --help has all options.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "bare.h"
 #include "base/mem.h"
 #include "crowd.h"
 #include "fleet/procs.h"
+#include "options.h"
 
 #define PHONES      20000u
 #define SMALL       4000u
@@ -29,7 +27,8 @@
 #define CHURN_PARTS 20u   /* so many parts of the fleet come and go in turn */
 #define REST_S      6u
 #define RENEW_S     10u
-#define RENEW_TURNS 2u
+#define RENEW_TURNS 10u
+#define TURN_S      1.0   /* no shorter: waits end in slots of a second */
 #define FRONTS      2u    /* of the bare server, too */
 #define RENEW_RATE  1000u /* a second: what a million phones make at 15 minutes */
 #define SPREAD_MS   2000u
@@ -186,12 +185,22 @@ static void park_many(
 
 /* ---- per event ---- */
 
-/* CPU for each renewal. Over loopback the sender wakes the receiver's process, which no server does
- * that has a network in between; so what the server takes for a fleet that is always awake is
- * measured beside it. */
+/* CPU for each renewal, in one turn of the measuring. */
+struct turn {
+	double us, count; /* of all renewals in it, and how many they were */
+};
+
+/* Over loopback the sender wakes the receiver's process, which no server does that has a network in
+ * between; so what the server takes for a fleet that is always awake is measured beside it. */
 struct renewed {
-	double awake_us, asleep_us; /* sums at first, then of one */
-	double awake_count, asleep_count, all_us;
+	struct turn turns[2][RENEW_TURNS]; /* asleep, awake */
+	size_t count[2];
+	double all_us; /* of all processes, in the turns asleep */
+};
+
+/* What the turns of one kind say. */
+struct spread {
+	double median_us, least_us, most_us, mean_us, renewals;
 };
 
 /* The CPU time that is measured, now. */
@@ -221,52 +230,103 @@ static void renew_once(struct crowd *c, struct fleet *fleet, spent_fn spent, con
 	crowd_pause(c, fleet, s, awake ? "renewals, the fleet awake" : "renewals");
 	fleet_read(fleet, &after);
 	us = spent(owner) - us;
-	*(awake ? &sum->awake_us : &sum->asleep_us) += us;
-	*(awake ? &sum->awake_count : &sum->asleep_count) +=
-		(double)(after.expired - before.expired);
+	sum->turns[awake][sum->count[awake]++] =
+		(struct turn){us, (double)(after.expired - before.expired)};
 	if (!awake)
 		sum->all_us += bench_server_cpu_now_us(c->bench) - all_us;
 }
 
-/* For renew_s seconds awake and for as many asleep, in turns: what the machine does to one it does
- * to the other. No turn is shorter than the phones' own rhythm, so each of them is in each turn. */
-static struct renewed renew(const struct park *k, struct crowd *c, struct fleet *fleet,
-	spent_fn spent, const void *owner, const char *figure)
+static int dearer(const void *a, const void *b)
 {
-	double turn_s = MAX((double)k->renew_s / RENEW_TURNS, c->options.heartbeat_s + 1.0);
-	struct renewed sum = {0};
+	const struct turn *x = a, *y = b;
+	double left = x->us * y->count, right = y->us * x->count;
 
-	for (unsigned i = 0; i < 2 * RENEW_TURNS; i++)
-		renew_once(c, fleet, spent, owner, turn_s, (i + 1) / 2 % 2 == 1, &sum);
-	if (MIN(sum.awake_count, sum.asleep_count) < k->small / 2)
-		bench_die("%s: only %.0f and %.0f renewals", figure, sum.awake_count,
-			sum.asleep_count);
-	sum.awake_us /= sum.awake_count;
-	sum.asleep_us /= sum.asleep_count;
-	sum.all_us /= sum.asleep_count;
-	return sum;
+	return left < right ? -1 : left > right;
+}
+
+/* The median of the renewals, each taken to cost what its turn's cost on average: a turn in which
+ * few phones were due weighs little. Sorts the turns. */
+static struct spread spread_of(struct renewed *r, bool awake, const char *figure)
+{
+	struct turn *turns = r->turns[awake];
+	struct spread s = {0};
+	size_t count = 0;
+	double us = 0, half = 0;
+
+	for (size_t i = 0; i < r->count[awake]; i++) {
+		s.renewals += turns[i].count;
+		us += turns[i].us;
+		if (turns[i].count > 0)
+			turns[count++] = turns[i];
+	}
+	r->count[awake] = count;
+	if (count == 0)
+		bench_die("%s: there was no renewal", figure);
+	qsort(turns, count, sizeof(*turns), dearer);
+	for (size_t i = 0; i < count && half < s.renewals / 2; i++) {
+		half += turns[i].count;
+		s.median_us = turns[i].us / turns[i].count;
+	}
+	s.least_us = turns[0].us / turns[0].count;
+	s.most_us = turns[count - 1].us / turns[count - 1].count;
+	s.mean_us = us / s.renewals;
+	return s;
+}
+
+/* For renew_s seconds awake and for as many asleep, in turns: what the machine does to one it does
+ * to the other, and what it does to one turn is not the figure. Altogether they are as long as the
+ * phones' own rhythm at least, so each phone is in them. */
+static void renew(const struct park *k, struct crowd *c, struct fleet *fleet, spent_fn spent,
+	const void *owner, struct renewed *ret)
+{
+	double all_s = MAX((double)k->renew_s, c->options.heartbeat_s + 1.0);
+	unsigned turns = (unsigned)MIN(all_s / TURN_S, (double)RENEW_TURNS);
+
+	*ret = (struct renewed){0};
+	for (unsigned i = 0; i < 2 * turns; i++)
+		renew_once(c, fleet, spent, owner, all_s / turns, (i + 1) / 2 % 2 == 1, ret);
+}
+
+/* Phones that came in a crowd would be due in a crowd; these are due all the time, as a million
+ * are. (Those of the bare server begin one by one.) */
+static void spread_out(struct crowd *c, struct fleet *fleet)
+{
+	struct fleet_command how = {.on_news = FLEET_STAY_OUT,
+		.order = FLEET_CLOSE,
+		.spread_ms = c->options.heartbeat_s * 1000};
+
+	fleet_give(fleet, &how);
+	how.order = FLEET_RETURN;
+	fleet_give(fleet, &how);
+	crowd_pause(c, fleet, c->options.heartbeat_s, "coming back one by one");
 }
 
 /* The same renewals by a server that only receives and sends: what this machine takes for them. */
 static void bare_renewal(const struct park *k, struct crowd *c, double front_us)
 {
-	struct fleet_command how = {
-		.on_news = FLEET_STAY_OUT, .order = FLEET_START, .count = k->small, .rate = 20000};
 	unsigned heartbeat_s = c->options.heartbeat_s;
+	struct fleet_command how = {.on_news = FLEET_STAY_OUT,
+		.order = FLEET_START,
+		.count = k->small,
+		.rate = k->small / heartbeat_s};
 	struct bare *server = bare_start(FRONTS, heartbeat_s);
 	struct fleet *fleet = crowd_fleet_at(c, bare_port(server));
+	struct spread asleep, awake;
 	struct renewed bare;
-	char conditions[160];
+	char conditions[240];
 
 	fleet_give(fleet, &how);
 	crowd_pause(c, fleet, 2 * heartbeat_s + 3, "warming the bare server");
-	bare = renew(k, c, fleet, spent_by_bare, server, "renewal_bare_cpu");
+	renew(k, c, fleet, spent_by_bare, server, &bare);
+	asleep = spread_of(&bare, false, "renewal_bare_cpu");
+	awake = spread_of(&bare, true, "renewal_bare_cpu");
 	(void)snprintf(conditions, sizeof(conditions),
-		"the same phones, renewed by a server that only calls recv and send; with a fleet "
-		"that polls %.1f",
-		bare.awake_us);
-	bench_figure(c->bench, "renewal_bare_cpu", bare.asleep_us, "us", NULL, conditions);
-	bench_figure(c->bench, "renewal_over_bare", front_us / bare.asleep_us, "", NULL,
+		"the same phones, renewed by a server that only calls recv and send; median of %zu "
+		"turns (%.1f to %.1f, mean %.1f); with a fleet that polls %.1f (%.1f to %.1f)",
+		bare.count[0], asleep.least_us, asleep.most_us, asleep.mean_us, awake.median_us,
+		awake.least_us, awake.most_us);
+	bench_figure(c->bench, "renewal_bare_cpu", asleep.median_us, "us", NULL, conditions);
+	bench_figure(c->bench, "renewal_over_bare", front_us / asleep.median_us, "", NULL,
 		"renewal_plain_cpu for each microsecond of that, both of this run");
 	fleet_close(&fleet);
 	bare_stop(&server);
@@ -277,22 +337,31 @@ struct renewal {
 	bool tls, held;
 };
 
-static void show_renewal(const struct park *k, struct crowd *c, const struct renewal *what,
-	const struct renewed *sum)
+/* Returns the front's microseconds for a fleet that sleeps. */
+static double show_renewal(
+	const struct park *k, struct crowd *c, const struct renewal *what, struct renewed *sum)
 {
-	char conditions[300];
+	struct spread asleep = spread_of(sum, false, what->figure);
+	struct spread awake = spread_of(sum, true, what->awake);
+	char conditions[400];
 
+	if (MIN(asleep.renewals, awake.renewals) < k->small / 2)
+		bench_die("%s: only %.0f and %.0f renewals", what->figure, asleep.renewals,
+			awake.renewals);
 	(void)snprintf(conditions, sizeof(conditions),
-		"%u phones, heartbeat %u s, %s, %s: %.0f renewals; CPU of the fronts; with the "
-		"engine's %.1f; the fleet sleeps until something comes",
+		"%u phones, heartbeat %u s, %s, %s: %.0f renewals; CPU of the fronts, the median "
+		"of %zu turns (%.1f to %.1f, mean %.1f); mean with the engine's %.1f; the fleet "
+		"sleeps until something comes",
 		k->small, c->options.heartbeat_s, what->held ? "held Sync" : "Ping",
-		what->tls ? "TLS 1.3, AES-256-GCM" : "plain HTTP", sum->asleep_count, sum->all_us);
-	bench_figure(c->bench, what->figure, sum->asleep_us, "us", what->aim, conditions);
+		what->tls ? "TLS 1.3, AES-256-GCM" : "plain HTTP", asleep.renewals, sum->count[0],
+		asleep.least_us, asleep.most_us, asleep.mean_us, sum->all_us / asleep.renewals);
+	bench_figure(c->bench, what->figure, asleep.median_us, "us", what->aim, conditions);
 	(void)snprintf(conditions, sizeof(conditions),
-		"the same phones, in turns with that: %.0f renewals; the fleet polls and is never "
-		"woken",
-		sum->awake_count);
-	bench_figure(c->bench, what->awake, sum->awake_us, "us", NULL, conditions);
+		"the same phones, in turns with that: %.0f renewals, the median of %zu turns (%.1f "
+		"to %.1f, mean %.1f); the fleet polls and is never woken",
+		awake.renewals, sum->count[1], awake.least_us, awake.most_us, awake.mean_us);
+	bench_figure(c->bench, what->awake, awake.median_us, "us", NULL, conditions);
+	return asleep.median_us;
 }
 
 static void renewal(const struct park *k, const struct renewal *what)
@@ -306,17 +375,20 @@ static void renewal(const struct park *k, const struct renewal *what)
 	struct fleet *fleet;
 	struct bench b;
 	static struct crowd c;
+	double us;
 
 	begin(k, &b, &c, &options);
 	fleet = crowd_fleet(&c, what->tls, false);
 	/* All are in, and have renewed once: nothing but renewals is measured. */
 	(void)crowd_fill(&c, fleet, &how, 0, k->small, 0, CROWD_CHUNK);
+	spread_out(&c, fleet);
+	(void)crowd_wait_parked(&c, fleet, k->small, "coming back one by one");
 	crowd_pause(&c, fleet, options.heartbeat_s + 1, "warming");
-	sum = renew(k, &c, fleet, spent_by_fronts, &c, what->figure);
-	show_renewal(k, &c, what, &sum);
+	renew(k, &c, fleet, spent_by_fronts, &c, &sum);
+	us = show_renewal(k, &c, what, &sum);
 	fleet_close(&fleet);
 	if (!what->tls && !what->held)
-		bare_renewal(k, &c, sum.asleep_us);
+		bare_renewal(k, &c, us);
 	bench_finish(&b);
 }
 
@@ -432,6 +504,28 @@ static void all_repings(const struct park *k)
 		repings(k, "resyncs_new_conn_cpu", NULL, false, true);
 }
 
+static const struct bench_option all_options[] = {
+	{"--phones", 10, CROWD_PHONES_MAX, "phones of plain and held (20000; held alone: all)"},
+	{"--tls-phones", 10, CROWD_PHONES_MAX, "phones of tls (as --phones)"},
+	{"--users", 1, CROWD_PHONES_MAX, "whose they are (a twentieth of them)"},
+	{"--folders", 1, CROWD_FOLDERS_MAX, "that each watches (20)"},
+	{"--heartbeat-s", 1, 3540, "of plain, tls, held (60; 900 from 100000 phones on)"},
+	{"--idle-s", 0, 86400, "measure idle_cpu for so long (the heartbeat, 60 at most)"},
+	{"--churn-s", 0, 86400, "phones come and go for so long (20)"},
+	{"--churn-pause-s", 0, 3600, "between two parts of them (0)"},
+	{"--small", 20, 100000, "phones of renewal, repings, rate (4000)"},
+	{"--renew-s", 1, 3600, "measure renewals for so long, asleep and awake each (10)"},
+};
+static const char *const part_names[] = {"plain", "tls", "held", "renewal", "repings", "rate",
+	"plain_bytes", "tls_bytes", "held_bytes", "renewal_plain_cpu", "renewal_tls_cpu",
+	"renewal_held_cpu", "repings_new_conn_cpu", "repings_new_tls_cpu", "resyncs_new_conn_cpu",
+	"new_tls_rate", NULL};
+static const struct bench_usage usage = {.name = "park",
+	.what = "what waiting costs: memory, CPU, renewals, new connections.",
+	.parts = part_names,
+	.options = all_options,
+	.count = ARRAY_LEN(all_options)};
+
 int main(int argc, char **argv)
 {
 	static const struct names plain = {"plain_parked", "plain_bytes_fresh", "plain_bytes",
@@ -440,9 +534,10 @@ int main(int argc, char **argv)
 		"tls_kernel_bytes", "300000 in the long form", "720"};
 	static const struct names held = {
 		"held_parked", "held_bytes_fresh", "held_bytes", "held_kernel_bytes", NULL, NULL};
-	struct park k = {
-		argc, argv, .phones = (unsigned)bench_number(argc, argv, "--phones", PHONES)};
+	struct park k = {argc, argv};
 
+	bench_options(argc, argv, &usage);
+	k.phones = (unsigned)bench_number(argc, argv, "--phones", PHONES);
 	k.tls_phones = (unsigned)bench_number(argc, argv, "--tls-phones", k.phones);
 	k.users = (unsigned)bench_number(argc, argv, "--users", 0);
 	k.folders = (unsigned)bench_number(argc, argv, "--folders", FOLDERS);

@@ -15,6 +15,7 @@
 #include "base/fd.h"
 #include "base/mem.h"
 #include "bench.h"
+#include "options.h"
 
 #define PHONES     1000u
 #define DELIVERIES 200u
@@ -142,6 +143,9 @@ static void deliver(struct world *w, struct bench_lmtp *lmtp, unsigned n)
 	sync_and_park(w, i, delivered_us, &w->synced_ms[n]);
 }
 
+static const struct bench_usage usage = {
+	.name = "push", .what = "how soon 1,000 phones hear of 200 messages, one after the other."};
+
 int main(int argc, char **argv)
 {
 	static const char conditions[] = "1000 parked phones (own users, 14.1, plain HTTP), 200 "
@@ -153,6 +157,7 @@ int main(int argc, char **argv)
 	const uint8_t *body;
 	size_t len;
 
+	bench_options(argc, argv, &usage);
 	(void)setrlimit(RLIMIT_NOFILE, &files);
 	bench_init(&w->bench, "push", argc, argv);
 	w->arena = arena_new(0);

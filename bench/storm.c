@@ -3,9 +3,7 @@
  * plain HTTP) are parked, every connection is reset, and within --spread-ms each phone connects
  * again, resumes its session and pings. A phone that is answered 503 comes back when it was told
  * to. Measured: until the server has all parked again, and its CPU for each phone, from the cut on.
- *
- *     bench-storm --build-dir build [--phones N] [--users N] [--folders N] [--spread-ms N] [--plain
- * 1]
+ * --help has all options.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +13,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "crowd.h"
+#include "options.h"
 
 #define PHONES    10000u
 #define FOLDERS   20u
@@ -104,15 +103,29 @@ static void storm(struct crowd *c, struct fleet *fleet, unsigned spread_ms, bool
 		"phones", "0", conditions);
 }
 
+static const struct bench_option all_options[] = {
+	{"--phones", 1, CROWD_PHONES_MAX, "phones that are cut and come back (10000)"},
+	{"--users", 1, CROWD_PHONES_MAX, "whose they are (a twentieth of them)"},
+	{"--folders", 1, CROWD_FOLDERS_MAX, "that each watches (20)"},
+	{"--spread-ms", 0, 3600000, "they come back within this time (5000)"},
+	{"--plain", 0, 1, "1: plain HTTP, else TLS (0)"},
+};
+static const struct bench_usage usage = {.name = "storm",
+	.what = "everything is cut at once, and all phones come back.",
+	.options = all_options,
+	.count = ARRAY_LEN(all_options)};
+
 int main(int argc, char **argv)
 {
 	struct crowd_options options = {.heartbeat_s = 3540};
 	struct fleet_command how = {.on_news = FLEET_STAY_OUT};
-	bool tls = bench_number(argc, argv, "--plain", 0) == 0;
+	bool tls;
 	struct fleet *fleet;
 	struct bench b;
 	static struct crowd c;
 
+	bench_options(argc, argv, &usage);
+	tls = bench_number(argc, argv, "--plain", 0) == 0;
 	options.phones = (unsigned)bench_number(argc, argv, "--phones", PHONES);
 	options.users = (unsigned)bench_number(argc, argv, "--users", 0);
 	options.folders = (unsigned)bench_number(argc, argv, "--folders", FOLDERS);

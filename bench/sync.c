@@ -12,6 +12,7 @@
 #include "base/fd.h"
 #include "base/mem.h"
 #include "bench.h"
+#include "options.h"
 #include "sync.h"
 
 #define EMPTY_SYNCS    5000u
@@ -196,6 +197,12 @@ static void commands(int argc, char **argv)
 	bench_finish(&b);
 }
 
+static const char *const part_names[] = {
+	"empty", "delta", "renewal", "state", "invisible", "import", "memory", NULL};
+static const struct bench_usage usage = {.name = "sync",
+	.what = "what Syncs, renewals and stored states cost the server.",
+	.parts = part_names};
+
 int main(int argc, char **argv)
 {
 	static const struct {
@@ -209,15 +216,12 @@ int main(int argc, char **argv)
 		{"memory", sync_bench_memory},
 	};
 	const char *only = bench_only(argc, argv);
-	bool any = false;
 
+	bench_options(argc, argv, &usage);
 	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
 		if (only != NULL && strstr(parts[i].parts, only) == NULL)
 			continue;
 		parts[i].run(argc, argv);
-		any = true;
 	}
-	if (!any)
-		bench_die("there is no part %s", only);
 	return 0;
 }

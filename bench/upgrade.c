@@ -5,9 +5,7 @@
  * while further phones connect, 500 a second. None may be dropped, refused, or woken for nothing,
  * and every message that was accepted must reach its phone, also one accepted a moment before. A
  * message whose 250 never came may be there or not, and wake its phone or not.
- *
- *     bench-upgrade --build-dir build [--phones N] [--users N] [--folders N] [--rate N] [--kills N]
- *         [--tls 1]
+ * --help has all options.
  */
 #include <poll.h>
 #include <signal.h>
@@ -15,6 +13,7 @@
 
 #include "base/mem.h"
 #include "crowd.h"
+#include "options.h"
 #include "postmen.h"
 
 #define PHONES       5000u
@@ -176,12 +175,26 @@ static void run(struct world *w)
 		"at the end");
 }
 
+static const struct bench_option all_options[] = {
+	{"--phones", 4, CROWD_PHONES_MAX, "phones, newcomers among them (5000)"},
+	{"--users", 2, CROWD_PHONES_MAX, "whose they are (as many as the mail wants)"},
+	{"--folders", 1, CROWD_FOLDERS_MAX, "that each watches (20)"},
+	{"--rate", 1, 10000, "messages a second meanwhile (50)"},
+	{"--kills", 0, 100, "times that the engine is killed (3)"},
+	{"--tls", 0, 1, "1: TLS, else plain HTTP (0)"},
+};
+static const struct bench_usage usage = {.name = "upgrade",
+	.what = "what phones notice of a dead engine and of an upgrade: nothing.",
+	.options = all_options,
+	.count = ARRAY_LEN(all_options)};
+
 int main(int argc, char **argv)
 {
 	struct world *w = x_new(struct world);
 	struct crowd_options options = {.heartbeat_s = 3540};
 	struct fleet_command how = {.on_news = FLEET_STAY_OUT};
 
+	bench_options(argc, argv, &usage);
 	options.phones = (unsigned)bench_number(argc, argv, "--phones", PHONES);
 	options.folders = (unsigned)bench_number(argc, argv, "--folders", FOLDERS);
 	w->newcomers = MIN(CONNECT_RATE * CONNECT_S, options.phones / 4);

@@ -7,15 +7,14 @@
  * reaching its socket, both by the kernel's clock (postmen.h). A phone whose answer was there
  * before the 250 counts as 0. Beside it the time from the last byte of the message sent, with
  * parsing and the durable commit in it: the truth lies between.
- *
- *     bench-wake --build-dir build [--phones N] [--users N] [--folders N] [--rate N] [--seconds N]
- *         [--burst N]
+ * --help has all options.
  */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "crowd.h"
+#include "options.h"
 #include "postmen.h"
 
 #define PHONES   20000u
@@ -144,6 +143,20 @@ static void burst(struct world *w)
 		"ms", "under 250 with 10000", conditions);
 }
 
+static const struct bench_option all_options[] = {
+	{"--phones", 2, CROWD_PHONES_MAX,
+		"phones that wait, those of the burst among them (20000)"},
+	{"--users", 1, CROWD_PHONES_MAX, "whose they are (a sixth of them, or the messages)"},
+	{"--folders", 1, CROWD_FOLDERS_MAX, "that each watches (20)"},
+	{"--rate", 1, 100000, "messages a second, each for another user (2000)"},
+	{"--seconds", 1, 3600, "for so long (10)"},
+	{"--burst", 1, CROWD_PHONES_MAX, "phones of one user (10000, half of all at most)"},
+};
+static const struct bench_usage usage = {.name = "wake",
+	.what = "how soon phones hear, one by one and many at once.",
+	.options = all_options,
+	.count = ARRAY_LEN(all_options)};
+
 int main(int argc, char **argv)
 {
 	struct world *w = x_new(struct world);
@@ -151,6 +164,7 @@ int main(int argc, char **argv)
 	struct fleet_command how = {.on_news = FLEET_STAY_OUT};
 	unsigned others;
 
+	bench_options(argc, argv, &usage);
 	options.phones = (unsigned)bench_number(argc, argv, "--phones", PHONES);
 	options.burst = (unsigned)bench_number(
 		argc, argv, "--burst", MIN(BURST, MAX(options.phones / 2, 1u)));

@@ -64,6 +64,32 @@ class Compare(ServerCase):
         other, _ = compare(self.server.folder, "--seed", "2", "--days", "7")
         self.assertNotEqual(first["news"], other["news"])
 
+    def test_assumptions_can_be_set(self):
+        """Each of them is told, and moves what it should."""
+        base, table = compare(self.server.folder)
+        self.assertEqual(base["assumed"], {
+            "weekend": 0.3, "sms_delay_s": 6, "sms_fee": 0.05, "sms_bytes": 200, "radio_wake_s": 0.26, "radio_wake_w": 1.2, "radio_w": 1.06,
+            "radio_tail_s": 11.6, "radio_rtt_s": 0.07, "radio_bytes_per_s": 500000, "battery_wh": 12.8})
+        self.assertIn("radio awake after 0.26 s at 1.2 W", table)
+        sms, push = WAYS.index("SMS trigger"), WAYS.index("push 15 min")
+        for option, value, way, figure, grows in (
+                ("--weekend", "1", push, "bytes_day", True), ("--sms-delay", "60.5", sms, "delay_mean_s", True),
+                ("--sms-fee", "0.1", sms, "fees_month", True), ("--sms-bytes", "400", sms, "bytes_day", True),
+                ("--radio-wake", "2", push, "delay_mean_s", True), ("--radio-wake-watts", "3", push, "joule_day", True),
+                ("--radio-watts", "0.5", push, "joule_day", False), ("--radio-tail", "5", push, "joule_day", False),
+                ("--radio-rtt", "0.5", push, "delay_mean_s", True), ("--radio-rate", "1000", push, "delay_mean_s", True)):
+            with self.subTest(option):
+                other, _ = compare(self.server.folder, option, value)
+                self.assertEqual(other["ways"][way][figure] > base["ways"][way][figure], grows)
+                self.assertNotEqual(other["ways"][way][figure], base["ways"][way][figure])
+        _, larger = compare(self.server.folder, "--battery", "25.6")
+        self.assertNotEqual(larger, table)
+        for value in ("-1", "0x1", "1e3", "nan", "", "61", "1.2.3"):
+            with self.subTest(value):
+                done = subprocess.run([program("bellhop-bench"), "compare", "--radio-wake", value], capture_output=True, text=True,
+                                      timeout=20, check=False)
+                self.assertEqual((done.returncode, "--radio-wake" in done.stderr), (2, True))
+
     def test_written_down(self):
         """docs/PUSH-ECONOMY.md and its plots are what the command in it gives."""
         result, _ = compare(self.server.folder)
@@ -75,6 +101,11 @@ class Compare(ServerCase):
             rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in file if line.startswith("|")]
         ways = [row for row in rows if len(row) == 9][2:]  # behind the head
         self.assertEqual(len(ways), len(WAYS))
+        with open(os.path.join(DOCS, "PUSH-ECONOMY.md"), encoding="utf-8") as file:
+            text = file.read()
+        for name, value in result["assumed"].items():
+            self.assertIn({"radio_rtt_s": "70 ms", "radio_bytes_per_s": "500 KB/s"}.get(name, str(value)), text, name)
+        self.assertIn(f"({result['news']} in all", text)
         for row, way in zip(ways, result["ways"]):
             for text, seconds in zip(row[1:3], (way["delay_mean_s"], way["delay_p99_s"])):
                 number, unit = text.split()

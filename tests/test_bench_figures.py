@@ -7,11 +7,14 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import unittest
 
 from lib.server import BUILD
 
+RUN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "bench", "run")
+BENCHES = ["push", "sync", "listing", "ingest", "large", "park", "wake", "storm", "upgrade"]
 SMALL = ["--folders", "3"]
 PARK = [*SMALL, "--phones", "200", "--small", "80", "--heartbeat-s", "900", "--idle-s", "1", "--churn-s", "1", "--renew-s", "2"]
 RUNS = {
@@ -99,6 +102,49 @@ class Figures(unittest.TestCase):
         figures = self.figures("upgrade")
         for name in ("dropped", "false_wakes", "lost", "refused"):
             self.assertEqual((figures[name], figures[f"upgrade_{name}"]), (0, 0), name)
+
+
+class Options(unittest.TestCase):
+    """What is wrong ends a benchmark before it begins; nothing is ignored."""
+
+    def run_bench(self, name, *options):
+        with tempfile.TemporaryDirectory() as folder:
+            done = subprocess.run(
+                [sys.executable, RUN, "--build-dir", BUILD, name, "--", *options], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                timeout=20, env=dict(os.environ, BENCH_FOLDER=folder), check=False)
+            self.assertEqual(os.listdir(folder), [])
+        return done
+
+    def test_help(self):
+        for name in BENCHES:
+            with self.subTest(name):
+                done = self.run_bench(name, "--help")
+                self.assertEqual((done.returncode, done.stderr), (0, ""))
+                self.assertIn(f"bench-{name} [options]: ", done.stdout)
+                self.assertNotIn("{", done.stdout)
+
+    def test_wrong(self):
+        for name, *options, words in (
+                *((name, "--fones", "3", '"--fones" is no option here') for name in BENCHES),
+                ("park", "300", '"300" is no option'),
+                ("park", "--phones", "--phones needs a value"),
+                ("park", "--phones", "many", '"many" is not a number from 10 to 2000000'),
+                ("park", "--phones", "9", "--phones"),
+                ("park", "--folders", "65", "--folders"),
+                ("park", "--users", "0", "--users"),
+                ("park", "--small", "99", "--small", "100", "--small comes twice"),
+                ("park", "--only", "renewals", 'no part "renewals"'),
+                ("sync", "--only", "e", 'no part "e"'),
+                ("large", "--only", "outline", 'no part "outline"'),
+                ("storm", "--only", "plain", '"--only" is no option'),
+                ("storm", "--plain", "2", "--plain"),
+                ("wake", "--burst", "-1", "--burst"),
+                ("upgrade", "--rate", "0", "--rate")):
+            with self.subTest(name=name, options=options):
+                done = self.run_bench(name, *options)
+                self.assertEqual(done.returncode, 2, done.stderr)
+                self.assertIn(f"bench-{name}: ", done.stderr)
+                self.assertIn(words, done.stderr)
 
 
 if __name__ == "__main__":

@@ -13,9 +13,8 @@
 #include "base/mem.h"
 #include "fleet/scenario.h"
 
-#define DAY_S   86400.0
-#define MONTH   30.0
-#define WEEKEND 0.3
+#define DAY_S 86400.0
+#define MONTH 30.0
 
 const struct economy_way economy_ways[ECONOMY_WAYS] = {
 	{"SMS trigger", ECONOMY_SMS, 0},
@@ -37,9 +36,10 @@ void economy_defaults(struct economy_options *options)
 	*options = (struct economy_options){
 		.days = 30,
 		.mail_per_day = 40,
+		.weekend = 0.3,
 		.seed = 1,
 		.bytes = economy_tls,
-		/* A phone on LTE, rounded from what has been published. */
+		/* A phone on LTE, rounded: docs/PUSH-ECONOMY.md says whose measurements. */
 		.radio = {.promotion_s = 0.26,
 			.promotion_w = 1.2,
 			.awake_w = 1.06,
@@ -49,6 +49,7 @@ void economy_defaults(struct economy_options *options)
 		.sms_delay_s = 6,
 		.sms_fee = 0.05,
 		.sms_bytes = 200,
+		.battery_wh = 12.8,
 	};
 }
 
@@ -112,7 +113,7 @@ static double *arrivals(const struct economy_options *o, size_t *ret_count)
 			break;
 		day = (unsigned)(at_s / DAY_S);
 		hour = (unsigned)(fmod(at_s, DAY_S) / 3600);
-		now = hours[hour % 24] * (day % 7 >= 5 ? WEEKEND : 1);
+		now = hours[hour % 24] * (day % 7 >= 5 ? o->weekend : 1);
 		if (chance(o, n, 2) * peak > now)
 			continue;
 		if (count == cap) {

@@ -34,13 +34,15 @@ struct economy_radio {
 
 struct economy_options {
 	unsigned days;
-	double mail_per_day;
+	double mail_per_day; /* of a working day */
+	double weekend;      /* of that, on Saturdays and Sundays; 0 to 1 */
 	uint64_t seed;
 	struct economy_bytes bytes;
 	struct economy_radio radio;
 	double sms_delay_s; /* mean; exponential */
 	double sms_fee;     /* money for each */
 	double sms_bytes;
+	double battery_wh; /* of the phone */
 };
 
 void economy_defaults(struct economy_options *options);

@@ -15,6 +15,7 @@
  * A worker's own structs. worker.c has the loop and the orders, phone.c the life of a phone, talk.c
  * what is said (requests, answers), wire.c sockets and TLS, habits.c heartbeats and paths.
  */
+struct reply;
 struct ssl_st;
 struct ssl_ctx_st;
 
@@ -73,7 +74,7 @@ struct phone {
 	uint16_t network;     /* counts the networks it was in */
 	uint16_t refused;     /* 503 since it was in last */
 	uint16_t connection;  /* counts its connections */
-	uint8_t state, step;
+	uint8_t state : 4, step : 4;
 	uint8_t group : 7;
 	bool soon : 1;         /* its deadline is in worker.soon */
 	bool resumed : 1;      /* this connection's TLS session */
@@ -84,6 +85,7 @@ struct phone {
 	bool returning : 1;    /* OFF with a deadline: FLEET_RETURN */
 	bool closing_move : 1; /* the deadline of a wait is a change of the network */
 	bool woken : 1;        /* the Sync at hand follows news */
+	uint8_t again : 3;     /* beginnings since a wait ended well */
 };
 
 /* The coordinator's and the workers' common memory, one for each worker. */
@@ -159,8 +161,7 @@ const struct scenario_group *phone_group(const struct worker *w, const struct ph
 /* The request of the phone's step, into w->text. */
 void talk_request(struct worker *w, struct phone *p);
 /* A whole answer: leads to the next step. */
-void talk_answer(struct worker *w, struct phone *p, int status, uint32_t retry_after_s,
-	const uint8_t *body, size_t len);
+void talk_answer(struct worker *w, struct phone *p, const struct reply *reply);
 /* Expands "%u". */
 void talk_pattern(const char *pattern, uint32_t number, struct buf *out);
 void talk_forget(struct phone_memory **memory);

@@ -26,14 +26,21 @@ static const char help[] =
 	"compare: what Direct Push costs and brings beside polling and SMS, on virtual time;\n"
 	"docs/PUSH-ECONOMY.md.\n"
 	"  --days N              of virtual time (30)\n"
-	"  --mail-per-day N      messages that arrive (40)\n"
+	"  --mail-per-day N      messages that arrive on a working day (40)\n"
+	"  --weekend SHARE       of them on another day (0.3)\n"
 	"  --seed N              other news (1)\n"
+	"  --sms-delay S, --sms-fee MONEY, --sms-bytes N    of each SMS (6, 0.05, 200)\n"
+	"  --radio-wake S, --radio-wake-watts W   until the radio is awake (0.26, 1.2)\n"
+	"  --radio-watts W, --radio-tail S        and until it sleeps again (1.06, 11.6)\n"
+	"  --radio-rtt S, --radio-rate BYTES/S    round trip and speed (0.07, 500000)\n"
+	"  --battery WH          of the phone (12.8)\n"
 	"  --url URL, --plain-url URL   measure the bytes of that server, with and without TLS; "
 	"needs\n"
 	"                        --user, --password-file and --lmtp; --heartbeat TIME (60s) and\n"
 	"                        --mail-bytes N (2000) as well\n"
 	"  --json FILE, --plots FOLDER  push-delay.svg, push-data.svg, push-wakeups.svg\n"
-	"check: reads a scenario and says what is in it.\n";
+	"check: reads a scenario and says what is in it.\n"
+	"\n--help and --version print this, and the version.\n";
 
 int main(int argc, char **argv)
 {

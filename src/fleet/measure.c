@@ -183,6 +183,7 @@ static int hear(
 {
 	const char *name = request_command_to_str(command);
 	struct reply reply;
+	char text[200];
 	int rc = 0;
 
 	arena_clear(m->arena);
@@ -197,10 +198,13 @@ static int hear(
 		m->in.len += (size_t)n;
 		rc = reply_parse(m->in.data, m->in.len, false, &reply);
 	}
-	if (rc < 0 || reply.status != 200)
-		return err_set(
-			err, ERR_BACKEND, "%s: the answer is %d", name, rc < 0 ? 0 : reply.status);
-	return answer_decode(m->arena, reply.body, reply.body_len, ret, err);
+	if (rc < 0)
+		return err_set(err, ERR_BACKEND, "%s: what came is no HTTP", name);
+	if (reply.status == 200 &&
+		answer_decode(m->arena, reply.body, reply.body_len, ret, err) == 0)
+		return 0;
+	reply_describe(&reply, text, sizeof(text));
+	return err_set(err, ERR_BACKEND, "%s: %s", name, text);
 }
 
 static int command(struct meter *m, enum request_command number, const struct buf *body,

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -53,6 +54,22 @@ static bool parse_span(const char *text, uint64_t *ret)
 	return true;
 }
 
+/* "0.26", "11" */
+static bool parse_real(const char *text, const struct modes_option *o, double *ret)
+{
+	char *end = NULL;
+	double value;
+
+	/* Neither signs nor "inf", "0x1" or blanks, which strtod() would take. */
+	if (text[0] == 0 || text[strspn(text, "0123456789.")] != 0)
+		return false;
+	value = strtod(text, &end);
+	if (*end != 0 || value < (double)o->min || value > (double)o->max)
+		return false;
+	*ret = value;
+	return true;
+}
+
 static int take(const struct modes_option *o, const char *value, struct err *err)
 {
 	uint64_t n = 0;
@@ -61,6 +78,13 @@ static int take(const struct modes_option *o, const char *value, struct err *err
 	if (o->kind == MODES_TEXT) {
 		*(const char **)o->to = value;
 		return 0;
+	}
+	if (o->kind == MODES_REAL) {
+		if (parse_real(value, o, o->to))
+			return 0;
+		return err_set(err, ERR_BAD_INPUT,
+			"%s: \"%.60s\" is not a number (0.5) from %llu to %llu", o->name, value,
+			(unsigned long long)o->min, (unsigned long long)o->max);
 	}
 	if ((o->kind == MODES_NUMBER && str_parse_u64(value, o->max, &n, &ignored) < 0) ||
 		(o->kind == MODES_SPAN && !parse_span(value, &n)) || n < o->min || n > o->max)

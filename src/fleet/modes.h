@@ -26,12 +26,12 @@ NODISCARD int modes_password(const char *path, char *ret, size_t size, struct er
  */
 NODISCARD int modes_folder(const char *path, struct err *err);
 
-enum modes_kind { MODES_TEXT, MODES_NUMBER, MODES_SPAN, MODES_FLAG };
+enum modes_kind { MODES_TEXT, MODES_NUMBER, MODES_SPAN, MODES_REAL, MODES_FLAG };
 
 struct modes_option {
 	const char *name; /* "--phones" */
 	enum modes_kind kind;
-	void *to; /* const char **, uint64_t *, uint64_t * in seconds, bool * */
+	void *to; /* const char **, uint64_t *, uint64_t * in seconds, double *, bool * */
 	uint64_t min, max;
 };
 

@@ -10,6 +10,7 @@
  * Events are edge-triggered. An answer may lead to a new connection, so what reads goes on only
  * with the connection that it began with.
  */
+#include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>
 
@@ -53,6 +54,7 @@ static void connect_now(struct worker *w, struct phone *p)
 	if (!wire_connect(w, p)) {
 		w->tally->connect_failed++;
 		w->tally->connect_local++;
+		tally_trouble(w->tally, 1, "no connection: %s", strerror(errno));
 		phone_back_off(w, p, AGAIN_MS + worker_below(w, p, AGAIN_MS));
 		return;
 	}
@@ -182,12 +184,15 @@ static void broken(struct worker *w, struct phone *p)
 		break;
 	case PHONE_PARKED:
 		w->tally->dropped++;
+		tally_trouble(w->tally, 1, "the server ended the connection of a wait");
 		habits_cut(phone_group(w, p), &p->heartbeat, waited_s(w, p));
 		phone_back_off(w, p, 1 + worker_below(w, p, AGAIN_MS));
 		break;
 	case PHONE_ASKING:
 		w->tally->dropped++;
-		phone_back_off(w, p, 1 + worker_below(w, p, AGAIN_MS));
+		tally_trouble(w->tally, 1, "the server ended a connection without an answer");
+		/* One that had answered before may have ended while the request was on its way. */
+		phone_back_off(w, p, p->used ? 0 : 1 + worker_below(w, p, AGAIN_MS));
 		break;
 	case PHONE_OFF:
 	case PHONE_PAUSED:
@@ -209,7 +214,7 @@ static void take_answer(struct worker *w, struct phone *p, const struct reply *r
 	}
 	if (p->state == PHONE_ASKING)
 		tally_time(&w->tally->answer, (uint64_t)(worker_clock(w) - p->began_ms) * 1000);
-	talk_answer(w, p, r->status, r->retry_after_s, r->body, r->body_len);
+	talk_answer(w, p, r);
 }
 
 /* Bytes of an answer; those of an incomplete one are kept. False: nothing more is to be read. */
@@ -236,8 +241,11 @@ static bool hear(struct worker *w, struct phone *p, uint8_t *bytes, size_t len, 
 		return true;
 	}
 	if (rc <= 0) {
-		if (!closed)
+		if (!closed) {
 			w->tally->wrong++;
+			tally_trouble(w->tally, 1, "%s",
+				rc < 0 ? "what came is no HTTP" : "an answer of 8 MB or more");
+		}
 		broken(w, p);
 		return false;
 	}
@@ -338,10 +346,12 @@ void phone_on_deadline(struct worker *w, struct phone *p)
 		break;
 	case PHONE_CONNECTING:
 		w->tally->connect_late++;
+		tally_trouble(w->tally, 1, "no connection within %u s", CONNECT_MS / 1000);
 		broken(w, p);
 		break;
 	case PHONE_ASKING:
 		w->tally->timed_out++;
+		tally_trouble(w->tally, 1, "no answer within %u s", ANSWER_MS / 1000);
 		phone_back_off(w, p, AGAIN_MS);
 		break;
 	case PHONE_THINKING:

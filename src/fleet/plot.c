@@ -1,6 +1,7 @@
 /*
  * SVG, written by hand: a frame, some five ticks on each axis, lines and a legend, or bars. Colours
- * are chosen to be told apart by everybody, and text takes the colour of the page. Pure.
+ * are chosen to be told apart by everybody, and the background is a plot's own, because a page may
+ * be light where its reader's system is dark. Pure.
  */
 #include "fleet/plot.h"
 
@@ -71,9 +72,10 @@ static void begin(struct buf *out, const char *title, const char *x_title, const
 	buf_addf(out,
 		"<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %.0f %.0f\""
 		" font-family=\"sans-serif\" font-size=\"13\">\n"
-		"<style>text{fill:#222}.f{stroke:#888;fill:none}.g{stroke:#8884}"
-		"@media(prefers-color-scheme:dark){text{fill:#ddd}}</style>\n",
-		WIDTH, HEIGHT);
+		"<style>text{fill:#222}.b{fill:#fff}.f{stroke:#888;fill:none}.g{stroke:#8884}"
+		"@media(prefers-color-scheme:dark){text{fill:#ddd}.b{fill:#15181c}}</style>\n"
+		"<rect class=\"b\" width=\"%.0f\" height=\"%.0f\"/>\n",
+		WIDTH, HEIGHT, WIDTH, HEIGHT);
 	add_text(out, WIDTH / 2, 22, "middle", title);
 	add_text(out, (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 14, "middle", x_title);
 	buf_addf(out, "<g transform=\"translate(18 %.0f) rotate(-90)\">", HEIGHT / 2);
@@ -189,29 +191,64 @@ void plot_svg(const struct plot *plot, struct buf *out)
 	buf_add_str(out, "</svg>\n");
 }
 
-void plot_bars_svg(const char *title, const char *y_title, const struct plot_bar *bars,
-	size_t count, struct buf *out)
+/* Powers of ten around all values above 0. */
+static void log_range(const struct plot_bar *bars, size_t count, struct axis *y)
+{
+	double least = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		if (bars[i].value > 0)
+			least = least > 0 ? MIN(least, bars[i].value) : bars[i].value;
+	}
+	y->log = true;
+	y->from = least > 0 ? pow(10, floor(log10(least))) : 1;
+	y->to = y->to > y->from ? pow(10, ceil(log10(y->to))) : 10 * y->from;
+}
+
+/* A tick for each power of ten. */
+static void add_log_ticks(struct buf *out, const struct axis *y)
+{
+	for (double value = y->from; value <= y->to * 1.01; value *= 10) {
+		char text[32];
+		double at = place(y, value);
+
+		number_text(value, text, sizeof(text));
+		add_text(out, LEFT - 6, at + 4, "end", text);
+		buf_addf(out, "<path class=\"g\" d=\"M%.1f %.1fH%.1f\"/>\n", LEFT, at,
+			WIDTH - RIGHT);
+	}
+}
+
+void plot_bars_svg(const struct plot_bars *plot, struct buf *out)
 {
 	struct axis y = {.to = 0, .start = HEIGHT - BOTTOM, .end = TOP};
-	double width = (WIDTH - LEFT - RIGHT) / (double)MAX(count, (size_t)1);
+	double width = (WIDTH - LEFT - RIGHT) / (double)MAX(plot->count, (size_t)1);
 
-	for (size_t i = 0; i < count; i++)
-		y.to = MAX(y.to, bars[i].value);
-	y.to = y.to > 0 ? round_up(y.to) : 1;
-	begin(out, title, "", y_title);
-	add_ticks(out, NULL, &y);
-	for (size_t i = 0; i < count; i++) {
-		double x = LEFT + width * (double)i, top = place(&y, bars[i].value);
+	for (size_t i = 0; i < plot->count; i++)
+		y.to = MAX(y.to, plot->bars[i].value);
+	if (plot->y_log)
+		log_range(plot->bars, plot->count, &y);
+	else
+		y.to = y.to > 0 ? round_up(y.to) : 1;
+	begin(out, plot->title, "", plot->y_title);
+	if (plot->y_log)
+		add_log_ticks(out, &y);
+	else
+		add_ticks(out, NULL, &y);
+	for (size_t i = 0; i < plot->count; i++) {
+		const struct plot_bar *bar = &plot->bars[i];
+		double x = LEFT + width * (double)i;
+		double top = place(&y, MAX(bar->value, y.from));
 		char text[32];
 
-		number_text(bars[i].value, text, sizeof(text));
+		number_text(bar->value, text, sizeof(text));
 		buf_addf(out,
 			"<rect fill=\"%s\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" "
 			"height=\"%.1f\"/>\n",
-			colours[i % PLOT_LINES_MAX], x + width * 0.15, top, width * 0.7,
+			colours[bar->colour % PLOT_LINES_MAX], x + width * 0.15, top, width * 0.7,
 			HEIGHT - BOTTOM - top);
 		add_text(out, x + width / 2, top - 4, "middle", text);
-		add_text(out, x + width / 2, HEIGHT - BOTTOM + 18, "middle", bars[i].name);
+		add_text(out, x + width / 2, HEIGHT - BOTTOM + 18, "middle", bar->name);
 	}
 	buf_add_str(out, "</svg>\n");
 }

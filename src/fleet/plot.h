@@ -30,8 +30,14 @@ void plot_svg(const struct plot *plot, struct buf *out);
 struct plot_bar {
 	const char *name;
 	double value;
+	unsigned colour; /* those of one kind have the same */
 };
-void plot_bars_svg(const char *title, const char *y_title, const struct plot_bar *bars,
-	size_t count, struct buf *out);
+struct plot_bars {
+	const char *title, *y_title;
+	bool y_log;
+	const struct plot_bar *bars;
+	size_t count;
+};
+void plot_bars_svg(const struct plot_bars *plot, struct buf *out);
 
 #endif

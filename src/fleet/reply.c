@@ -1,9 +1,10 @@
 /*
- * HTTP responses: status line, the four headers that matter, bodies with Content-Length, chunked,
+ * HTTP responses: status line, the headers that matter, bodies with Content-Length, chunked,
  * or to the end of the connection. Pure. Limits: HEAD_MAX bytes of head; Content-Length below 1 GB.
  */
 #include "fleet/reply.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -49,6 +50,24 @@ static bool has_word(const uint8_t *value, const uint8_t *end, const char *word)
 	return false;
 }
 
+/* Of a redirection (451 has a name of its own), and of bodies that are none of ActiveSync. */
+static void keep(const uint8_t *line, size_t name_len, const uint8_t *value, const uint8_t *end,
+	struct reply *r)
+{
+	size_t len = (size_t)(end - value);
+
+	if (is_name(line, name_len, "Location") || is_name(line, name_len, "X-MS-Location")) {
+		r->location = value;
+		r->location_len = len;
+	} else if (is_name(line, name_len, "Content-Type")) {
+		r->type = value;
+		r->type_len = len;
+	} else if (is_name(line, name_len, "Content-Encoding")) {
+		r->coding = value;
+		r->coding_len = len;
+	}
+}
+
 static bool header(const uint8_t *line, const uint8_t *end, struct reply *r, struct head *h)
 {
 	const uint8_t *colon = memchr(line, ':', (size_t)(end - line));
@@ -71,6 +90,8 @@ static bool header(const uint8_t *line, const uint8_t *end, struct reply *r, str
 			   (r->close && !has_word(value, end, "keep-alive"));
 	else if (is_name(line, name_len, "Retry-After") && number(value, end, 86400, &n))
 		r->retry_after_s = (uint32_t)n;
+	else
+		keep(line, name_len, value, end, r);
 	return true;
 }
 
@@ -148,18 +169,36 @@ static int chunked_whole(const uint8_t *body, size_t len)
 	}
 }
 
+/* The head at hand, behind those of answers that only announce another one (100, 103). */
+static int final_head(uint8_t *bytes, size_t len, bool closed, struct reply *r, struct head *h)
+{
+	size_t before = 0, scan;
+
+	for (;;) {
+		scan = 0;
+		*r = (struct reply){0};
+		*h = (struct head){0};
+		r->head_len = http_head_end(bytes + before, len - before, &scan);
+		if (r->head_len == 0)
+			return len - before > HEAD_MAX || closed ? -1 : 0;
+		if (!parse_head(bytes + before, r->head_len, r, h))
+			return -1;
+		if (r->status < 100 || r->status > 199 || r->status == 101)
+			break;
+		before += r->head_len;
+	}
+	r->head_len += before;
+	return 1;
+}
+
 int reply_parse(uint8_t *bytes, size_t len, bool closed, struct reply *ret)
 {
-	struct reply r = {0};
-	struct head h = {0};
-	size_t scan = 0;
-	int rc;
+	struct reply r;
+	struct head h;
+	int rc = final_head(bytes, len, closed, &r, &h);
 
-	r.head_len = http_head_end(bytes, len, &scan);
-	if (r.head_len == 0)
-		return len > HEAD_MAX || closed ? -1 : 0;
-	if (!parse_head(bytes, r.head_len, &r, &h))
-		return -1;
+	if (rc <= 0)
+		return rc;
 	r.body = bytes + r.head_len;
 	if (h.chunked) {
 		rc = chunked_whole(r.body, len - r.head_len);
@@ -181,4 +220,24 @@ int reply_parse(uint8_t *bytes, size_t len, bool closed, struct reply *ret)
 	}
 	*ret = r;
 	return 1;
+}
+
+/* "%.*s" of a header, which may not be there. */
+#define PART(member, max)                                                                          \
+	(int)MIN(r->member##_len, (size_t)(max)), r->member != NULL ? (const char *)r->member : ""
+
+void reply_describe(const struct reply *r, char *text, size_t size)
+{
+	if (r->status == 200 && r->coding != NULL)
+		(void)snprintf(text, size, "Content-Encoding %.*s, which nobody asked for",
+			PART(coding, 30));
+	else if (r->status == 200)
+		(void)snprintf(
+			text, size, "the body is no WBXML (Content-Type %.*s)", PART(type, 60));
+	else if (r->location != NULL)
+		(void)snprintf(text, size, "HTTP %d, to be asked at %.*s (give that as --url)",
+			r->status, PART(location, 90));
+	else
+		(void)snprintf(text, size, "HTTP %d%s", r->status,
+			r->status == 401 ? ": user or password are wrong" : "");
 }

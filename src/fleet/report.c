@@ -61,6 +61,9 @@ void report_table(const struct report *r, FILE *out)
 	if (r->server_cpu_s > 0)
 		(void)fprintf(out, "  %-16s %14.2f  %s\n", "server_cpu_s", r->server_cpu_s,
 			"seconds of CPU of the server's processes");
+	for (size_t i = 0; i < TALLY_TROUBLES && r->sum.troubles[i].count > 0; i++)
+		(void)fprintf(out, "%s  %16s %14llu  %s\n", i == 0 ? "  what went wrong\n" : "", "",
+			(unsigned long long)r->sum.troubles[i].count, r->sum.troubles[i].text);
 	(void)fprintf(out, "  %-10s %10s %10s %10s %10s %10s   ms\n", "times", "count", "mean",
 		"p50", "p99", "max");
 	for (size_t i = 0; i < LATENCIES; i++) {
@@ -113,7 +116,18 @@ int report_json(const struct report *r, const char *path, struct err *err)
 			(unsigned long long)tally_percentile(t, 0.99),
 			(unsigned long long)t->max_us);
 	}
-	buf_add_str(&out, "},\"samples\":[");
+	buf_add_str(&out, "},\"troubles\":[");
+	for (size_t i = 0; i < TALLY_TROUBLES && r->sum.troubles[i].count > 0; i++) {
+		buf_addf(&out, "%s{\"count\":%llu,\"what\":\"", i > 0 ? "," : "",
+			(unsigned long long)r->sum.troubles[i].count);
+		for (const char *c = r->sum.troubles[i].text; *c != 0; c++) {
+			if (*c == '"' || *c == '\\')
+				buf_add_byte(&out, '\\');
+			buf_add_byte(&out, (uint8_t)*c);
+		}
+		buf_add_str(&out, "\"}");
+	}
+	buf_add_str(&out, "],\"samples\":[");
 	for (size_t i = 0; i < r->sample_count; i++)
 		buf_addf(&out,
 			"%s{\"s\":%.1f,\"parked\":%.0f,\"connected\":%.0f,\"fleet_bytes\":%.0f,"

@@ -36,6 +36,8 @@ struct run {
 	struct report report;
 	int64_t start_ms;
 	bool cut, returned;
+	char shown[TALLY_TROUBLES][TALLY_TROUBLE_TEXT]; /* troubles */
+	size_t shown_count;
 };
 
 static volatile sig_atomic_t stop_asked;
@@ -140,16 +142,39 @@ static int start(struct run *r, struct err *err)
 	return 0;
 }
 
+/* Each the first time that it happens: nobody should have to wait for the end to see why no phone
+ * is parked. */
+static void show_troubles(struct run *r)
+{
+	const struct tally_trouble *t = r->report.sum.troubles;
+
+	for (size_t i = 0; !r->quiet && i < TALLY_TROUBLES && t[i].count > 0; i++) {
+		size_t k = 0;
+
+		while (k < r->shown_count && !str_eq(r->shown[k], t[i].text))
+			k++;
+		if (k < r->shown_count || k == TALLY_TROUBLES)
+			continue;
+		memcpy(r->shown[r->shown_count++], t[i].text, TALLY_TROUBLE_TEXT);
+		(void)fprintf(stderr, "\r%-110s\n", t[i].text);
+	}
+}
+
 static void progress(const struct run *r, const struct report_sample *s, const struct tally *t)
 {
 	if (r->quiet)
 		return;
 	(void)fprintf(stderr,
 		"\r%6.0f s: %.0f parked of %.0f connected, %llu woken, %llu news, %llu dropped,"
-		" %llu refused, %llu failed   ",
+		" %llu refused, %llu failed",
 		s->at_s, s->parked, s->connected, (unsigned long long)t->woken,
 		(unsigned long long)t->news, (unsigned long long)t->dropped,
 		(unsigned long long)t->refused, (unsigned long long)t->connect_failed);
+	if (t->unauthorized > 0)
+		(void)fprintf(stderr, ", %llu answered 401", (unsigned long long)t->unauthorized);
+	if (t->wrong > 0)
+		(void)fprintf(stderr, ", %llu wrong", (unsigned long long)t->wrong);
+	(void)fputs("   ", stderr);
 	(void)fflush(stderr);
 }
 
@@ -172,6 +197,7 @@ static void sample(struct run *r, unsigned number)
 		s.server_bytes = last->server_bytes;
 	}
 	report_add(&r->report, &s);
+	show_troubles(r);
 	progress(r, &s, &r->report.sum);
 }
 

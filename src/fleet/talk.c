@@ -5,6 +5,7 @@
  *
  * Limits: COLLECTIONS_MAX collections of one phone.
  */
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -13,12 +14,14 @@
 #include "client/answer.h"
 #include "client/version.h"
 #include "fleet/fleet_internal.h"
+#include "fleet/reply.h"
 
 #define COLLECTIONS_MAX 64u
 #define WINDOW          100u
 #define TRUNCATION      4096
 #define RETRY_MS        30000u
 #define LONG_MS         300000u
+#define AGAIN_MAX       5u /* beginnings without a wait that ended well */
 
 enum { PING_EXPIRED = 1, PING_NEWS = 2, PING_MISSING = 3, PING_BOUND = 5, PING_HIERARCHY = 7 };
 
@@ -234,10 +237,43 @@ static uint32_t waited_s(const struct worker *w, const struct phone *p)
 	return (worker_clock(w) - p->began_ms) / 1000;
 }
 
-static void wrong(struct worker *w, struct phone *p)
+static const char *name_of(const struct worker *w, const struct phone *p)
 {
+	switch (command_of(w, p)) {
+	case REQUEST_PROVISION:
+		return "Provision";
+	case REQUEST_FOLDER_SYNC:
+		return "FolderSync";
+	case REQUEST_PING:
+		return "Ping";
+	default:
+		return "Sync";
+	}
+}
+
+/* It makes no sense here; the phone tries again later. */
+__attribute__((format(printf, 3, 4))) static void wrong(
+	struct worker *w, struct phone *p, const char *fmt, ...)
+{
+	char what[TALLY_TROUBLE_TEXT];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(what, sizeof(what), fmt, ap);
+	va_end(ap);
 	w->tally->wrong++;
+	tally_trouble(w->tally, 1, "%s: %.140s", name_of(w, p), what);
+	p->again = 0;
 	phone_back_off(w, p, RETRY_MS);
+}
+
+/* A server may say over and over what makes a phone begin anew: at last it pauses. */
+static bool once_more(struct worker *w, struct phone *p, const char *what)
+{
+	if (p->again++ < AGAIN_MAX)
+		return true;
+	wrong(w, p, "%s, again and again", what);
+	return false;
 }
 
 static struct wbxml_node *decode(struct worker *w, const uint8_t *body, size_t len)
@@ -255,7 +291,7 @@ static void on_provision(struct worker *w, struct phone *p, const struct wbxml_n
 	struct err err = ERR_INIT;
 
 	if (root == NULL || answer_provision(root, &answer, &err) < 0) {
-		wrong(w, p);
+		wrong(w, p, "%s", root == NULL ? "an empty answer" : err.text);
 		return;
 	}
 	remember(w, p)->policy_key = answer.policy_key;
@@ -280,9 +316,12 @@ static void on_folders(struct worker *w, struct phone *p, const struct wbxml_nod
 	struct answer_folders answer;
 	struct err err = ERR_INIT;
 
-	if (root == NULL || answer_folders(w->arena, root, &answer, &err) < 0 ||
-		answer.status != 1) {
-		wrong(w, p);
+	if (root == NULL || answer_folders(w->arena, root, &answer, &err) < 0) {
+		wrong(w, p, "%s", root == NULL ? "an empty answer" : err.text);
+		return;
+	}
+	if (answer.status != 1) {
+		wrong(w, p, "Status %u", answer.status);
 		return;
 	}
 	talk_forget(&p->memory);
@@ -299,7 +338,7 @@ static void on_folders(struct worker *w, struct phone *p, const struct wbxml_nod
 		}
 	}
 	if (m->count == 0)
-		wrong(w, p);
+		wrong(w, p, "no mail folder in it");
 	else
 		phone_next(w, p, STEP_SYNC_KEYS);
 }
@@ -348,10 +387,21 @@ static bool any_due(const struct phone_memory *m)
 }
 
 /* The keys are not what the server has: everything anew. */
-static void start_over(struct worker *w, struct phone *p)
+static void start_over(struct worker *w, struct phone *p, const char *what)
 {
 	w->tally->hierarchy++;
-	phone_next(w, p, STEP_FOLDERS);
+	if (once_more(w, p, what))
+		phone_next(w, p, STEP_FOLDERS);
+}
+
+static void provision(struct worker *w, struct phone *p, int status)
+{
+	char what[40];
+
+	(void)snprintf(what, sizeof(what), "%s %d", status == 449 ? "HTTP" : "Status", status);
+	w->tally->hierarchy++;
+	if (once_more(w, p, what))
+		phone_next(w, p, STEP_PROVISION);
 }
 
 static void on_sync(struct worker *w, struct phone *p, const struct wbxml_node *root)
@@ -359,7 +409,7 @@ static void on_sync(struct worker *w, struct phone *p, const struct wbxml_node *
 	int news = root == NULL ? 0 : take_sync(w, p, root);
 
 	if (news < 0) {
-		start_over(w, p);
+		start_over(w, p, "a Status that ends the keys");
 		return;
 	}
 	w->tally->news += (uint64_t)news;
@@ -378,6 +428,7 @@ static void note_wake(struct worker *w, struct phone *p)
 	uint64_t since_us = atomic_load_explicit(&w->news_us[user_of(w, p)], memory_order_relaxed);
 
 	w->tally->woken++;
+	p->again = 0;
 	if (since_us != 0 && since_us <= now_us)
 		tally_time(&w->tally->wake, now_us - since_us);
 	if (w->marks != NULL) {
@@ -417,6 +468,7 @@ static void on_news(struct worker *w, struct phone *p, const struct answer_ping 
 static void on_expired(struct worker *w, struct phone *p)
 {
 	w->tally->expired++;
+	p->again = 0;
 	habits_expired(phone_group(w, p), &p->heartbeat, waited_s(w, p));
 	if (w->set.stay_out_expired)
 		phone_stay_out(w, p);
@@ -430,7 +482,7 @@ static void on_ping(struct worker *w, struct phone *p, const struct wbxml_node *
 	struct err err = ERR_INIT;
 
 	if (root == NULL || answer_ping(w->arena, root, &answer, &err) < 0) {
-		wrong(w, p);
+		wrong(w, p, "%s", root == NULL ? "an empty answer" : err.text);
 		return;
 	}
 	switch (answer.status) {
@@ -442,13 +494,14 @@ static void on_ping(struct worker *w, struct phone *p, const struct wbxml_node *
 		break;
 	case PING_BOUND:
 		habits_bound(phone_group(w, p), &p->heartbeat, answer.heartbeat_s);
-		phone_next(w, p, STEP_WAIT);
+		if (once_more(w, p, "Status 5"))
+			phone_next(w, p, STEP_WAIT);
 		break;
 	case PING_HIERARCHY:
-		start_over(w, p);
+		start_over(w, p, "Status 7");
 		break;
 	default:
-		wrong(w, p);
+		wrong(w, p, "Status %u", answer.status);
 	}
 }
 
@@ -465,7 +518,7 @@ static void on_held(struct worker *w, struct phone *p, const struct wbxml_node *
 	habits_answered(phone_group(w, p), &p->heartbeat, waited_s(w, p));
 	news = take_sync(w, p, root);
 	if (news < 0) {
-		start_over(w, p);
+		start_over(w, p, "a Status that ends the keys");
 		return;
 	}
 	w->tally->news += (uint64_t)news;
@@ -476,20 +529,27 @@ static void on_held(struct worker *w, struct phone *p, const struct wbxml_node *
 		phone_next(w, p, any_due(p->memory) ? STEP_LIST : STEP_WAIT);
 }
 
-static void on_good(struct worker *w, struct phone *p, const uint8_t *body, size_t len)
+static void describe(struct worker *w, struct phone *p, const struct reply *r)
 {
-	struct wbxml_node *root = decode(w, body, len);
+	char text[TALLY_TROUBLE_TEXT];
 
-	if (root == NULL && len > 0) {
-		wrong(w, p);
+	reply_describe(r, text, sizeof(text));
+	wrong(w, p, "%s", text);
+}
+
+static void on_good(struct worker *w, struct phone *p, const struct reply *r)
+{
+	struct wbxml_node *root = decode(w, r->body, r->body_len);
+
+	if (root == NULL && r->body_len > 0) {
+		describe(w, p, r);
 		return;
 	}
 	p->refused = 0;
 	/* 14.0 and later say in the body what 449 says: provision. */
 	if (p->step > STEP_PROVISION_ACK && answer_status(root) >= 140 &&
 		answer_status(root) <= 145) {
-		w->tally->hierarchy++;
-		phone_next(w, p, STEP_PROVISION);
+		provision(w, p, (int)answer_status(root));
 		return;
 	}
 	switch ((enum phone_step)p->step) {
@@ -502,7 +562,7 @@ static void on_good(struct worker *w, struct phone *p, const uint8_t *body, size
 		break;
 	case STEP_SYNC_KEYS:
 		if (root == NULL || take_sync(w, p, root) < 0)
-			wrong(w, p);
+			wrong(w, p, "an answer without keys for all folders");
 		else
 			phone_next(w, p, STEP_LIST);
 		break;
@@ -519,28 +579,30 @@ static void on_good(struct worker *w, struct phone *p, const uint8_t *body, size
 	}
 }
 
-void talk_answer(struct worker *w, struct phone *p, int status, uint32_t retry_after_s,
-	const uint8_t *body, size_t len)
+void talk_answer(struct worker *w, struct phone *p, const struct reply *r)
 {
-	switch (status) {
+	char text[100];
+
+	switch (r->status) {
 	case 200:
-		on_good(w, p, body, len);
+		on_good(w, p, r);
 		break;
 	case 503:
 		w->tally->refused++;
 		if (++p->refused == 2)
 			w->tally->refused_again++;
-		phone_back_off(w, p, retry_after_s > 0 ? retry_after_s * 1000 : RETRY_MS);
+		phone_back_off(w, p, r->retry_after_s > 0 ? r->retry_after_s * 1000 : RETRY_MS);
 		break;
 	case 449:
-		w->tally->hierarchy++;
-		phone_next(w, p, STEP_PROVISION);
+		provision(w, p, 449);
 		break;
 	case 401:
 		w->tally->unauthorized++;
+		reply_describe(r, text, sizeof(text));
+		tally_trouble(w->tally, 1, "%s: %s", name_of(w, p), text);
 		phone_back_off(w, p, LONG_MS);
 		break;
 	default:
-		wrong(w, p);
+		describe(w, p, r);
 	}
 }

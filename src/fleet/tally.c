@@ -4,7 +4,12 @@
  */
 #include "fleet/tally.h"
 
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+
 #include "base/mem.h"
+#include "base/str.h"
 
 #define STEPS 16u
 #define EXACT (2 * STEPS)
@@ -68,6 +73,30 @@ static void add_times(struct tally_times *sum, const struct tally_times *other)
 		sum->buckets[i] += other->buckets[i];
 }
 
+void tally_trouble(struct tally *t, uint64_t count, const char *fmt, ...)
+{
+	struct tally_trouble *found = t->troubles;
+	char text[TALLY_TROUBLE_TEXT];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	for (char *c = text; *c != 0; c++) {
+		if ((unsigned char)*c < ' ' || (unsigned char)*c > '~')
+			*c = '?';
+	}
+	while (found < &t->troubles[TALLY_TROUBLES - 1] && found->count > 0 &&
+		!str_eq(found->text, text))
+		found++;
+	if (found->count == 0)
+		(void)snprintf(found->text, sizeof(found->text), "%s",
+			found < &t->troubles[TALLY_TROUBLES - 1] ? text : "something else");
+	/* Whoever reads it has another process; the text is there first. */
+	atomic_signal_fence(memory_order_release);
+	found->count += count;
+}
+
 void tally_add(struct tally *sum, const struct tally *other)
 {
 #define ADD(name, text) sum->name += other->name;
@@ -77,4 +106,6 @@ void tally_add(struct tally *sum, const struct tally *other)
 	add_times(&sum->answer, &other->answer);
 	add_times(&sum->wake, &other->wake);
 	add_times(&sum->settled, &other->settled);
+	for (size_t i = 0; i < TALLY_TROUBLES && other->troubles[i].count > 0; i++)
+		tally_trouble(sum, other->troubles[i].count, "%s", other->troubles[i].text);
 }

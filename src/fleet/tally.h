@@ -18,6 +18,14 @@ struct tally_times {
 	uint32_t buckets[TALLY_BUCKETS];
 };
 
+/* What went wrong, in words, and how often. */
+#define TALLY_TROUBLES     16
+#define TALLY_TROUBLE_TEXT 160
+struct tally_trouble {
+	uint64_t count;                /* 0: the end */
+	char text[TALLY_TROUBLE_TEXT]; /* there before it counts; never changes */
+};
+
 #define TALLY_FIELDS(X)                                                                            \
 	X(started, "phones that have been told to begin")                                          \
 	X(connected, "connections that stand")                                                     \
@@ -56,6 +64,7 @@ struct tally {
 	struct tally_times answer;  /* of requests that are not held */
 	struct tally_times wake;    /* from the news to the phone */
 	struct tally_times settled; /* from a cut to the next wait */
+	struct tally_trouble troubles[TALLY_TROUBLES]; /* the last one: all others */
 };
 
 void tally_time(struct tally_times *t, uint64_t us);
@@ -64,6 +73,9 @@ uint64_t tally_percentile(const struct tally_times *t, double p);
 uint64_t tally_mean(const struct tally_times *t);
 /* Upper end of a bucket, microseconds. */
 uint64_t tally_bucket_end(size_t bucket);
+/* Counts what the text says; characters that a terminal would obey are replaced. */
+void tally_trouble(struct tally *t, uint64_t count, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
 void tally_add(struct tally *sum, const struct tally *other);
 
 #endif

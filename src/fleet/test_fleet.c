@@ -121,6 +121,30 @@ static void test_tally(void)
 	CHECK_INT(a.wake.max_us, 7);
 }
 
+static void test_troubles(void)
+{
+	static struct tally a, b;
+
+	tally_trouble(&a, 1, "HTTP %d", 500);
+	tally_trouble(&a, 2, "an \x1b[31m odd \xff word");
+	tally_trouble(&b, 3, "HTTP 500");
+	for (int i = 0; i < 40; i++)
+		tally_trouble(&b, 1, "number %d", i);
+	tally_trouble(&b, 1, "number 3");
+	CHECK_STR(a.troubles[1].text, "an ?[31m odd ? word");
+	CHECK_STR(b.troubles[4].text, "number 3");
+	CHECK_INT(b.troubles[4].count, 2);
+	tally_add(&a, &b);
+	CHECK_STR(a.troubles[0].text, "HTTP 500");
+	CHECK_INT(a.troubles[0].count, 4);
+	CHECK_INT(a.troubles[1].count, 2);
+	CHECK_STR(a.troubles[TALLY_TROUBLES - 1].text, "something else");
+	/* All are in it, whichever names they lost. */
+	for (int i = 2; i < TALLY_TROUBLES; i++)
+		a.troubles[0].count += a.troubles[i].count;
+	CHECK_INT(a.troubles[0].count, 4 + 41);
+}
+
 static void test_replies(void)
 {
 	static const struct {
@@ -154,6 +178,11 @@ static void test_replies(void)
 		{"HTTP/1.1 449 Retry after sending a PROVISION command\r\nContent-Length: "
 		 "0\r\n\r\n",
 			false, 1, 449, "", 0, false},
+		{"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
+		 "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc",
+			false, 1, 200, "abc", 0, false},
+		{"HTTP/1.1 100 Continue\r\n\r\n", false, 0, 0, NULL, 0, false},
+		{"HTTP/1.1 100 Continue\r\n\r\n", true, -1, 0, NULL, 0, false},
 		{"SSH-2.0-OpenSSH\r\n\r\n", false, -1, 0, NULL, 0, false},
 		{"HTTP/1.1 abc\r\n\r\n", false, -1, 0, NULL, 0, false},
 		{"HTTP/1.1 200 OK\r\nContent-Length: -3\r\n\r\n", false, -1, 0, NULL, 0, false},
@@ -281,7 +310,8 @@ static void test_plots(void)
 		.y_title = "y",
 		.line_count = 2,
 		.lines = {{"one", x, y, 4}, {"none", x, y, 0}}};
-	struct plot_bar bars[] = {{"a", 3}, {"b", 0}};
+	struct plot_bar values[] = {{"a", 3, 0}, {"b", 0, 1}, {"c", 2500, 1}};
+	struct plot_bars bars = {.title = "t", .y_title = "y", .bars = values};
 
 	for (int i = 0; i < 4; i++) {
 		plot.x_log = (i & 1) != 0;
@@ -295,9 +325,18 @@ static void test_plots(void)
 	}
 	plot.line_count = 0;
 	plot_svg(&plot, &out);
-	plot_bars_svg("t", "y", bars, 2, &out);
-	plot_bars_svg("t", "y", bars, 0, &out);
-	CHECK(strstr(buf_cstr(&out), "nan") == NULL);
+	for (size_t i = 0; i < 8; i++) {
+		bars.y_log = i >= 4;
+		bars.count = i % 4;
+		buf_clear(&out);
+		plot_bars_svg(&bars, &out);
+		CHECK(strstr(buf_cstr(&out), "nan") == NULL);
+		CHECK(strstr(buf_cstr(&out), "inf") == NULL);
+		CHECK(strstr(buf_cstr(&out), "height=\"-") == NULL);
+	}
+	/* Powers of ten around 3 and 2500: the bar of 10 would be a quarter of the height. */
+	CHECK(strstr(buf_cstr(&out), ">1e+04<") == NULL && strstr(buf_cstr(&out), ">10k<") != NULL);
+	CHECK(strstr(buf_cstr(&out), ">1<") != NULL && strstr(buf_cstr(&out), ">0.1<") == NULL);
 }
 
 static void test_economy(void)
@@ -340,5 +379,5 @@ static void test_economy(void)
 }
 
 TEST_MAIN(TEST(test_economy), TEST(test_scenario), TEST(test_scenario_errors), TEST(test_tally),
-	TEST(test_replies), TEST(test_habits), TEST(test_targets), TEST(test_patterns),
-	TEST(test_plots))
+	TEST(test_replies), TEST(test_troubles), TEST(test_habits), TEST(test_targets),
+	TEST(test_patterns), TEST(test_plots))

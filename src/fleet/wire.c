@@ -205,12 +205,15 @@ bool wire_connect(struct worker *w, struct phone *p)
 int wire_go_on(struct worker *w, struct phone *p)
 {
 	int error = 0, rc;
+	const char *reason;
 	socklen_t len = sizeof(error);
 	struct sockaddr_storage peer;
 	socklen_t peer_len = sizeof(peer);
 
-	if (getsockopt(p->fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0 || error != 0)
+	if (getsockopt(p->fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0 || error != 0) {
+		tally_trouble(w->tally, 1, "no connection: %s", strerror(error));
 		return -1;
+	}
 	if (getpeername(p->fd, (struct sockaddr *)&peer, &peer_len) < 0)
 		return errno == ENOTCONN ? 0 : -1;
 	if (p->ssl == NULL)
@@ -224,7 +227,12 @@ int wire_go_on(struct worker *w, struct phone *p)
 		return 1;
 	}
 	rc = SSL_get_error(p->ssl, rc);
-	return rc == SSL_ERROR_WANT_READ || rc == SSL_ERROR_WANT_WRITE ? 0 : -1;
+	if (rc == SSL_ERROR_WANT_READ || rc == SSL_ERROR_WANT_WRITE)
+		return 0;
+	reason = ERR_reason_error_string(ERR_peek_error());
+	tally_trouble(w->tally, 1, "the TLS handshake failed: %s",
+		reason != NULL ? reason : "the connection ended");
+	return -1;
 }
 
 void wire_close(struct worker *w, struct phone *p, bool reset)
