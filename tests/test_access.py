@@ -173,6 +173,22 @@ class Blocked(AccessCase):
             shown = self.bellhop("device", "show", device.user, device.device_id)
             self.assertEqual(shown["access"], state)
 
+    def test_its_user_cannot_drop_its_policy(self):
+        """A phone with a policy of its own is removed by administrators only; one that is exempt by its user, too."""
+        device = self.phone("14.1")
+        self.bellhop("policy", "create", "Stricter", '{"DevicePasswordEnabled": true}')
+        self.addCleanup(self.server.bellhop, "policy", "delete", "Stricter", "--yes", check=False)
+        web = Web(self.server)
+        self.addCleanup(web.close)
+        self.assertEqual(web.sign_in(self.owner).status, 200)
+        self.bellhop("policy", "except", device.user, device.device_id, "--policy", "Stricter")
+        answer = web.delete("/me/devices/" + device.device_id, yes="true")
+        self.assertEqual(answer.status, 409)
+        self.assertIn("policy of its own (Stricter)", answer.body.decode())
+        self.assertEqual(self.bellhop("device", "show", device.user, device.device_id)["policy"], "Stricter")
+        self.bellhop("policy", "except", device.user, device.device_id)
+        self.assertEqual(web.delete("/me/devices/" + device.device_id, yes="true").status, 200)
+
 
 class Rules(AccessCase):
     def add(self, state, rule, *more):
@@ -196,6 +212,13 @@ class Rules(AccessCase):
         self.assertEqual(test(type="Phone", protocol="12.1"), ("allow", "the default"))
         self.bellhop("access", "move", str(block["id"]), "--position", "1")
         self.assertEqual(test(type="Gadget One", protocol="14.1"), ("block", f"rule {block['id']}"))
+
+        # A rule about what is not known yet is the one that is named, not one which holds behind it; who cannot tell, has told.
+        first = self.add("quarantine", "os = Old*", "--position", "1")
+        for device, protocol, expected in (("NEW1", "14.1", "undecided"), ("NEW1", "12.1", "undecided"), ("NEW1", "2.5", "block")):
+            row = self.bellhop("access", "test", user.address, "--device", device, "--type", "Gadget", "--protocol", protocol)
+            self.assertEqual((row["access"], row["rule"]), (expected, block["id"] if expected == "block" else first["id"]))
+            self.assertIn(f"rule {row['rule']}", row["by"])
         refused = self.server.bellhop("access", "add", "block", "colour = red", check=False)
         self.assertIn("expected type, model", refused.stderr)
 

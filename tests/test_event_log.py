@@ -61,8 +61,33 @@ class EventLog(LogCase):
             paged += page
             before = ["--before", str(page[-1]["id"])]
         self.assertEqual(paged, rows)
-        bad = self.server.bellhop("log", "list", "--since", "yesterday", check=False)
-        self.assertIn("is no time", bad.stderr)
+        for no_time in ("yesterday", "2026-02-31"):
+            self.assertIn("is no time", self.server.bellhop("log", "list", "--since", no_time, check=False).stderr)
+
+    def test_whom_it_is_about(self):
+        """The user is named as the server has him, and the type of the phone, however the verb named them; and so is he found."""
+        user = self.user(login="named")
+        device = user.device().ready()
+        self.server.bellhop("alias", "add", "also-named@example.org", user.address)
+        before = len(self.log("--user", user.address))
+        self.server.bellhop("device", "block", user.address.upper(), device.device_id)
+        self.server.bellhop("device", "unblock", "also-named@example.org", device.device_id)
+        self.server.bellhop("access", "set", "allow", "--address", user.address.title(), "--device", device.device_id)
+        rows = self.log("--user", user.address.upper())[:-before]
+        self.assertEqual([row["action"] for row in rows], ["access set", "device unblock", "device block"])
+        self.assertEqual({(row["user"], row["device"], row["device_type"]) for row in rows},
+                         {(user.address, device.device_id, device.device_type)})
+        self.assertEqual(self.log("--user", user.address, "--text", device.device_type.upper()), rows)
+
+    def test_which_phone_fails(self):
+        """A failed login names the phone when the user has it; what anybody else calls himself is not kept."""
+        for known in (True, False):
+            user = self.user()
+            device = user.device(device_type="Gadget").ready() if known else user.device(device_id=MARK)
+            device.authorization = basic(user.address, "wrong")
+            self.assertEqual(device.folder_sync().code, 401)
+            row, = self.log("--user", user.address, "--action", "login_failed")
+            self.assertEqual((row["device"], row["device_type"]), (device.device_id, "Gadget") if known else ("", ""))
 
     def test_export(self):
         """Every row once, in both formats, over several pages; what a spreadsheet would calculate is text."""
@@ -116,7 +141,7 @@ class EventLog(LogCase):
         device.prime()
         device.sync()
         wrong = user.device()
-        for name, password in ((user.address, MARK + "wrong"), (MARK + "typed-as-a-name", "x"), (user.address, "bcdf" + MARK)):
+        for name, password in ((user.address, MARK + "wrong"), (MARK + "typed-as-a-name", "x"), (MARK + "p@ssword", "x"), (user.address, "bcdf" + MARK)):
             wrong.authorization = basic(name, password)
             self.assertEqual(wrong.folder_sync().code, 401)
         self.server.bellhop("user", "passwd", user.address, "--password-file", self.server.password_file(MARK + "new"))
@@ -132,7 +157,9 @@ class EventLog(LogCase):
 
     def test_actions_are_described(self):
         """`log actions` has each action that the code writes."""
-        known = {row["action"]: row["text"] for row in json.loads(self.server.bellhop("log", "actions", "--json").stdout)}
+        listed = json.loads(self.server.bellhop("log", "actions", "--json").stdout)
+        known = {row["action"]: row["text"] for row in listed}
+        self.assertEqual(len(listed), len(known))  # each once
         self.assertTrue(all(known.values()))
         self.assertIn("user passwd", known)
         for folder, _, names in os.walk(SOURCES):

@@ -241,8 +241,10 @@ int admin_user(struct admin_call *call, struct user **ret, struct err *err)
 {
 	const char *address = admin_text(call, "address");
 
-	if (store_user_find_address(call->rd, address, call->arena, ret, err) == 0)
+	if (store_user_find_address(call->rd, address, call->arena, ret, err) == 0) {
+		call->log_user = admin_user_address(call, *ret);
 		return 0;
+	}
 	if (err->code == ERR_NOT_FOUND)
 		return err_set(err, ERR_NOT_FOUND, "there is no user %.200s", address);
 	return -1;
@@ -267,6 +269,11 @@ static void new_result(struct admin_call *call)
 	call->result = call->verb->columns[0] != '\0' ? json_array() : json_object();
 }
 
+static const char *first_of(const char *a, const char *b, const char *c)
+{
+	return a != NULL ? a : b != NULL ? b : c != NULL ? c : "";
+}
+
 /* What a change leaves in the event log. */
 static int log_change(struct admin_call *call, struct err *err)
 {
@@ -276,13 +283,11 @@ static int log_change(struct admin_call *call, struct err *err)
 		.action = call->verb->name,
 		.result = "ok"};
 
-	row.user = admin_text(call, "address");
-	row.device_id = admin_text(call, "device");
-	if (row.user == NULL)
-		row.user = admin_text(call, "alias") != NULL ? admin_text(call, "alias") : "";
-	if (row.device_id == NULL)
-		row.device_id = "";
-	row.device_type = "";
+	row.user = first_of(call->log_user, admin_text(call, "address"), admin_text(call, "alias"));
+	row.device_id = first_of(call->log_device_id, admin_text(call, "device"), NULL);
+	row.device_type = first_of(call->log_device_type, NULL, NULL);
+	/* Addresses are found by the log as users are, however somebody typed them. */
+	row.user = str_lower(arena_x_strdup(call->arena, row.user));
 	if (admin_text(call, "item") != NULL)
 		row.result = admin_text(call, "item");
 	if (admin_number(call, "mail", 0) != 0)

@@ -2,6 +2,7 @@
  * Verbs about access: rules, what is laid down for organisation, domains, groups, users and
  * devices, the message of the quarantine. Threads and transactions: see admin.c.
  */
+#include <inttypes.h>
 #include <string.h>
 
 #include "admin/admin_page.h"
@@ -175,8 +176,11 @@ static int set_for_device(struct admin_call *call, enum access_state state, stru
 	admin_put(call->result, "name", admin_user_address(call, user));
 	admin_put(call->result, "device", unseen.device_id);
 	admin_put(call->result, "access", access_state_to_str(state));
-	if (store_device_find(call->rd, user->id, unseen.device_id, call->arena, &device, err) == 0)
+	if (store_device_find(call->rd, user->id, unseen.device_id, call->arena, &device, err) ==
+		0) {
+		call->log_device_type = device->device_type;
 		return store_device_set_access(call->tx, device->id, state, err);
+	}
 	if (err->code != ERR_NOT_FOUND)
 		return -1;
 	*err = (struct err)ERR_INIT;
@@ -288,6 +292,20 @@ static const char *either(const struct admin_call *call, const char *name, const
 	return admin_text(call, name) != NULL ? admin_text(call, name) : known;
 }
 
+/* Would the gate wait for the model and the system? */
+static bool is_told(const struct admin_call *call, const struct device *device, unsigned version)
+{
+	if (admin_text(call, "model") != NULL || admin_text(call, "os") != NULL ||
+		device->informed_at != 0)
+		return true;
+	if (version == 0 || call->settings == NULL)
+		return false;
+	/* Not seen yet: it has all the time that there is for telling. */
+	if (device->id.v == 0)
+		return version < 120;
+	return call->now_at >= access_discovery_until(device, version, call->settings);
+}
+
 static int test_facts(struct admin_call *call, const struct device *device,
 	struct access_facts *ret, struct err *err)
 {
@@ -301,12 +319,11 @@ static int test_facts(struct admin_call *call, const struct device *device,
 		.agent = either(call, "agent", device->user_agent),
 		.version =
 			version != NULL ? service_version_parse(version) : device->protocol_version,
-		.told = device->informed_at != 0 || admin_text(call, "model") != NULL ||
-			admin_text(call, "os") != NULL,
 	};
 	if (version != NULL && ret->version == 0)
 		return err_set(err, ERR_BAD_INPUT, "\"%.20s\" is no protocol version such as 14.1",
 			version);
+	ret->told = is_told(call, device, ret->version);
 	return 0;
 }
 
@@ -357,10 +374,15 @@ int admin_access_test(struct admin_call *call, struct err *err)
 	admin_put(call->result, "device", device->device_id);
 	admin_put(call->result, "access", d.undecided ? "undecided" : access_state_to_str(d.state));
 	admin_put(call->result, "by",
-		d.undecided ? "a rule asks for the model or the system, and the device has not "
-			      "said it"
+		d.undecided ? arena_x_printf(call->arena,
+				      "rule %" PRIu64 " asks for the model or the system, and the "
+				      "device has not said it",
+				      d.open_rule)
 			    : access_reason(&d, call->arena));
-	admin_put_number(call->result, "rule", d.from == ACCESS_FROM_RULE ? d.rule : 0);
+	admin_put_number(call->result, "rule",
+		d.undecided                  ? d.open_rule
+		: d.from == ACCESS_FROM_RULE ? d.rule
+					     : 0);
 	admin_put(call->result, "type", facts.type);
 	admin_put(call->result, "model", facts.model);
 	admin_put(call->result, "os", facts.os);

@@ -153,13 +153,23 @@ static int find_unowned(
 	return store_user_load(call->rd, (*ret)->owner, call->arena, ret_user, err);
 }
 
+/* For the row in the event log. */
+static int note(struct admin_call *call, const struct user *user, const struct device *device)
+{
+	call->log_user = admin_user_address(call, user);
+	call->log_device_id = device->device_id;
+	call->log_device_type = device->device_type;
+	return 0;
+}
+
 int admin_device(
 	struct admin_call *call, struct user **ret_user, struct device **ret, struct err *err)
 {
 	const char *name = admin_text(call, "device");
 
 	if (admin_text(call, "address") == NULL)
-		return find_unowned(call, ret_user, ret, err);
+		return find_unowned(call, ret_user, ret, err) < 0 ? -1
+								  : note(call, *ret_user, *ret);
 	if (admin_user(call, ret_user, err) < 0)
 		return -1;
 	if (store_device_find(call->rd, (*ret_user)->id, name, call->arena, ret, err) < 0)
@@ -167,7 +177,7 @@ int admin_device(
 			       ? err_set(err, ERR_NOT_FOUND, "%s has no phone \"%.80s\"",
 					 admin_user_address(call, *ret_user), name)
 			       : -1;
-	return 0;
+	return note(call, *ret_user, *ret);
 }
 
 int admin_device_show(struct admin_call *call, struct err *err)
@@ -258,13 +268,35 @@ static int keep_bar(struct admin_call *call, const struct device *device, struct
 	return store_unseen_set(call->tx, &unseen, err);
 }
 
+/* Nor gets he rid of a policy that was given to this phone alone, and would go with it. */
+static int refuse_excepted(struct admin_call *call, const struct user *user,
+	const struct device *device, struct err *err)
+{
+	struct rules_subject subject = {user->id, device->id, user->domain};
+	const struct rules_policy *policy;
+	struct rules_policy_from from;
+
+	if (!call->caller->for_self)
+		return 0;
+	if (admin_need_rules(call, err) < 0)
+		return -1;
+	policy = rules_policy(call->rules, &subject, &from);
+	if (from.scope.kind != SCOPE_DEVICE || policy->id == 0)
+		return 0;
+	return err_set(err, ERR_CONFLICT,
+		"the administrator has given this phone a policy of its own (%s), which would go "
+		"with it: only an administrator can remove it",
+		policy->name);
+}
+
 int admin_device_del(struct admin_call *call, struct err *err)
 {
 	struct user *user;
 	struct device *device;
 
 	if (admin_device(call, &user, &device, err) < 0 ||
-		admin_refuse_wiped(call, device, err) < 0 || keep_bar(call, device, err) < 0)
+		admin_refuse_wiped(call, device, err) < 0 ||
+		refuse_excepted(call, user, device, err) < 0 || keep_bar(call, device, err) < 0)
 		return -1;
 	admin_put(call->result, "device", device->device_id);
 	return store_device_delete(call->tx, device->id, err);

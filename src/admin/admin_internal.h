@@ -40,6 +40,8 @@ struct admin_call {
 	void *then_owner;       /* what the verb left for it; borrowed */
 	const char *warning;    /* an event for the log once the change is made; NULL: none */
 	const char *log_result; /* what that row says; NULL: the item, else "ok" */
+	/* Whom and what that row is about, as the store has them; NULL: as the arguments say. */
+	const char *log_user, *log_device_id, *log_device_type;
 	json_t *result; /* an object or, for verbs with columns, an array; filled by the verb. Owned
 			 */
 };

@@ -58,6 +58,7 @@ bool admin_time_parse(const char *text, int64_t *ret)
 	struct err ignored = ERR_INIT;
 	struct tm tm = {0};
 	uint64_t seconds;
+	struct tm wanted;
 	time_t at;
 
 	if (str_parse_u64(text, INT64_MAX, &seconds, &ignored) == 0) {
@@ -66,9 +67,10 @@ bool admin_time_parse(const char *text, int64_t *ret)
 	}
 	if (!parse_date(text, &tm))
 		return false;
+	wanted = tm;
 	at = timegm(&tm);
-	if (at < 0)
-		return false;
+	if (at < 0 || tm.tm_mon != wanted.tm_mon || tm.tm_mday != wanted.tm_mday)
+		return false; /* before 1970; the 31st of February */
 	*ret = (int64_t)at;
 	return true;
 }
@@ -88,10 +90,18 @@ static int take_time(struct admin_call *call, const char *name, int64_t *at, str
 
 /* ---- searching ---- */
 
+/* Users stand in the log in lower case. */
+static const char *lowered(struct admin_call *call, const char *name)
+{
+	const char *text = admin_text(call, name);
+
+	return text != NULL ? str_lower(arena_x_strdup(call->arena, text)) : NULL;
+}
+
 static int take_filter(struct admin_call *call, struct log_filter *ret, struct err *err)
 {
 	*ret = (struct log_filter){.actor = admin_text(call, "actor"),
-		.user = admin_text(call, "user"),
+		.user = lowered(call, "user"),
 		.device_id = admin_text(call, "device"),
 		.action = admin_text(call, "action"),
 		.result = admin_text(call, "result"),

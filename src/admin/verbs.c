@@ -419,7 +419,7 @@ const struct admin_verb admin_verbs[ADMIN_VERB_COUNT] = {
 		false, false, ADMIN_CONFIRM_NONE, {LOG_FILTER,
 			{"limit", ADMIN_ARG_INT, false, false, "at most so many (100)"},
 			{"before", ADMIN_ARG_INT, false, false, "only events older than the one with this id"}},
-		"id at actor action result user device address",
+		"id at actor action result user device device_type address",
 		REST(READ, "GET", "/log")},
 	[ADMIN_LOG_ACTIONS] = {"log actions", "List what the event log tells of, and what it means.",
 		false, false, ADMIN_CONFIRM_NONE, {{NULL}}, "action text",

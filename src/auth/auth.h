@@ -81,6 +81,11 @@ struct auth_fallback {
 	 * the same thread, and only when all else has failed; may read the store. */
 	const char *(*find)(
 		void *owner, const struct user *user, struct arena *arena, bool *ret_proved);
+	/* For the event log: which device of the user's it is that fails. In the arena; both stay
+	 * as they are when it is none that is known: a stranger's words are not kept. NULL: nobody
+	 * knows. Same thread; may read the store. */
+	void (*find_device)(void *owner, const struct user *user, struct arena *arena,
+		const char **ret_id, const char **ret_type);
 	void *owner;
 };
 

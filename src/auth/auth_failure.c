@@ -2,7 +2,7 @@
  * Logins that fail: counting them, saying so. Each failure is a line in the log, the first of a
  * user and address in a window a row in the event log, too. No password is ever among it; a name is
  * what was typed where the user should be, and somebody may type a password there, so of unknown
- * users the event log keeps addresses only.
+ * users the event log keeps addresses in domains of this server only.
  *
  * Threads: any. Limits: LOG_ROWS_PER_MINUTE rows in the event log.
  */
@@ -16,9 +16,23 @@
 
 #define LOG_ROWS_PER_MINUTE 60u
 
+struct failure {
+	struct log_row row;
+	bool known; /* the row's user is one; else what somebody typed */
+};
+
 static int add_row(struct store_tx *tx, void *owner, struct err *err)
 {
-	return store_log_add(tx, owner, err);
+	struct failure *f = owner;
+	const char *at = strrchr(f->row.user, '@');
+	bool ours = false;
+
+	if (at != NULL && !f->known &&
+		store_domain_exists(store_tx_read(tx), at + 1, &ours, err) < 0)
+		return -1;
+	if (!f->known && !ours && f->row.user[0] != '\0')
+		f->row.user = "(unknown)";
+	return store_log_add(tx, &f->row, err);
 }
 
 static bool row_allowed(struct login *l)
@@ -44,16 +58,15 @@ static void tell(struct login *l, const char *reason, bool with_row)
 						  : "";
 	char name[AUTH_LOGGED_NAME_BYTES + 1];
 	struct log_context lc = {.user = name, .address = l->address};
-	struct log_row row = {.at = l->now_at,
-		.actor = l->kind == LOGIN_PHONE ? "device"
-			 : l->kind == LOGIN_WEB ? "web"
-						: "token",
-		.user = name,
-		.address = l->address,
-		.device_id = "",
-		.device_type = "",
-		.action = "login_failed",
-		.result = reason};
+	struct failure f = {.row = {.at = l->now_at,
+				    .actor = l->kind == LOGIN_PHONE ? "device"
+					     : l->kind == LOGIN_WEB ? "web"
+								    : "token",
+				    .address = l->address,
+				    .device_id = "",
+				    .device_type = "",
+				    .action = "login_failed",
+				    .result = reason}};
 	struct err err = ERR_INIT;
 
 	(void)snprintf(name, sizeof(name), "%.*s",
@@ -61,11 +74,14 @@ static void tell(struct login *l, const char *reason, bool with_row)
 	log_info(&lc, "login_failed", F_STR("reason", reason));
 	if (!with_row || !row_allowed(l))
 		return;
-	if (l->user != NULL) /* however it was typed */
-		row.user = arena_x_printf(l->arena, "%s@%s", l->user->login, l->user->domain);
-	else if (strchr(name, '@') == NULL && name[0] != '\0')
-		row.user = "(unknown)";
-	if (store_transact(l->auth->store, add_row, &row, &err) < 0)
+	f.known = l->user != NULL;
+	f.row.user = f.known /* however it was typed */
+			     ? arena_x_printf(l->arena, "%s@%s", l->user->login, l->user->domain)
+			     : str_lower(arena_x_strdup(l->arena, name));
+	if (f.known && l->fallback != NULL && l->fallback->find_device != NULL)
+		l->fallback->find_device(l->fallback->owner, l->user, l->arena, &f.row.device_id,
+			&f.row.device_type);
+	if (store_transact(l->auth->store, add_row, &f, &err) < 0)
 		log_debug(&lc, "login_row_finished", F_STR("result", err_code_to_str(err.code)));
 }
 

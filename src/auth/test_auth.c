@@ -170,7 +170,7 @@ static const char *find_last(
 static enum auth_result login_or_last(
 	struct world *w, const char *name_and_password, struct last_login *last, bool *ret_last)
 {
-	const struct auth_fallback fallback = {find_last, last};
+	const struct auth_fallback fallback = {find_last, NULL, last};
 	struct auth_grant grant = {NULL};
 	struct err err = ERR_INIT;
 	enum auth_result result = auth_check_basic(w->auth, basic(w, name_and_password),

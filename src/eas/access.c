@@ -16,18 +16,6 @@
 
 /* ---- what is known ---- */
 
-int64_t eas_discovery_until(
-	const struct device *device, unsigned version, const struct settings *settings)
-{
-	/* 2.5 has no words for it, and who only tries an account out has no row for it. */
-	if (device->id.v == 0 || device->informed_at != 0 || version < 120)
-		return 0;
-	/* From 14.1 on Provision is not possible without. */
-	if (version >= 141)
-		return INT64_MAX;
-	return device->first_seen_at + (int64_t)settings->access_discovery_s;
-}
-
 void eas_access_facts(const struct device *device, const char *agent, unsigned version,
 	const struct settings *settings, int64_t now_at, struct access_facts *ret)
 {
@@ -38,7 +26,7 @@ void eas_access_facts(const struct device *device, const char *agent, unsigned v
 		.os = device->os,
 		.agent = agent != NULL && agent[0] != '\0' ? agent : device->user_agent,
 		.version = version,
-		.told = now_at >= eas_discovery_until(device, version, settings),
+		.told = now_at >= access_discovery_until(device, version, settings),
 	};
 }
 

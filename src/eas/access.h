@@ -18,9 +18,6 @@
 /* What is known of a device. agent: of the request; NULL: the one it had last. */
 void eas_access_facts(const struct device *device, const char *agent, unsigned version,
 	const struct settings *settings, int64_t now_at, struct access_facts *ret);
-/* Until when it may still say what it is; 0: it has, or will not. */
-int64_t eas_discovery_until(
-	const struct device *device, unsigned version, const struct settings *settings);
 
 /* Notes a decision that is another than the last one, with a row in the event log. Trouble is
  * logged: the decision holds all the same. */

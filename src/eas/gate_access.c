@@ -43,7 +43,7 @@ static enum gate_answer wait_for_information(const struct gate_subject *s, struc
 
 	v->mute = EAS_MUTE_SILENT;
 	if (s->version < 141) {
-		v->mute_until_at = eas_discovery_until(s->device, s->version, s->settings);
+		v->mute_until_at = access_discovery_until(s->device, s->version, s->settings);
 		return may_ask_in_quarantine(s) ? GATE_NEXT
 						: gate_stop(v, EAS_STATUS_DEVICE_BLOCKED);
 	}

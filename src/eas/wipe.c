@@ -1,6 +1,7 @@
 /*
  * Which credential a phone may still use to hear of its wipe. Asked only when a login is about to
- * be refused; for a user without a pending wipe it costs one look at the user's devices. No state.
+ * be refused; for a user without a pending wipe it costs one look at the user's devices. And which
+ * phone it is that was refused, asked when that is written down. No state.
  */
 #include "eas/wipe.h"
 
@@ -43,4 +44,21 @@ const char *eas_wipe_credential(
 	if (store_read_begin(request->store, &rd, &ignored) < 0)
 		return NULL;
 	return find(rd, request, user, arena, ret_proved, &ignored);
+}
+
+void eas_wipe_device(void *owner, const struct user *user, struct arena *arena, const char **ret_id,
+	const char **ret_type)
+{
+	const struct eas_wipe_request *request = owner;
+	struct eas_query *query = arena_x_new(arena, struct eas_query);
+	CLEANUP(store_read_end) struct store_read *rd = NULL;
+	struct err ignored = ERR_INIT; /* the row does without */
+	struct device *device;
+
+	if (eas_query_parse(arena, request->http, query, &ignored) < 0 ||
+		query->device_id == NULL || store_read_begin(request->store, &rd, &ignored) < 0 ||
+		store_device_find(rd, user->id, query->device_id, arena, &device, &ignored) < 0)
+		return;
+	*ret_id = device->device_id;
+	*ret_type = device->device_type;
 }

@@ -22,4 +22,8 @@ struct eas_wipe_request {
 const char *eas_wipe_credential(
 	void *owner, const struct user *user, struct arena *arena, bool *ret_proved);
 
+/* The asking device, if the user has it. Its id and its type, in the arena; else untouched. */
+void eas_wipe_device(void *owner, const struct user *user, struct arena *arena, const char **ret_id,
+	const char **ret_type);
+
 #endif

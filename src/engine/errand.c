@@ -251,7 +251,7 @@ void errand_start(struct lane_member *member)
 static bool authenticate(struct errand *r, struct auth_grant *ret)
 {
 	struct eas_wipe_request wipe = {.store = r->engine->store, .http = &r->http};
-	struct auth_fallback fallback = {eas_wipe_credential, &wipe};
+	struct auth_fallback fallback = {eas_wipe_credential, eas_wipe_device, &wipe};
 
 	r->auth = auth_check_basic(r->engine->auth,
 		ipc_header_find(r->http.headers, r->http.header_count, "authorization"),

@@ -62,6 +62,16 @@ const char *eas_wipe_credential(
 	return NULL;
 }
 
+void eas_wipe_device(void *owner, const struct user *user, struct arena *arena, const char **ret_id,
+	const char **ret_type)
+{
+	(void)owner;
+	(void)user;
+	(void)arena;
+	(void)ret_id;
+	(void)ret_type;
+}
+
 void eas_remember_refused(struct telemetry *telemetry, struct store *store,
 	const struct ipc_request *http, struct owner_id user, unsigned http_status,
 	struct arena *arena)

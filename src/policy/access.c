@@ -50,32 +50,49 @@ static char fold(char c)
 	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
 }
 
-/* One element of the pattern, which is not *, against one character. *ret_next: behind it. */
-static bool one_matches(const char *pattern, char c, const char **ret_next)
+/* Behind a character, which has several bytes when it is not ASCII. What is no UTF-8 ends too. */
+static const char *after_character(const char *text)
 {
-	if (pattern[0] == '\\' && pattern[1] != '\0') {
-		*ret_next = pattern + 2;
-		return fold(pattern[1]) == fold(c);
+	do {
+		text++;
+	} while (((uint8_t)*text & 0xC0) == 0x80);
+	return text;
+}
+
+/* One element of the pattern, which is not *, against what *text begins with. Both are moved
+ * behind it when it matches. */
+static bool one_matches(const char **pattern, const char **text)
+{
+	const char *p = *pattern;
+
+	if (*p == '?') {
+		*pattern = p + 1;
+		*text = after_character(*text);
+		return true;
 	}
-	*ret_next = pattern + 1;
-	return pattern[0] == '?' || fold(pattern[0]) == fold(c);
+	if (*p == '\\' && p[1] != '\0')
+		p++;
+	if (fold(*p) != fold(**text))
+		return false;
+	*pattern = p + 1;
+	*text += 1;
+	return true;
 }
 
 bool access_pattern_match(const char *pattern, const char *text)
 {
-	const char *star = NULL, *retry = NULL, *next;
+	const char *star = NULL, *retry = NULL;
 
 	/* Only the last * needs to be tried again: what stood before it has matched already. */
 	while (*text != '\0') {
 		if (*pattern == '*') {
 			star = ++pattern;
 			retry = text;
-		} else if (*pattern != '\0' && one_matches(pattern, *text, &next)) {
-			pattern = next;
-			text++;
+		} else if (*pattern != '\0' && one_matches(&pattern, &text)) {
+			continue;
 		} else if (star != NULL) {
 			pattern = star;
-			text = ++retry;
+			text = retry = after_character(retry);
 		} else {
 			return false;
 		}
@@ -208,6 +225,20 @@ int access_rule_parse(
 	return 0;
 }
 
+/* ---- what is known ---- */
+
+int64_t access_discovery_until(
+	const struct device *device, unsigned version, const struct settings *settings)
+{
+	/* 2.5 has no words for it, and who only tries an account out has no row for it. */
+	if (device->id.v == 0 || device->informed_at != 0 || version < 120)
+		return 0;
+	/* From 14.1 on Provision is not possible without. */
+	if (version >= 141)
+		return INT64_MAX;
+	return device->first_seen_at + (int64_t)settings->access_discovery_s;
+}
+
 /* ---- matching ---- */
 
 static bool version_holds(const struct condition *c, unsigned version)
@@ -329,16 +360,16 @@ static void take_rules(const struct rules *rules, const struct rules_subject *su
 	const struct access_facts *facts, struct access_decision *ret)
 {
 	const struct access_rules *list = rules->access;
-	unsigned open = 0; /* states that rules which cannot be judged yet would lead to */
-	size_t i;
+	/* The first rule that cannot be judged yet, by what it would lead to: its place, from 1. */
+	size_t open[ACCESS_STATES] = {0}, first = SIZE_MAX, i;
 
 	for (i = 0; list != NULL && i < list->count; i++) {
 		enum access_match match = access_rule_match(list->rules[i].rule, facts);
 
 		if (match == ACCESS_YES)
 			break;
-		if (match == ACCESS_UNKNOWN)
-			open |= 1u << list->rules[i].state;
+		if (match == ACCESS_UNKNOWN && open[list->rules[i].state] == 0)
+			open[list->rules[i].state] = i + 1;
 	}
 	if (list != NULL && i < list->count) {
 		ret->from = ACCESS_FROM_RULE;
@@ -347,7 +378,12 @@ static void take_rules(const struct rules *rules, const struct rules_subject *su
 	} else {
 		take_default(rules, subject, ret);
 	}
-	ret->undecided = (open & ~(1u << ret->state)) != 0;
+	for (int state = 0; state < ACCESS_STATES; state++) {
+		if (state != (int)ret->state && open[state] != 0)
+			first = MIN(first, open[state]);
+	}
+	ret->undecided = first != SIZE_MAX;
+	ret->open_rule = ret->undecided ? list->rules[first - 1].id : 0;
 }
 
 void access_decide(const struct rules *rules, const struct rules_subject *subject,

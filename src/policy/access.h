@@ -37,6 +37,12 @@ struct access_facts {
 	bool told;        /* the device has said its model and its system, or never will */
 };
 
+struct device;
+struct settings;
+/* Until when it may still say what it is; 0: it has, or will not. */
+int64_t access_discovery_until(
+	const struct device *device, unsigned version, const struct settings *settings);
+
 enum access_match { ACCESS_NO, ACCESS_YES, ACCESS_UNKNOWN /* until the device has told more */ };
 
 enum { ACCESS_RULE_MAX_BYTES = 500, ACCESS_CONDITIONS_MAX = 8 };
@@ -58,10 +64,11 @@ enum access_from {
 
 struct access_decision {
 	enum access_state state;
-	bool undecided; /* a rule asks for what the device has not told; state is what holds
-			   without it */
+	bool undecided;     /* a rule asks for what the device has not told; state is what holds
+			       without it */
+	uint64_t open_rule; /* when undecided: the first such rule */
 	enum access_from from;
-	uint64_t rule;
+	uint64_t rule; /* when from a rule */
 	struct scope scope;
 };
 

@@ -29,6 +29,21 @@ static void test_patterns(void)
 		{"100\\*", "1000", false},
 		{"\\?", "?", true},
 		{"\\", "\\", true},
+		{"\\", "a", false},
+		{"a\\", "a\\", true},
+		{"*\\*", "x*", true},
+		{"*\\*", "x", false},
+		{"*?", "", false},
+		{"*??", "ab", true},
+		{"??*", "a", false},
+		{"**a**", "xay", true},
+		{"*aab", "aaaab", true},
+		{"Ger?t", "Ger\xC3\xA4t", true},
+		{"Ger??t", "Ger\xC3\xA4t", false},
+		{"*??", "\xC3\xA4", false},
+		{"*?\xE2\x82\xAC", "\xC3\xA4\xE2\x82\xAC", true},
+		{"?", "\xFF", true},
+		{"??", "\xA4\xA4", false},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -214,6 +229,7 @@ static void test_decision(void)
 	access_decide(rules, &anna, ACCESS_NONE, &facts, &d);
 	CHECK_INT(d.state, ACCESS_BLOCK);
 	CHECK(d.undecided);
+	CHECK_INT(d.open_rule, 3); /* the first in the order, not of the numbers */
 	rules_unref(&rules);
 	world_free(&w);
 }

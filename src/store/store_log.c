@@ -96,7 +96,8 @@ static int read_rows(struct db_stmt *st, struct arena *arena, struct log_row **r
 	" AND ($7 = '' OR actor = $7) AND ($8 = '' OR action = $8) AND ($9 = '' OR result = $9)"   \
 	" AND ($10 = '' OR actor LIKE $10 ESCAPE '\\' OR user_name LIKE $10 ESCAPE '\\'"           \
 	" OR address LIKE $10 ESCAPE '\\' OR device_id LIKE $10 ESCAPE '\\'"                       \
-	" OR action LIKE $10 ESCAPE '\\' OR result LIKE $10 ESCAPE '\\')"                          \
+	" OR device_type LIKE $10 ESCAPE '\\' OR action LIKE $10 ESCAPE '\\'"                      \
+	" OR result LIKE $10 ESCAPE '\\')"                                                         \
 	" ORDER BY logged_at DESC, id DESC LIMIT $11"
 
 static bool is_given(const char *text)

@@ -598,7 +598,9 @@ int store_alias_add(struct store_tx *tx, struct owner_id id, const char *address
 	if (alias == NULL || raise_epoch(tx, id, err) < 0 ||
 		next_position(tx, id, &position, err) < 0)
 		return -1;
-	return insert_address(tx, id, position, alias, err);
+	if (insert_address(tx, id, position, alias, err) < 0)
+		return -1;
+	return store_wipe_bring_back(tx, alias, id, err);
 }
 
 int store_alias_delete(struct store_tx *tx, const char *address, struct err *err)

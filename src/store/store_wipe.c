@@ -245,11 +245,11 @@ int store_wipe_keep(struct store_tx *tx, struct owner_id owner, struct err *err)
 		"INSERT INTO wiped_devices (address, device_id, device_type, user_agent, model,"
 		" first_seen_at, last_seen_at, protocol_version, account_only, asked_by, asked_at,"
 		" sent_at, answered_at)"
-		" SELECT u.login || '@' || u.domain, d.device_id, d.device_type, d.user_agent,"
+		" SELECT a.address, d.device_id, d.device_type, d.user_agent,"
 		" d.model, d.first_seen_at, d.last_seen_at, d.protocol_version, d.wipe_account,"
 		" COALESCE(w.asked_by, ''), COALESCE(w.asked_at, d.wipe_at),"
 		" COALESCE(w.sent_at, 0), COALESCE(w.answered_at, d.wipe_at)"
-		" FROM devices d JOIN users u ON u.owner = d.owner"
+		" FROM devices d JOIN addresses a ON a.owner = d.owner"
 		" LEFT JOIN wipes w ON w.owner = d.owner AND w.device = d.id AND w.number ="
 		" (SELECT MAX(l.number) FROM wipes l WHERE l.owner = d.owner AND l.device = d.id)"
 		" WHERE d.owner = $1 AND d.wipe = 3 ON CONFLICT (address, device_id) DO NOTHING",
@@ -258,7 +258,8 @@ int store_wipe_keep(struct store_tx *tx, struct owner_id owner, struct err *err)
 
 static_assert(WIPE_DONE == 3, "what is kept");
 
-/* Each is a device of its own again, with the order that it obeyed. */
+/* Each is a device of its own again, with the order that it obeyed. One that the owner has by now
+ * stays what it is. */
 static int load_kept(struct store_tx *tx, const char *address, struct owner_id owner,
 	struct arena *arena, struct device **ret, struct wipe **ret_orders, size_t *ret_count,
 	struct err *err)
@@ -272,10 +273,13 @@ static int load_kept(struct store_tx *tx, const char *address, struct owner_id o
 	if (store_prepare_tx(tx,
 		    "SELECT device_id, device_type, user_agent, model, first_seen_at, last_seen_at,"
 		    " protocol_version, account_only, asked_by, asked_at, sent_at, answered_at"
-		    " FROM wiped_devices WHERE address = $1 ORDER BY device_id",
+		    " FROM wiped_devices w WHERE address = $1 AND NOT EXISTS (SELECT 1 FROM "
+		    "devices d"
+		    " WHERE d.owner = $2 AND d.device_id = w.device_id) ORDER BY device_id",
 		    &st, err) < 0)
 		return -1;
 	db_bind_text(st, 1, address);
+	db_bind_u64(st, 2, owner.v);
 	while ((rc = db_step(st, err)) > 0) {
 		struct store_row row = {.st = st, .arena = arena};
 		struct device *d;

@@ -68,9 +68,9 @@ NODISCARD int store_wipe_order(struct store_tx *tx, struct device_id device, boo
 NODISCARD int store_wipe_move(struct store_tx *tx, struct device_id device, enum wipe_event event,
 	const char *by, int64_t at, enum wipe_state *ret_from, struct err *err);
 
-/* Before a user is deleted: the phones that are to stay out are noted, by the user's address. */
+/* Before a user is deleted: the phones that are to stay out are noted, by each of his addresses. */
 NODISCARD int store_wipe_keep(struct store_tx *tx, struct owner_id owner, struct err *err);
-/* For a new user of that address, in lower case: they are his devices, wiped and not cleared. */
+/* For whom gets that address, in lower case: they are his devices, wiped and not cleared. */
 NODISCARD int store_wipe_bring_back(
 	struct store_tx *tx, const char *address, struct owner_id owner, struct err *err);
 

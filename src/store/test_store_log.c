@@ -90,7 +90,7 @@ static void test_find(void)
 		{{.actor = "server"}, 10, "4 5"},
 		{{.actor = "server", .result = "password"}, 10, "4"},
 		{{.result = "acknowledged"}, 10, "3"},
-		{{.text = "iphone"}, 10, ""},
+		{{.text = "iphone"}, 10, "3 2"},
 		{{.text = "phone1"}, 10, "3 2"},
 		{{.text = "198.51"}, 10, "4"},
 		{{.text = "EXAMPLE.ORG"}, 10, "6 3 2 1"},

@@ -267,6 +267,126 @@ static void test_suspended(void)
 	world_free(&w);
 }
 
+/* ---- phones which outlive their user's entry ---- */
+
+static int save_device(struct store_tx *tx, void *owner, struct err *err)
+{
+	return store_device_save(tx, owner, err);
+}
+
+static int delete_anna(struct store_tx *tx, void *owner, struct err *err)
+{
+	struct world *w = owner;
+
+	return store_user_delete(tx, w->anna, err);
+}
+
+static int add_alias(struct store_tx *tx, void *owner, struct err *err)
+{
+	struct world *w = owner;
+
+	return store_alias_add(tx, w->anna, "Also@Example.org", err);
+}
+
+static int add_anna(struct store_tx *tx, void *owner, struct err *err)
+{
+	struct world *w = owner;
+
+	return store_user_add(tx, "anna", "example.org", "", "$y$hash", 3000, &w->anna, err);
+}
+
+static int give_bob_alias(struct store_tx *tx, void *owner, struct err *err)
+{
+	struct world *w = owner;
+
+	return store_alias_add(tx, w->bob, "also@example.org", err);
+}
+
+/* The user's phone of that name; NULL: there is none. */
+static struct device *find_phone(struct world *w, struct owner_id user, struct wipe **ret)
+{
+	struct store_read *rd = NULL;
+	struct err err = ERR_INIT;
+	struct device *device = NULL;
+
+	REQUIRE_OK(store_read_begin(w->store, &rd, &err), &err);
+	if (store_device_find(rd, user, "PHONE1", w->arena, &device, &err) < 0)
+		CHECK_INT(err.code, ERR_NOT_FOUND);
+	else
+		REQUIRE_OK(store_wipe_last(rd, user, device->id, w->arena, ret, &(struct err){0}),
+			&err);
+	store_read_end(&rd);
+	return device;
+}
+
+static void check_kept(struct world *w, struct owner_id user)
+{
+	struct wipe *order = NULL;
+	struct device *device = find_phone(w, user, &order);
+
+	REQUIRE(device != NULL && order != NULL);
+	CHECK_INT(device->wipe, WIPE_DONE);
+	CHECK(device->wipe_account);
+	CHECK_INT(device->wipe_at, 12);
+	CHECK_INT(device->policy_key, 0);
+	CHECK_STR(device->credential, "");
+	CHECK_STR(wipe_to_str(order), "acknowledged");
+	CHECK(order->account_only);
+	CHECK(!order->by_owner); /* whoever has the address now did not order it */
+	CHECK_STR(order->asked_by, "admin");
+	CHECK_INT(order->asked_at, 10);
+	CHECK_INT(order->sent_at, 11);
+	CHECK_INT(order->answered_at, 12);
+}
+
+static void test_outlives_user(void)
+{
+	struct world *w = world_with_phone();
+	struct move order = {.event = WIPE_EVENT_ORDER, .account_only = true, .at = 10};
+	struct wipe *last;
+	struct err err = ERR_INIT;
+
+	REQUIRE_OK(store_transact(w->store, add_alias, w, &err), &err);
+	REQUIRE_OK(store_transact(w->store, run_move, &order, &err), &err);
+	CHECK_INT(move(w, WIPE_EVENT_SEND, 11), 0);
+	CHECK_INT(move(w, WIPE_EVENT_ACKNOWLEDGE, 12), 0);
+	/* As often as it happens, and by each of the addresses. */
+	for (int i = 0; i < 2; i++) {
+		REQUIRE_OK(store_transact(w->store, delete_anna, w, &err), &err);
+		REQUIRE_OK(store_transact(w->store, add_anna, w, &err), &err);
+		check_kept(w, w->anna);
+	}
+	CHECK(find_phone(w, w->bob, &last) == NULL);
+	REQUIRE_OK(store_transact(w->store, give_bob_alias, w, &err), &err);
+	check_kept(w, w->bob);
+	/* What was cleared is not kept. */
+	phone.id = find_phone(w, w->anna, &last)->id;
+	CHECK_INT(move(w, WIPE_EVENT_CLEAR, 20), 0);
+	REQUIRE_OK(store_transact(w->store, delete_anna, w, &err), &err);
+	REQUIRE_OK(store_transact(w->store, add_anna, w, &err), &err);
+	CHECK(find_phone(w, w->anna, &last) == NULL);
+	world_free(&w);
+}
+
+/* A phone that the user of the address has by now is not taken from him. */
+static void test_does_not_take_over(void)
+{
+	struct world *w = world_with_phone();
+	struct device own = {.owner = w->bob, .device_id = "PHONE1", .policy_key = 9};
+	struct wipe *last;
+	struct err err = ERR_INIT;
+
+	REQUIRE_OK(store_transact(w->store, add_alias, w, &err), &err);
+	CHECK_INT(move(w, WIPE_EVENT_ORDER, 10), 0);
+	CHECK_INT(move(w, WIPE_EVENT_ACKNOWLEDGE, 12), 0);
+	REQUIRE_OK(store_transact(w->store, delete_anna, w, &err), &err);
+	REQUIRE_OK(store_transact(w->store, save_device, &own, &err), &err);
+	REQUIRE_OK(store_transact(w->store, give_bob_alias, w, &err), &err);
+	CHECK_INT(find_phone(w, w->bob, &last)->wipe, WIPE_NONE);
+	CHECK_INT(find_phone(w, w->bob, &last)->policy_key, 9);
+	world_free(&w);
+}
+
 struct laid_down {
 	enum access_state own, decided;
 };
@@ -328,4 +448,4 @@ static void test_counts(void)
 
 TEST_MAIN(TEST(test_machine), TEST(test_obeyed_and_cleared), TEST(test_cancelled),
 	TEST(test_history_is_bounded), TEST(test_credential), TEST(test_suspended),
-	TEST(test_counts))
+	TEST(test_outlives_user), TEST(test_does_not_take_over), TEST(test_counts))

@@ -108,7 +108,7 @@ function Rules({ rows, open, after, reload }: { rows: AccessRule[]; open: Open; 
 			{ label: "Then", cell: (row) => <Word of={row.access} /> },
 			{ label: "Note", cell: (row) => row.note || "–" },
 			{ label: "", bare: true, cell: (row) => (
-				<span class="row">
+				<span class="row tight">
 					<button type="button" class="button mini" disabled={row.position === 1} aria-label={`Ask rule ${row.position} earlier`} onClick={() => move(row, row.position - 1)}>Earlier</button>
 					<button type="button" class="button mini" disabled={row.position === rows.length} aria-label={`Ask rule ${row.position} later`} onClick={() => move(row, row.position + 1)}>Later</button>
 					<button type="button" class="button mini danger" aria-label={`Delete rule ${row.position}`} onClick={() => open((close) => (

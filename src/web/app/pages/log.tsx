@@ -54,7 +54,7 @@ export function LogPage({ place }: { place: Place }) {
 							{ label: "Result", cell: (row) => <span class="wrap">{row.result}</span> },
 							{ label: "Actor", cell: (row) => <span class="wrap">{row.actor}{row.address && <span class="soft small"> from {row.address}</span>}</span> },
 							{ label: "User", cell: (row) => row.user ? <a class="wrap address" href={link(["users", row.user])}>{row.user}</a> : "–" },
-							{ label: "Device", cell: (row) => row.device ? (row.user ? <a class="wrap" href={link(["devices", row.user, row.device])}>{row.device}</a> : row.device) : "–" },
+							{ label: "Device", cell: (row) => row.device ? <span class="wrap">{row.user ? <a href={link(["devices", row.user, row.device])}>{row.device}</a> : row.device}{row.device_type && <span class="soft small"> {row.device_type}</span>}</span> : "–" },
 						]} foot={(
 							<nav class="pager" aria-label="Pages of events">
 								<span class="soft small">{before ? "Older events" : "The newest events"}</span>
