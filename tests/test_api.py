@@ -1,17 +1,23 @@
 """The web side: pages, headers, sessions, sign-in, health; what a browser can rely upon."""
 
 import base64
+import contextlib
 import csv
+import http.client
 import io
 import json
 import os
 import plistlib
 import re
+import socket
+import sqlite3
+import ssl
 import subprocess
 import tempfile
 import unittest
 
 from lib.case import ServerCase
+from lib.server import eventually
 from lib.web import Web
 
 
@@ -62,6 +68,19 @@ class Pages(ServerCase):
             if target.startswith("/api"):
                 self.assertEqual(answer.header("Cache-Control"), "no-store", target)
 
+    def test_what_fronts_answer_is_no_page(self):
+        """Also where no engine is asked: what cannot be read, is too long or too large, or asks for health."""
+        for request, status in ((b"GET / HTTP/1.1\r\n\r\n", 400), (b"GARBAGE\r\n\r\n", 400), (b"GET /" + b"a" * 70000 + b" HTTP/1.1\r\n", 431),
+                                (b"GET / HTTP/3.0\r\nHost: x\r\n\r\n", 505), (b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 200),
+                                (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\nConnection: close\r\n\r\n", 413)):
+            with socket.create_connection(("127.0.0.1", self.server.http_port), timeout=10) as connection:
+                connection.sendall(request)
+                answer = http.client.HTTPResponse(connection)
+                answer.begin()
+                self.assertEqual(answer.status, status, request[:40])
+                self.assertEqual(answer.headers["X-Content-Type-Options"], "nosniff", request[:40])
+                self.assertIn("default-src 'none'", answer.headers["Content-Security-Policy"], request[:40])
+
     def test_no_path_leads_out(self):
         web = Web(self.server)
         for target in ("/../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "/..%2f..%2fetc%2fpasswd", "/.%2e/etc/passwd",
@@ -94,6 +113,18 @@ class Pages(ServerCase):
         for target in ("/healthz", "/readyz"):
             self.assertEqual(web.raw("GET", target).status, 200, target)
         self.assertEqual(web.raw("GET", "/readyz").body, b"ready\n")
+
+    def test_not_ready_without_the_store(self):
+        """Another program keeps the database to itself: alive, and not ready; ready again once it lets go."""
+        web = Web(self.server)
+        with contextlib.closing(sqlite3.connect(os.path.join(self.server.data, "bellhop.db"), isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            answer = eventually(lambda: (lambda one: one if one.status != 200 else None)(web.raw("GET", "/readyz")), what="it is not ready")
+            self.assertEqual((answer.status, answer.body), (503, b"the store takes no writes\n"))
+            self.assertEqual(answer.header("Retry-After"), "5")
+            self.assertEqual(web.raw("GET", "/healthz").status, 200)
+            other.execute("ROLLBACK")
+        eventually(lambda: web.raw("GET", "/readyz").status == 200, what="it is ready again")
 
     def test_metrics_by_address(self):
         web = Web(self.server)
@@ -304,6 +335,59 @@ class Setup(ServerCase):
             self.assertGreater(len(setup["steps"][steps]), 2)
             self.assertNotIn("{", "".join(setup["steps"][steps]))
         self.assertIn("mail.example.org", "".join(setup["steps"]["android"]))
+        # Where the phone has no field for the port it stands behind the name.
+        for steps in ("ios", "windows_mobile"):
+            self.assertIn(f"mail.example.org:{self.server.https_port}.", "".join(setup["steps"][steps]))
+        self.assertIn("Download the certificate", "".join(setup["steps"]["windows_mobile"]))
+
+    def test_certificate_to_trust(self):
+        with open(os.path.join(self.server.data, "self-signed.pem"), encoding="ascii") as file:
+            own = file.read()
+        answer = self.web.get("/me/certificate.cer")
+        self.assertEqual((answer.status, answer.header("Content-Type")), (200, "application/x-x509-ca-cert"))
+        self.assertEqual(answer.body, ssl.PEM_cert_to_DER_cert(own))
+        # With an authority of the site, whose root comes along: that one.
+        root, key = self.make_pair("root")
+        leaf, request = os.path.join(self.server.folder, "leaf"), os.path.join(self.server.folder, "leaf.csr")
+        subprocess.run(["openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj",
+                        "/CN=mail.example.org", "-keyout", leaf + ".key", "-out", request], check=True, capture_output=True)
+        subprocess.run(["openssl", "x509", "-req", "-in", request, "-CA", root, "-CAkey", key, "-CAcreateserial", "-days", "2", "-out",
+                        leaf + ".pem"], check=True, capture_output=True)
+        with open(leaf + ".pem", encoding="ascii") as file, open(root, encoding="ascii") as authority:
+            chain = file.read() + authority.read()
+        self.addCleanup(self.server.bellhop, "reload")
+        self.addCleanup(self.server.write_config, tls_certificate="", tls_key="")
+        for text, want in ((chain, chain[chain.rindex("-----BEGIN"):]), (chain[:chain.rindex("-----BEGIN")], None)):
+            with open(leaf + ".chain", "w", encoding="ascii") as file:
+                file.write(text)
+            self.server.write_config(tls_certificate=leaf + ".chain", tls_key=leaf + ".key")
+            self.server.bellhop("reload")
+            answer, setup = self.web.get("/me/certificate.cer"), self.web.get("/me/setup").json
+            payloads = self.verify(self.web.get("/me/profile.mobileconfig").body)["PayloadContent"]
+            if want is None:
+                self.assertEqual((answer.status, answer.code, len(payloads)), (404, "not_found", 1))
+                self.assertNotIn("certificate_file", setup)
+                self.assertNotIn("Download the certificate", "".join(setup["steps"]["windows_mobile"]))
+            else:
+                self.assertEqual(answer.body, ssl.PEM_cert_to_DER_cert(want))
+                self.assertEqual(payloads[1]["PayloadContent"], answer.body)
+                self.assertEqual(setup["certificate_file"], "/api/v1/me/certificate.cer")
+
+    def test_profile_of_a_strange_name(self):
+        """What means something in XML is text in the profile; without TLS it says so, and the steps as well."""
+        user = self.server.add_user("o'neil&sons")
+        web = Web(self.server, tls=True)
+        web.sign_in(user)
+        self.addCleanup(self.server.bellhop, "reload")
+        self.addCleanup(self.server.write_config, web_public_url="")
+        self.server.write_config(web_public_url="http://mail.example.org:8080")
+        self.server.bellhop("reload")
+        account = self.verify(web.get("/me/profile.mobileconfig").body)["PayloadContent"][0]
+        self.assertEqual((account["UserName"], account["Host"], account["SSL"]), (user.address, "mail.example.org:8080", False))
+        steps = web.get("/me/setup").json["steps"]
+        self.assertIn("Clear the tick", "".join(steps["windows_mobile"]))
+        self.assertIn("security type None", "".join(steps["android"]))
+        self.assertNotIn("SSL/TLS", "".join(steps["android"]))
 
     def test_cookie_of_tls(self):
         self.assertEqual(list(self.web.cookies), ["__Host-bellhop"])

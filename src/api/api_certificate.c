@@ -54,6 +54,7 @@ int api_certificate_own(
 	const struct settings *s, uint8_t **ret_der, size_t *ret_len, struct err *err)
 {
 	STACK_OF(X509) *all = NULL;
+	const X509 *root = NULL;
 	uint8_t *der = NULL;
 	int len;
 
@@ -63,15 +64,17 @@ int api_certificate_own(
 		return 0;
 	if (load_certificates(s->tls_certificate, &all, err) < 0)
 		return -1;
-	if (X509_self_signed(sk_X509_value(all, 0), 0) == 1) {
-		len = i2d_X509(sk_X509_value(all, 0), &der);
-		if (len > 0) {
-			*ret_der = x_calloc(1, (size_t)len);
-			memcpy(*ret_der, der, (size_t)len);
-			*ret_len = (size_t)len;
-		}
-		OPENSSL_free(der);
+	for (int i = 0; i < sk_X509_num(all) && root == NULL; i++) {
+		if (X509_self_signed(sk_X509_value(all, i), 0) == 1)
+			root = sk_X509_value(all, i);
 	}
+	len = root != NULL ? i2d_X509(root, &der) : 0;
+	if (len > 0) {
+		*ret_der = x_calloc(1, (size_t)len);
+		memcpy(*ret_der, der, (size_t)len);
+		*ret_len = (size_t)len;
+	}
+	OPENSSL_free(der);
 	sk_X509_pop_free(all, X509_free);
 	return 0;
 }

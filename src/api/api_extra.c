@@ -12,6 +12,8 @@ const struct api_extra api_extras[] = {
 		.scope = ADMIN_SCOPE_SELF, .method = "GET", .self_path = "/me/setup", .columns = ""}, api_me_setup, "application/json", NULL},
 	{{.name = "me setup code", .help = "A QR code with the address of the page for setting up a phone.",
 		.scope = ADMIN_SCOPE_SELF, .method = "GET", .self_path = "/me/setup.svg", .columns = ""}, api_me_qr, "image/svg+xml", NULL},
+	{{.name = "me certificate", .help = "The certificate that a phone must be told to trust, as DER; none where phones trust the server's by themselves.",
+		.scope = ADMIN_SCOPE_SELF, .method = "GET", .self_path = "/me/certificate.cer", .columns = ""}, api_me_certificate, "application/x-x509-ca-cert", NULL},
 	{{.name = "me profile", .help = "A signed configuration profile for iOS; the phone asks for the password.",
 		.scope = ADMIN_SCOPE_SELF, .method = "GET", .self_path = "/me/profile.mobileconfig", .columns = ""},
 		api_profile_get, "application/x-apple-aspen-config", NULL},

@@ -24,6 +24,7 @@ extern const size_t api_extra_count;
 void api_me_show(struct api_call *call, json_t *args);
 void api_me_setup(struct api_call *call, json_t *args);
 void api_me_qr(struct api_call *call, json_t *args);
+void api_me_certificate(struct api_call *call, json_t *args);
 /* api_login.c */
 void api_login_change_password(struct api_call *call, json_t *args);
 /* api_profile.c */
@@ -41,9 +42,12 @@ struct api_place {
 	bool tls;
 };
 void api_place_of(struct api_call *call, struct api_place *ret);
+/* The host, and ":port" where that is not the usual one. */
+void api_place_add(struct buf *out, const struct api_place *place);
 
-/* api_certificate.c: what phones must be told to trust; *ret_der is the caller's (mem_free), NULL
- * when it needs no telling. */
+/* api_certificate.c: what phones must be told to trust: the certificate in tls.certificate that is
+ * signed by itself, the server's own or the root of the site's own authority; *ret_der is the
+ * caller's (mem_free), NULL when there is none. */
 NODISCARD int api_certificate_own(
 	const struct settings *s, uint8_t **ret_der, size_t *ret_len, struct err *err);
 /* Signs, as CMS (RFC 5652), DER, with what is signed inside. */

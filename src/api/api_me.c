@@ -66,6 +66,13 @@ void api_place_of(struct api_call *call, struct api_place *ret)
 			       : arena_x_printf(call->arena, "https://%s:%u", s->hostname, port);
 }
 
+void api_place_add(struct buf *out, const struct api_place *place)
+{
+	buf_add_str(out, place->host);
+	if (place->port != (place->tls ? 443 : 80))
+		buf_addf(out, ":%u", place->port);
+}
+
 /* ---- /me ---- */
 
 void api_me_show(struct api_call *call, json_t *args)
@@ -90,62 +97,108 @@ void api_me_show(struct api_call *call, json_t *args)
 
 /* ---- /me/setup ---- */
 
-static json_t *steps_of(
-	const char *const *steps, const char *address, const struct api_place *place)
+enum when {
+	ALWAYS,
+	WITH_TLS,
+	WITHOUT_TLS,
+	OWN_CERTIFICATE, /* phones do not trust it by themselves */
+};
+
+struct step {
+	enum when when;
+	const char *text; /* {user}; {server}, with its port where that is not the usual; {host},
+			     {port} */
+};
+
+static void add_step(
+	json_t *list, const char *step, const char *address, const struct api_place *place)
+{
+	struct buf text = BUF_INIT;
+
+	for (const char *p = step; *p != '\0'; p++) {
+		if (str_starts(p, "{user}"))
+			buf_add_str(&text, address);
+		else if (str_starts(p, "{server}"))
+			api_place_add(&text, place);
+		else if (str_starts(p, "{host}"))
+			buf_add_str(&text, place->host);
+		else if (str_starts(p, "{port}"))
+			buf_addf(&text, "%u", place->port);
+		else {
+			buf_add_byte(&text, (uint8_t)*p);
+			continue;
+		}
+		p += strcspn(p, "}");
+	}
+	(void)json_array_append_new(list, json_string(buf_cstr(&text)));
+	buf_deinit(&text);
+}
+
+static json_t *steps_of(const struct step *step, const char *address, const struct api_place *place,
+	bool own_certificate)
 {
 	json_t *list = json_array();
 
-	for (; *steps != NULL; steps++) {
-		struct buf text = BUF_INIT;
-
-		for (const char *p = *steps; *p != '\0'; p++) {
-			if (str_starts(p, "{user}"))
-				buf_add_str(&text, address);
-			else if (str_starts(p, "{server}"))
-				buf_add_str(&text, place->host);
-			else if (str_starts(p, "{port}"))
-				buf_addf(&text, "%u", place->port);
-			else {
-				buf_add_byte(&text, (uint8_t)*p);
-				continue;
-			}
-			p += strcspn(p, "}");
-		}
-		(void)json_array_append_new(list, json_string(buf_cstr(&text)));
-		buf_deinit(&text);
+	for (; step->text != NULL; step++) {
+		if (step->when == ALWAYS || (step->when == WITH_TLS && place->tls) ||
+			(step->when == WITHOUT_TLS && !place->tls) ||
+			(step->when == OWN_CERTIFICATE && place->tls && own_certificate))
+			add_step(list, step->text, address, place);
 	}
 	return list;
 }
 
-static const char *const steps_profile[] = {
-	"On the iPhone or iPad, open this page in Safari, sign in, and tap Download profile.",
-	"Open Settings, tap Profile Downloaded, then Install, and enter the phone's own code.",
-	"Enter your password, or an app password made here for this phone, when it is asked for.",
-	"The mail appears in the app Mail.", NULL};
-static const char *const steps_ios[] = {
-	"Open Settings, then Apps, Mail, Mail Accounts, Add Account (before iOS 18: Mail, "
-	"Accounts, Add Account), and tap Microsoft Exchange.",
-	"Enter {user} as the address, tap Next, then Configure Manually or Sign In by hand.",
-	"Enter your password, or an app password made here for this phone.",
-	"Server: {server}. Domain: leave it empty. User name: {user}.",
-	"Leave Mail switched on and tap Save.", NULL};
-static const char *const steps_android[] = {
-	"Open the mail app, then Settings, Add account, and choose Exchange (Exchange and "
-	"Office 365 in Gmail).",
-	"Enter {user} and choose the manual set-up.",
-	"Enter your password, or an app password made here for this phone.",
-	"Server: {server}, port {port}, security type SSL/TLS. User name: {user}. Domain: leave it "
-	"empty.",
-	"Agree that the server may set security rules, if you are asked.", NULL};
-static const char *const steps_windows[] = {
-	"Start ActiveSync on the phone, tap Menu, then Add Server Source or Configure Server.",
-	"Server address: {server}. Tick: this server requires an encrypted connection.",
-	"User name: {user}. Password: an app password made here for this phone. Domain: leave it "
-	"empty, or enter what follows the @ if the phone insists.",
-	"Choose mail alone, and tap Finish.",
-	"Set the schedule to As items arrive, so that mail is pushed.", NULL};
+static const struct step steps_profile[] = {
+	{ALWAYS, "On the iPhone or iPad, open this page in Safari, sign in, and tap Download the "
+		 "profile."},
+	{ALWAYS, "Open Settings, tap Profile Downloaded, then Install, and enter the phone's own "
+		 "code."},
+	{OWN_CERTIFICATE, "Agree to the certificate of this server, which comes with the profile."},
+	{ALWAYS, "Enter your password, or an app password made here for this phone, when it is "
+		 "asked for."},
+	{ALWAYS, "The mail appears in the app Mail."}, {ALWAYS, NULL}};
+static const struct step steps_ios[] = {
+	{ALWAYS, "Open Settings, then Apps, Mail, Mail Accounts, Add Account (before iOS 18: Mail, "
+		 "Accounts, Add Account), and tap Microsoft Exchange."},
+	{ALWAYS, "Enter {user} as the address, tap Next, then Configure Manually or Sign In by "
+		 "hand."},
+	{ALWAYS, "Enter your password, or an app password made here for this phone."},
+	{OWN_CERTIFICATE, "When the phone says that it cannot verify the server, look at the "
+			  "details, compare them with those on this page, and tap Trust."},
+	{ALWAYS, "Server: {server}. Domain: leave it empty. User name: {user}."},
+	{WITHOUT_TLS, "When the account is made, open its Advanced settings and switch Use SSL "
+		      "off."},
+	{ALWAYS, "Leave Mail switched on and tap Save."}, {ALWAYS, NULL}};
+static const struct step steps_android[] = {
+	{ALWAYS, "Open the mail app, then Settings, Add account, and choose Exchange (Exchange and "
+		 "Office 365 in Gmail)."},
+	{ALWAYS, "Enter {user} and choose the manual set-up."},
+	{ALWAYS, "Enter your password, or an app password made here for this phone."},
+	{WITH_TLS, "Server: {host}, port {port}, security type SSL/TLS. User name: {user}. Domain: "
+		   "leave it empty."},
+	{WITHOUT_TLS, "Server: {host}, port {port}, security type None. User name: {user}. Domain: "
+		      "leave it empty."},
+	{OWN_CERTIFICATE,
+		"When the phone warns of the certificate, compare it with the one on this "
+		"page and go on. Where it offers no way on, tap Download the certificate "
+		"here, and install it in Settings, Security."},
+	{ALWAYS, "Agree that the server may set security rules, if you are asked."},
+	{ALWAYS, NULL}};
+static const struct step steps_windows[] = {
+	{OWN_CERTIFICATE, "First let the phone trust the server: open this page in its browser, "
+			  "sign in, tap Download the certificate, and open the file."},
+	{ALWAYS, "Start ActiveSync on the phone, tap Menu, then Add Server Source or Configure "
+		 "Server."},
+	{WITH_TLS, "Server address: {server}. Tick: this server requires an encrypted connection."},
+	{WITHOUT_TLS, "Server address: {server}. Clear the tick: this server requires an encrypted "
+		      "connection."},
+	{ALWAYS, "User name: {user}. Password: an app password made here for this phone. Domain: "
+		 "leave it empty, or enter what follows the @ if the phone insists."},
+	{ALWAYS, "Choose mail alone, and tap Finish."},
+	{ALWAYS, "Set the schedule to As items arrive, so that mail is pushed."}, {ALWAYS, NULL}};
 
-static void put_certificate(struct api_call *call, json_t *body)
+/* Is there one that phones do not trust by themselves? */
+static bool put_certificate(struct api_call *call, json_t *body)
 {
 	struct err err = ERR_INIT;
 	char fingerprint[96] = "";
@@ -159,6 +212,31 @@ static void put_certificate(struct api_call *call, json_t *body)
 	(void)json_object_set_new(certificate, "sha256", json_string(fingerprint));
 	(void)json_object_set_new(body, "certificate", certificate);
 	mem_free(der);
+	return len > 0;
+}
+
+/* What Windows Mobile, and Android by hand, install; iPhones have it from the profile. */
+void api_me_certificate(struct api_call *call, json_t *args)
+{
+	struct err err = ERR_INIT;
+	uint8_t *der = NULL;
+	size_t len = 0;
+
+	(void)args;
+	if (api_certificate_own(call->settings, &der, &len, &err) < 0) {
+		api_reply_error(call, &err);
+		return;
+	}
+	if (der == NULL) {
+		api_reply_trouble(call, 404, "not_found",
+			"the server's certificate comes with none that phones must be told to "
+			"trust");
+		return;
+	}
+	api_add_header(call, "Cache-Control", "no-store");
+	api_add_header(call, "Content-Disposition", "attachment; filename=\"bellhop.cer\"");
+	api_reply_bytes(call, 200, "application/x-x509-ca-cert", der, len);
+	mem_free(der);
 }
 
 void api_me_setup(struct api_call *call, json_t *args)
@@ -166,6 +244,7 @@ void api_me_setup(struct api_call *call, json_t *args)
 	const char *address = call->caller.user_address;
 	json_t *body = json_object(), *steps = json_object();
 	struct api_place place;
+	bool own;
 
 	(void)args;
 	api_place_of(call, &place);
@@ -177,12 +256,16 @@ void api_me_setup(struct api_call *call, json_t *args)
 	(void)json_object_set_new(body, "url", json_string(place.url));
 	(void)json_object_set_new(body, "qr", json_string("/api/v1/me/setup.svg"));
 	(void)json_object_set_new(body, "profile", json_string("/api/v1/me/profile.mobileconfig"));
-	put_certificate(call, body);
-	(void)json_object_set_new(steps, "ios_profile", steps_of(steps_profile, address, &place));
-	(void)json_object_set_new(steps, "ios", steps_of(steps_ios, address, &place));
-	(void)json_object_set_new(steps, "android", steps_of(steps_android, address, &place));
+	own = put_certificate(call, body);
+	if (own)
+		(void)json_object_set_new(
+			body, "certificate_file", json_string("/api/v1/me/certificate.cer"));
 	(void)json_object_set_new(
-		steps, "windows_mobile", steps_of(steps_windows, address, &place));
+		steps, "ios_profile", steps_of(steps_profile, address, &place, own));
+	(void)json_object_set_new(steps, "ios", steps_of(steps_ios, address, &place, own));
+	(void)json_object_set_new(steps, "android", steps_of(steps_android, address, &place, own));
+	(void)json_object_set_new(
+		steps, "windows_mobile", steps_of(steps_windows, address, &place, own));
 	(void)json_object_set_new(body, "steps", steps);
 	api_reply_json(call, 200, body);
 	json_decref(body);

@@ -1,11 +1,11 @@
 /*
  * The configuration profile for iPhones and iPads: one file that sets the account up, signed.
  *
- * A property list with a payload com.apple.eas.account, and, while the server's certificate is its
- * own, one that makes the phone trust it. GET gives it without a password: the phone asks for one.
- * POST makes an app password first, by the verb that makes them all, and puts it in; a profile is
- * read by whoever gets at the file, so never the user's own. (Apple, Configuration Profile
- * Reference.)
+ * A property list with a payload com.apple.eas.account, and, where tls.certificate holds one that
+ * is signed by itself, one that makes the phone trust it. GET gives it without a password: the
+ * phone asks for one. POST makes an app password first, by the verb that makes them all, and puts
+ * it in; a profile is read by whoever gets at the file, so never the user's own. (Apple,
+ * Configuration Profile Reference.)
  *
  * Identifiers come from server and address, so that a newer profile takes the place of the older.
  * Threads: any worker. Limits: those of app passwords.
@@ -79,17 +79,15 @@ static void add_head(struct buf *out, const char *type, const char *kind, const 
 static void add_account(
 	struct buf *out, const struct api_place *place, const char *address, const char *password)
 {
-	unsigned usual = place->tls ? 443 : 80;
+	struct buf host = BUF_INIT;
 
 	buf_add_str(out, "<dict>\n");
 	add_head(out, "com.apple.eas.account", "eas", address, address, place->host);
 	add_string(out, "EmailAddress", address);
 	add_string(out, "UserName", address);
-	buf_add_str(out, "<key>Host</key><string>");
-	add_text(out, place->host);
-	if (place->port != usual)
-		buf_addf(out, ":%u", place->port);
-	buf_add_str(out, "</string>\n");
+	api_place_add(&host, place);
+	add_string(out, "Host", buf_cstr(&host));
+	buf_deinit(&host);
 	buf_addf(out, "<key>SSL</key><%s/>\n", place->tls ? "true" : "false");
 	if (password != NULL)
 		add_string(out, "Password", password);

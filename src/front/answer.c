@@ -89,6 +89,10 @@ static bool answer_plainly(struct front *f, struct conn *c, int status, bool clo
 		front_count(f, requests_503);
 	}
 	http_response_header(&r->out, "Content-Type", as_json ? "application/json" : "text/plain");
+	/* It may be a browser that asked: like the engine's answers, these are never a page. */
+	http_response_header(&r->out, "X-Content-Type-Options", "nosniff");
+	http_response_header(
+		&r->out, "Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'");
 	if (as_json)
 		http_trouble_add(&text, status);
 	else

@@ -197,6 +197,7 @@ export interface Setup {
 	url: string;
 	qr: string;
 	profile: string;
+	certificate_file?: string;
 	certificate?: { self_signed: boolean; sha256: string };
 	steps: Record<string, string[]>;
 }

@@ -8,7 +8,7 @@ import { Icon } from "../ui/icons";
 import { Show, useLoad } from "../ui/load";
 import { Empty, Head } from "../ui/parts";
 import { Table } from "../ui/table";
-import { say } from "../ui/toast";
+import { copy } from "../ui/toast";
 
 export function AppPasswordsPage() {
 	const all = useLoad((signal) => own.appPasswords(signal), []);
@@ -31,7 +31,7 @@ export function AppPasswordsPage() {
 								<Ask title={`Revoke “${row.name}”?`} danger doing="Revoke" done={`“${row.name}” is revoked.`} run={() => own.removeAppPassword(row.id)} onClose={(did) => {
 									close();
 									if (did) void all.reload();
-								}}><p>The phone that uses it is refused at its next request. What it holds stays on it: wipe it if it is lost.</p></Ask>
+								}}><p>The phone that uses it is refused from now on, also when it waits. What it holds stays on it: wipe it if it is lost.</p></Ask>
 							))}>Revoke</button> },
 						]} />
 					)}
@@ -66,7 +66,7 @@ export function Once({ title, secret, onClose, children }: { title: string; secr
 	return (
 		<Dialog title={title} onClose={onClose} onSubmit={onClose} foot={(
 			<>
-				<button type="button" class="button" onClick={() => navigator.clipboard?.writeText(secret).then(() => say("Copied."), () => say("Copying is not allowed here."))}>Copy</button>
+				<button type="button" class="button" onClick={() => copy(secret)}>Copy</button>
 				<button type="submit" class="button primary">I have it</button>
 			</>
 		)}>

@@ -39,6 +39,7 @@ export function PhonesPage() {
 												</Ask>
 											))}>Remove</button>}
 										</div>
+										{!wipePending(phone) && !wiped(phone) && !knowsAccountWipe(phone) && <p class="soft small">The account alone cannot be erased from this phone: that takes protocol 16.1, and it speaks {phone.version || "an unknown version"}.</p>}
 									</article>
 								);
 							})}

@@ -4,7 +4,7 @@ import { me, type Setup } from "../calls";
 import { Icon } from "../ui/icons";
 import { Show, useLoad } from "../ui/load";
 import { Facts, Head } from "../ui/parts";
-import { say } from "../ui/toast";
+import { copy } from "../ui/toast";
 
 const KINDS: [string, string][] = [["ios_profile", "iPhone and iPad, with the profile"], ["ios", "iPhone and iPad, by hand"], ["android", "Android"], ["windows_mobile", "Windows Mobile"]];
 
@@ -20,26 +20,8 @@ export function SetupPage() {
 
 function Ways({ data }: { data: Setup }) {
 	const [kind, setKind] = useState("ios_profile");
-	const copy = (text: string) => navigator.clipboard?.writeText(text).then(() => say("Copied."), () => say("Copying is not allowed here."));
 	return (
 		<div class="grid-2">
-			<section class="card stack" aria-labelledby="setup-scan">
-				<h2 id="setup-scan">Point the phone's camera here</h2>
-				<div class="qr"><img src={data.qr} width={240} height={240} alt={`QR code that opens ${data.url} on your phone`} /></div>
-				<p class="soft">It opens these pages on your phone. Sign in there and go on with its steps.</p>
-				<hr />
-				<h2>What the phone asks for</h2>
-				<Facts of={[
-					["Kind of account", "Exchange or ActiveSync"],
-					["Server", <Copy text={data.port === 443 ? data.server : `${data.server}:${data.port}`} copy={copy} />],
-					["User", <Copy text={data.user} copy={copy} />],
-					["Domain", "leave it empty"],
-					["Password", <>yours, or better an <a href="#/app-passwords">app password</a> for this phone</>],
-					["TLS", data.tls ? "on" : "off"],
-					["Certificate", data.certificate?.self_signed ? "made by this server itself; the profile brings it along" : ""],
-					["Its SHA-256", data.certificate?.sha256 ? <code class="small">{data.certificate.sha256}</code> : ""],
-				]} />
-			</section>
 			<section class="card stack" aria-labelledby="setup-steps">
 				<h2 id="setup-steps">Step by step</h2>
 				<div class="field">
@@ -49,12 +31,30 @@ function Ways({ data }: { data: Setup }) {
 					</select>
 				</div>
 				{kind === "ios_profile" && <div><a class="button primary" href={url("/me/profile.mobileconfig")} download="bellhop.mobileconfig"><Icon name="download" />Download the profile</a></div>}
+				{data.certificate_file && ["android", "windows_mobile"].includes(kind) && <div><a class="button" href={url("/me/certificate.cer")} download="bellhop.cer"><Icon name="download" />Download the certificate</a></div>}
 				<ol class="steps" role="list" aria-label={KINDS.find(([key]) => key === kind)?.[1]}>{(data.steps[kind] ?? []).map((step) => <li key={step}><p>{step}</p></li>)}</ol>
+			</section>
+			<section class="card stack" aria-labelledby="setup-scan">
+				<h2 id="setup-scan">On another screen? Point the phone's camera here</h2>
+				<div class="qr"><img src={data.qr} width={240} height={240} alt={`QR code that opens ${data.url} on your phone`} /></div>
+				<p class="soft">It opens these pages on your phone. Sign in there and go on with its steps.</p>
+				<hr />
+				<h2>What the phone asks for</h2>
+				<Facts of={[
+					["Kind of account", "Exchange or ActiveSync"],
+					["Server", <Copy text={data.port === 443 ? data.server : `${data.server}:${data.port}`} />],
+					["User", <Copy text={data.user} />],
+					["Domain", "leave it empty"],
+					["Password", <>yours, or better an <a href="#/app-passwords">app password</a> for this phone</>],
+					["TLS", data.tls ? "on" : "off"],
+					["Certificate", data.certificate?.self_signed ? "one that phones do not know by themselves; the profile for iPhone and iPad brings it along" : ""],
+					["Its SHA-256", data.certificate?.sha256 ? <code class="small wrap">{data.certificate.sha256}</code> : ""],
+				]} />
 			</section>
 		</div>
 	);
 }
 
-function Copy({ text, copy }: { text: string; copy: (text: string) => void }) {
+function Copy({ text }: { text: string }) {
 	return <span class="row"><code>{text}</code><button type="button" class="button mini" aria-label={`Copy ${text}`} onClick={() => copy(text)}>Copy</button></span>;
 }

@@ -21,6 +21,12 @@ export function say(text: string): void {
 	window.setTimeout(() => dismiss(id), 8000);
 }
 
+/* Browsers give the clipboard to pages of HTTPS alone. */
+export function copy(text: string): void {
+	if (!navigator.clipboard) say("This browser copies nothing here: select it by hand.");
+	else navigator.clipboard.writeText(text).then(() => say("Copied."), () => say("Copying is not allowed here."));
+}
+
 function dismiss(id: number): void {
 	set(toasts.filter((toast) => toast.id !== id));
 }
