@@ -7,11 +7,12 @@
 #                   and a half)
 #   make bench      the benchmarks; ONLY=push for some of them
 #   make install    installs below PREFIX (/usr/local), DESTDIR is honoured
+#   make uninstall  removes what the last make install put there, and nothing else
 #   make fmt        lays the sources out
 BUILD ?= build
 PREFIX ?= /usr/local
 
-.PHONY: all build deps run check check-long bench install fmt clean
+.PHONY: all build deps run check check-long bench install uninstall fmt clean
 
 all: build
 
@@ -40,6 +41,9 @@ bench: build
 
 install: build
 	meson install -C $(BUILD) --no-rebuild
+
+uninstall:
+	ninja -C $(BUILD) uninstall
 
 fmt:
 	clang-format -i $$(git ls-files 'src/*.[ch]' 'tools/*.[ch]' 'bench/*.[ch]' 'tests/*.[ch]')

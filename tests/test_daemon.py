@@ -458,6 +458,20 @@ class CommandLine(ServerCase):
             self.assertRegex(done.stdout, r"\d+\.\d+\.\d+")
         self.assertTrue(os.path.isdir(BUILD))
 
+    def test_not_for_this_user(self):
+        """Nobody is told that there is no server because the socket is not for him."""
+        socket_path = os.path.join(self.server.runtime, "admin.sock")
+        mine = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+        os.chmod(socket_path, 0)
+        try:
+            done = subprocess.run([*mine, program("bellhop"), "-c", self.server.config, "status"], capture_output=True, text=True,
+                                  timeout=30, check=False)
+        finally:
+            os.chmod(socket_path, 0o600)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(f"{socket_path} is not for this user", done.stderr)
+        self.server.status()
+
     def test_no_server(self):
         server = Server()
         try:

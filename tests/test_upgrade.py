@@ -1,7 +1,9 @@
 """bellhop upgrade: engine, fronts and supervisor are replaced, and no phone notices; also when something dies in the middle."""
 
+import contextlib
 import os
 import signal
+import sqlite3
 import threading
 
 from eas.http import Closed
@@ -136,6 +138,26 @@ class Refused(CopyCase):
             self.server.bellhop("upgrade", timeout=60)
         # The true one again.
         os.rename(self.copy + ".old", self.copy)
+        self.server.bellhop("upgrade", timeout=60)
+        self.assert_reached(phones, "and now")
+
+    def set_schema(self, version):
+        """Writes it beside the running server; what it was before."""
+        with contextlib.closing(sqlite3.connect(os.path.join(self.server.folder, "data", "bellhop.db"), timeout=20)) as store, store:
+            (before,) = store.execute("SELECT version FROM schema_version").fetchone()
+            store.execute("UPDATE schema_version SET version = ?", (version,))
+        return before
+
+    def test_older_than_the_store(self):
+        """A program that goes back behind the store's tables: refused, and the command says why."""
+        phones = self.fleet()
+        pids = self.server.pids()
+        version = self.set_schema(9999)
+        with self.assertRaisesRegex(ServerError, f"does not take over: .*schema version 9999, .*up to {version}"):
+            self.server.bellhop("upgrade", timeout=60)
+        self.assertEqual(self.server.pids(), pids)
+        self.assert_reached(phones, "nothing happened")
+        self.set_schema(version)
         self.server.bellhop("upgrade", timeout=60)
         self.assert_reached(phones, "and now")
 

@@ -34,6 +34,18 @@ static int connect_patiently(int fd, const struct sockaddr_un *address)
 	return 0;
 }
 
+static void not_connected(const char *path, struct err *err)
+{
+	if (errno == EACCES) {
+		(void)err_set(err, ERR_DENIED,
+			"%s is not for this user: be root, or the user that the server runs as",
+			path);
+		return;
+	}
+	(void)err_set_errno(err, errno, "no server answers on %s", path);
+	err->code = ERR_TIMEOUT;
+}
+
 int ctl_client_open(const char *path, int *ret, struct err *err)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -49,8 +61,7 @@ int ctl_client_open(const char *path, int *ret, struct err *err)
 	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
 	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	if (connect_patiently(fd, &address) < 0) {
-		(void)err_set_errno(err, errno, "no server answers on %s", path);
-		err->code = ERR_TIMEOUT;
+		not_connected(path, err);
 		fd_close(&fd);
 		return -1;
 	}

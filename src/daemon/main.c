@@ -26,6 +26,7 @@
 #include "daemon/role.h"
 #include "daemon/supervisor.h"
 #include "net/stream.h"
+#include "store/store.h"
 
 #define DEFAULT_CONFIG "/etc/bellhop/bellhop.conf"
 
@@ -128,6 +129,21 @@ static int serve(const char *source_path, const struct settings *settings, struc
 	return status;
 }
 
+/* Of a store that is newer than the program no engine comes up: who would go back finds out now. */
+static int try_store(const struct settings *settings, struct err *err)
+{
+	const struct store_options options = {.data_dir = settings->server_data_dir,
+		.readers_max = 1,
+		.group_max = 1,
+		.cache_kib = 256,
+		.read_only = true};
+	struct store *store = NULL;
+	int status = store_open(&options, &store, err);
+
+	store_close(&store);
+	return status;
+}
+
 /* The new program in the place of the old one (daemon/upgrade.c): its command line is our own. */
 static int resume(int argc, char **argv)
 {
@@ -135,6 +151,7 @@ static int resume(int argc, char **argv)
 	struct supervisor_options options = {.lock_fd = -1};
 	struct err err = ERR_INIT;
 	uint64_t state_fd = 0;
+	bool dry = argc > 3 && str_eq(argv[3], "--dry");
 	int status, fd;
 
 	log_setup("bellhopd", LOG_LEVEL_INFO);
@@ -143,7 +160,11 @@ static int resume(int argc, char **argv)
 		str_parse_u64(argv[2] + strlen(name), INT32_MAX, &state_fd, &err) < 0)
 		return 2;
 	fd = (int)state_fd;
-	status = supervisor_resume(fd, argc > 3 && str_eq(argv[3], "--dry"), &options, &err);
+	status = supervisor_resume(fd, dry, &options, &err);
+	if (status == 0 && dry)
+		status = try_store(options.settings, &err);
+	if (status < 0 && dry)
+		printf("%s\n", err.text);
 	if (status < 0)
 		log_error(NULL, "server_failed", F_ERR(&err));
 	else if (argc == 3)

@@ -75,7 +75,12 @@ int privileges_make_dirs(const struct settings *settings, int *ret_lock_fd, stru
 		return -1;
 	path = x_printf("%s/bellhopd.lock", settings->server_data_dir);
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0)
+	if (fd < 0 && errno == EROFS)
+		status = err_set_errno(err, errno,
+			"%s, which the systemd unit may keep from being written (ReadWritePaths=, "
+			"bellhopd(8))",
+			path);
+	else if (fd < 0)
 		status = err_set_errno(err, errno, "%s", path);
 	else if (flock(fd, LOCK_EX | LOCK_NB) < 0)
 		status = errno == EWOULDBLOCK

@@ -2,12 +2,12 @@
  * `bellhop upgrade`: every process is replaced by the program that is installed now, and no phone
  * notices.
  *
- * A normal case: the engine writes 'U'. The new program is tried: it must read our state and the
- * configuration (--dry). Then this process executes it: same pid, same children, same sockets. The
- * new supervisor stops the engine; the next one is started, and when it serves, one front after the
- * other gets a successor: a process with the same number and listeners, and a socket to the old
- * one, which gets the other end with 'H'. The successor takes everything over, says 't', and has
- * the place; the old process retires: it ends by itself with its last connection.
+ * A normal case: the engine writes 'U'. The new program is tried: it must read our state, the
+ * configuration and the store (--dry). Then this process executes it: same pid, same children, same
+ * sockets. The new supervisor stops the engine; the next one is started, and when it serves, one
+ * front after the other gets a successor: a process with the same number and listeners, and a
+ * socket to the old one, which gets the other end with 'H'. The successor takes everything over,
+ * says 't', and has the place; the old process retires: it ends by itself with its last connection.
  *
  * When the new program lays the memory that the fronts share out differently, it makes another one,
  * with all that was learnt in it; connections are counted there as they come over.
@@ -18,6 +18,7 @@
  * Blocks for PROBE_MS at most while the new program is tried. Limits: one successor at a time.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -286,6 +287,7 @@ void upgrade_resume(struct supervisor *s)
 /* ---- the program ---- */
 
 #define STATE_ARGUMENT 40
+#define REASON_MAX     512
 
 /* In the child that tries, and in this process. */
 static void execute(const char *program, int state_fd, bool dry)
@@ -298,11 +300,23 @@ static void execute(const char *program, int state_fd, bool dry)
 	(void)execv(program, args);
 }
 
+/* What the one that tried has against it: the first line that it wrote, if any. */
+static void read_reason(int reason_fd, char reason[REASON_MAX])
+{
+	ssize_t n = read(reason_fd, reason, REASON_MAX - 1);
+
+	reason[n > 0 ? n : 0] = '\0';
+	for (char *c = reason; *c != '\0'; c++) {
+		if ((unsigned char)*c < ' ' || *c == 0x7f)
+			*c = '\0';
+	}
+}
+
 /* Waits for the one that tries. */
-static int await_probe(pid_t pid, struct err *err)
+static int await_probe(pid_t pid, int reason_fd, struct err *err)
 {
 	int pid_fd = (int)syscall(SYS_pidfd_open, pid, 0), wait_status = 0, ready = 0;
-	char text[64];
+	char text[64], reason[REASON_MAX];
 
 	if (pid_fd >= 0) {
 		struct pollfd p = {.fd = pid_fd, .events = POLLIN};
@@ -316,21 +330,32 @@ static int await_probe(pid_t pid, struct err *err)
 		return err_set_errno(err, errno, "waitpid");
 	if (wait_status == 0)
 		return 0;
+	read_reason(reason_fd, reason);
+	if (ready == 1 && reason[0] != '\0')
+		return err_set(
+			err, ERR_BAD_INPUT, "the new program does not take over: %s", reason);
 	return err_set(err, ERR_BAD_INPUT, "the new program does not take over: %s; see the log",
 		ready == 1 ? child_status_text(wait_status, text) : "it does not end");
 }
 
 static int probe(const char *program, int state_fd, struct err *err)
 {
-	pid_t pid = fork();
+	int reason[2], status;
+	pid_t pid;
 
-	if (pid < 0)
-		return err_set_errno(err, errno, "fork");
+	if (pipe2(reason, O_CLOEXEC | O_NONBLOCK) < 0)
+		return err_set_errno(err, errno, "pipe2");
+	pid = fork();
 	if (pid == 0) {
-		execute(program, state_fd, true);
+		/* Its standard output is where it says what it has against it. */
+		if (dup2(reason[1], STDOUT_FILENO) >= 0)
+			execute(program, state_fd, true);
 		_exit(127);
 	}
-	return await_probe(pid, err);
+	status = pid < 0 ? err_set_errno(err, errno, "fork") : await_probe(pid, reason[0], err);
+	fd_close(&reason[0]);
+	fd_close(&reason[1]);
+	return status;
 }
 
 static int begin(struct supervisor *s, struct err *err)

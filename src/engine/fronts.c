@@ -20,14 +20,31 @@
 
 static void on_readable(struct link *link, bool to_the_end);
 
+static const char closed[] = "closed", lost[] = "lost";
+
+/* A front that ends takes both of its links along: one line for it. No warning, because that is
+ * also how one stops in order; of a death the supervisor tells, as an error, with its cause. */
+static void log_lost(const struct link *link, const char *why)
+{
+	bool ended = why == closed || why == lost;
+
+	if (ended && link->channel != IPC_CHANNEL_CONTROL)
+		return;
+	if (ended)
+		log_info(NULL, "front_lost", F_UINT("front", link->front->number),
+			F_STR("result", why));
+	else
+		log_warn(NULL, "front_lost", F_UINT("front", link->front->number),
+			F_STR("result", why));
+}
+
 static void link_end(struct link *link, const char *why)
 {
 	if (link->dead)
 		return;
 	link->dead = true;
 	if (link->front != NULL && !link->engine->stopping)
-		log_warn(NULL, "front_lost", F_UINT("front", link->front->number),
-			F_STR("result", why));
+		log_lost(link, why);
 	else if (link->front == NULL)
 		log_warn(NULL, "front_refused", F_STR("result", why));
 }
@@ -124,11 +141,11 @@ static void front_lost(struct engine *e, struct front *front)
 	errand_front_lost(e, front);
 	watch_front_gone(e->watches, front->number);
 	if (front->control != NULL) {
-		link_end(front->control, "lost");
+		link_end(front->control, lost);
 		front->control->front = NULL;
 	}
 	if (front->bulk != NULL) {
-		link_end(front->bulk, "lost");
+		link_end(front->bulk, lost);
 		front->bulk->front = NULL;
 	}
 	list_remove(&front->node);
@@ -265,7 +282,7 @@ static void on_readable(struct link *link, bool to_the_end)
 		if (n == NET_AGAIN)
 			return;
 		if (n <= 0) {
-			link_end(link, n == NET_EOF ? "closed" : "read failed");
+			link_end(link, n == NET_EOF ? closed : "read failed");
 			return;
 		}
 		link->in_len += (size_t)n;
