@@ -1,5 +1,5 @@
 /*
- * SVG, written by hand: a frame, some five ticks on each axis, lines and a legend, or bars. Colours
+ * SVG, written by hand: a frame, ticks at round numbers, lines and a legend, or bars. Colours
  * are chosen to be told apart by everybody, and the background is a plot's own, because a page may
  * be light where its reader's system is dark. Pure.
  */
@@ -85,36 +85,22 @@ static void begin(struct buf *out, const char *title, const char *x_title, const
 		LEFT, TOP, WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM);
 }
 
-/* The n-th of TICKS + 1 values on an axis. */
-static double tick_value(const struct axis *a, int n)
+static void add_x_tick(struct buf *out, const struct axis *x, double value)
 {
-	if (a->log)
-		return pow(10, log10(a->from) + (log10(a->to) - log10(a->from)) * n / TICKS);
-	return a->from + (a->to - a->from) * n / TICKS;
+	char text[32];
+
+	number_text(value, text, sizeof(text));
+	add_text(out, place(x, value), HEIGHT - BOTTOM + 18, "middle", text);
 }
 
-static void add_ticks(struct buf *out, const struct axis *x, const struct axis *y)
+static void add_y_tick(struct buf *out, const struct axis *y, double value)
 {
-	for (int i = 0; i <= TICKS; i++) {
-		char text[32];
-		double at;
+	double at = place(y, value);
+	char text[32];
 
-		if (x != NULL) {
-			at = place(x, tick_value(x, i));
-			number_text(tick_value(x, i), text, sizeof(text));
-			add_text(out, at, HEIGHT - BOTTOM + 18, "middle", text);
-		}
-		at = place(y, tick_value(y, i));
-		number_text(tick_value(y, i), text, sizeof(text));
-		add_text(out, LEFT - 6, at + 4, "end", text);
-		buf_addf(out, "<path class=\"g\" d=\"M%.1f %.1fH%.1f\"/>\n", LEFT, at,
-			WIDTH - RIGHT);
-	}
-}
-
-static bool counts(const struct plot *p, double x, double y)
-{
-	return (!p->x_log || x > 0) && (!p->y_log || y > 0);
+	number_text(value, text, sizeof(text));
+	add_text(out, LEFT - 6, at + 4, "end", text);
+	buf_addf(out, "<path class=\"g\" d=\"M%.1f %.1fH%.1f\"/>\n", LEFT, at, WIDTH - RIGHT);
 }
 
 /* One, two or five times a power of ten, not below the value. */
@@ -125,6 +111,36 @@ static double round_up(double value)
 	if (value <= power)
 		return power;
 	return value <= 2 * power ? 2 * power : value <= 5 * power ? 5 * power : 10 * power;
+}
+
+/* At round numbers, at most TICKS + 1 of them; of a logarithmic axis at each power of ten. */
+static void add_ticks(struct buf *out, const struct axis *a,
+	void (*add)(struct buf *out, const struct axis *a, double value))
+{
+	double step = round_up((a->to - a->from) / TICKS);
+	double last = floor(a->to / step + 1e-6);
+
+	if (a->log) {
+		for (double value = a->from; value <= a->to * 1.01; value *= 10)
+			add(out, a, value);
+		return;
+	}
+	for (double n = ceil(a->from / step - 1e-6) + 0.0 /* of -0 */; n <= last; n++)
+		add(out, a, n * step);
+}
+
+static bool counts(const struct plot *p, double x, double y)
+{
+	return (!p->x_log || x > 0) && (!p->y_log || y > 0);
+}
+
+/* So that both ends have a tick. */
+static void whole_powers(struct axis *a)
+{
+	a->from = pow(10, floor(log10(a->from)));
+	a->to = pow(10, ceil(log10(a->to)));
+	if (a->to <= a->from)
+		a->to = 10 * a->from;
 }
 
 static void find_range(const struct plot *p, struct axis *x, struct axis *y)
@@ -152,9 +168,12 @@ static void find_range(const struct plot *p, struct axis *x, struct axis *y)
 		y->from = MIN(y->from, 0);
 	if (x->to <= x->from)
 		x->to = x->from + 1;
-	y->to = y->to > 0 ? round_up(y->to) : 1;
-	if (y->to <= y->from)
-		y->to = y->from + 1;
+	if (x->log)
+		whole_powers(x);
+	if (y->log)
+		whole_powers(y);
+	else
+		y->to = y->to > 0 ? round_up(y->to) : 1;
 }
 
 static void add_line(
@@ -185,7 +204,8 @@ void plot_svg(const struct plot *plot, struct buf *out)
 
 	find_range(plot, &x, &y);
 	begin(out, plot->title, plot->x_title, plot->y_title);
-	add_ticks(out, &x, &y);
+	add_ticks(out, &x, add_x_tick);
+	add_ticks(out, &y, add_y_tick);
 	for (size_t l = 0; l < plot->line_count && l < PLOT_LINES_MAX; l++)
 		add_line(out, plot, l, &x, &y);
 	buf_add_str(out, "</svg>\n");
@@ -201,22 +221,9 @@ static void log_range(const struct plot_bar *bars, size_t count, struct axis *y)
 			least = least > 0 ? MIN(least, bars[i].value) : bars[i].value;
 	}
 	y->log = true;
-	y->from = least > 0 ? pow(10, floor(log10(least))) : 1;
-	y->to = y->to > y->from ? pow(10, ceil(log10(y->to))) : 10 * y->from;
-}
-
-/* A tick for each power of ten. */
-static void add_log_ticks(struct buf *out, const struct axis *y)
-{
-	for (double value = y->from; value <= y->to * 1.01; value *= 10) {
-		char text[32];
-		double at = place(y, value);
-
-		number_text(value, text, sizeof(text));
-		add_text(out, LEFT - 6, at + 4, "end", text);
-		buf_addf(out, "<path class=\"g\" d=\"M%.1f %.1fH%.1f\"/>\n", LEFT, at,
-			WIDTH - RIGHT);
-	}
+	y->from = least > 0 ? least : 1;
+	y->to = MAX(y->to, y->from);
+	whole_powers(y);
 }
 
 void plot_bars_svg(const struct plot_bars *plot, struct buf *out)
@@ -231,10 +238,7 @@ void plot_bars_svg(const struct plot_bars *plot, struct buf *out)
 	else
 		y.to = y.to > 0 ? round_up(y.to) : 1;
 	begin(out, plot->title, "", plot->y_title);
-	if (plot->y_log)
-		add_log_ticks(out, &y);
-	else
-		add_ticks(out, NULL, &y);
+	add_ticks(out, &y, add_y_tick);
 	for (size_t i = 0; i < plot->count; i++) {
 		const struct plot_bar *bar = &plot->bars[i];
 		double x = LEFT + width * (double)i;

@@ -301,6 +301,55 @@ static void test_patterns(void)
 	CHECK_STR(buf_cstr(&out), "100% sure");
 }
 
+/* The labels below the frame. */
+static void x_labels(const char *svg, struct buf *out)
+{
+	static const char place[] = "y=\"378.0\" text-anchor=\"middle\">";
+
+	buf_clear(out);
+	for (const char *at = svg; (at = strstr(at, place)) != NULL; at += strlen(place)) {
+		const char *label = at + strlen(place);
+
+		buf_add(out, label, strcspn(label, "<"));
+		buf_add_byte(out, ' ');
+	}
+}
+
+static void test_ticks(void)
+{
+	static const struct {
+		double from, to;
+		bool log;
+		const char *labels;
+	} cases[] = {
+		{0, 63, false, "0 20 40 60 "},
+		{0, 60, false, "0 20 40 60 "},
+		{0.01, 0.93, false, "0.2 0.4 0.6 0.8 "},
+		{-3, 4, false, "-2 0 2 4 "},
+		{90, 110, false, "90 95 100 105 110 "},
+		{0.7, 340, true, "0.1 1 10 100 1000 "},
+		{0.001, 0.001, true, "0.001 0.01 0.1 1 10 "},
+		{10, 100, true, "10 100 "},
+	};
+	CLEANUP(buf_deinit) struct buf svg = BUF_INIT;
+	CLEANUP(buf_deinit) struct buf labels = BUF_INIT;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		double x[] = {cases[i].from, cases[i].to}, y[] = {1, 2};
+		struct plot plot = {.title = "t",
+			.x_title = "x",
+			.y_title = "y",
+			.x_log = cases[i].log,
+			.line_count = 1,
+			.lines = {{"one", x, y, 2}}};
+
+		buf_clear(&svg);
+		plot_svg(&plot, &svg);
+		x_labels(buf_cstr(&svg), &labels);
+		CHECK_STR(buf_cstr(&labels), cases[i].labels);
+	}
+}
+
 static void test_plots(void)
 {
 	CLEANUP(buf_deinit) struct buf out = BUF_INIT;
@@ -380,4 +429,4 @@ static void test_economy(void)
 
 TEST_MAIN(TEST(test_economy), TEST(test_scenario), TEST(test_scenario_errors), TEST(test_tally),
 	TEST(test_replies), TEST(test_troubles), TEST(test_habits), TEST(test_targets),
-	TEST(test_patterns), TEST(test_plots))
+	TEST(test_patterns), TEST(test_ticks), TEST(test_plots))
