@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import tempfile
+import threading
 import unittest
 
 from eas.wbxml import E
@@ -98,6 +99,38 @@ class OtherServer(unittest.TestCase):
                 result = self.run_phones(version, [text])
                 self.assertEqual(result["troubles"], [{"count": 1, "what": f"{text}, again and again"}])
                 self.assertEqual(server.commands().count(command), 6)
+
+    def test_woken_for_nothing(self):
+        """News whose Sync brings none are counted, of a Ping and of a held Sync."""
+        self.server.on("Ping", lambda server, document: E("Ping:Ping", E("Status", "2"), E("Folders", E("Folder", "1"))))
+        result = self.run_phones("14.1", ["1 parked of 1", ", 1 woken"])
+        self.assertEqual((result["counts"]["woken"], result["counts"]["false_wakes"], result["counts"]["news"]), (1, 1, 0))
+
+        server = self.server = FakeServer()
+        self.addCleanup(server.close)
+        held = []
+
+        def answer(document):
+            if not document.has("Wait") and not document.has("HeartbeatInterval"):
+                return FakeServer.do_Sync(server, document)
+            held.append(document)
+            if len(held) == 1:
+                return FakeServer.do_Sync(server, document)
+            server.http_closed.wait()
+            return (200, {}, b"")
+        server.http_closed = threading.Event()
+        self.addCleanup(server.http_closed.set)
+        server.do_Sync = answer
+        result = self.run_phones("14.1", ["1 parked of 1", ", 1 woken"], more="wait_with = sync")
+        self.assertEqual((result["counts"]["woken"], result["counts"]["false_wakes"], result["counts"]["news"]), (1, 1, 0))
+
+    def test_refused_again(self):
+        """Only who is refused a second time before it is in counts as refused twice."""
+        for times, expected in ((1, 0), (2, 1)):
+            with self.subTest(times=times):
+                self.server.on("FolderSync", *[lambda server, document: (503, {"Retry-After": "1"}, b"")] * times)
+                counts = self.run_phones("14.1", ["1 parked of 1"])["counts"]
+                self.assertEqual((counts["refused"], counts["refused_again"]), (times, expected))
 
     def test_an_answer_that_only_announces(self):
         hurry = self.server.answer
