@@ -34,7 +34,7 @@ __attribute__((weak)) int test_failures_;
 	do {                                                                                       \
 		const char *got_ = (got), *want_ = (want);                                         \
 		if ((got_ == NULL) != (want_ == NULL) ||                                           \
-			(got_ != NULL && strcmp(got_, want_) != 0))                                \
+			(got_ != NULL && want_ != NULL && strcmp(got_, want_) != 0))               \
 			test_fail_(__FILE__, __LINE__, "%s is \"%s\", not \"%s\"", #got,           \
 				got_ ? got_ : "(null)", want_ ? want_ : "(null)");                 \
 	} while (0)

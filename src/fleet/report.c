@@ -80,10 +80,12 @@ void report_table(const struct report *r, FILE *out)
 int report_write(const char *path, const struct buf *text, struct err *err)
 {
 	FILE *f = fopen(path, "we");
+	bool written;
 
 	if (f == NULL)
 		return err_set_errno(err, errno, "%s", path);
-	if (fwrite(text->data, 1, text->len, f) != text->len || fclose(f) != 0)
+	written = fwrite(text->data, 1, text->len, f) == text->len;
+	if (fclose(f) != 0 || !written)
 		return err_set_errno(err, errno, "writing %s", path);
 	return 0;
 }

@@ -7,6 +7,7 @@
  */
 #include "net/tickets.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <openssl/core_names.h>
 #include <openssl/evp.h>
@@ -57,6 +58,7 @@ static int map_page(int fd, int prot, struct page **ret, struct err *err)
 
 	if (p == MAP_FAILED)
 		return err_set_errno(err, errno, "mapping the ticket keys");
+	assert(p != NULL);
 	(void)madvise(p, sizeof(struct page), MADV_DONTDUMP);
 	(void)mlock(p, sizeof(struct page));
 	*ret = p;

@@ -31,7 +31,7 @@ static struct queue_id put(struct world *w, int64_t now_at)
 	return added;
 }
 
-static struct queue_mail *load(struct world *w, struct queue_id id)
+static struct queue_mail *find(struct world *w, struct queue_id id)
 {
 	struct store_read *rd = reading(w);
 	struct queue_mail *mail = NULL;
@@ -41,6 +41,14 @@ static struct queue_mail *load(struct world *w, struct queue_id id)
 	store_read_end(&rd);
 	CHECK(rc == 0 || err.code == ERR_NOT_FOUND);
 	return rc == 0 ? mail : NULL;
+}
+
+static struct queue_mail *load(struct world *w, struct queue_id id)
+{
+	struct queue_mail *mail = find(w, id);
+
+	REQUIRE(mail != NULL);
+	return mail;
 }
 
 static struct queue_due next(struct world *w)
@@ -122,7 +130,7 @@ static void test_life(void)
 	results[1] = (struct queue_result){.position = 3, .gone = true};
 	result_count = 2;
 	REQUIRE_OK(transact(w, set_results, &err), &err);
-	CHECK(load(w, id) == NULL);
+	CHECK(find(w, id) == NULL);
 	CHECK_INT(next(w).id.v, 0);
 	check_store(w);
 	world_free(&w);
@@ -192,7 +200,7 @@ static void test_administration(void)
 	only = NULL;
 	REQUIRE_OK(transact(w, do_drop, &err), &err);
 	CHECK_INT(count, 2);
-	CHECK(load(w, id) == NULL);
+	CHECK(find(w, id) == NULL);
 	CHECK_INT(transact(w, do_retry, &err), -1);
 	CHECK_INT(err.code, ERR_NOT_FOUND);
 	added.v = 0;

@@ -232,7 +232,7 @@ static int encode_body(struct wbxml_writer *w, const struct email *email,
 	}
 	shown = text.len > 0 ? utf8_floor((const char *)text.data, text.len, MIN(max, text.len))
 			     : 0;
-	if (shown < text.len && p->all_or_none)
+	if (p != NULL && shown < text.len && p->all_or_none)
 		shown = 0;
 	wbxml_start(w, TAG_AirSyncBase_Body);
 	wbxml_add_uint(w, TAG_AirSyncBase_Type, MIME_BODY_TEXT);

@@ -6,6 +6,7 @@
  * in steps; what is left when the time is over, or when the engine dies, the sweep does. The phone
  * is told of all of it by its next Syncs and FolderSync, as of anybody's changes.
  */
+#include <assert.h>
 #include <string.h>
 
 #include "account/account.h"
@@ -193,6 +194,7 @@ static int move_tx(struct store_tx *tx, void *owner, struct err *err)
 		return -1;
 	if (c->status != OPERATION_OK)
 		return 0;
+	assert(target != NULL);
 	/* To the Inbox mail comes by itself. */
 	if (target->type == FOLDER_INBOX)
 		rule.v = 0;

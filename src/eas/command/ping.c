@@ -213,20 +213,24 @@ static int load_watch_folders(struct ping *p, struct watch_folder **ret, size_t 
 	struct eas_call *call = p->call;
 	bool pending = false, hierarchy = false, known = true;
 	struct store_read *rd;
+	size_t count = 0;
 	int result;
 
 	if (store_read_begin(call->server->store, &rd, err) < 0)
 		return -1;
 	result = eas_ping_watch_folders(rd, call->user->id, call->device->id, call->arena,
-		p->folders, p->folders_len, ret, ret_count, &pending, err);
+		p->folders, p->folders_len, ret, &count, &pending, err);
 	if (result == 0 && !pending)
 		result = hierarchy_pending(
 			rd, call->device->id, call->user->id, &hierarchy, &known, err);
 	store_read_end(&rd);
-	if (result == 0 && !known && *ret_count == 0)
+	if (result == 0 && !known && count == 0)
 		result = err_set(err, ERR_NOT_FOUND, "a phone without folders");
+	if (result < 0)
+		return -1;
+	*ret_count = count;
 	*ret_settled = !pending && !hierarchy;
-	return result;
+	return 0;
 }
 
 /* The hint to provision, a few times; then the phone is held for the shortest heartbeat, never
