@@ -76,8 +76,11 @@ void mime_pieces_add_part(struct buf *out, const char *raw, const struct mime_no
 	struct buf decoded = BUF_INIT;
 
 	mime_pieces_add_fields(out, raw, n, n->is_rest, encode || n->is_rest);
-	if (n->is_rest)
-		buf_add_str(out, "Content-Type: text/plain\r\n");
+	/* Said, because a part without a field and without bytes would be none, and because not
+	 * everywhere a part without a type is a text (RFC 2046, 5.1.5). */
+	if (n->is_rest || !n->has_type)
+		buf_addf(out, "Content-Type: %s\r\n",
+			n->kind == MIME_NODE_MESSAGE ? "message/rfc822" : "text/plain");
 	if (encode)
 		buf_add_str(out, "Content-Transfer-Encoding: base64\r\n");
 	buf_add_str(out, "\r\n");

@@ -271,6 +271,39 @@ static void test_foreign(void)
 	done(&d);
 }
 
+/* Parts that say nothing of themselves stay what they were, also where their neighbours go. */
+static void test_unsaid_types(void)
+{
+	static const char text[] =
+		"From: o@x.org\r\nContent-Type: multipart/mixed; boundary=m\r\n\r\n"
+		"--m\r\n\r\nbody\r\n"
+		"--m\r\nContent-Type: multipart/digest; boundary=d\r\n\r\n"
+		"--d\r\n\r\nSubject: one\r\n\r\n1\r\n"
+		"--d\r\n\r\nSubject: two\r\n\r\n2\r\n"
+		"--d\r\n\r\nSubject: three\r\n\r\n3\r\n--d--\r\n"
+		"--m\r\nX-Nothing: but this\r\n\r\n"
+		"--m\r\n\r\nlast\r\n--m--\r\n";
+	const uint32_t first = 1;
+	struct mime_draft m = change_of(NULL);
+	struct draft d;
+
+	m.old = text;
+	m.old_len = strlen(text);
+	m.remove = &first;
+	m.remove_count = 1;
+	d = write(&m);
+	CHECK_STR(body(&d, MIME_BODY_TEXT), "body");
+	CHECK_INT(d.numbers.count, 4);
+	CHECK_STR(content(&d, 2), "Subject: two\r\n\r\n2");
+	CHECK_STR(content(&d, 3), "Subject: three\r\n\r\n3");
+	CHECK_STR(content(&d, 4), "");
+	CHECK_STR(content(&d, 5), "last");
+	for (size_t i = 0; i < d.numbers.count; i++)
+		CHECK_STR(d.s->parts[d.numbers.v[i].part].content_type,
+			i < 2 ? "message/rfc822" : "text/plain");
+	done(&d);
+}
+
 static void test_whole(void)
 {
 	struct mime_draft_attachment one = file("a", "AAA", 0);
@@ -366,5 +399,5 @@ static void test_to_send(void)
 }
 
 TEST_MAIN(TEST(test_new), TEST(test_nothing), TEST(test_change_fields), TEST(test_numbers),
-	TEST(test_foreign), TEST(test_whole), TEST(test_refused), TEST(test_bad_numbers),
-	TEST(test_to_send))
+	TEST(test_foreign), TEST(test_unsaid_types), TEST(test_whole), TEST(test_refused),
+	TEST(test_bad_numbers), TEST(test_to_send))
