@@ -206,7 +206,7 @@ bool api_takes_gzip(const struct ipc_request *http)
 	const char *p = api_header(http, "accept-encoding");
 
 	while (p != NULL && *p != '\0') {
-		size_t len = strcspn(p, ","), name;
+		size_t len, name;
 
 		p += strspn(p, " \t");
 		len = strcspn(p, ",");

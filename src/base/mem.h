@@ -26,11 +26,15 @@
 #define MIN(a, b)             MEM_PICK(a, b, <, __COUNTER__)
 #define MAX(a, b)             MEM_PICK(a, b, >, __COUNTER__)
 #define MEM_PICK(a, b, op, n) MEM_PICK_(a, b, op, n)
+#ifdef __cppcheck__ /* does not understand statements in expressions */
+#define MEM_PICK_(a, b, op, n) ((a)op(b) ? (a) : (b))
+#else
 #define MEM_PICK_(a, b, op, n)                                                                     \
 	({                                                                                         \
 		__typeof__(1 ? (a) : (b)) a_##n = (a), b_##n = (b);                                \
 		a_##n op b_##n ? a_##n : b_##n;                                                    \
 	})
+#endif
 
 /* One zeroed object of a type. */
 #define x_new(type) ((type *)x_calloc(1, sizeof(type)))

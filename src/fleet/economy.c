@@ -156,11 +156,11 @@ static double sync_all(struct run *run, double at_s, double bytes, double trips)
 
 static void poll(struct run *run, double interval_s)
 {
-	double end_s = run->options->days * DAY_S;
+	double polls = ceil(run->options->days * DAY_S / interval_s);
 
 	/* Three round trips: connection, TLS, Sync. */
-	for (double at_s = interval_s; at_s < end_s + interval_s; at_s += interval_s)
-		(void)sync_all(run, at_s, run->options->bytes.connect, 3);
+	for (unsigned i = 1; i <= polls; i++)
+		(void)sync_all(run, i * interval_s, run->options->bytes.connect, 3);
 }
 
 static void sms(struct run *run)

@@ -118,15 +118,17 @@ static void add_ticks(struct buf *out, const struct axis *a,
 	void (*add)(struct buf *out, const struct axis *a, double value))
 {
 	double step = round_up((a->to - a->from) / TICKS);
-	double last = floor(a->to / step + 1e-6);
+	long first, last;
 
 	if (a->log) {
-		for (double value = a->from; value <= a->to * 1.01; value *= 10)
-			add(out, a, value);
-		return;
+		first = lround(log10(a->from));
+		last = lround(log10(a->to));
+	} else {
+		first = (long)ceil(a->from / step - 1e-6);
+		last = (long)floor(a->to / step + 1e-6);
 	}
-	for (double n = ceil(a->from / step - 1e-6) + 0.0 /* of -0 */; n <= last; n++)
-		add(out, a, n * step);
+	for (long n = first; n <= last; n++)
+		add(out, a, a->log ? pow(10, (double)n) : (double)n * step);
 }
 
 static bool counts(const struct plot *p, double x, double y)

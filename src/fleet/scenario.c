@@ -6,6 +6,7 @@
  */
 #include "fleet/scenario.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -488,6 +489,7 @@ const struct scenario_group *scenario_group_of(const struct scenario *s, uint32_
 
 	for (size_t i = 0; i < s->group_count; i++)
 		sum += s->groups[i].share;
+	assert(sum > 0);
 	at = scenario_chance(s->seed, phone, 1) % sum;
 	for (size_t i = 0; i < s->group_count; i++) {
 		if (at < s->groups[i].share)

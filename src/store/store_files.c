@@ -106,7 +106,7 @@ static int open_regular(const char *path, int *ret, struct err *err)
 	if (!S_ISREG(st.st_mode))
 		return err_set(err, ERR_BACKEND, "%s is not a file", path);
 	*ret = fd;
-	fd = -1;
+	fd = -1; /* NOLINT: for fd_close() */
 	return 0;
 }
 

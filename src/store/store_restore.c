@@ -75,7 +75,7 @@ int store_lock(const char *data_dir, int *ret_fd, struct err *err)
 					 "the server is running on %s: stop it first", data_dir)
 			       : err_set_errno(err, errno, "locking %s", path);
 	*ret_fd = fd;
-	fd = -1;
+	fd = -1; /* NOLINT: for fd_close() */
 	return 0;
 }
 
