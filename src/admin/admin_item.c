@@ -198,17 +198,18 @@ static void put_released(struct admin_call *call, const struct user *user)
 static int release_request(struct admin_call *call, struct err *err)
 {
 	const char *text = admin_text(call, "item");
-	bool is_message = str_starts(text, MESSAGE_PREFIX); /* nobody's in particular */
+	struct owner_id owner = {0}; /* a message is nobody's in particular */
 	struct user *user;
 	uint64_t number;
 
 	if (admin_user(call, &user, err) < 0)
 		return -1;
+	if (!str_starts(text, MESSAGE_PREFIX))
+		owner = user->id;
 	/* 16 hex digits, like a key. */
 	if (!sync_key_parse(strchr(text, ':') + 1, &number))
 		return bad_item(call, err);
-	if (store_poison_release_request(
-		    call->tx, is_message ? (struct owner_id){0} : user->id, number, err) < 0)
+	if (store_poison_release_request(call->tx, owner, number, err) < 0)
 		return err->code == ERR_NOT_FOUND ? nothing_there(call, user, err) : -1;
 	put_released(call, user);
 	return 0;
