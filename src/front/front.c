@@ -38,11 +38,15 @@ uint32_t front_next_number(struct front *f)
 	return number;
 }
 
+/* Of requests, of halves of records, of sealed bytes that wait for room. */
+static size_t buffered(const struct front *f)
+{
+	return f->buffered + (f->detach != NULL ? detach_pool_held(f->detach) : 0);
+}
+
 bool front_short_of_memory(const struct front *f, size_t n)
 {
-	size_t held = f->detach != NULL ? detach_pool_held(f->detach) : 0;
-
-	return f->buffered + held + n > f->settings->http_buffer_max_bytes;
+	return buffered(f) + n > f->settings->http_buffer_max_bytes;
 }
 
 /* ---- looking again ---- */
@@ -118,7 +122,7 @@ static void on_round_end(void *owner)
 static void refresh_levels(struct front *f)
 {
 	f->counters[COUNT_connections] = slab_count(f->conns);
-	f->counters[COUNT_buffered_bytes] = f->buffered;
+	f->counters[COUNT_buffered_bytes] = buffered(f);
 	f->counters[COUNT_handshakes] = f->handshakes;
 	f->counters[COUNT_all_connections] = shared_connections(f->shared);
 	f->counters[COUNT_all_uncounted] = shared_overflows(f->shared);
@@ -167,7 +171,7 @@ uint64_t front_counter(const struct front *f, const char *name)
 	if (str_eq(name, "connections"))
 		return slab_count(f->conns);
 	if (str_eq(name, "buffered_bytes"))
-		return f->buffered;
+		return buffered(f);
 	for (size_t i = 0; i < COUNT_MAX; i++) {
 		if (str_eq(counter_names[i], name))
 			return f->counters[i];

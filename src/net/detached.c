@@ -383,7 +383,12 @@ static void keep_left(struct run *r)
 		return;
 	}
 	buf_add(&b->in, r->p->in + r->at, r->len - r->at);
-	r->broken = !charge(r->p, b);
+	if (charge(r->p, b))
+		return;
+	/* The connection may linger for seconds yet, and others need what it holds. */
+	r->broken = true;
+	buf_deinit(&b->in);
+	(void)charge(r->p, b);
 }
 
 /* Count, 0 at the end of the stream, NET_AGAIN, NET_FAILED. */

@@ -297,6 +297,7 @@ static void test_held_bound(void)
 	CHECK(detach_pool_held(pool) >= 2000 && detach_pool_held(pool) < 9000);
 	send_raw(wire + 2000, len - 2000 - 1);
 	CHECK_INT(read_nothing(), NET_FAILED);
+	CHECK_INT(detach_pool_held(pool), 0);
 	CHECK_INT(read_nothing(), NET_EOF);
 	end();
 	detach_pool_set_max_held(pool, HELD_MAX);
