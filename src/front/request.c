@@ -14,6 +14,7 @@
  * Limits: http_header_max_bytes, http_body_max_bytes, http_buffer_max_bytes over all requests; per
  * request one head, IPC_INLINE_BODY_MAX and one scratch of body, one scratch of rest.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -395,14 +396,23 @@ static bool chunked_input(
 
 /* ---- heads ---- */
 
+/* Without a request, which would need memory. */
+static void answer_busy(struct front *f, struct conn *c)
+{
+	char busy[160];
+	int len = snprintf(busy, sizeof(busy),
+		"HTTP/1.1 503 Service Unavailable\r\nRetry-After: %u\r\n"
+		"Connection: close\r\nContent-Length: 0\r\n\r\n",
+		shared_retry_s(f->shared, clock_now_ms()));
+
+	(void)net_stream_write(&c->stream, busy, (size_t)len);
+	front_count(f, requests_503);
+}
+
 static bool begin(struct front *f, struct conn *c)
 {
 	if (front_short_of_memory(f, sizeof(struct request)) || request_new(f, c) == NULL) {
-		static const char busy[] = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 30\r\n"
-					   "Connection: close\r\nContent-Length: 0\r\n\r\n";
-
-		(void)net_stream_write(&c->stream, busy, sizeof(busy) - 1);
-		front_count(f, requests_503);
+		answer_busy(f, c);
 		conn_linger(f, c);
 		return false;
 	}

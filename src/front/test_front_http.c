@@ -383,6 +383,46 @@ static void test_limit_of_all_connections(void)
 	rig_stop(&rig);
 }
 
+/* Where there is no memory for as much as a request, phones are told to come back, and not all at
+ * the same second. */
+static void test_no_memory_for_requests(void)
+{
+	enum { PHONES = 300 };
+	static struct phone phones[PHONES];
+	static char half[7000];
+	const char *text;
+	char first[40] = "";
+	bool differ = false;
+	int refused = 0, count = 0;
+
+	begin("[http]\nbuffer_max_bytes = 1048576\n");
+	memset(half, 'x', sizeof(half) - 1);
+	for (int i = 0; i < PHONES && refused < 20; i++) {
+		count++;
+		phone_connect(&rig, &phones[i]);
+		phone_send(&rig, &phones[i], "GET / HTTP/1.1\r\nX-Long: ");
+		if (phone_silent(&rig, &phones[i])) {
+			phone_send(&rig, &phones[i], half);
+			continue;
+		}
+		text = phone_answer(&rig, &phones[i], NULL);
+		CHECK(str_starts(text, "HTTP/1.1 503 "));
+		text = strstr(text, "\r\nRetry-After: ");
+		REQUIRE(text != NULL);
+		if (first[0] == 0)
+			memcpy(first, text, sizeof(first) - 1);
+		differ |= strncmp(first, text, sizeof(first) - 1) != 0;
+		CHECK(phone_ended(&rig, &phones[i]));
+		refused++;
+	}
+	CHECK_INT(refused, 20);
+	CHECK(differ);
+	CHECK(rig_count(&rig, "buffered_bytes") <= 1048576);
+	for (int i = 0; i < count; i++)
+		phone_close(&phones[i]);
+	rig_stop(&rig);
+}
+
 /* Bodies which are not read by the engine fill the memory that they may have; what comes then gets
  * 503. */
 static void test_limit_of_memory(void)
@@ -621,5 +661,6 @@ TEST_MAIN(TEST(test_api_errors), TEST(test_healthz), TEST(test_refused_at_once),
 	TEST(test_binary_garbage), TEST(test_slow_body), TEST(test_idle_ends),
 	TEST(test_pipelining), TEST(test_half_close_gets_its_answer), TEST(test_http_1_0),
 	TEST(test_limits_of_connections), TEST(test_limit_of_all_connections),
-	TEST(test_limit_of_memory), TEST(test_reload_of_settings), TEST(test_tls),
-	TEST(test_tls_hostile), TEST(test_certificate_reload_drops_nobody))
+	TEST(test_no_memory_for_requests), TEST(test_limit_of_memory),
+	TEST(test_reload_of_settings), TEST(test_tls), TEST(test_tls_hostile),
+	TEST(test_certificate_reload_drops_nobody))
