@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 import unittest
 
 from lib.case import ServerCase
@@ -115,6 +116,41 @@ class Short(ServerCase):
         self.wait_out(phone, (4, 4))
         row = eventually(lambda: (now := self.warning()) and now["severity"] == "warning" and now, what="the warning")
         self.assertIn("cuts idle connections", row["text"])
+
+
+class TurnedAway(ServerCase):
+    """Who was turned away is told with since when, and not for ever; nor anew because the engine is another one."""
+
+    settings = {**ServerCase.settings, "http.connections_per_address": "3"}
+    clock = {"rate": 600, "role": "engine"}  # an hour is six seconds
+
+    def rows(self, code="address_full"):
+        return [row for row in json.loads(self.server.bellhop("overview", "--json").stdout)["warnings"] if row["code"] == code]
+
+    def warned_by_status(self):
+        return "warning_addresses" in json.loads(self.server.bellhop("status", "--json").stdout)
+
+    def test_it_goes_away(self):
+        self.assertEqual(self.rows(), [])
+        # The fronts have told their counts of before: what follows is news.
+        eventually(lambda: json.loads(self.server.bellhop("overview", "--json").stdout)["series"]["hour"]["at"], what="the series begins")
+        connections = [socket.create_connection(("127.0.0.1", self.server.http_port), timeout=30) for _ in range(4)]
+        for connection in connections:
+            self.addCleanup(connection.close)
+        self.assertEqual(connections[-1].recv(1), b"")
+        row = eventually(self.rows, what="the warning")[0]
+        self.assertEqual(row["severity"], "warning")
+        self.assertRegex(row["text"], r"^1 connection was refused by http\.connections_per_address, in the last \d+ minutes?; the last (just now|\d+ minutes? ago)$")
+        self.assertTrue(self.warned_by_status())
+        eventually(lambda: not self.rows(), what="the end of the warning")
+        self.assertFalse(self.warned_by_status())
+        self.assertEqual(self.server.stats()["refused_address"], 1)
+        # The next engine hears of the same counts, and takes them for what they are.
+        self.server.kill_engine()
+        eventually(lambda: (two := self.server.bellhop("overview", "--json", check=False)).returncode == 0 and
+                   len(json.loads(two.stdout)["series"]["hour"]["at"]) > 1, what="the next engine has two counts")
+        self.assertEqual(self.server.stats()["refused_address"], 1)
+        self.assertEqual(self.rows(), [])
 
 
 if __name__ == "__main__":

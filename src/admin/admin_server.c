@@ -62,14 +62,16 @@ static void add_warnings(
 			value_of(counters, count, "all_heartbeat_average_s"));
 		admin_put(call->result, "warning_heartbeats", text);
 	}
-	if (value_of(counters, count, "refused_all") != 0)
+	if (value_of(counters, count, "refused_all_last_hour") != 0)
 		admin_put(call->result, "warning_connections",
-			"phones were refused because server.max_connections are connected, or a "
+			"phones were refused in the last hour because server.max_connections are "
+			"connected, or a "
 			"front "
 			"had no descriptors left; bellhop doctor says what this system allows");
-	if (value_of(counters, count, "refused_address") != 0)
+	if (value_of(counters, count, "refused_address_last_hour") != 0)
 		admin_put(call->result, "warning_addresses",
-			"connections were refused by http.connections_per_address; when they were "
+			"connections were refused in the last hour by "
+			"http.connections_per_address; when they were "
 			"phones behind one address, put it into http.address_exceptions");
 }
 

@@ -444,6 +444,26 @@ static size_t add_counter(
 	return at + 1;
 }
 
+/* Of the last hour: what there was since the start is among the counters of the fronts. */
+static size_t add_recent(
+	struct telemetry *telemetry, struct admin_counter *out, size_t at, size_t max)
+{
+	static const char *const names[SERIES_TURNED_AWAY] = {
+		"refused_all_last_hour", "refused_address_last_hour", "refused_busy_last_hour"};
+	struct series_point *points = x_calloc(SERIES_FINE, sizeof(*points));
+	size_t count = series_read_fine(telemetry->series, points);
+
+	for (unsigned why = 0; why < SERIES_TURNED_AWAY; why++) {
+		struct series_recent recent;
+
+		series_recent(points, count, clock_now_at(), SERIES_FINE * SERIES_STEP_S,
+			(enum series_turned_away)why, &recent);
+		at = add_counter(out, at, max, names[why], recent.count);
+	}
+	mem_free(points);
+	return at;
+}
+
 static size_t counters(void *owner, struct admin_counter *out, size_t max)
 {
 	struct process *p = owner;
@@ -464,6 +484,7 @@ static size_t counters(void *owner, struct admin_counter *out, size_t max)
 	n = add_counter(
 		out, n, max, "requests_refused_newcomers", atomic_load(&e->refused_newcomers));
 	n = add_counter(out, n, max, "requests_refused_user", atomic_load(&e->refused_lane));
+	n = add_recent(e->telemetry, out, n, max);
 	n = add_counter(out, n, max, "watches", watches_count(e->watches));
 	n = add_counter(out, n, max, "watches_remembered", watches_remembered_count(e->watches));
 	n = add_counter(out, n, max, "pings_known", e->pings_known);

@@ -30,6 +30,7 @@
 struct metrics {
 	struct metrics_sources from;
 	struct loop_timer sample;
+	bool begun; /* the loop's: the series has its first counts */
 	int64_t started_at;
 	pthread_mutex_t lock; /* all below */
 	const struct settings *settings;
@@ -76,7 +77,10 @@ void metrics_counts(struct metrics *m, struct series_counts *ret)
 		.requests = telemetry_requests(t),
 		.errors = telemetry_value(&t->errors) + value_of(fronts, count, "requests_503"),
 		.logins_refused = telemetry_value(&t->logins[AUTH_WRONG]),
-		.logins_throttled = telemetry_value(&t->logins[AUTH_THROTTLED])};
+		.logins_throttled = telemetry_value(&t->logins[AUTH_THROTTLED]),
+		.turned_away = {[SERIES_FULL] = value_of(fronts, count, "refused_all"),
+			[SERIES_ADDRESS] = value_of(fronts, count, "refused_address"),
+			[SERIES_BUSY] = atomic_load(&m->from.engine->refused_busy)}};
 	read_push(fronts, count, &ret->push);
 	ret->pushes = ret->push.count;
 }
@@ -86,8 +90,13 @@ static void on_sample(void *owner)
 	struct metrics *m = owner;
 	struct series_counts counts;
 
-	metrics_counts(m, &counts);
-	series_add(m->from.engine->telemetry->series, clock_now_at(), &counts);
+	/* Fronts outlive an engine, so do their counts: what they told this one first is where it
+	 * begins, and nothing that happened since. */
+	m->begun = m->begun || stats_told_by_all(m->from.engine->stats);
+	if (m->begun) {
+		metrics_counts(m, &counts);
+		series_add(m->from.engine->telemetry->series, clock_now_at(), &counts);
+	}
 	loop_timer_set(&m->sample, clock_now_ms() + (int64_t)SERIES_STEP_S * 1000);
 }
 

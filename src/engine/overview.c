@@ -256,25 +256,51 @@ static void look_at_heartbeats(json_t *list, struct engine *e, const struct sett
 			front_value(e, "all_heartbeat_average_s"));
 }
 
-static void look_at_fronts(json_t *list, struct engine *e)
+/* Who was turned away in the last hour, and since when; no longer than an hour after it ended. */
+static void look_at_turned_away(json_t *list, const struct series_point *points, size_t count)
 {
-	if (front_value(e, "refused_all") != 0)
-		warn(list, "connections_full", "problem",
+	static const struct {
+		enum series_turned_away why;
+		const char *code, *severity, *remedy, *one, *many;
+	} rows[] = {
+		{SERIES_FULL, "connections_full", "problem",
 			"raise server.max_connections; bellhop doctor says what this system allows",
-			"%" PRIu64 " %s refused because too many were there",
-			MANY(front_value(e, "refused_all"), "connection was", "connections were"));
-	if (front_value(e, "refused_address") != 0)
-		warn(list, "address_full", "warning",
+			"connection was refused because too many were there",
+			"connections were refused because too many were there"},
+		{SERIES_ADDRESS, "address_full", "warning",
 			"when they were phones behind one address, put it into "
 			"http.address_exceptions",
-			"%" PRIu64 " %s refused by http.connections_per_address",
-			MANY(front_value(e, "refused_address"), "connection was",
-				"connections were"));
-	if (atomic_load(&e->refused_busy) != 0)
-		warn(list, "workers_full", "warning",
+			"connection was refused by http.connections_per_address",
+			"connections were refused by http.connections_per_address"},
+		{SERIES_BUSY, "workers_full", "warning",
 			"look at request durations and the disk; raise server.workers",
-			"%" PRIu64 " %s told to come later, because all workers were busy",
-			MANY(atomic_load(&e->refused_busy), "request was", "requests were"));
+			"request was told to come later, because all workers were busy",
+			"requests were told to come later, because all workers were busy"},
+	};
+	int64_t now_at = clock_now_at();
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct series_recent recent;
+		int64_t first_min, last_min;
+
+		series_recent(points, count, now_at, HOUR_S, rows[i].why, &recent);
+		if (recent.count == 0)
+			continue;
+		first_min = (now_at - recent.first_at) / 60 + 1;
+		last_min = MAX(now_at - recent.last_at, 0) / 60;
+		if (last_min == 0)
+			warn(list, rows[i].code, rows[i].severity, rows[i].remedy,
+				"%" PRIu64 " %s, in the last %" PRIu64 " %s; the last just now",
+				MANY(recent.count, rows[i].one, rows[i].many),
+				MANY(first_min, "minute", "minutes"));
+		else
+			warn(list, rows[i].code, rows[i].severity, rows[i].remedy,
+				"%" PRIu64 " %s, in the last %" PRIu64 " %s; the last %" PRIu64
+				" %s ago",
+				MANY(recent.count, rows[i].one, rows[i].many),
+				MANY(first_min, "minute", "minutes"),
+				MANY(last_min, "minute", "minutes"));
+	}
 }
 
 static void look_at_certificate(json_t *list, const struct metrics_slow *slow)
@@ -396,7 +422,7 @@ int overview_fill(struct metrics *m, struct engine *engine, json_t *result, stru
 	(void)json_object_set_new(series, "hour", points_to_json(points, count, SERIES_STEP_S));
 	look_at_cuts(warnings, engine->telemetry, settings);
 	look_at_heartbeats(warnings, engine, settings);
-	look_at_fronts(warnings, engine);
+	look_at_turned_away(warnings, points, count);
 	look_at_certificate(warnings, &slow);
 	look_at_stock(warnings, &slow);
 	look_at_logins(warnings, points, count);

@@ -255,3 +255,19 @@ void stats_on_front_lost(struct stats *s)
 {
 	sum_up(s);
 }
+
+bool stats_told_by_all(struct stats *s)
+{
+	bool told = false;
+
+	LIST_FOREACH(node, &s->engine->fronts) {
+		const struct front *front = LIST_ENTRY(node, const struct front, node);
+
+		if (front->control != NULL && front->stats_count == 0)
+			return false;
+		told = told || front->control != NULL;
+	}
+	if (s->soon.place != 0)
+		sum_up(s);
+	return told;
+}

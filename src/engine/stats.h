@@ -1,6 +1,7 @@
 #ifndef BELLHOP_ENGINE_STATS_H
 #define BELLHOP_ENGINE_STATS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -32,5 +33,7 @@ size_t stats_known(struct stats *stats, struct stats_counter *out, size_t max);
 /* Loop thread: a front told its numbers; a front is gone. */
 void stats_on_frame(struct stats *stats, struct front *front, const struct ipc_stats *frame);
 void stats_on_front_lost(struct stats *stats);
+/* Loop thread: there are fronts, and what all of them told is in the sums. */
+bool stats_told_by_all(struct stats *stats);
 
 #endif

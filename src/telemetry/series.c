@@ -60,6 +60,11 @@ static float per_minute(uint64_t now, uint64_t before, int64_t passed_s)
 	return (float)(now < before ? now : now - before) * 60.0f / (float)passed_s;
 }
 
+static uint32_t difference(uint64_t now, uint64_t before)
+{
+	return (uint32_t)MIN(now < before ? now : now - before, UINT32_MAX);
+}
+
 static void add_point(struct ring *r, int64_t now_at, const struct series_counts *now)
 {
 	int64_t passed_s = MAX(now_at - r->since_at, 1);
@@ -82,6 +87,9 @@ static void add_point(struct ring *r, int64_t now_at, const struct series_counts
 				now->logins_throttled, before->logins_throttled, passed_s),
 			.push_p50_us = (uint32_t)histogram_quantile_us(&push, 50),
 			.push_p99_us = (uint32_t)histogram_quantile_us(&push, 99)};
+		for (size_t i = 0; i < SERIES_TURNED_AWAY; i++)
+			r->points[r->next].turned_away[i] =
+				difference(now->turned_away[i], before->turned_away[i]);
 		r->next = (r->next + 1) % r->max;
 		r->count = MIN(r->count + 1, r->max);
 	}
@@ -119,4 +127,18 @@ size_t series_read_fine(struct series *s, struct series_point *out)
 size_t series_read_long(struct series *s, struct series_point *out)
 {
 	return read_ring(s, &s->lengthy, out);
+}
+
+void series_recent(const struct series_point *points, size_t count, int64_t now_at, int64_t for_s,
+	enum series_turned_away why, struct series_recent *ret)
+{
+	*ret = (struct series_recent){.count = 0};
+	for (size_t i = 0; i < count; i++) {
+		if (points[i].turned_away[why] == 0 || points[i].at < now_at - for_s)
+			continue;
+		ret->count += points[i].turned_away[why];
+		ret->last_at = points[i].at;
+		if (ret->first_at == 0)
+			ret->first_at = points[i].at;
+	}
 }

@@ -66,6 +66,42 @@ static void test_series(void)
 	series_free(&s);
 }
 
+/* What is over is not told for ever. */
+static void test_turned_away(void)
+{
+	struct series *s = series_new();
+	struct series_point *points = x_calloc(SERIES_FINE, sizeof(*points));
+	struct series_counts counts = {.turned_away[SERIES_FULL] = 1000}; /* before this engine */
+	struct series_recent recent;
+	size_t count;
+
+	for (int i = 0; i <= 20; i++) {
+		counts.turned_away[SERIES_FULL] += i == 3 ? 7 : i == 5 ? 2 : 0;
+		series_add(s, 1000 + i * SERIES_STEP_S, &counts);
+	}
+	count = series_read_fine(s, points);
+	series_recent(points, count, 1200, 3600, SERIES_FULL, &recent);
+	CHECK_INT(recent.count, 9);
+	CHECK_INT(recent.first_at, 1030);
+	CHECK_INT(recent.last_at, 1050);
+	series_recent(points, count, 1200, 3600, SERIES_ADDRESS, &recent);
+	CHECK_INT(recent.count, 0);
+	CHECK_INT(recent.first_at, 0);
+	/* The first of them are longer ago, then all. */
+	series_recent(points, count, 1640, 600, SERIES_FULL, &recent);
+	CHECK_INT(recent.count, 2);
+	CHECK_INT(recent.first_at, 1050);
+	series_recent(points, count, 1651, 600, SERIES_FULL, &recent);
+	CHECK_INT(recent.count, 0);
+	for (int i = 1; i <= SERIES_FINE; i++)
+		series_add(s, 1200 + i * SERIES_STEP_S, &counts);
+	count = series_read_fine(s, points);
+	series_recent(points, count, 1200 + 3600, 3600, SERIES_FULL, &recent);
+	CHECK_INT(recent.count, 0);
+	mem_free(points);
+	series_free(&s);
+}
+
 static void test_waits(void)
 {
 	struct waits *w = waits_new(4);
@@ -162,5 +198,5 @@ static void test_text(void)
 	buf_deinit(&labels);
 }
 
-TEST_MAIN(TEST(test_histogram), TEST(test_series), TEST(test_waits), TEST(test_faults),
-	TEST(test_answers), TEST(test_text))
+TEST_MAIN(TEST(test_histogram), TEST(test_series), TEST(test_turned_away), TEST(test_waits),
+	TEST(test_faults), TEST(test_answers), TEST(test_text))
