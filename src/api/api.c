@@ -21,6 +21,7 @@ struct api *api_new(const struct api_options *options)
 	struct api *api = x_new(struct api);
 
 	api->options = *options;
+	api->probe_ok = true; /* it has been opened */
 	(void)pthread_mutex_init(&api->lock, NULL);
 	return api;
 }

@@ -4,9 +4,11 @@
  * nobody.)
  *
  * Ready means that this engine answers and that the store takes writes: a row is written and
- * committed, once in PROBE_MS at most, whoever asks.
+ * committed, once in PROBE_MS at most, whoever asks. (That an engine which hangs is not ready the
+ * front says by itself: web.ready_timeout_s.)
  *
- * Threads: any worker; the last look at the store is under api->lock.
+ * Threads: any worker; what came of the last look at the store is under api->lock, the look itself
+ * is not: with a store that somebody keeps to himself it takes seconds, and one worker, no more.
  */
 #include <string.h>
 
@@ -21,20 +23,39 @@ static int probe_tx(struct store_tx *tx, void *owner, struct err *err)
 	return store_probe(tx, *(const int64_t *)owner, err);
 }
 
+/* True: nobody is looking, and the last look is old: the caller looks now. Else *ret_well. */
+static bool probe_begin(struct api *api, bool *ret_well)
+{
+	int64_t now_ms = clock_now_ms();
+	bool old, due;
+
+	(void)pthread_mutex_lock(&api->lock);
+	old = api->probed_ms == 0 || now_ms - api->probed_ms >= PROBE_MS;
+	due = old && !api->probing;
+	/* A look that takes so long says enough. */
+	*ret_well = api->probe_ok && !(api->probing && old);
+	if (due) {
+		api->probing = true;
+		api->probed_ms = now_ms;
+	}
+	(void)pthread_mutex_unlock(&api->lock);
+	return due;
+}
+
 static bool store_is_well(struct api *api)
 {
 	struct err err = ERR_INIT;
-	int64_t now_at = clock_now_at(), now_ms = clock_now_ms();
-	bool ok;
+	int64_t now_at = clock_now_at();
+	bool well;
 
+	if (!probe_begin(api, &well))
+		return well;
+	well = store_transact(api->options.store, probe_tx, &now_at, &err) == 0;
 	(void)pthread_mutex_lock(&api->lock);
-	if (api->probed_ms == 0 || now_ms - api->probed_ms >= PROBE_MS) {
-		api->probe_ok = store_transact(api->options.store, probe_tx, &now_at, &err) == 0;
-		api->probed_ms = now_ms;
-	}
-	ok = api->probe_ok;
+	api->probing = false;
+	api->probe_ok = well;
 	(void)pthread_mutex_unlock(&api->lock);
-	return ok;
+	return well;
 }
 
 static void reply_text(struct api_call *call, int status, const char *type, const char *text)

@@ -13,8 +13,8 @@
 struct api {
 	struct api_options options;
 	pthread_mutex_t lock; /* making the key for profiles; the last look at the store */
-	int64_t probed_ms;    /* api_health.c */
-	bool probe_ok;
+	int64_t probed_ms;    /* api_health.c: the last look began then; 0: none has */
+	bool probing, probe_ok;
 };
 
 /* ---- api_http.c: what a browser sends ---- */

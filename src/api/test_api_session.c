@@ -1,6 +1,8 @@
 /* Sessions over time, through api_handle(), with a real store and a clock that stands still. */
 #include <crypt.h>
 #include <ftw.h>
+#include <pthread.h>
+#include <sched.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -256,5 +258,93 @@ static void test_ready(void)
 	tear_down();
 }
 
+struct gate {
+	pthread_mutex_t lock;
+	pthread_cond_t moved;
+	bool entered, open;
+};
+
+/* A transaction that lasts, as one does while another program keeps the database to itself. */
+static int wait_tx(struct store_tx *tx, void *owner, struct err *err)
+{
+	struct gate *gate = owner;
+
+	(void)tx;
+	(void)err;
+	(void)pthread_mutex_lock(&gate->lock);
+	gate->entered = true;
+	(void)pthread_cond_broadcast(&gate->moved);
+	while (!gate->open)
+		(void)pthread_cond_wait(&gate->moved, &gate->lock);
+	(void)pthread_mutex_unlock(&gate->lock);
+	return 0;
+}
+
+static void *keep_the_store(void *gate)
+{
+	struct err err = ERR_INIT;
+
+	CHECK_INT(store_transact(w.store, wait_tx, gate, &err), 0);
+	return NULL;
+}
+
+static void *ask_ready(void *ret_status)
+{
+	CLEANUP(arena_free) struct arena *arena = arena_new(0);
+	const struct ipc_request http = {
+		.method = "GET", .target = "/readyz", .address = "192.0.2.2"};
+	struct api_reply reply = {0};
+
+	api_handle(w.api, w.settings, &http, arena, &reply);
+	*(int *)ret_status = reply.status;
+	buf_deinit(&reply.body);
+	return NULL;
+}
+
+static bool is_probing(void)
+{
+	bool probing;
+
+	(void)pthread_mutex_lock(&w.api->lock);
+	probing = w.api->probing;
+	(void)pthread_mutex_unlock(&w.api->lock);
+	return probing;
+}
+
+/* One looks; the others do not stand behind it, nor does anybody who has a session. */
+static void test_ready_while_the_store_waits(void)
+{
+	struct gate gate = {.lock = PTHREAD_MUTEX_INITIALIZER, .moved = PTHREAD_COND_INITIALIZER};
+	pthread_t keeper, looker;
+	int status = 0;
+
+	set_up();
+	sign_in();
+	CHECK_INT(ask("GET", "/readyz", ""), 200);
+	pass(2);
+	REQUIRE(pthread_create(&keeper, NULL, keep_the_store, &gate) == 0);
+	(void)pthread_mutex_lock(&gate.lock);
+	while (!gate.entered)
+		(void)pthread_cond_wait(&gate.moved, &gate.lock);
+	(void)pthread_mutex_unlock(&gate.lock);
+	REQUIRE(pthread_create(&looker, NULL, ask_ready, &status) == 0);
+	while (!is_probing())
+		(void)sched_yield();
+	CHECK_INT(ask("GET", "/readyz", ""), 200); /* as it was last */
+	pass(1);
+	CHECK_INT(ask("GET", "/readyz", ""), 503); /* it takes too long */
+	CHECK_INT(ask("GET", "/api/v1/me", ""), 200);
+	CHECK(is_probing());
+	(void)pthread_mutex_lock(&gate.lock);
+	gate.open = true;
+	(void)pthread_cond_broadcast(&gate.moved);
+	(void)pthread_mutex_unlock(&gate.lock);
+	(void)pthread_join(looker, NULL);
+	(void)pthread_join(keeper, NULL);
+	CHECK_INT(status, 200);
+	CHECK_INT(ask("GET", "/readyz", ""), 200);
+	tear_down();
+}
+
 TEST_MAIN(TEST(test_idle), TEST(test_in_all), TEST(test_shorter_times), TEST(test_few_writes),
-	TEST(test_only_hashes_are_kept), TEST(test_ready))
+	TEST(test_only_hashes_are_kept), TEST(test_ready), TEST(test_ready_while_the_store_waits))

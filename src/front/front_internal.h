@@ -122,6 +122,7 @@ struct request {
 	uint64_t moved;     /* bytes read or written since checked_ms: against slow peers */
 	int64_t checked_ms;
 	int64_t idle_until_ms; /* when the connection would have been idle for too long */
+	int64_t answer_by_ms;  /* whatever the engine does; 0: any time */
 	size_t charged;        /* what front.buffered counts for it */
 	bool keep_alive, is_head, body_follows;
 	bool is_api;       /* for the REST API, whose errors are JSON */

@@ -135,6 +135,16 @@ static void send_request(struct front *f, struct conn *c)
 	request_charge(f, r);
 }
 
+/* The engine has so long. Whoever asks whether it is well must hear of it also when it hangs. */
+static void wait_for_engine(struct front *f, struct conn *c, int64_t from_now_ms)
+{
+	int64_t until_ms = clock_now_ms() + from_now_ms;
+
+	if (c->request->answer_by_ms != 0)
+		until_ms = MIN(until_ms, c->request->answer_by_ms);
+	conn_set_deadline_at(f, c, until_ms);
+}
+
 /* Now, or as soon as there is an engine. */
 static bool send_or_hold(struct front *f, struct conn *c)
 {
@@ -142,7 +152,7 @@ static bool send_or_hold(struct front *f, struct conn *c)
 
 	if (link_ready(f)) {
 		send_request(f, c);
-		conn_set_deadline(f, c,
+		wait_for_engine(f, c,
 			c->state == CONN_UPLOAD
 				? (int64_t)f->settings->http_request_timeout_s * 1000
 				: ENGINE_WAIT_MS);
@@ -151,7 +161,7 @@ static bool send_or_hold(struct front *f, struct conn *c)
 	if (f->stopping)
 		return answer_unavailable(f, c, true);
 	list_append(&f->held, &r->queued);
-	conn_set_deadline(f, c, HOLD_MS);
+	wait_for_engine(f, c, HOLD_MS);
 	return true;
 }
 
@@ -172,7 +182,7 @@ void request_hold_again(struct front *f, struct conn *c)
 	request_charge(f, r);
 	list_remove(&r->queued);
 	list_append(&f->held, &r->queued);
-	conn_set_deadline(f, c, HOLD_MS);
+	wait_for_engine(f, c, HOLD_MS);
 }
 
 static void log_refused(const struct front *f, const struct conn *c, const char *why)
@@ -422,11 +432,11 @@ static bool begin(struct front *f, struct conn *c)
 	return true;
 }
 
-static bool is_healthz(const struct http_request *q)
+static bool is_asked_for(const struct http_request *q, const char *path)
 {
 	size_t len = strcspn(q->target, "?");
 
-	return len == 8 && memcmp(q->target, "/healthz", len) == 0 &&
+	return len == strlen(path) && memcmp(q->target, path, len) == 0 &&
 	       (str_eq(q->method, "GET") || str_eq(q->method, "HEAD"));
 }
 
@@ -499,9 +509,10 @@ static bool head_route(struct front *f, struct conn *c)
 		return refuse_size(f, c, 413, "http.body_max_bytes");
 	if (c->refused)
 		return answer_unavailable(f, c, true);
-	if (is_healthz(&r->http)) {
+	if (is_asked_for(&r->http, "/healthz"))
 		return healthz(f, c, length != 0);
-	}
+	if (is_asked_for(&r->http, "/readyz"))
+		r->answer_by_ms = clock_now_ms() + (int64_t)f->settings->web_ready_timeout_s * 1000;
 	if (length == 0)
 		return request_complete(f, c);
 	r->wire_left = length > 0 ? (uint64_t)length : 0;

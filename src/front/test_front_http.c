@@ -61,6 +61,50 @@ static void test_healthz(void)
 	rig_stop(&rig);
 }
 
+/* A load balancer hears of an engine that hangs, or is not there, in time. */
+static void test_readyz_in_time(void)
+{
+	static const char readyz[] = "GET /readyz?now HTTP/1.1\r\nHost: h\r\n\r\n";
+	struct phone p, other;
+	struct ipc_handle h;
+
+	begin("[web]\nready_timeout_s = 3\n");
+	phone_connect(&rig, &other);
+	phone_send(&rig, &other, SYNC);
+	(void)engine_next(&rig, IPC_REQUEST);
+	phone_connect(&rig, &p);
+	phone_send(&rig, &p, readyz);
+	h = engine_next(&rig, IPC_REQUEST)->request.handle;
+	rig_pass(&rig, 2000);
+	CHECK(phone_silent(&rig, &p));
+	rig_pass(&rig, 2000);
+	expect_status(&p, 503);
+	/* It answers after all; nobody takes that for the answer to the next. */
+	CHECK_INT(engine_next(&rig, IPC_GONE)->handle.request, h.request);
+	engine_answer(&rig, IPC_RESPONSE, &h, 200, "late");
+	phone_send(&rig, &p, readyz);
+	h = engine_next(&rig, IPC_REQUEST)->request.handle;
+	engine_answer(&rig, IPC_RESPONSE, &h, 200, "ready");
+	expect_status(&p, 200);
+	/* Other requests have their time. */
+	rig_pass(&rig, 60000);
+	CHECK(phone_silent(&rig, &other));
+	phone_close(&other);
+	/* There is none, and one that hangs comes when half the time is over. */
+	engine_die(&rig);
+	phone_send(&rig, &p, readyz);
+	rig_spin(&rig);
+	CHECK(phone_silent(&rig, &p));
+	engine_listen(&rig);
+	rig_pass(&rig, 1500);
+	engine_up(&rig);
+	(void)engine_next(&rig, IPC_REQUEST);
+	rig_pass(&rig, 2000);
+	expect_status(&p, 503);
+	phone_close(&p);
+	rig_stop(&rig);
+}
+
 static void test_refused_at_once(void)
 {
 	static const struct {
@@ -417,7 +461,8 @@ static void test_no_memory_for_requests(void)
 	}
 	CHECK_INT(refused, 20);
 	CHECK(differ);
-	CHECK(rig_count(&rig, "buffered_bytes") <= 1048576);
+	/* Nobody new comes in then; the head of the last one in may still grow. */
+	CHECK(rig_count(&rig, "buffered_bytes") <= 1048576 + 16384);
 	for (int i = 0; i < count; i++)
 		phone_close(&phones[i]);
 	rig_stop(&rig);
@@ -656,11 +701,11 @@ static void test_api_errors(void)
 	rig_stop(&rig);
 }
 
-TEST_MAIN(TEST(test_api_errors), TEST(test_healthz), TEST(test_refused_at_once),
-	TEST(test_header_flood), TEST(test_slow_heads), TEST(test_empty_lines),
-	TEST(test_binary_garbage), TEST(test_slow_body), TEST(test_idle_ends),
-	TEST(test_pipelining), TEST(test_half_close_gets_its_answer), TEST(test_http_1_0),
-	TEST(test_limits_of_connections), TEST(test_limit_of_all_connections),
+TEST_MAIN(TEST(test_api_errors), TEST(test_healthz), TEST(test_readyz_in_time),
+	TEST(test_refused_at_once), TEST(test_header_flood), TEST(test_slow_heads),
+	TEST(test_empty_lines), TEST(test_binary_garbage), TEST(test_slow_body),
+	TEST(test_idle_ends), TEST(test_pipelining), TEST(test_half_close_gets_its_answer),
+	TEST(test_http_1_0), TEST(test_limits_of_connections), TEST(test_limit_of_all_connections),
 	TEST(test_no_memory_for_requests), TEST(test_limit_of_memory),
 	TEST(test_reload_of_settings), TEST(test_tls), TEST(test_tls_hostile),
 	TEST(test_certificate_reload_drops_nobody))
