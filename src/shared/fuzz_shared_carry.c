@@ -8,6 +8,7 @@
 
 #include "base/fd.h"
 #include "shared/shared_carry.h"
+#include "shared/shared_internal.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 
@@ -33,6 +34,16 @@ static void take(struct shared *s, const struct buf *carry)
 		abort();
 }
 
+/* Where there is no free place, one may push another out. */
+static bool is_full(const struct shared *s)
+{
+	for (uint32_t i = 0; i < sizes.paths; i++) {
+		if (atomic_load(&s->paths[i].key) == 0)
+			return false;
+	}
+	return true;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
 	struct shared *first = make(), *second = make(), *third = make();
@@ -44,7 +55,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	take(second, &once);
 	shared_export(second, &twice);
 	take(third, &twice);
-	if (once.len != twice.len)
+	if (once.len != twice.len && !is_full(first))
 		abort();
 	buf_deinit(&once);
 	buf_deinit(&twice);

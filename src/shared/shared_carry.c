@@ -70,6 +70,18 @@ static void export_path(const struct shared_path *p, struct buf *out)
 	end_entry(out, start);
 }
 
+/* In an order in which all of them find a place in a table as large: none stands behind a free
+ * place from where it should stand, so the first that follows one is the beginning. */
+static void export_paths(const struct shared *s, struct buf *out)
+{
+	uint32_t count = s->page->sizes.paths, free_at = 0;
+
+	while (free_at < count - 1 && atomic_load(&s->paths[free_at].key) != 0)
+		free_at++;
+	for (uint32_t i = 1; i <= count; i++)
+		export_path(&s->paths[(free_at + i) % count], out);
+}
+
 static void export_heartbeats(const struct shared_page *p, struct buf *out)
 {
 	uint32_t window = MIN(atomic_load(&p->heartbeat_window), (unsigned)SHARED_WINDOW_MAX);
@@ -92,8 +104,7 @@ void shared_export(const struct shared *s, struct buf *out)
 
 	buf_add(out, p->key, KEY_BYTES);
 	end_entry(out, start);
-	for (uint32_t i = 0; i < p->sizes.paths; i++)
-		export_path(&s->paths[i], out);
+	export_paths(s, out);
 	export_heartbeats(p, out);
 	start = begin_entry(out, TAG_SENT_AWAY);
 	buf_add_u64(out, (uint64_t)atomic_load(&p->sent_away.window));

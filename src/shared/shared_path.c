@@ -85,7 +85,7 @@ uint32_t shared_path_find(struct shared *s, uint64_t key, int64_t now_ms)
 {
 	uint32_t mask = s->page->sizes.paths - 1, oldest = SHARED_NO_PATH;
 	uint32_t now_s = (uint32_t)(now_ms / 1000);
-	uint64_t oldest_key;
+	uint64_t oldest_key = 0;
 
 	key = key == 0 ? 1 : key;
 	for (uint32_t i = 0; i < PROBES; i++) {
@@ -97,10 +97,15 @@ uint32_t shared_path_find(struct shared *s, uint64_t key, int64_t now_ms)
 			store(&p->used_at, now_s);
 			return at;
 		}
-		if (oldest == SHARED_NO_PATH || load(&p->used_at) < load(&s->paths[oldest].used_at))
+		/* One that is nobody's, else the one that nobody has asked for the longest. */
+		if (oldest == SHARED_NO_PATH ||
+			(oldest_key != 0 &&
+				(has == 0 ||
+					load(&p->used_at) < load(&s->paths[oldest].used_at)))) {
 			oldest = at;
+			oldest_key = has;
+		}
 	}
-	oldest_key = atomic_load(&s->paths[oldest].key);
 	if (!atomic_compare_exchange_strong(&s->paths[oldest].key, &oldest_key, key))
 		return SHARED_NO_PATH; /* somebody was faster: next time */
 	take_over(s, &s->paths[oldest]);

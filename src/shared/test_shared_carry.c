@@ -77,6 +77,37 @@ static void test_paths(void)
 	end();
 }
 
+static bool has_path(const struct shared *s, uint64_t key)
+{
+	for (uint32_t i = 0; i < s->page->sizes.paths; i++) {
+		if (atomic_load(&s->paths[i].key) == key)
+			return true;
+	}
+	return false;
+}
+
+/* None pushes another out in a table as large, wherever they stand; nor one that is as old as the
+ * system. */
+static void test_crowded_paths(void)
+{
+	enum { PATHS = 64, HOME = 60 };
+
+	begin();
+	REQUIRE(old->page->sizes.paths == PATHS);
+	for (uint64_t i = 0; i < 8; i++) /* four of them at the end, four at the beginning */
+		(void)shared_path_find(old, HOME + PATHS * i, i == 0 ? 0 : 1000000);
+	for (uint64_t i = 1; i <= 4; i++)
+		(void)shared_path_find(old, PATHS * i, 0);
+	for (int i = 0; i < 2; i++) {
+		for (uint64_t k = 0; k < 8; k++)
+			CHECK(has_path(i == 0 ? old : new, HOME + PATHS * k));
+		for (uint64_t k = 1; k <= 4; k++)
+			CHECK(has_path(i == 0 ? old : new, PATHS * k));
+		carry();
+	}
+	end();
+}
+
 /* A network is found again, because hashes are the same; the memory is not taken for the old. */
 static void test_keys(void)
 {
@@ -205,5 +236,5 @@ static void test_counters(void)
 	end();
 }
 
-TEST_MAIN(TEST(test_paths), TEST(test_keys), TEST(test_heartbeats), TEST(test_sent_away),
-	TEST(test_other_release), TEST(test_cut), TEST(test_counters))
+TEST_MAIN(TEST(test_paths), TEST(test_crowded_paths), TEST(test_keys), TEST(test_heartbeats),
+	TEST(test_sent_away), TEST(test_other_release), TEST(test_cut), TEST(test_counters))
