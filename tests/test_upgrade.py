@@ -23,7 +23,7 @@ class Upgrade(UpgradeCase):
             self.settle([engine, *fronts])
             self.assertEqual(self.server.process.pid, supervisor)
             self.assertNotEqual(self.server.engine_pid(), engine)
-            self.assertEqual(len(self.server.front_pids()), 2)
+            eventually(lambda: len(self.server.front_pids()) == 2, what="two fronts")
             self.assertFalse(fronts & set(self.server.front_pids()))
             self.assertEqual(self.server.stats()["parked"], len(phones))
             self.assert_reached(phones, f"after upgrade {number}")
