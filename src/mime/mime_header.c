@@ -45,9 +45,22 @@ static bool is_skippable(const char *p, size_t len)
 	       (len > 6 && memcmp(p, ">From ", 6) == 0);
 }
 
+/* Lists of addresses have no parameters, and some end with a ';'. */
+static bool is_of_addresses(const struct mime_field *f)
+{
+	static const char *const names[] = {"to", "cc", "bcc", "from", "sender", "reply-to"};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		if (mime_header_is(f, names[i]))
+			return true;
+	}
+	return false;
+}
+
 /* A parameter whose sender, or a list server on the way, forgot to indent it: behind a ';', a name
- * and '='. No field can look so. */
-static bool is_lost_param(const char *value, const char *p, const char *end)
+ * and '='. No field that means anything looks so. */
+static bool is_lost_param(
+	const struct mime_field *f, const char *value, const char *p, const char *end)
 {
 	const char *last = p - 1, *name = p;
 
@@ -58,7 +71,7 @@ static bool is_lost_param(const char *value, const char *p, const char *end)
 	while (p < end && ((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') ||
 				  (*p >= '0' && *p <= '9') || *p == '-' || *p == '*'))
 		p++;
-	return p > name && p < end && *p == '=';
+	return p > name && p < end && *p == '=' && !is_of_addresses(f);
 }
 
 int mime_header_next(struct mime_header_reader *r, struct mime_field *ret)
@@ -77,15 +90,15 @@ int mime_header_next(struct mime_header_reader *r, struct mime_field *ret)
 		r->p = next;
 		if (name_len == 0)
 			continue;
+		ret->name = (struct mime_slice){p, name_len};
 		while (r->p < r->end &&
-			(*r->p == ' ' || *r->p == '\t' || is_lost_param(value, r->p, r->end)))
+			(*r->p == ' ' || *r->p == '\t' || is_lost_param(ret, value, r->p, r->end)))
 			r->p = line_end(r->p, r->end);
 		next = r->p;
 		if (next > value && next[-1] == '\n')
 			next--;
 		if (next > value && next[-1] == '\r')
 			next--;
-		ret->name = (struct mime_slice){p, name_len};
 		ret->value = (struct mime_slice){value, (size_t)(next - value)};
 		return 1;
 	}
