@@ -155,7 +155,7 @@ static const struct step steps_profile[] = {
 		 "code."},
 	{OWN_CERTIFICATE, "Agree to the certificate of this server, which comes with the profile."},
 	{ALWAYS, "Enter your password, or an app password made here for this phone, when it is "
-		 "asked for."},
+		 "asked for. A profile with a password inside does not ask."},
 	{ALWAYS, "The mail appears in the app Mail."}, {ALWAYS, NULL}};
 static const struct step steps_ios[] = {
 	{ALWAYS, "Open Settings, then Apps, Mail, Mail Accounts, Add Account (before iOS 18: Mail, "

@@ -49,6 +49,38 @@ test("a phone is set up by the profile", async () => {
 	}
 });
 
+test("a profile with a password inside lets one phone in", async () => {
+	const user = await makeUser();
+	const person = await (await Person.at({ size: "phone" })).signIn(user, "setup");
+	const { page } = person;
+	const dialog = page.getByRole("dialog", { name: "A profile with a password inside" });
+	const make = dialog.getByRole("button", { name: "Make and download" });
+	const take = async () => {
+		await person.button("Download it with a password inside").click();
+		await dialog.getByLabel("Name").fill("My iPad");
+		await make.click();
+	};
+	const [file] = await Promise.all([page.waitForEvent("download"), take()]);
+	assert.equal(file.suggestedFilename(), "bellhop.mobileconfig");
+	await page.getByText("The profile is among your downloads").waitFor();
+	const text = readFileSync(await file.path(), "latin1");
+	assert.ok(text.includes(user.address));
+	assert.equal(text.includes(user.password), false);
+	const secret = text.match(/<key>Password<\/key>\s*<string>([^<]+)<\/string>/)[1];
+	assert.equal((await page.content()).includes(secret), false);
+	/* A second of that name is refused, and the dialog says so. */
+	person.expect(409);
+	await take();
+	await dialog.getByRole("alert").filter({ hasText: "My iPad" }).waitFor();
+	await dialog.getByRole("button", { name: "Cancel" }).click();
+	const passwordFile = `${house.folder}/profile-password`;
+	writeFileSync(passwordFile, secret + "\n");
+	const phone = new Phone({ ...user, passwordFile });
+	await phone.wait("ping_parked");
+	await page.goto(`${house.url}/#/app-passwords`);
+	await page.getByRole("row").filter({ hasText: "My iPad" }).filter({ hasText: phone.id }).waitFor();
+});
+
 test("the password is changed, with the old one asked for", async () => {
 	const user = await makeUser();
 	const person = await (await Person.at()).signIn(user, "account");

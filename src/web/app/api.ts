@@ -62,8 +62,9 @@ async function fault(answer: Response): Promise<ApiError> {
 	return new ApiError(answer.status, code, start(text));
 }
 
-export async function request<T>(method: string, path: string, query?: Query, body?: unknown, signal?: AbortSignal): Promise<T> {
-	const headers: Record<string, string> = { Accept: "application/json" };
+/* An answer that is well; everything else is thrown. */
+async function ask(method: string, path: string, query: Query | undefined, body: unknown, accept: string, signal?: AbortSignal): Promise<Response> {
+	const headers: Record<string, string> = { Accept: accept };
 	if (method !== "GET") headers["X-CSRF-Token"] = csrf;
 	if (body !== undefined) headers["Content-Type"] = "application/json";
 	let answer: Response;
@@ -81,6 +82,11 @@ export async function request<T>(method: string, path: string, query?: Query, bo
 		if (answer.status === 401 && path !== "/session") onLost();
 		throw error;
 	}
+	return answer;
+}
+
+export async function request<T>(method: string, path: string, query?: Query, body?: unknown, signal?: AbortSignal): Promise<T> {
+	const answer = await ask(method, path, query, body, "application/json", signal);
 	if (answer.status === 204) return undefined as T;
 	const text = await answer.text();
 	try {
@@ -88,4 +94,20 @@ export async function request<T>(method: string, path: string, query?: Query, bo
 	} catch {
 		throw new ApiError(answer.status, "format", "The server's answer could not be read. Does a proxy change it?");
 	}
+}
+
+/* A file that is made by asking for it, which no link can: it goes to the browser's downloads. */
+export async function download(path: string, body: unknown, name: string): Promise<void> {
+	const answer = await ask("POST", path, undefined, body, "*/*");
+	let bytes: Blob;
+	try {
+		bytes = await answer.blob();
+	} catch {
+		throw new ApiError(0, "network", PLAIN[0]);
+	}
+	const place = URL.createObjectURL(bytes);
+	const link = Object.assign(document.createElement("a"), { href: place, download: name });
+	link.click();
+	/* The download has begun by then, or never will. */
+	setTimeout(() => URL.revokeObjectURL(place), 60000);
 }

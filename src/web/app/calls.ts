@@ -1,5 +1,5 @@
 /* Every call of the REST API that the pages make, and what the server answers. The names are those of the verbs' results. */
-import { at, request, type Query } from "./api";
+import { at, download, request, type Query } from "./api";
 
 export interface User {
 	address: string;
@@ -383,6 +383,7 @@ export interface WebSession {
 export const own = {
 	appPasswords: (signal?: AbortSignal) => GET<AppPassword[]>("/me/app-passwords", {}, signal),
 	addAppPassword: (name: string, firstUse: boolean) => POST<{ password: string }>("/me/app-passwords", firstUse ? { name, first_use: true } : { name }),
+	profileWithPassword: (name: string, firstUse: boolean) => download("/me/profile.mobileconfig", firstUse ? { name, first_use: true } : { name }, "bellhop.mobileconfig"),
 	removeAppPassword: (id: number) => DELETE(at`/me/app-passwords/${id}`),
 	password: (old: string, password: string) => PUT<{ csrf: string }>("/me/password", { old, password }),
 	oof: (signal?: AbortSignal) => GET<Oof>("/me/oof", {}, signal),

@@ -1,6 +1,8 @@
 import { useState } from "preact/hooks";
 import { url } from "../api";
-import { me, type Setup } from "../calls";
+import { me, own, type Setup } from "../calls";
+import { Ask, useDialog } from "../ui/dialog";
+import { Check, Field } from "../ui/form";
 import { Icon } from "../ui/icons";
 import { Show, useLoad } from "../ui/load";
 import { Facts, Head } from "../ui/parts";
@@ -30,7 +32,7 @@ function Ways({ data }: { data: Setup }) {
 						{KINDS.filter(([key]) => data.steps[key]?.length).map(([key, label]) => <option value={key} key={key}>{label}</option>)}
 					</select>
 				</div>
-				{kind === "ios_profile" && <div><a class="button primary" href={url("/me/profile.mobileconfig")} download="bellhop.mobileconfig"><Icon name="download" />Download the profile</a></div>}
+				{kind === "ios_profile" && <Profile />}
 				{data.certificate_file && ["android", "windows_mobile"].includes(kind) && <div><a class="button" href={url("/me/certificate.cer")} download="bellhop.cer"><Icon name="download" />Download the certificate</a></div>}
 				<ol class="steps" role="list" aria-label={KINDS.find(([key]) => key === kind)?.[1]}>{(data.steps[kind] ?? []).map((step) => <li key={step}><p>{step}</p></li>)}</ol>
 			</section>
@@ -52,6 +54,31 @@ function Ways({ data }: { data: Setup }) {
 				]} />
 			</section>
 		</div>
+	);
+}
+
+function Profile() {
+	const [dialog, open] = useDialog();
+	return (
+		<>
+			<div class="row">
+				<a class="button primary" href={url("/me/profile.mobileconfig")} download="bellhop.mobileconfig"><Icon name="download" />Download the profile</a>
+				<button type="button" class="button" onClick={() => open((close) => <WithPassword onClose={close} />)}><Icon name="key" />Download it with a password inside</button>
+			</div>
+			{dialog}
+		</>
+	);
+}
+
+function WithPassword({ onClose }: { onClose: () => void }) {
+	const [name, setName] = useState("");
+	const [first, setFirst] = useState(true);
+	return (
+		<Ask title="A profile with a password inside" doing="Make and download" done="The profile is among your downloads; its password is listed under App passwords." ready={name.trim() !== ""} run={() => own.profileWithPassword(name.trim(), first)} onClose={onClose}>
+			<p>A new app password is made and goes into the file, so the phone asks for none. Whoever gets hold of the file gets your mail: download it on the phone itself, and delete it once it is installed.</p>
+			<Field label="Name" help="So that you know later which phone it is."><input value={name} autocomplete="off" placeholder="My phone" onInput={(e) => setName(e.currentTarget.value)} /></Field>
+			<Check label="Only for the first phone that uses it" help="Stolen and used elsewhere, it opens nothing." checked={first} onChange={setFirst} />
+		</Ask>
 	);
 }
 
