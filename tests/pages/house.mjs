@@ -64,6 +64,11 @@ export async function main(names) {
 	await browser.close();
 }
 
+/* What another program says. */
+export async function command(program, args) {
+	return (await run(program, args)).stdout;
+}
+
 /* ---- the server ---- */
 
 export async function bellhop(...args) {

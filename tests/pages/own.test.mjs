@@ -1,6 +1,6 @@
 /* What users do for themselves. */
 import { readFileSync, writeFileSync } from "node:fs";
-import { admin, assert, makeUser, Person, Phone, test, house } from "./house.mjs";
+import { admin, assert, command, makeUser, Person, Phone, test, house } from "./house.mjs";
 
 test("an app password is shown once, lets a phone in, and is revoked", async () => {
 	const user = await makeUser();
@@ -46,6 +46,23 @@ test("a phone is set up by the profile", async () => {
 	for (const kind of ["Android", "Windows Mobile"]) {
 		await page.getByLabel("Your phone").selectOption({ label: kind });
 		await page.getByRole("list", { name: kind }).getByRole("listitem").nth(1).waitFor();
+	}
+});
+
+test("a camera reads the address of these pages off the QR code", async () => {
+	const user = await makeUser();
+	for (const theme of ["light", "dark"]) {
+		const person = await (await Person.at({ theme })).signIn(user, "setup");
+		const image = person.page.getByRole("img", { name: /QR code/ });
+		await image.evaluate((img) => img.decode());
+		/* As it stands on the screen, with as much around it as a camera sees. */
+		await image.scrollIntoViewIfNeeded();
+		const picture = `${house.folder}/qr-${theme}.png`;
+		await person.page.screenshot({ path: picture });
+		const said = await command("zbarimg", ["--quiet", "--raw", "-Sdisable", "-Sqrcode.enable", picture]);
+		const { url } = await person.page.evaluate(async () => (await fetch("/api/v1/me/setup")).json());
+		assert.equal(said.trim(), `${url}/#/setup`);
+		assert.equal((await image.getAttribute("alt")).includes(url), true);
 	}
 });
 
