@@ -49,4 +49,4 @@ fmt:
 	clang-format -i $$(git ls-files 'src/*.[ch]' 'tools/*.[ch]' 'bench/*.[ch]' 'tests/*.[ch]')
 
 clean:
-	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-tsan $(BUILD)-fuzz $(BUILD)-analyzer
+	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-tsan $(BUILD)-valgrind $(BUILD)-fuzz $(BUILD)-analyzer

@@ -197,6 +197,7 @@ static uint32_t child(int fd, bool stays, uint32_t seed)
 		if (!stays)
 			(void)enter(s, part, 60 + seed % 3, i % 2 == 0 ? "x" : "y", 0);
 	}
+	shared_close(&s);
 	return in;
 }
 
