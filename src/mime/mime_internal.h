@@ -113,9 +113,10 @@ struct mime_node {
 	const char *disposition, *filename;
 	struct mime_slice id, location;
 	enum mime_encoding encoding;
-	bool has_type; /* a Content-Type was there */
-	bool is_rest;  /* what lies behind the last part that the limits allow */
-	int32_t part;  /* index in the part map, -1 */
+	bool has_type;         /* a Content-Type was there */
+	bool is_rest;          /* what lies behind the last part that the limits allow */
+	bool is_shown_as_text; /* its type says multipart, and no part can be told from another */
+	int32_t part;          /* index in the part map, -1 */
 };
 
 struct mime_tree {

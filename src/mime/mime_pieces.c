@@ -73,12 +73,13 @@ void mime_pieces_add_part(struct buf *out, const char *raw, const struct mime_no
 {
 	const char *body = raw + n->body, *end = raw + n->end;
 	bool uuencoded = n->encoding == MIME_ENC_UUENCODE, encode = needs_encoding(n) || uuencoded;
+	bool without_type = n->is_rest || n->is_shown_as_text;
 	struct buf decoded = BUF_INIT;
 
-	mime_pieces_add_fields(out, raw, n, n->is_rest, encode || n->is_rest);
+	mime_pieces_add_fields(out, raw, n, without_type, encode || n->is_rest);
 	/* Said, because a part without a field and without bytes would be none, and because not
 	 * everywhere a part without a type is a text (RFC 2046, 5.1.5). */
-	if (n->is_rest || !n->has_type)
+	if (without_type || !n->has_type)
 		buf_addf(out, "Content-Type: %s\r\n",
 			n->kind == MIME_NODE_MESSAGE ? "message/rfc822" : "text/plain");
 	if (encode)

@@ -297,9 +297,11 @@ void mime_scan(struct arena *arena, const char *raw, size_t len, const struct mi
 		/* No delimiter ever came, or none was named: what is there is shown as text. */
 		if (n->kind == MIME_NODE_MULTIPART && n->children == 0) {
 			n->kind = MIME_NODE_LEAF;
+			n->is_shown_as_text = true;
 			n->type.type = "text/plain";
 		} else if (i == 0 && n->kind == MIME_NODE_LEAF &&
 			   str_starts(n->type.type, "multipart/")) {
+			n->is_shown_as_text = true;
 			n->type.type = "text/plain";
 		}
 	}

@@ -304,6 +304,26 @@ static void test_unsaid_types(void)
 	done(&d);
 }
 
+/* A body that only claims to have parts is the body still when something is attached. */
+static void test_no_parts_to_tell(void)
+{
+	static const char text[] = "From: o@x.org\r\nContent-Type: multipart/mixed\r\n\r\n"
+				   "--m\r\n\r\nbody\r\n--m--\r\n";
+	struct mime_draft_attachment more = file("c", "CCC", 0);
+	struct mime_draft m = change_of(NULL);
+	struct draft d;
+
+	m.old = text;
+	m.old_len = strlen(text);
+	m.add = &more;
+	m.add_count = 1;
+	d = write(&m);
+	CHECK(str_starts(body(&d, MIME_BODY_TEXT), "--m\r\n\r\nbody"));
+	CHECK_INT(d.numbers.count, 1);
+	CHECK_STR(content(&d, 1), "CCC");
+	done(&d);
+}
+
 static void test_whole(void)
 {
 	struct mime_draft_attachment one = file("a", "AAA", 0);
@@ -399,5 +419,5 @@ static void test_to_send(void)
 }
 
 TEST_MAIN(TEST(test_new), TEST(test_nothing), TEST(test_change_fields), TEST(test_numbers),
-	TEST(test_foreign), TEST(test_unsaid_types), TEST(test_whole), TEST(test_refused),
-	TEST(test_bad_numbers), TEST(test_to_send))
+	TEST(test_foreign), TEST(test_unsaid_types), TEST(test_no_parts_to_tell), TEST(test_whole),
+	TEST(test_refused), TEST(test_bad_numbers), TEST(test_to_send))
