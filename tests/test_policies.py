@@ -386,7 +386,7 @@ class Verbs(PolicyCase):
     def test_refusals(self):
         name, user = self.policy(), self.user()
         for arguments, word in (
-                (("create", name), "already"), (("create", "a/b"), "name of a policy"), (("show", "nothing"), "there is no policy"),
+                (("create", name), "already"), (("create", "a/b"), "name of a policy"), (("create", "a\u202eb"), "does not show"), (("show", "nothing"), "there is no policy"),
                 (("set", "--policy", name), "needs settings"), (("set", '{"MinDevicePasswordLength": 19}'), "1 to 18"),
                 (("set", "--policy", name, "--options", '{"requird": true}'), "requird"), (("assign", name), "one of"),
                 (("assign", name, "--address", user.address, "--group", "x"), "one of"),

@@ -189,6 +189,42 @@ bool utf8_valid(const void *bytes, size_t len)
 	return true;
 }
 
+static bool shows(uint32_t c)
+{
+	/* Unicode's Cc, Cf, Zl, Zp, and Zs but ' '; letters that are blank; in order. */
+	static const struct {
+		uint32_t from, to;
+	} hidden[] = {{0, 0x1f}, {0x7f, 0xa0}, {0xad, 0xad}, {0x34f, 0x34f}, {0x600, 0x605},
+		{0x61c, 0x61c}, {0x6dd, 0x6dd}, {0x70f, 0x70f}, {0x890, 0x891}, {0x8e2, 0x8e2},
+		{0x115f, 0x1160}, {0x1680, 0x1680}, {0x17b4, 0x17b5}, {0x180b, 0x180f},
+		{0x2000, 0x200f}, {0x2028, 0x202f}, {0x205f, 0x206f}, {0x2800, 0x2800},
+		{0x3000, 0x3000}, {0x3164, 0x3164}, {0xfe00, 0xfe0f}, {0xfeff, 0xfeff},
+		{0xffa0, 0xffa0}, {0xfff0, 0xfffb}, {0x110bd, 0x110bd}, {0x110cd, 0x110cd},
+		{0x13430, 0x1343f}, {0x1bca0, 0x1bca3}, {0x1d173, 0x1d17a}, {0xe0000, 0xe0fff}};
+
+	for (size_t i = 0; i < sizeof(hidden) / sizeof(hidden[0]) && hidden[i].from <= c; i++) {
+		if (c <= hidden[i].to)
+			return false;
+	}
+	return true;
+}
+
+bool utf8_visible(const void *bytes, size_t len)
+{
+	const uint8_t *p = bytes;
+
+	while (len > 0) {
+		uint32_t c;
+		size_t n = utf8_one(p, len, &c);
+
+		if (n == 0 || !shows(c))
+			return false;
+		p += n;
+		len -= n;
+	}
+	return true;
+}
+
 size_t utf8_floor(const char *s, size_t len, size_t n)
 {
 	if (n >= len)

@@ -26,6 +26,9 @@ NODISCARD int str_parse_i64(const char *s, int64_t min, int64_t max, int64_t *re
 
 /* True when the bytes are valid UTF-8 (no surrogates, nothing above U+10FFFF). */
 bool utf8_valid(const void *bytes, size_t len);
+/* True when it is valid and every character shows: no control character, none that only directs
+ * others (marks of direction, joiners), no blank but ' '. So that names that look the same are. */
+bool utf8_visible(const void *bytes, size_t len);
 /* The largest n <= len which does not cut a character of valid UTF-8. */
 size_t utf8_floor(const char *s, size_t len, size_t n);
 /*

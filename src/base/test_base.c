@@ -151,6 +151,19 @@ static void test_utf8(void)
 	CHECK(utf8_valid("gr\xc3\xbc\xc3\x9f", 6));
 	CHECK(!utf8_valid("\xc0\x80", 2));
 	CHECK(!utf8_valid("\xed\xa0\x80", 3));
+	CHECK(utf8_visible("gr\xc3\xbc\xc3\x9f e", 8));
+	CHECK(utf8_visible("\xe9\x83\xa8\xf0\x9f\x93\xb1", 7)); /* a character of CJK, a phone */
+	CHECK(utf8_visible("", 0));
+	CHECK(!utf8_visible("\xc0\x80", 2));
+	CHECK(!utf8_visible("a\tb", 3));
+	CHECK(!utf8_visible("a\xc2\x85", 3));     /* a control character */
+	CHECK(!utf8_visible("a\xc2\xa0", 3));     /* a blank */
+	CHECK(!utf8_visible("a\xe2\x80\xae", 4)); /* from right to left */
+	CHECK(!utf8_visible("a\xe2\x80\x8b", 4)); /* a blank without width */
+	CHECK(!utf8_visible("\xef\xbb\xbf"
+			    "a",
+		4));                                  /* a byte order mark */
+	CHECK(!utf8_visible("a\xf3\xa0\x81\x81", 5)); /* a tag */
 	CHECK_INT(utf8_floor("a\xc3\xbc", 3, 2), 1);
 	CHECK_INT(utf8_floor("a\xc3\xbc", 3, 3), 3);
 	utf8_add_clean(&b, "a\0b\xff\tc", 6);

@@ -76,15 +76,15 @@ int store_rules_changed(struct store_tx *tx, struct err *err)
 int store_check_name(const char *what, const char *name, struct err *err)
 {
 	size_t len = strlen(name);
-	bool good = len > 0 && len <= NAME_MAX_BYTES && utf8_valid(name, len) && name[0] != ' ' &&
+	bool good = len > 0 && len <= NAME_MAX_BYTES && utf8_visible(name, len) && name[0] != ' ' &&
 		    name[len - 1] != ' ';
 
 	for (const unsigned char *p = (const unsigned char *)name; good && *p != '\0'; p++)
-		good = *p >= ' ' && *p != 0x7f && strchr("/\\\"<>", *p) == NULL;
+		good = strchr("/\\\"<>", *p) == NULL;
 	return good ? 0
 		    : err_set(err, ERR_BAD_INPUT,
-			      "the name of a %s has 1 to %d bytes of UTF-8, no blank at its ends "
-			      "and none of /\\\"<>",
+			      "the name of a %s has 1 to %d bytes of UTF-8, no blank at its "
+			      "ends, no character that does not show, and none of /\\\"<>",
 			      what, NAME_MAX_BYTES);
 }
 
