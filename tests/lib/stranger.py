@@ -11,7 +11,7 @@ from lib import mail
 MARK = '"><img src=x onerror="window.harm=1">'
 SCRIPT = "</title></script><script>window.harm=2</script>{{7*7}}${7*7}\u202e\u2066evil"
 TEXT = MARK + SCRIPT
-NAME = "' onfocus=window.harm=4 autofocus &lt;b&gt; {{7*7}}\u202e"  # policies and groups take no < and no "
+NAME = "' onfocus=window.harm=4 autofocus &lt;b&gt; {{7*7}}"  # policies and groups take no < and no "
 FAR = "'onfocus=window.harm=3{{7*7}}`$@example.net"
 ANSWER = "452 4.3.1 <img src=x onerror=window.harm=6>"  # of the relay
 
