@@ -244,7 +244,7 @@ class LongSync(ServerCase):
 
 
 class Provision(ServerCase):
-    """Lines 6 and 7 of clients.md; the rest of Provision is in test_provision."""
+    """What clients stumble over; the rest of Provision is in test_provision."""
 
     @every_form
     def test_policy_that_demands_nothing(self, version, form):

@@ -441,7 +441,7 @@ class QueryForms(ServerCase):
         self.assertIn(answer.code, (400, 501))
 
     def test_base64_odd_cases(self):
-        """What clients.md has seen: unpadded, URL-safe, escaped, binary ids, odd version octets, extra fields."""
+        """What clients have been seen to send: unpadded, URL-safe, escaped, binary ids, odd version octets, extra fields."""
         device = self.phone("14.1", "base64")
         raw = query.encoded_bytes("FolderSync", "14.1", device.device_id, device.device_type, device.policy_key)
         text = base64.b64encode(raw).decode()

@@ -1,5 +1,5 @@
 """
-Renewals from memory and the device's epoch (DESIGN.md 6.2): each event that must end a renewal, injected while the phone is parked,
+Renewals from memory and the device's epoch (ARCHITECTURE.md, Renewal from memory): each event that must end a renewal, injected while the phone is parked,
 between status 1 and the renewal, and between the wake and the next Ping, takes effect at that Ping.
 """
 

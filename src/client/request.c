@@ -1,5 +1,5 @@
 /*
- * Builds queries and bodies. The order of elements is that of commands.md; servers are strict from
+ * Builds queries and bodies. The order of elements is that of [MS-ASCMD]; servers are strict from
  * 12.1 on. Owns nothing, one thread per call.
  */
 #include "client/request.h"

@@ -9,8 +9,8 @@
 
 /*
  * The two text forms of a moment ([MS-ASDTYPE] 2.3, 2.7.2), always UTC: dashed
- * "2010-03-01T12:00:00.000Z" and compact "20100301T120000Z". Which form an element wants:
- * protocol/classes.md section 1; both are read anywhere. Pure.
+ * "2010-03-01T12:00:00.000Z" and compact "20100301T120000Z". Which form an element wants
+ * depends on its code page and version; both are read anywhere. Pure.
  */
 enum eas_date_forms {
 	EAS_DATE_DASHED = 1,

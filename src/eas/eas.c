@@ -614,7 +614,8 @@ static void run_authorized(struct eas_call *call)
 	if (!command_is_known(call, validates) || !enter_device(call, validates))
 		return;
 	notes_device(call->device->id.v);
-	/* Whatever the phone does beside waiting ends a renewal from memory (DESIGN.md, 6.2). */
+	/* Whatever the phone does beside waiting ends a renewal from memory
+	 * (docs/internals/fronts.md). */
 	if (call->query->command != EAS_CMD_Ping && !validates)
 		watch_touch_device(call->server->watches, call->device->id);
 	if (answer == GATE_PASS ||

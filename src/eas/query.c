@@ -1,6 +1,6 @@
 /*
  * From request line and headers to struct eas_query. First everything is read that can be read,
- * then it is judged in the order of commands.md section 0 (steps 3 and 4): query, command, device
+ * then it is judged in this order: query, command, device
  * id, device type, version.
  *
  * Limits: the front bounds the head of a request; all memory comes from the arena and is a small

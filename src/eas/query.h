@@ -12,7 +12,7 @@
 
 /*
  * The request line and its headers ([MS-ASHTTP] 2.2.1.1): who asks for what, in which version. Both
- * query forms, plain and base64, and the habits of clients (protocol/clients.md). Pure; texts live
+ * query forms, plain and base64, and the habits of clients. Pure; texts live
  * in the arena or in the request.
  */
 struct eas_query {

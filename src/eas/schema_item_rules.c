@@ -124,7 +124,7 @@ SCHEMA_RULE(send_response)
 	return 0;
 }
 
-/* ---- mail flags (classes.md 3.1) ---- */
+/* ---- mail flags ---- */
 
 SCHEMA_RULE(flag)
 {
@@ -150,7 +150,7 @@ SCHEMA_RULE(flag)
 	return 0;
 }
 
-/* ---- recurrences (classes.md 4, 11) ---- */
+/* ---- recurrences ([MS-ASCAL], [MS-ASTASK]) ---- */
 
 struct needs {
 	unsigned tag, types; /* bit mask of the Types that the element fits */

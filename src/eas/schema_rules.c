@@ -70,7 +70,7 @@ SCHEMA_RULE(sync)
 	return 0;
 }
 
-/* Two blocks are one for SMS and one for the mail beside it (commands.md 1.4). */
+/* Two blocks are one for SMS and one for the mail beside it. */
 static int check_options_pair(struct schema_checker *c, struct wbxml_node *node)
 {
 	struct wbxml_node *first = wbxml_find(node, TAG_AirSync_Options);

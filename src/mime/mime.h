@@ -49,17 +49,17 @@ struct mime_summary {
 	const char *subject, *thread_topic; /* decoded; topic: without Re:/Fwd:/AW: ... prefixes */
 	const char *message_id;   /* without < > */
 	const char *root_id;      /* first of References, else In-Reply-To, else message_id */
-	const char *message_class; /* classes.md 3.4 */
+	const char *message_class; /* [MS-ASEMAIL] 2.2.2.49 */
 	const char *content_class;
 	const char *preview;      /* plain text, white space folded, at most 255 characters */
 	int64_t date_at;          /* Date header; 0 when absent or broken */
 	uint8_t importance;       /* 0 low, 1 normal, 2 high */
 	uint8_t native_body;      /* NativeBodyType: 1 plain, 2 HTML */
 	bool is_smime;            /* signed or enveloped: MIMESupport 1 applies */
-	uint32_t cpid;            /* Windows code page, classes.md 3 */
+	uint32_t cpid;            /* Windows code page */
 	uint8_t conversation_id[16];
 	uint8_t conversation_index[64];
-	uint8_t conversation_index_len; /* classes.md 3.2: 5 + 5 n */
+	uint8_t conversation_index_len; /* 5 + 5 n */
 	uint32_t raw_bytes;
 	int32_t text_part, html_part; /* indexes into parts; -1: none. What a body is rendered from */
 	uint32_t part_count;
@@ -90,7 +90,7 @@ struct mime_body {
  * cutting a character, nor a tag or an entity of HTML. Text from HTML by libxml2 (links, lists, tables readable; scripts and styles left out); HTML from
  * text by escaping. Line ends are CRLF. Charset: as declared, else detected (UTF-8 valid, else windows-1252).
  * Type 4 is the raw message; when it holds bytes that are not clean UTF-8, its 8-bit parts are made quoted-printable or
- * base64 and its headers UTF-8 (classes.md 2.1), and what is still not clean is replaced by U+FFFD.
+ * base64 and its headers UTF-8, and what is still not clean is replaced by U+FFFD.
  * At most 64 MB of a text and 8 MB of an HTML part that becomes text are converted; beyond that the body counts as truncated.
  */
 NODISCARD int mime_body_render(const struct mime_summary *s, const void *raw, size_t len,

@@ -1,5 +1,5 @@
 /*
- * MessageClass and ContentClass of a message (classes.md 3.4): S/MIME, meeting mail, reports, voice
+ * MessageClass and ContentClass of a message: S/MIME, meeting mail, reports, voice
  * mail. Looks at the part tree, and into calendar and report parts where the header does not say
  * enough; of a report, also at the message that came back.
  * Pure; any thread.

@@ -21,7 +21,7 @@
 #define MIME_ADDRESSES_MAX ((size_t)10000)
 /* One field's value is looked at up to here. */
 #define MIME_VALUE_MAX ((size_t)64 * 1024)
-/* Address lists and other decoded fields are kept up to here (classes.md 3: 32768). */
+/* Address lists and other decoded fields are kept up to here (32768). */
 #define MIME_TEXT_FIELD_MAX  ((size_t)32 * 1024)
 #define MIME_PREVIEW_CHARS   ((size_t)255)
 #define MIME_TEXT_WORK_BYTES ((size_t)64 * 1024 * 1024)

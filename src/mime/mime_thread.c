@@ -1,5 +1,5 @@
 /*
- * Conversations (classes.md 3.2): topic, id and index of a message. Pure; any thread.
+ * Conversations: topic, id and index of a message. Pure; any thread.
  */
 #include "mime/mime_internal.h"
 

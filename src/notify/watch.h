@@ -11,10 +11,10 @@
 #include "store/store.h"
 
 /*
- * Watches: who waits for what (DESIGN.md, section 6). One watch is one waiting request of one
- * device; a new watch of a device ends the older one. A change event only marks; what a mark leads
- * to is decided here without a database when it is certain, and otherwise by an exact check on a
- * worker.
+ * Watches: who waits for what (ARCHITECTURE.md, the life of a Ping). One watch is one waiting
+ * request of one device; a new watch of a device ends the older one. A change event only marks;
+ * what a mark leads to is decided here without a database when it is certain, and otherwise by an
+ * exact check on a worker.
  *
  * The order that loses nothing: watch_begin() registers, then the caller checks each folder in the
  * database, then watch_park(). A change between the first and the last makes watch_park() say

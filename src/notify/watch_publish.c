@@ -2,10 +2,10 @@
  * What a change event does to watches. An event costs what it touches: the watches of its owner (a
  * phone or two, with the few bytes of their folders) or device.
  *
- * The decision (DESIGN.md, section 6): a new item of the right class inside the filter, not brought
- * by the phone itself, is certain to be sent by the folder's next Sync. A change of Read, Flag,
- * Categories or verb alone waits for others of its kind. Everything else is looked at by the exact
- * check, which knows what the phone has and what is not echoed to it.
+ * The decision (ARCHITECTURE.md, Rules): a new item of the right class inside the filter, not
+ * brought by the phone itself, is certain to be sent by the folder's next Sync. A change of Read,
+ * Flag, Categories or verb alone waits for others of its kind. Everything else is looked at by the
+ * exact check, which knows what the phone has and what is not echoed to it.
  */
 #include "notify/watch_internal.h"
 

@@ -12,7 +12,7 @@
 
 /*
  * The store: owners (users), folders, items, the change log, devices, sync states, the event log
- * (DESIGN.md, section 4). The truth for local accounts, a mirror for upstream ones.
+ * (ARCHITECTURE.md, the change log). The truth for local accounts, a mirror for upstream ones.
  *
  * Reading happens in a snapshot (struct store_read), writing in store_transact(), whose function may run more than once and
  * touches nothing but the struct store_tx and its own argument. Results live in the arena that is passed in.

@@ -1,6 +1,6 @@
 /*
  * What crashed the engine: items and requests with the number of their crashes. The second crash
- * sets an item aside for everybody, or refuses a request (DESIGN.md, section 5). One message may
+ * sets an item aside for everybody, or refuses a request (docs/POISON.md). One message may
  * lie in a thousand mailboxes: its copies are counted together, and set aside when they are met.
  *
  * Invariants: a crash has a number and counts once, however often the next engine reads it. A row

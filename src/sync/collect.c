@@ -1,5 +1,5 @@
 /*
- * Changes and scans (DESIGN.md, section 5).
+ * Changes and scans (docs/internals/sync.md).
  *
  * Changes are read oldest first by (seq, item). A transaction may touch many items under one seq,
  * so beside the position (all seqs up to it are done) the state keeps how far it came within the

@@ -10,10 +10,10 @@
 #include "sync/generations.h"
 
 /*
- * What a phone must be told of a collection (DESIGN.md, section 5): ids that vanished, the changes
- * since its position, what was refused and must be put right, then whatever a scan still has to
- * compare. One snapshot, no writes; the state that is passed in moves along with what was emitted,
- * and the caller saves it as a new generation or throws it away.
+ * What a phone must be told of a collection (docs/internals/sync.md): ids that vanished, the
+ * changes since its position, what was refused and must be put right, then whatever a scan still
+ * has to compare. One snapshot, no writes; the state that is passed in moves along with what was
+ * emitted, and the caller saves it as a new generation or throws it away.
  */
 enum sync_emit_kind { SYNC_EMIT_ADD, SYNC_EMIT_CHANGE, SYNC_EMIT_DELETE, SYNC_EMIT_SOFT_DELETE };
 

@@ -12,9 +12,9 @@
 #include "sync/inventory.h"
 
 /*
- * What one generation of a collection knows of one phone (DESIGN.md, section 5): a position in the
- * owner's change log and an inventory of what the phone holds. [MS-ASCMD] 2.2.3.181.4 has the life
- * of its key. Pure; generations.h loads and stores.
+ * What one generation of a collection knows of one phone (docs/internals/sync.md): a position in
+ * the owner's change log and an inventory of what the phone holds. [MS-ASCMD] 2.2.3.181.4 has the
+ * life of its key. Pure; generations.h loads and stores.
  */
 
 /* The Options of a class, sticky ([MS-ASCMD] 2.2.3.125.6). */

@@ -234,7 +234,7 @@ static int read_tag(struct decoder *d)
 			return bad(d, "annotation outside of the root");
 		d->skipping += has_content;
 	} else {
-		/* Another public table has these three one column higher (commands.md 19). */
+		/* Another public table has these three one column higher. */
 		if (d->page == PAGE_FIND && token >= 0x1a && token <= 0x1c)
 			token += 0x06;
 		tag = d->page << 8 | token;

@@ -39,7 +39,7 @@ struct email {
 	struct mime_summary *summary;
 	struct store_body body;
 	bool has_body;
-	bool set_aside; /* everything but item is that of a placeholder */
+	bool set_aside;                           /* everything but item is that of a placeholder */
 	const struct mime_draft_numbers *numbers; /* a draft's, of its attachments; NULL: none */
 };
 
@@ -68,8 +68,8 @@ NODISCARD int email_encode(struct wbxml_writer *w, const struct email *email,
 void email_encode_groups(struct wbxml_writer *w, const struct email *email,
 	const struct email_view *view, unsigned groups);
 
-/* FileReference: "<folder>:<item>:<number>", no slash (clients.md 19). The number is that of the
- * part; a draft's attachments have lasting ones (mime_draft.h). */
+/* FileReference: "<folder>:<item>:<number>", no slash, because phones put it into places where
+ * one breaks it. The number is that of the part; a draft's attachments have lasting ones (mime_draft.h). */
 void email_file_reference(const struct email *email, uint32_t part, char *text, size_t text_size);
 NODISCARD int email_file_reference_parse(const char *text, struct folder_id *ret_folder,
 	struct item_id *ret_item, uint32_t *ret_number, struct err *err);

@@ -1,5 +1,5 @@
 /*
- * Which body a phone gets ([MS-ASAIRS] 3.2.5; classes.md 2.3), and writing it. Version 2.5 has its
+ * Which body a phone gets ([MS-ASAIRS] 3.2.5), and writing it. Version 2.5 has its
  * own elements and truncation tables ([MS-ASCMD] 2.2.3.187, 2.2.3.109).
  */
 #include "eas/class/email_internal.h"

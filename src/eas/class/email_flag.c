@@ -27,7 +27,7 @@ static bool is_date(unsigned tag)
 	return false;
 }
 
-/* Dates are kept in the form that mail has (clients.md 17), an empty tag as the 1 that it counts
+/* Dates are kept in the form that mail has, an empty tag as the 1 that it counts
  * for. */
 static void add_property(struct buf *out, const struct wbxml_node *n)
 {

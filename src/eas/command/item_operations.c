@@ -1,6 +1,6 @@
 /*
  * ItemOperations ([MS-ASCMD] 2.2.1.10): operations one after the other, each with a Status of its
- * own, inline or as multipart ([MS-ASHTTP]; http.md 5). A Fetch sees what the operations before it
+ * own, inline or as multipart ([MS-ASHTTP]). A Fetch sees what the operations before it
  * did.
  *
  * Memory: the answer grows up to eas.operations_max_bytes; an operation beyond it gets Status 11.
