@@ -283,6 +283,12 @@ static void test_held_ends(void)
 	(void)begin_kind(w, OTHER, WATCH_SYNC);
 	watch_end_held(w, OTHER); /* on its way: its request finds out by itself */
 	CHECK_INT(told.ended, 0);
+	CHECK_INT(watches_count(w), 2);
+	watch_end_sync(w, PHONE);
+	CHECK_INT(watches_count(w), 2);
+	watch_end_sync(w, OTHER);
+	CHECK_INT(told.ended, 0);
+	CHECK_INT(watches_count(w), 1);
 	CHECK(park(w, begin_kind(w, OTHER, WATCH_SYNC), 2, &marks));
 	watch_end_held(w, PHONE);
 	CHECK_INT(told.ended, 0);

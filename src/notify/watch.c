@@ -345,7 +345,7 @@ bool watch_end(struct watches *w, struct watch_id id, struct ipc_handle *ret_han
 	return watch != NULL;
 }
 
-void watch_end_held(struct watches *w, struct device_id device)
+static void end_sync(struct watches *w, struct device_id device, bool held_only)
 {
 	struct ipc_handle ended;
 	struct watch *watch;
@@ -353,14 +353,24 @@ void watch_end_held(struct watches *w, struct device_id device)
 
 	(void)pthread_mutex_lock(&w->lock);
 	watch = find_device(w, device);
-	if (watch != NULL && watch->kind == WATCH_SYNC && watch->held) {
-		tell = true;
+	if (watch != NULL && watch->kind == WATCH_SYNC && (watch->held || !held_only)) {
+		tell = watch->held;
 		ended = watch->handle;
 		watch_remove(w, watch);
 	}
 	(void)pthread_mutex_unlock(&w->lock);
 	if (tell && w->options.on_ended != NULL)
 		w->options.on_ended(&ended, WATCH_SYNC, w->options.owner);
+}
+
+void watch_end_held(struct watches *w, struct device_id device)
+{
+	end_sync(w, device, true);
+}
+
+void watch_end_sync(struct watches *w, struct device_id device)
+{
+	end_sync(w, device, false);
 }
 
 enum watch_rename watch_rename(

@@ -160,6 +160,9 @@ bool watch_park_known(struct watches *w, const struct watch_print *print, int64_
 bool watch_end(struct watches *w, struct watch_id id, struct ipc_handle *ret_handle);
 /* Ends the device's held Sync, if there is one (on_ended): a newer Sync speaks for the phone. */
 void watch_end_held(struct watches *w, struct device_id device);
+/* The same for one that is only being registered, or looked at: what is remembered of the device's
+ * requests is not what it asked for any more. */
+void watch_end_sync(struct watches *w, struct device_id device);
 enum watch_rename { WATCH_RENAMED, WATCH_RENAMED_STALE, WATCH_NOT_RENAMED };
 /*
  * The phone of a parked watch that nothing has happened to goes on under another handle, at another

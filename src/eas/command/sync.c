@@ -538,6 +538,33 @@ static int run_once(struct sync_run *run, bool *ret_wait, struct err *err)
 	return result;
 }
 
+/* Is what is remembered for the device still this request? Another one may have come between our
+ * transaction and the registration, and what wakes us would be said of that. */
+static bool is_newest(struct sync_run *run)
+{
+	const uint8_t *mine = run->cache != NULL ? run->cache : run->remembered, *now = NULL;
+	size_t mine_len = run->cache != NULL ? run->cache_len : run->remembered_len, now_len = 0;
+	struct err ignored = ERR_INIT;
+	struct store_read *rd;
+	int result;
+
+	if (store_read_begin(run->call->server->store, &rd, &ignored) < 0)
+		return false;
+	result = store_device_sync_request(
+		rd, run->call->device->id, run->call->arena, &now, &now_len, &ignored);
+	store_read_end(&rd);
+	return result == 0 && now_len == mine_len &&
+	       (now_len == 0 || memcmp(now, mine, now_len) == 0);
+}
+
+/* As at the end of its time: the phone has spoken again since. */
+static void give_up(struct sync_run *run)
+{
+	(void)watch_end(run->call->server->watches, run->call->reply->watch, NULL);
+	run->call->reply->kind = EAS_REPLY_ANSWER;
+	run->call->reply->status = 200;
+}
+
 /* Collections whose changes the phone does not want do not wake it. Minutes may be longer than the
  * longest heartbeat: then it is held as long as that. False: something came meanwhile. */
 static bool hold(struct sync_run *run)
@@ -562,7 +589,11 @@ static bool hold(struct sync_run *run)
 			};
 	}
 	eas_hold_muted(run->call, &count, &wait_s);
-	return eas_hold(run->call, WATCH_SYNC, folders, count, false, wait_s, &verdict);
+	if (!eas_hold(run->call, WATCH_SYNC, folders, count, false, wait_s, &verdict))
+		return false;
+	if (run->call->reply->kind == EAS_REPLY_WAIT && !is_newest(run))
+		give_up(run);
+	return true;
 }
 
 void sync_run(struct sync_run *run)
@@ -597,4 +628,7 @@ void eas_sync(struct eas_call *call)
 		return;
 	watch_end_held(call->server->watches, call->device->id);
 	sync_run(&run);
+	/* One that was about to be held when this one came, and has not seen what it stored. */
+	if (call->reply->kind == EAS_REPLY_ANSWER)
+		watch_end_sync(call->server->watches, call->device->id);
 }
