@@ -1,4 +1,4 @@
-import { useEffect, useState } from "preact/hooks";
+import { useLayoutEffect, useState } from "preact/hooks";
 import type { ApiError } from "../api";
 import { own, type Oof, type OofMessage } from "../calls";
 import { Check, Field } from "../ui/form";
@@ -40,7 +40,8 @@ function Form({ oof, reload }: { oof: Oof; reload: () => Promise<void> }) {
 	const [messages, setMessages] = useState<Record<string, OofMessage>>({});
 	const [error, setError] = useState("");
 	const [done, setDone] = useState(false);
-	useEffect(() => {
+	/* Before anybody can touch what was drawn: after that it would be undone. */
+	useLayoutEffect(() => {
 		setState(oof.state);
 		setStart(field(oof.start_at));
 		setEnd(field(oof.end_at));

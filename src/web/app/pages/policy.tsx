@@ -1,4 +1,4 @@
-import { useEffect, useState } from "preact/hooks";
+import { useLayoutEffect, useState } from "preact/hooks";
 import type { ApiError } from "../api";
 import { policies, type Policy, type PolicyOptions, type PolicySetting, type PolicyValue, type Scope } from "../calls";
 import { go } from "../router";
@@ -52,7 +52,8 @@ function Form({ policy, table, reload }: { policy: Policy; table: PolicySetting[
 	const [busy, setBusy] = useState(false);
 	const [dialog, open] = useDialog();
 	const changed = table.filter((one) => !same(values[one.setting], policy.settings[one.setting])).length + (same(options, policy.options) ? 0 : 1);
-	useEffect(() => {
+	/* Before anybody can touch what was drawn: after that it would be undone. */
+	useLayoutEffect(() => {
 		setValues(policy.settings);
 		setOptions(policy.options);
 	}, [policy]);
