@@ -61,6 +61,9 @@ class PolicyCase(ServerCase):
 
     def parked(self, device, **kwargs):
         device.prime()
+        return self.waiting(device, **kwargs)
+
+    def waiting(self, device, **kwargs):
         device.waiting = device.ping_send(**kwargs)
         self.addCleanup(device.waiting.close)
         self.assert_parked(device.waiting, 0.05)
@@ -160,6 +163,22 @@ class Whose(PolicyCase):
         self.ask("except", device.user)
         self.assert_open(device)
 
+    @forms(*VERSIONS)
+    def test_exempt_no_more(self, version, form):
+        """A phone that never had to provision is woken when it has to, as any other."""
+        user = self.user()
+        self.ask("except", user.address)
+        device = user.device(version)
+        self.assertEqual(device.folder_sync("0").status, "1")
+        self.parked(device)
+        self.ask("unexcept", user.address)
+        self.assert_ping(device.receive(device.waiting, timeout=10), "7")
+        self.assert_turned_away(device, "142")
+        device.provision()
+        self.assert_open(device)
+        device.ping_send(device.waiting)
+        self.assert_parked(device.waiting, 0.05)
+
     def test_renewals_and_memory_end(self):
         """Between two Pings, on the same connection and on another one: the next is told."""
         device = self.phone("14.1")
@@ -228,6 +247,26 @@ class Acknowledgments(PolicyCase):
         log = json.loads(self.server.bellhop("log", "list", "--json", "--limit", "20").stdout)
         self.assertIn(name + ": partial, let in", [row["result"] for row in log if row["action"] == "policy acknowledged"])
         self.set(name, options={"allow_partial": True})
+        self.assertEqual(self.acknowledge(device, "2").status, "1")
+        self.assert_open(device)
+
+    @forms(*VERSIONS)
+    def test_kept_out_until_it_changes(self, version, form):
+        """A phone that was kept out waits in peace until its policy is another one, or lets it in."""
+        device = self.phone(version)
+        device.prime()
+        name = self.policy(options={"allow_partial": False})
+        self.ask("assign", name, "--address", device.user)
+        self.assertNotEqual(self.acknowledge(device, "2").status, "1")
+        self.waiting(device)
+        self.set(name, dict(CLASSIC, AllowCamera=False))
+        self.assert_ping(device.receive(device.waiting, timeout=10), "7")
+        self.assert_turned_away(device, "142")
+        self.assertNotEqual(self.acknowledge(device, "2").status, "1")
+        device.ping_send(device.waiting)
+        self.assert_parked(device.waiting, 0.05)
+        self.set(name, options={"allow_partial": True})
+        self.assert_ping(device.receive(device.waiting, timeout=10), "7")
         self.assertEqual(self.acknowledge(device, "2").status, "1")
         self.assert_open(device)
 

@@ -7,7 +7,6 @@
 #include <assert.h>
 
 #include "base/mem.h"
-#include "base/str.h"
 #include "eas/command.h"
 #include "eas/gate_internal.h"
 #include "policy/wipe.h"
@@ -54,8 +53,7 @@ static enum gate_answer check_waiting_policy(const struct gate_subject *s, struc
 static enum gate_answer check_asking_policy(const struct gate_subject *s, struct gate_verdict *v)
 {
 	struct policy_request request = {s->query->policy_key, s->query->policy_key_sent,
-		(uint16_t)s->version, 0,
-		str_eq_nocase(s->query->device_type, "TestActiveSyncConnectivity")};
+		(uint16_t)s->version, 0, policy_never_provisions(s->query->device_type)};
 	struct policy_rules rules;
 	const struct rules_policy *policy =
 		eas_policy(s->settings, s->rules, s->user, s->device->id, &rules);

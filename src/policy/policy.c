@@ -161,6 +161,11 @@ static bool outdated(const struct device *device, uint64_t hash, const struct po
 	return device->policy_version != hash || !policy_accepts(rules, device->policy_status);
 }
 
+bool policy_never_provisions(const char *device_type)
+{
+	return str_eq_nocase(device_type, "TestActiveSyncConnectivity");
+}
+
 /* Need not provision; but one that did once still obeys what it was told then, and should hear that
  * it need not. */
 static bool should_hear(const struct device *device, uint64_t hash, unsigned told)
@@ -194,13 +199,35 @@ enum policy_gate policy_check(const struct device *device, uint64_t hash,
 	return refresh_due(device, rules, now_at) ? POLICY_REFRESH : POLICY_PASS;
 }
 
+/* Waits without a key, which it must have: it never had to provision, or was kept out, or stopped
+ * in the middle. */
+static enum policy_gate pending_without_key(
+	const struct device *device, uint64_t hash, const struct policy_rules *rules, unsigned told)
+{
+	unsigned status = device->policy_status;
+
+	/* It has seen the document as it is, and what it said of that counts as it did: it was told
+	 * all that there is. */
+	if (device->policy_key_temporary != 0 && device->policy_version == hash &&
+		(status <= POLICY_STATUS_FULL || !policy_accepts(rules, status)))
+		return POLICY_PASS;
+	if (policy_never_provisions(device->device_type))
+		return rules->allow_non_provisionable ? POLICY_PASS : POLICY_LEGACY;
+	/* As for a command: one of old that was told often enough cannot. */
+	if (device->policy_key_temporary == 0 && device->protocol_version <= 25 &&
+		rules->allow_non_provisionable && told >= POLICY_TELLINGS)
+		return POLICY_PASS;
+	return POLICY_NOT_PROVISIONED;
+}
+
 enum policy_gate policy_pending(const struct device *device, uint64_t hash,
 	const struct policy_rules *rules, unsigned told, int64_t now_at)
 {
 	if (device->wipe != WIPE_NONE)
 		return POLICY_WIPE;
 	if (device->policy_key == 0)
-		return POLICY_PASS;
+		return rules->required ? pending_without_key(device, hash, rules, told)
+				       : POLICY_PASS;
 	if (rules->required ? outdated(device, hash, rules) : should_hear(device, hash, told))
 		return POLICY_KEY_INVALID;
 	return refresh_due(device, rules, now_at) ? POLICY_REFRESH : POLICY_PASS;

@@ -144,6 +144,9 @@ struct policy_request {
 	bool never_provisions; /* a client that is known not to be able to, whatever its version */
 };
 
+/* Known not to be able to, whatever its version: Microsoft's tester of connections. */
+bool policy_never_provisions(const char *device_type);
+
 /* hash: policy_hash() of the phone's policy, for the version that it speaks. */
 enum policy_gate policy_check(const struct device *device, uint64_t hash,
 	const struct policy_rules *rules, const struct policy_request *request, int64_t now_at);

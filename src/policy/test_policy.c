@@ -148,6 +148,52 @@ static void test_not_required(void)
 	CHECK(!policy_pending(&device, 4, &rules, 0, 200));
 }
 
+/* What a phone that waits without a key would hear. */
+static void test_waiting_without_key(void)
+{
+	static const struct {
+		uint32_t temporary;
+		uint64_t version;
+		uint8_t status;
+		uint16_t protocol;
+		unsigned told;
+		bool lenient;
+		const char *type;
+		enum policy_gate want;
+	} cases[] = {
+		/* Never had to before. */
+		{0, 0, POLICY_STATUS_NONE, 141, 0, true, "Phone", POLICY_NOT_PROVISIONED},
+		{0, 0, POLICY_STATUS_NONE, 141, 9, true, "Phone", POLICY_NOT_PROVISIONED},
+		{0, 3, POLICY_STATUS_NONE, 141, 0, true, "Phone", POLICY_NOT_PROVISIONED},
+		{0, 0, POLICY_STATUS_NONE, 25, 0, true, "Phone", POLICY_NOT_PROVISIONED},
+		/* Knows nothing of policies. */
+		{0, 0, POLICY_STATUS_NONE, 25, POLICY_TELLINGS, true, "Phone", POLICY_PASS},
+		{0, 0, POLICY_STATUS_NONE, 25, POLICY_TELLINGS, false, "Phone",
+			POLICY_NOT_PROVISIONED},
+		{0, 0, POLICY_STATUS_NONE, 141, 0, true, "TestActiveSyncConnectivity", POLICY_PASS},
+		{0, 0, POLICY_STATUS_NONE, 141, 0, false, "TestActiveSyncConnectivity",
+			POLICY_LEGACY},
+		/* In the middle; kept out, by this document, or by another one. */
+		{5, 3, POLICY_STATUS_NONE, 141, 0, false, "Phone", POLICY_PASS},
+		{5, 3, POLICY_STATUS_PARTIAL, 141, 0, false, "Phone", POLICY_PASS},
+		{5, 2, POLICY_STATUS_PARTIAL, 141, 0, false, "Phone", POLICY_NOT_PROVISIONED},
+		/* What kept it out does no more. */
+		{5, 3, POLICY_STATUS_PARTIAL, 141, 0, true, "Phone", POLICY_NOT_PROVISIONED},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		bool in = cases[i].lenient;
+		struct policy_rules rules = {true, in, in, in, in, 0};
+		struct device device = {.policy_key_temporary = cases[i].temporary,
+			.policy_version = cases[i].version,
+			.policy_status = cases[i].status,
+			.protocol_version = cases[i].protocol,
+			.device_type = cases[i].type};
+
+		CHECK_INT(policy_pending(&device, 3, &rules, cases[i].told, 200), cases[i].want);
+	}
+}
+
 static void test_acknowledgments(void)
 {
 	struct policy_rules rules = {.required = true, .allow_partial = true};
@@ -307,7 +353,8 @@ static void test_effects_of_kinds(void)
 	CHECK_INT(on(policy_restore(loose, arena), name, &phone).effect, POLICY_EFFECT_ENFORCED);
 }
 
-TEST_MAIN(TEST(test_not_required), TEST(test_acknowledgments), TEST(test_options), TEST(test_hash),
-	TEST(test_restore), TEST(test_table), TEST(test_effects), TEST(test_effects_of_kinds),
-	TEST(test_default_demands_nothing), TEST(test_password_in_wap), TEST(test_bad_documents),
-	TEST(test_gate), TEST(test_phone_without_policies))
+TEST_MAIN(TEST(test_not_required), TEST(test_waiting_without_key), TEST(test_acknowledgments),
+	TEST(test_options), TEST(test_hash), TEST(test_restore), TEST(test_table),
+	TEST(test_effects), TEST(test_effects_of_kinds), TEST(test_default_demands_nothing),
+	TEST(test_password_in_wap), TEST(test_bad_documents), TEST(test_gate),
+	TEST(test_phone_without_policies))
