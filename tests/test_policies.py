@@ -270,6 +270,26 @@ class Acknowledgments(PolicyCase):
         self.assertEqual(self.acknowledge(device, "2").status, "1")
         self.assert_open(device)
 
+    def answers(self, name):
+        row = next(row for row in self.ask("list") if row["policy"] == name)
+        return {word: row[word] for word in ("full", "partial", "refused", "other", "waiting") if row[word]}
+
+    def test_an_answer_is_to_one_document(self):
+        """What was said of the policy as it was is no answer to it as it is, though the phone has fetched that."""
+        device = self.phone("14.1")
+        name = self.policy()
+        self.ask("assign", name, "--address", device.user)
+        device.provision()
+        self.assertEqual(self.answers(name), {"full": 1})
+        self.set(name, {"AllowCamera": False})
+        self.assertEqual(self.answers(name), {"waiting": 1})
+        self.begin_provisioning(device)
+        self.assertEqual((self.answers(name), self.shown(device)["policy_status"]), ({"waiting": 1}, "none"))
+        self.acknowledge(device, "2")
+        # The same document once more.
+        self.begin_provisioning(device)
+        self.assertEqual((self.answers(name), self.shown(device)["policy_status"]), ({"partial": 1}, "partial"))
+
     def test_policy_changed_between_the_phases(self):
         device = self.phone("14.1")
         name = self.policy()

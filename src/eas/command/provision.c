@@ -225,9 +225,12 @@ static int phase_initial(struct provision *p, const char *type, struct err *err)
 {
 	p->temporary = eas_only_validates(p->call) ? p->call->device->policy_key_temporary
 						   : new_policy_key();
-	/* What the phone said last stays to be seen until it says something new. */
-	p->acknowledged = p->call->device->policy_status;
 	p->hash = rules_policy_hash(p->policy, p->call->version);
+	/* What the phone said last of this document stays to be seen until it says something new;
+	 * of another one it has said nothing yet. */
+	p->acknowledged = p->hash == p->call->device->policy_version
+				  ? p->call->device->policy_status
+				  : POLICY_STATUS_NONE;
 	if (save_policy(p, err) < 0)
 		return -1;
 	begin(p, STATUS_OK);
