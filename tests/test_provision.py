@@ -104,6 +104,10 @@ class Phases(ProvisionCase):
         swapped = E("Provision:Provision", E("Policies", E("Policy", E("PolicyType", device.policy_type()), E(
             "Status", "1"), E("PolicyKey", temporary))))
         self.assertEqual(device.post("Provision", swapped).status, "2")
+        # What became of it is not said.
+        silent = E("Provision:Provision", E("Policies", E("Policy", E("PolicyType", device.policy_type()), E("PolicyKey", temporary))))
+        answer = device.post("Provision", silent)
+        self.assertEqual((answer.status, answer.document.has("Policies/Policy/PolicyKey")), ("2", False), answer)
         # The good one still works.
         good = device.post("Provision", device.provision_acknowledgment(temporary))
         self.assertEqual(good.document.get("Policies/Policy/Status"), "1")

@@ -195,6 +195,7 @@ SCHEMA_RULE(provision)
 		!eas_has(node, TAG_Provision_AccountOnlyRemoteWipe))
 		return schema_raise(c, stray, 0, "stands without a wipe");
 	if (c->version >= 141 && policy != NULL && !eas_has(policy, TAG_Provision_Status) &&
+		!eas_has(policy, TAG_Provision_PolicyKey) &&
 		!eas_has(node, TAG_Settings_DeviceInformation))
 		return schema_raise(
 			c, node, EAS_STATUS_DEVICE_INFORMATION, "DeviceInformation is missing");
@@ -207,7 +208,9 @@ SCHEMA_RULE(policy)
 	struct wbxml_node *status = wbxml_find(node, TAG_Provision_Status);
 
 	if (status == NULL)
-		return 0;
+		return eas_has(node, TAG_Provision_PolicyKey)
+			       ? schema_raise(c, node, 0, "Status is missing")
+			       : 0;
 	if (!eas_has(node, TAG_Provision_PolicyKey))
 		return schema_raise(c, node, 0, "PolicyKey is missing");
 	if (wbxml_next(status, TAG_Provision_PolicyKey) != NULL)
