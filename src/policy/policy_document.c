@@ -48,26 +48,30 @@ const char *policy_group_to_str(enum policy_group group)
 
 /* ---- from JSON ---- */
 
-static int bad_list(const struct policy_setting_info *info, struct err *err)
-{
-	return err_set(err, ERR_BAD_INPUT, "policy setting %s is a list of at most %d %s",
-		info->name, POLICY_LIST_MAX,
-		info->kind == POLICY_HASHES ? "SHA-1 hashes in hex" : "names of files");
-}
-
 static bool is_entry(const struct policy_setting_info *info, const char *text)
 {
-	size_t len = text != NULL ? strlen(text) : 0;
+	size_t len = strlen(text);
 
 	if (info->kind == POLICY_HASHES)
 		return len == HASH_HEX && strspn(text, "0123456789abcdefABCDEF") == len;
-	if (len == 0 || len > POLICY_LIST_TEXT_MAX)
-		return false;
-	for (const unsigned char *p = (const unsigned char *)text; *p != '\0'; p++) {
-		if (*p < ' ' || *p == 0x7f)
-			return false;
-	}
-	return true;
+	return len > 0 && len <= POLICY_LIST_TEXT_MAX && text[0] != ' ' && text[len - 1] != ' ' &&
+	       utf8_visible(text, len);
+}
+
+static int apply_entry(const struct policy_setting_info *info, size_t number, const json_t *value,
+	struct arena *arena, const char **ret, struct err *err)
+{
+	const char *text = json_string_value(value);
+
+	if (text == NULL || !is_entry(info, text))
+		return err_set(err, ERR_BAD_INPUT,
+			"policy setting %s: entry %zu%s%.60s%s is not %s", info->name, number,
+			text != NULL ? ", \"" : "", text != NULL ? text : "",
+			text != NULL ? "\"," : "",
+			info->kind == POLICY_HASHES ? "a SHA-1 hash of 40 hex digits"
+						    : "the name of a file, of visible characters");
+	*ret = arena_x_strdup(arena, text);
+	return 0;
 }
 
 static int apply_list(
@@ -77,14 +81,14 @@ static int apply_list(
 	const char **list;
 
 	if (!json_is_array(value) || count > POLICY_LIST_MAX)
-		return bad_list(s->info, err);
+		return err_set(err, ERR_BAD_INPUT,
+			"policy setting %s must be a list of at most %d %s", s->info->name,
+			POLICY_LIST_MAX,
+			s->info->kind == POLICY_HASHES ? "SHA-1 hashes in hex" : "names of files");
 	list = arena_x_alloc(arena, (count + 1) * sizeof(*list));
 	for (size_t i = 0; i < count; i++) {
-		const char *text = json_string_value(json_array_get(value, i));
-
-		if (!is_entry(s->info, text))
-			return bad_list(s->info, err);
-		list[i] = arena_x_strdup(arena, text);
+		if (apply_entry(s->info, i + 1, json_array_get(value, i), arena, &list[i], err) < 0)
+			return -1;
 	}
 	s->list = list;
 	s->list_count = count;
@@ -97,20 +101,28 @@ static bool in_a_gap(const struct policy_setting_info *info, int64_t v)
 	return info->tag == TAG_Provision_MaxCalendarAgeFilter && v >= 1 && v <= 3;
 }
 
+/* 0 and 1 are what the protocol writes for no and yes. */
+static int apply_bool(struct policy_setting *s, const json_t *value, struct err *err)
+{
+	json_int_t v = json_is_boolean(value) ? json_is_true(value) : json_integer_value(value);
+
+	if ((!json_is_boolean(value) && !json_is_integer(value)) || v < 0 || v > 1)
+		return err_set(err, ERR_BAD_INPUT, "policy setting %s must be true or false",
+			s->info->name);
+	s->value = v;
+	return 0;
+}
+
 static int apply_number(struct policy_setting *s, const json_t *value, struct err *err)
 {
 	const struct policy_setting_info *info = s->info;
-	json_int_t v;
+	json_int_t v = json_integer_value(value);
 
 	if (json_is_null(value) && info->fallback == POLICY_EMPTY) {
 		s->empty = true;
 		return 0;
 	}
-	if (json_is_boolean(value))
-		v = json_is_true(value) ? 1 : 0;
-	else if (json_is_integer(value))
-		v = json_integer_value(value);
-	else
+	if (!json_is_integer(value))
 		return err_set(err, ERR_BAD_INPUT,
 			"policy setting %s must be a number from %" PRId64 " to %" PRId64 "%s",
 			info->name, info->minimum, info->maximum,
@@ -141,8 +153,10 @@ static int apply_one(struct policy_setting *settings, const char *name, const js
 
 	if (s == NULL)
 		return err_set(err, ERR_BAD_INPUT, "no policy setting is called \"%.60s\"", name);
-	return s->info->item_tag != 0 ? apply_list(s, value, arena, err)
-				      : apply_number(s, value, err);
+	if (s->info->item_tag != 0)
+		return apply_list(s, value, arena, err);
+	return s->info->kind == POLICY_BOOL ? apply_bool(s, value, err)
+					    : apply_number(s, value, err);
 }
 
 /* strict: the first mistake ends it; else what is wrong is left out. */

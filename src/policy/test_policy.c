@@ -43,6 +43,8 @@ static void test_password_in_wap(void)
 	buf_deinit(&wap);
 }
 
+#define HASH "0123456789012345678901234567890123456789"
+
 static void test_bad_documents(void)
 {
 	static const struct {
@@ -56,10 +58,20 @@ static void test_bad_documents(void)
 		{"{\"MinDevicePasswordLength\":19}", "outside 1 to 18"},
 		{"{\"AllowCamera\":null}", "AllowCamera"},
 		{"{\"MaxCalendarAgeFilter\":2}", "without 1 to 3"},
-		{"{\"ApprovedApplicationList\":[\"abc\"]}", "SHA-1"},
+		{"{\"MinDevicePasswordLength\":true}", "must be a number from 1 to 18, or null"},
+		{"{\"AllowBluetooth\":true}", "must be a number from 0 to 2"},
+		{"{\"AllowCamera\":2}", "AllowCamera must be true or false"},
+		{"{\"AllowCamera\":\"no\"}", "AllowCamera must be true or false"},
+		{"{\"AllowCamera\":0.5}", "AllowCamera must be true or false"},
+		{"{\"ApprovedApplicationList\":[\"" HASH "\",\"abc\"]}",
+			"entry 2, \"abc\", is not a SHA-1"},
 		{"{\"ApprovedApplicationList\":\"abc\"}", "SHA-1"},
-		{"{\"UnapprovedInROMApplicationList\":[\"\"]}", "names of files"},
-		{"{\"UnapprovedInROMApplicationList\":[1]}", "names of files"},
+		{"{\"UnapprovedInROMApplicationList\":[\"\"]}", "entry 1, \"\", is not"},
+		{"{\"UnapprovedInROMApplicationList\":[\"a.exe\",1]}", "entry 2 is not the name"},
+		{"{\"UnapprovedInROMApplicationList\":[\"a.exe \"]}",
+			"\"a.exe \", is not the name"},
+		{"{\"UnapprovedInROMApplicationList\":[\"\\u202eexe.a\"]}", "visible"},
+		{"{\"UnapprovedInROMApplicationList\":\"a.exe\"}", "names of files"},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
