@@ -288,6 +288,8 @@ static void forget_again(struct folder_change *fc, const struct sync_answer *ans
 
 static int replay(struct folder_change *fc, const struct sync_answer *answer, struct err *err)
 {
+	struct err ignored = ERR_INIT;
+
 	fc->status = answer->status;
 	fc->id.v = answer->item;
 	sync_state_copy(&fc->next, &fc->base);
@@ -299,8 +301,14 @@ static int replay(struct folder_change *fc, const struct sync_answer *answer, st
 		note_own(fc, answer->own_seq);
 	}
 	sync_state_add_answer(&fc->next, answer);
-	if (!sync_collection_same_again(&fc->gens, &fc->next))
-		fc->next.key = fc->next_key;
+	if (sync_collection_same_again(&fc->gens, &fc->next)) {
+		/* The answer stands in the store since the first time; that it was asked for again
+		 * is noted where it can be. Told of a full disk now, the phone would give up a
+		 * change that was made. */
+		(void)!store_transact(fc->call->server->store, save_tx, fc, &ignored);
+		return 0;
+	}
+	fc->next.key = fc->next_key;
 	return store_transact(fc->call->server->store, save_tx, fc, err);
 }
 
