@@ -207,8 +207,11 @@ bool hierarchy_take(
 	} else if (strcmp(status, "9") == 0 &&
 		   (p->hierarchy.restart || p->hierarchy.version != c->version)) {
 		hierarchy_begin(p);
-	} else if (!(gone && !asks) && !(strcmp(status, "6") == 0 && w->trouble) &&
-		   !(strlen(status) == 3 && w->trouble)) {
+	} else if (w->trouble && (strcmp(status, "6") == 0 || strlen(status) == 3)) {
+		/* Whatever it asked for, and the one before whose answer it did not get, may have
+		 * been done: it may find its key used. */
+		p->hierarchy.restart = true;
+	} else if (!(gone && !asks)) {
 		/* Another phone may have deleted it; names are used once. */
 		model_fail(w, (int)p->number, "phone %u: %s gets Status %s", p->number, c->name,
 			status);

@@ -122,6 +122,7 @@ struct request {
 	bool begins[FOLDERS]; /* names key 0 of that folder */
 	bool is_short;        /* empty or Partial: Status 13 asks for a whole one */
 	bool is_partial;
+	bool waits; /* to be held where there is nothing new */
 	struct writer writer;
 };
 

@@ -490,8 +490,7 @@ void phone_take(
 			p->last_answered = false;
 			return;
 		}
-		if (p->held != NULL && r == p->held && status != NULL &&
-			strcmp(status, "12") == 0) {
+		if ((r->waits || r->is_short) && status != NULL && strcmp(status, "12") == 0) {
 			model_trace(w, (int)p->number, "  is to look at the folders");
 			p->last_answered = false;
 			p->hierarchy.due = true;

@@ -227,6 +227,7 @@ void request_encode(struct world *w, struct request *r, struct phone *p, unsigne
 			encode_collection(w, &x, r, p, &r->collections[i]);
 		wbxml_end(&x);
 	}
+	r->waits = wait_s > 0;
 	if (wait_s > 0 && phone_version(p) >= 140)
 		wbxml_add_uint(&x, TAG_AirSync_HeartbeatInterval, wait_s);
 	else if (wait_s > 0)
