@@ -61,6 +61,47 @@ if (house.shots) {
 	test("every page is accessible on a phone, light", () => everyPage("light", "phone"));
 }
 
+/* What stands on more than one line, of an element, cut where the lines are. */
+async function linesOf(locator) {
+	return locator.evaluate((element) => {
+		const lines = [];
+		const walk = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
+		let top;
+		for (let node = walk.nextNode(); node; node = walk.nextNode()) {
+			for (let i = 0; i < node.length; i++) {
+				const range = document.createRange();
+				range.setStart(node, i);
+				range.setEnd(node, i + 1);
+				const box = range.getBoundingClientRect();
+				if (top === undefined || box.top > top + box.height / 2) lines.push("");
+				top = box.top;
+				lines[lines.length - 1] += node.data[i];
+			}
+		}
+		return lines;
+	});
+}
+
+test("a long address breaks between its words, and is copied and read out whole", async () => {
+	const user = await makeUser(`maximiliane.featherstonehaugh.n${process.pid}`);
+	const person = await (await Person.at()).signIn(admin, `users?search=${encodeURIComponent(user.address)}`);
+	const { page } = person;
+	const link = page.getByRole("table").getByRole("link");
+	await link.waitFor();
+	const lines = await linesOf(link);
+	assert.ok(lines.length > 1, "this address is too short for the test");
+	assert.match(lines.join("\n"), /^maximiliane[.]\n?featherstonehaugh[.]\n?n\d+\n?@example[.]org$/);
+	const copied = await link.evaluate((element) => {
+		getSelection().selectAllChildren(element);
+		return getSelection().toString();
+	});
+	assert.equal(copied, user.address);
+	const browser = await person.context.newCDPSession(page);
+	const { nodes } = await browser.send("Accessibility.getFullAXTree");
+	const names = nodes.filter((node) => node.role?.value === "link").map((node) => node.name.value);
+	assert.ok(names.includes(user.address), names.join(", "));
+});
+
 /* Notes what has the focus, and the title, in the turn of the browser in which the heading comes: a key may be pressed right after it. */
 async function atOnce(page, heading) {
 	await page.evaluate((text) => {

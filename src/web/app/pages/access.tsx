@@ -5,7 +5,7 @@ import { Ask, useDialog } from "../ui/dialog";
 import { Field } from "../ui/form";
 import { Icon } from "../ui/icons";
 import { Show, useLoad } from "../ui/load";
-import { Empty, Facts, Head, Tag } from "../ui/parts";
+import { Empty, Facts, Head, Tag, Words } from "../ui/parts";
 import { isBare, PiecePager, PieceSearch, shown, usePiece } from "../ui/piece";
 import { Table } from "../ui/table";
 import { say } from "../ui/toast";
@@ -56,7 +56,7 @@ export function AccessPage() {
 							? <p class="soft">Nothing is laid down for anybody in particular.</p>
 							: (
 								<Table caption="Laid down in particular" hideCaption rows={shown(others)} foot={<PiecePager piece={piece} rows={others} noun="row" />} rowKey={(row) => `${row.scope} ${row.name} ${row.device}`} columns={[
-									{ label: "Whom", cell: (row) => <span class="wrap">{row.name}</span> },
+									{ label: "Whom", cell: (row) => <span class="wrap address"><Words of={row.name} /></span> },
 									{ label: "Kind", cell: (row) => row.device ? <span>phone <code class="small">{row.device}</code>{!row.seen && ", not seen yet"}</span> : row.scope },
 									{ label: "Access", cell: (row) => <Word of={row.access} /> },
 									{ label: "", bare: true, num: true, cell: (row) => <button type="button" class="button mini" aria-label={`Take back what is laid down for ${row.device || row.name}`} onClick={() => open((close) => (

@@ -4,7 +4,7 @@ import { ago, duration, time } from "../format";
 import { link, type Place } from "../router";
 import { useDialog } from "../ui/dialog";
 import { Show, useLoad } from "../ui/load";
-import { Facts, Head, State, Tag } from "../ui/parts";
+import { Facts, Head, State, Tag, Words } from "../ui/parts";
 import { Table } from "../ui/table";
 import { DeviceActions } from "./device-actions";
 import { DeviceErrors, DeviceFolders, DeviceTrace, DeviceWaits } from "./device-tabs";
@@ -29,7 +29,7 @@ export function DevicePage({ place }: { place: Place }) {
 	return (
 		<div class="stack">
 			<Head title={one.data ? one.data.model || one.data.type || device : device} crumb={{ href: "#/devices", text: "Devices" }}
-				text={<span class="row">of <a class="wrap" href={link(["users", address])}>{address}</a>{one.data && <State of={one.data.state} />}</span>} />
+				text={<span class="row">of <a class="wrap" href={link(["users", address])}><Words of={address} /></a>{one.data && <State of={one.data.state} />}</span>} />
 			<nav class="tabs" aria-label="About this phone">
 				{TABS.map(([key, label]) => <a key={key} href={link(["devices", address, device, ...(key ? [key] : [])])} aria-current={tab === key ? "page" : undefined}>{label}</a>)}
 			</nav>

@@ -5,7 +5,7 @@ import { link, offsetOf, setQuery, type Place } from "../router";
 import { Field } from "../ui/form";
 import { Icon } from "../ui/icons";
 import { Show, useLoad } from "../ui/load";
-import { Empty, Head, State } from "../ui/parts";
+import { Empty, Head, State, Words } from "../ui/parts";
 import { Pager, Table } from "../ui/table";
 
 const SIZE = 50;
@@ -67,7 +67,7 @@ export function DevicesPage({ place }: { place: Place }) {
 				) : (
 					<Table caption="Devices" hideCaption rows={found.slice(0, SIZE)} rowKey={(row) => `${row.address} ${row.device}`} sort={sort} onSort={(by) => change({ sort: by.by, down: by.down ? "1" : undefined })} columns={[
 						{ label: "Model", sort: "model", cell: (row) => <a class="wrap" href={link(["devices", row.address, row.device])}>{row.model || row.type || row.device}</a> },
-						{ label: "User", sort: "address", cell: (row) => <span class="wrap address">{row.address}</span> },
+						{ label: "User", sort: "address", cell: (row) => <span class="wrap address"><Words of={row.address} /></span> },
 						{ label: "State", cell: (row) => <State of={row.state} /> },
 						{ label: "Type", sort: "type", cell: (row) => <span class="wrap">{row.type || "–"}</span> },
 						{ label: "Protocol", sort: "version", cell: (row) => row.version || "–" },

@@ -6,7 +6,7 @@ import { Ask, useDialog } from "../ui/dialog";
 import { Field } from "../ui/form";
 import { Icon } from "../ui/icons";
 import { Show, useLoad } from "../ui/load";
-import { Empty, Facts, Head } from "../ui/parts";
+import { Empty, Facts, Head, Words } from "../ui/parts";
 import { isBare, PiecePager, PieceSearch, shown, usePiece } from "../ui/piece";
 import { Table } from "../ui/table";
 
@@ -89,7 +89,7 @@ function GroupPage({ name }: { name: string }) {
 							? <Empty icon="group" title="Nobody is in this group"><p>Add members by their mail address.</p></Empty>
 							: (
 								<Table caption="Members" rows={shown(members(group))} foot={<PiecePager piece={piece} rows={members(group)} noun="member" />} rowKey={(row) => row} columns={[
-									{ label: "Address", cell: (row) => <a href={link(["users", row])}>{row}</a> },
+									{ label: "Address", cell: (row) => <a class="wrap address" href={link(["users", row])}><Words of={row} /></a> },
 									{ label: "", bare: true, num: true, cell: (row) => (
 										<button type="button" class="button mini" aria-label={`Take ${row} out of the group`} onClick={() => open((close) => (
 											<Ask title={`Take ${row} out of ${name}?`} doing="Take out" done={`${row} has left ${name}.`} run={() => groups.leave(name, row)} onClose={after(close)}><p>The rules of this group no longer count for {row}.</p></Ask>

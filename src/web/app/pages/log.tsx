@@ -6,7 +6,7 @@ import { link, setQuery, type Place } from "../router";
 import { Field } from "../ui/form";
 import { Icon } from "../ui/icons";
 import { Show, useLoad } from "../ui/load";
-import { Empty, Head } from "../ui/parts";
+import { Empty, Head, Words } from "../ui/parts";
 import { Table } from "../ui/table";
 
 /* On a narrow screen each event is a block of lines. */
@@ -52,8 +52,8 @@ export function LogPage({ place }: { place: Place }) {
 							{ label: "Time", cell: (row) => <time class="nowrap">{time(row.at)}</time> },
 							{ label: "Action", cell: (row) => row.action },
 							{ label: "Result", cell: (row) => <span class="wrap">{row.result}</span> },
-							{ label: "Actor", cell: (row) => <span class="wrap">{row.actor}{row.address && <span class="soft small"> from {row.address}</span>}</span> },
-							{ label: "User", cell: (row) => row.user ? <a class="wrap address" href={link(["users", row.user])}>{row.user}</a> : "–" },
+							{ label: "Actor", cell: (row) => <span class="wrap address"><Words of={row.actor} />{row.address && <span class="soft small"> from {row.address}</span>}</span> },
+							{ label: "User", cell: (row) => row.user ? <a class="wrap address" href={link(["users", row.user])}><Words of={row.user} /></a> : "–" },
 							{ label: "Device", cell: (row) => row.device ? <span class="wrap">{row.user ? <a href={link(["devices", row.user, row.device])}>{row.device}</a> : row.device}{row.device_type && <span class="soft small"> {row.device_type}</span>}</span> : "–" },
 						]} foot={(
 							<nav class="pager" aria-label="Pages of events">

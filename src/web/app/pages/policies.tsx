@@ -6,7 +6,7 @@ import { Ask, useDialog } from "../ui/dialog";
 import { Field } from "../ui/form";
 import { Icon } from "../ui/icons";
 import { Show, useLoad } from "../ui/load";
-import { Empty, Head, Tag } from "../ui/parts";
+import { Empty, Head, Tag, Words } from "../ui/parts";
 import { isBare, PiecePager, PieceSearch, shown, usePiece } from "../ui/piece";
 import { Table } from "../ui/table";
 import { PolicyPage } from "./policy";
@@ -59,7 +59,7 @@ function PolicyList() {
 							? <Empty icon="policy" title="No exceptions"><p>A person or a single phone can be let out of every policy here, or be given another one.</p></Empty>
 							: (
 								<Table caption="Who does not follow what the others follow" rows={shown(rows)} foot={<PiecePager piece={piece} rows={rows} noun="exception" />} rowKey={(row) => `${row.kind} ${row.name}`} columns={[
-									{ label: "Who", cell: (row) => <span class="wrap">{row.name}</span> },
+									{ label: "Who", cell: (row) => <span class="wrap address"><Words of={row.name} /></span> },
 									{ label: "Kind", cell: (row) => row.kind === "device" ? "one phone" : "all phones of a user" },
 									{ label: "Follows", cell: (row) => row.exempt ? <Tag tone="warn">No policy</Tag> : <a href={link(["policies", row.policy])}>{row.policy}</a> },
 									{ label: "", bare: true, num: true, cell: (row) => <button type="button" class="button mini" aria-label={`End the exception for ${row.name}`} onClick={() => open((close) => (

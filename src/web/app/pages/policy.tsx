@@ -5,7 +5,7 @@ import { go } from "../router";
 import { Ask, useDialog } from "../ui/dialog";
 import { Check, Field } from "../ui/form";
 import { Show, useLoad } from "../ui/load";
-import { Head, Tag } from "../ui/parts";
+import { Head, Tag, Words } from "../ui/parts";
 import { say } from "../ui/toast";
 
 const GROUPS: Record<string, string> = {
@@ -123,7 +123,7 @@ function WhoFor({ policy, open, after }: { policy: Policy; open: Open; after: (c
 			{policy.assignments.length > 0 && (
 				<ul class="stack-small">
 					{policy.assignments.map((scope) => (
-						<li key={`${scope.kind} ${scope.name}`}><span class="spread"><span class="wrap">{KIND[scope.kind] ?? scope.kind} <b>{scope.name}</b></span>
+						<li key={`${scope.kind} ${scope.name}`}><span class="spread"><span class="wrap">{KIND[scope.kind] ?? scope.kind} <b><Words of={scope.name} /></b></span>
 							<button type="button" class="button mini" aria-label={`Take the policy from ${scope.name}`} onClick={() => open((close) => (
 								<Ask title={`Take the policy from ${scope.name}?`} doing="Take away" done={`${scope.name} has another policy now.`} run={() => policies.unassign(scope)} onClose={after(close)}><p>What is laid down more generally counts from then on; phones take it at their next request.</p></Ask>
 							))}>Take away</button></span></li>

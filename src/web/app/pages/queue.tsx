@@ -3,7 +3,7 @@ import { ago, bytes, time } from "../format";
 import { say } from "../ui/toast";
 import { Ask, useDialog } from "../ui/dialog";
 import { Show, useLoad } from "../ui/load";
-import { Empty, Head, Tag, type Tone } from "../ui/parts";
+import { Empty, Head, Tag, type Tone, Words } from "../ui/parts";
 import { Table } from "../ui/table";
 
 const STATES: Record<string, [Tone, string]> = {
@@ -33,8 +33,8 @@ export function QueuePage() {
 					? <Empty icon="queue" title="Nothing waits"><p>Every mail from a phone has left the house.</p></Empty>
 					: (
 						<Table caption="Waiting mail" hideCaption rows={rows} rowKey={(row) => `${row.mail} ${row.recipient}`} columns={[
-							{ label: "To", cell: (row) => <span class="wrap">{row.recipient}</span> },
-							{ label: "From", cell: (row) => <span class="wrap">{row.sender || "(a report)"}</span> },
+							{ label: "To", cell: (row) => <span class="wrap address"><Words of={row.recipient} /></span> },
+							{ label: "From", cell: (row) => <span class="wrap words"><Words of={row.sender || "(a report)"} /></span> },
 							{ label: "State", cell: (row) => <Tag tone={STATES[row.state]?.[0]}>{STATES[row.state]?.[1] ?? row.state}</Tag> },
 							{ label: "Attempts", num: true, cell: (row) => row.attempts },
 							{ label: "Queued", cell: (row) => <><time title={time(row.queued_at)}>{ago(row.queued_at)}</time> <span class="soft small">{bytes(row.bytes)}</span></> },

@@ -5,7 +5,7 @@ import { Ask, useDialog } from "../ui/dialog";
 import { Check, Field } from "../ui/form";
 import { Icon } from "../ui/icons";
 import { Show, useLoad } from "../ui/load";
-import { Empty, Head, Tag } from "../ui/parts";
+import { Empty, Head, Tag, Words } from "../ui/parts";
 import { Table } from "../ui/table";
 import { Once } from "./app-passwords";
 
@@ -37,8 +37,8 @@ export function TokensPage() {
 						<Table caption="API tokens" hideCaption rows={rows} rowKey={(row) => row.name} columns={[
 							{ label: "Name", cell: (row) => <span class="wrap">{row.name}</span> },
 							{ label: "May", cell: (row) => <span class="row">{row.scopes.split(" ").map((scope) => <Tag key={scope}>{scope}</Tag>)}</span> },
-							{ label: "For", cell: (row) => row.for || "administration" },
-							{ label: "Made", cell: (row) => <span><time title={time(row.created_at)}>{ago(row.created_at)}</time> by {row.created_by}</span> },
+							{ label: "For", cell: (row) => row.for ? <span class="wrap address"><Words of={row.for} /></span> : "administration" },
+							{ label: "Made", cell: (row) => <span><time title={time(row.created_at)}>{ago(row.created_at)}</time> by <Words of={row.created_by} /></span> },
 							{ label: "Last used", cell: (row) => row.last_used_at ? <span><time title={time(row.last_used_at)}>{ago(row.last_used_at)}</time>{row.last_address && ` from ${row.last_address}`}</span> : "never" },
 							{ label: "Ends", cell: (row) => row.expires_at ? <time title={time(row.expires_at)}>{ago(row.expires_at)}</time> : "never" },
 							{ label: "", bare: true, num: true, cell: (row) => <button type="button" class="button mini danger" aria-label={`Revoke ${row.name}`} onClick={() => open((close) => (

@@ -7,7 +7,7 @@ import { Ask, useDialog } from "../ui/dialog";
 import { Field } from "../ui/form";
 import { Icon } from "../ui/icons";
 import { Show, useLoad } from "../ui/load";
-import { Empty, Facts, Head, Tag } from "../ui/parts";
+import { Empty, Facts, Head, Tag, Words } from "../ui/parts";
 import { Pager, Table } from "../ui/table";
 import { whence } from "./services";
 
@@ -46,8 +46,8 @@ export function UsersPage({ place }: { place: Place }) {
 						: <Empty icon="user" title="Nobody lives here yet"><p>Add the first user: an address and a password are enough. The domain is made with it.</p></Empty>
 				) : (
 					<Table caption="Users" hideCaption rows={found.slice(0, SIZE)} rowKey={(user) => user.address} columns={[
-						{ label: "Address", cell: (user) => <a class="wrap address" href={link(["users", user.address])}>{user.address}</a> },
-						{ label: "Name", cell: (user) => user.name ? <span class="wrap">{user.name}</span> : <span class="soft">–</span> },
+						{ label: "Address", cell: (user) => <a class="wrap address" href={link(["users", user.address])}><Words of={user.address} /></a> },
+						{ label: "Name", cell: (user) => user.name ? <span class="wrap words"><Words of={user.name} /></span> : <span class="soft">–</span> },
 						{ label: "State", cell: (user) => <span class="row"><UserState of={user} />{user.eas === false && <Tag tone="warn">ActiveSync off</Tag>}{user.admin && <Tag>Administrator</Tag>}</span> },
 						{ label: "Phones", num: true, cell: (user) => `${user.device_count ?? "–"} of ${user.device_limit ?? "–"}` },
 						{ label: "Last seen", cell: (user) => user.last_seen_at ? <time class="nowrap" title={time(user.last_seen_at)}>{ago(user.last_seen_at)}</time> : "never" },
@@ -169,7 +169,7 @@ export function UserPage({ address }: { address: string }) {
 								<div class="card-head"><h2>More addresses</h2><button type="button" class="button mini" onClick={() => open((close) => <AliasDialog address={address} onClose={after(close)} />)}>Add an alias</button></div>
 								{user.aliases?.length ? (
 									<ul class="stack-small">{user.aliases.map((alias) => (
-										<li key={alias}><span class="spread"><span class="wrap">{alias}</span><button type="button" class="button mini danger" aria-label={`Remove ${alias}`} onClick={() => open((close) => (
+										<li key={alias}><span class="spread"><span class="wrap"><Words of={alias} /></span><button type="button" class="button mini danger" aria-label={`Remove ${alias}`} onClick={() => open((close) => (
 											<Ask title={`Remove ${alias}?`} danger doing="Remove" done={`${alias} is gone.`} run={() => aliases.remove(alias)} onClose={after(close)}><p>Mail to it is refused from then on.</p></Ask>
 										))}>Remove</button></span></li>
 									))}</ul>

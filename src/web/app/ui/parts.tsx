@@ -1,4 +1,4 @@
-import type { ComponentChildren } from "preact";
+import { Fragment, type ComponentChildren } from "preact";
 import { useLayoutEffect } from "preact/hooks";
 import { Icon, type IconName } from "./icons";
 
@@ -6,6 +6,32 @@ export type Tone = "plain" | "good" | "warn" | "bad";
 
 export function Tag({ tone = "plain", children }: { tone?: Tone; children: ComponentChildren }) {
 	return <span class={`tag ${tone === "plain" ? "" : tone}`}>{children}</span>;
+}
+
+/* What is longer does not hold together, lest it pushes the other columns off the screen. */
+const PIECE = 22;
+
+function pieces(text: string): string[] {
+	const at = text.lastIndexOf("@");
+	if (at > 0 && text.length - at <= PIECE) return [...pieces(text.slice(0, at)), text.slice(at)];
+	return text.match(/@?[^@._\s]+[._\s]*|[@._\s]/g) ?? [];
+}
+
+/*
+ * A mail address or a name, which breaks before the @, behind dots and at spaces, never within a word. What breaks a line so is no
+ * character and is not copied; hidden, because Chromium puts a space there into what a screen reader says.
+ */
+export function Words({ of }: { of: string }) {
+	return (
+		<>
+			{pieces(of).map((piece, i) => (
+				<Fragment key={i}>
+					{i > 0 && <wbr aria-hidden="true" />}
+					{piece.length > PIECE ? <span class="long">{piece}</span> : piece}
+				</Fragment>
+			))}
+		</>
+	);
 }
 
 export function Head({ title, text, crumb, children }: { title: string; text?: ComponentChildren; crumb?: { href: string; text: string }; children?: ComponentChildren }) {
@@ -16,7 +42,7 @@ export function Head({ title, text, crumb, children }: { title: string; text?: C
 		<header class="head">
 			<div>
 				{crumb && <nav class="crumb" aria-label="Up"><a href={crumb.href}>{crumb.text}</a></nav>}
-				<h1 tabIndex={-1} class="wrap">{title}</h1>
+				<h1 tabIndex={-1} class="wrap"><Words of={title} /></h1>
 				{text && <p>{text}</p>}
 			</div>
 			{children && <div class="row">{children}</div>}
