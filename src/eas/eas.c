@@ -5,27 +5,18 @@
  */
 #include "eas/eas.h"
 
-#include <inttypes.h>
 #include <string.h>
-#include <zlib.h>
 
 #include "auth/auth.h"
 #include "base/clock.h"
-#include "base/crash_test.h"
-#include "base/map.h"
 #include "base/mem.h"
 #include "base/notes.h"
 #include "base/str.h"
 #include "eas/access.h"
-#include "eas/command.h"
+#include "eas/eas_internal.h"
 #include "eas/gate.h"
 #include "eas/remember.h"
-#include "eas/schema.h"
 #include "store/store_wipe.h"
-
-#define WBXML_TYPE "application/vnd.ms-sync.wbxml"
-/* last_seen is for people: a write per hour and phone is enough. */
-#define SEEN_INTERVAL_S 3600
 
 static void (*const commands[EAS_CMD_COUNT])(struct eas_call *call) = {
 	[EAS_CMD_OPTIONS] = eas_options,
@@ -87,345 +78,7 @@ const struct rules_policy *eas_policy(const struct settings *settings, const str
 	return policy;
 }
 
-/* ---- the device ---- */
-
-static int create_tx(struct store_tx *tx, void *owner, struct err *err)
-{
-	struct eas_call *call = owner;
-	enum access_state own;
-	uint64_t count;
-
-	if (store_device_count(store_tx_read(tx), call->user->id, &count, err) < 0)
-		return -1;
-	if (count >= call->services.values[SERVICE_devices_per_user])
-		return err_set(err, ERR_DENIED, "the user has %" PRIu64 " devices", count);
-	call->device->id.v = 0;
-	if (store_device_save(tx, call->device, err) < 0 ||
-		store_unseen_take(tx, call->user->id, call->device->device_id, &own, err) < 0)
-		return -1;
-	call->device->access_own = (uint8_t)own;
-	call->device->blocked = own == ACCESS_BLOCK;
-	return own == ACCESS_NONE ? 0 : store_device_set_access(tx, call->device->id, own, err);
-}
-
-static int get_rules(struct eas_call *call, struct store_read *rd, struct err *err)
-{
-	struct rules_subject subject = {call->user->id, {0}, call->user->domain};
-
-	rules_unref(&call->rules);
-	if (rules_get(call->server->rules, rd, &call->rules, err) < 0)
-		return -1;
-	services_resolve(call->rules, &subject, call->settings, &call->services);
-	return 0;
-}
-
-/* The device, and with it the rules: one snapshot for what every command needs. */
-static int find_device(struct eas_call *call, struct err *err)
-{
-	struct store_read *rd;
-	int result;
-
-	if (store_read_begin(call->server->store, &rd, err) < 0)
-		return -1;
-	result = get_rules(call, rd, err);
-	if (result == 0)
-		result = store_device_find(rd, call->user->id, call->query->device_id, call->arena,
-			&call->device, err);
-	store_read_end(&rd);
-	return result;
-}
-
-static void fill_device(struct eas_call *call)
-{
-	*call->device = (struct device){
-		.owner = call->user->id,
-		.device_id = call->query->device_id,
-		.device_type = call->query->device_type,
-		.user_agent = call->query->user_agent,
-		.model = "",
-		.os = "",
-		.friendly_name = "",
-		.phone_number = "",
-		.imei = "",
-		.language = "",
-		.operator_name = "",
-		.credential = "",
-		.access_reason = "",
-		.protocol_version = (uint16_t)call->version,
-		.first_seen_at = call->now_at,
-		.last_seen_at = call->now_at,
-	};
-}
-
-/* What let it in, by which a wipe may reach it one day; not what a pending wipe let in. */
-static const char *credential_of(const struct eas_call *call)
-{
-	const struct auth_grant *grant = call->request->grant;
-
-	return grant == NULL || grant->by_fallback || call->device->wipe == WIPE_DONE
-		       ? call->device->credential
-		       : grant->verifier;
-}
-
-static int create_device(struct eas_call *call, struct err *err)
-{
-	call->device = arena_x_new(call->arena, struct device);
-	fill_device(call);
-	call->device->credential = credential_of(call);
-	if (store_transact(call->server->store, create_tx, call, err) == 0) {
-		log_info(&call->reply->log, "device_created",
-			F_STR("type", call->query->device_type));
-		return 0;
-	}
-	/* Another request of the same phone was faster. */
-	return err->code == ERR_CONFLICT ? find_device(call, err) : -1;
-}
-
-/* Windows Phone leaves it out at times: what is known stays. */
-static const char *agent_of(const struct eas_call *call)
-{
-	const char *agent = call->query->user_agent;
-
-	return agent[0] != 0 ? agent : call->device->user_agent;
-}
-
-static int seen_tx(struct store_tx *tx, void *owner, struct err *err)
-{
-	struct eas_call *call = owner;
-	const char *credential = credential_of(call);
-
-	if (!str_eq(credential, call->device->credential) &&
-		store_device_set_credential(tx, call->device->id, credential, err) < 0)
-		return -1;
-	return store_device_set_seen(tx, call->device->id, (uint16_t)call->version, agent_of(call),
-		call->query->device_type, call->now_at, err);
-}
-
-/* One that is made up anew for each request, and no row. Its policy keys follow from the user and
- * the policy, so that a validating phone gets through both phases of Provision. */
-static int make_validating_device(struct eas_call *call, struct err *err)
-{
-	static const uint8_t key[16];
-	uint64_t seed[3] = {call->user->id.v, 0, 0};
-	const struct rules_policy *policy;
-	struct policy_rules rules;
-	struct store_read *rd;
-	int result;
-
-	if (store_read_begin(call->server->store, &rd, err) < 0)
-		return -1;
-	result = get_rules(call, rd, err);
-	store_read_end(&rd);
-	if (result < 0)
-		return -1;
-	call->device = arena_x_new(call->arena, struct device);
-	fill_device(call);
-	policy = eas_policy(call->settings, call->rules, call->user, call->device->id, &rules);
-	seed[1] = rules_policy_hash(policy, call->version);
-	call->device->policy_version = seed[1];
-	call->device->policy_status = POLICY_STATUS_FULL;
-	call->device->policy_key_temporary = (uint32_t)siphash(key, seed, sizeof(seed)) | 1;
-	seed[2] = 1;
-	call->device->policy_key = ((uint32_t)siphash(key, seed, sizeof(seed)) & ~1u) | 2;
-	call->device->provisioned_at = call->now_at;
-	return 0;
-}
-
-/* A device that is there was here. */
-static int note_seen(struct eas_call *call, struct err *err)
-{
-	const struct device *d = call->device;
-
-	if (d->protocol_version == call->version && str_eq(d->user_agent, agent_of(call)) &&
-		str_eq(d->device_type, call->query->device_type) &&
-		str_eq(d->credential, credential_of(call)) &&
-		call->now_at - d->last_seen_at < SEEN_INTERVAL_S)
-		return 0;
-	return store_transact(call->server->store, seen_tx, call, err);
-}
-
-/* ---- the body ---- */
-
-static int inflate_body(struct eas_call *call, struct buf *out, struct err *err)
-{
-	z_stream z = {.next_in = (Bytef *)(uintptr_t)call->request->body,
-		.avail_in = (uInt)call->request->body_len};
-	int result = Z_OK;
-
-	if (inflateInit2(&z, 15 + 32) != Z_OK)
-		return err_set(err, ERR_INTERNAL, "no memory to decompress a request");
-	while (result == Z_OK) {
-		if (!buf_reserve(out, 65536))
-			break;
-		z.next_out = out->data + out->len;
-		z.avail_out = 65536;
-		result = inflate(&z, Z_NO_FLUSH);
-		out->len += 65536 - z.avail_out;
-	}
-	(void)inflateEnd(&z);
-	if (out->failed)
-		return err_set(err, ERR_QUOTA,
-			"a compressed request grows beyond http.inflated_max_bytes");
-	return result == Z_STREAM_END
-		       ? 0
-		       : err_set(err, ERR_BAD_INPUT, "a compressed request is broken");
-}
-
-/* Content-Encoding; *scratch holds what was decompressed. False: the reply is set. */
-static bool decode_content(struct eas_call *call, struct buf *scratch)
-{
-	const char *encoding = ipc_header_find(call->request->http->headers,
-		call->request->http->header_count, "content-encoding");
-	struct err err = ERR_INIT;
-
-	call->body = call->request->body;
-	call->body_len = call->request->body_len;
-	if (encoding == NULL || str_eq_nocase(encoding, "identity") || call->body_len == 0)
-		return true;
-	if (!str_eq_nocase(encoding, "gzip") && !str_eq_nocase(encoding, "x-gzip") &&
-		!str_eq_nocase(encoding, "deflate")) {
-		eas_reply_http(call, 415);
-		return false;
-	}
-	scratch->max = call->settings->http_inflated_max_bytes + 65536;
-	if (inflate_body(call, scratch, &err) < 0) {
-		log_info(&call->reply->log, "request_refused", F_ERR(&err));
-		if (err.code == ERR_QUOTA)
-			eas_reply_http(call, 413);
-		else
-			eas_reply_common(call, EAS_STATUS_INVALID_CONTENT);
-		return false;
-	}
-	call->body = scratch->data;
-	call->body_len = scratch->len;
-	return true;
-}
-
-static bool type_is(const char *header, const char *type)
-{
-	size_t n = strlen(type);
-
-	return header != NULL && str_starts_nocase(header, type) &&
-	       (header[n] == 0 || header[n] == ';' || header[n] == ' ');
-}
-
-/* Before 14.0 mail comes as it is. */
-static bool body_is_message(const struct eas_call *call)
-{
-	enum eas_command command = call->query->command;
-
-	return call->version < 140 &&
-	       (command == EAS_CMD_SendMail || command == EAS_CMD_SmartReply ||
-		       command == EAS_CMD_SmartForward);
-}
-
-static bool content_type_fits(const struct eas_call *call)
-{
-	const char *type = ipc_header_find(
-		call->request->http->headers, call->request->http->header_count, "content-type");
-
-	if (body_is_message(call))
-		return type == NULL || type_is(type, "message/rfc822");
-	return type_is(type, WBXML_TYPE) || type_is(type, "application/vnd.ms-sync");
-}
-
-static bool decode_wbxml(struct eas_call *call)
-{
-	const struct eas_command_info *info = eas_command_info(call->query->command);
-	struct wbxml_limits limits = {
-		.depth = call->settings->eas_wbxml_depth_max,
-		.nodes = call->settings->eas_wbxml_nodes_max,
-		.text_bytes = call->settings->http_inflated_max_bytes,
-		/* Messages to be sent: call->body stays as long as the call. */
-		.borrowed_tag = TAG_ComposeMail_Mime,
-	};
-	struct schema_limits counts = schema_limits_default();
-	struct schema_fault fault;
-	struct err err = ERR_INIT;
-
-	CRASH_TEST_FAULT(call->body, call->body_len, "bellhop-crash-request");
-	if (wbxml_decode(call->arena, call->body, call->body_len, &limits, &call->root, &err) < 0) {
-		log_info(&call->reply->log, "request_refused", F_UINT("status", info->undecodable),
-			F_ERR(&err));
-		call->reply->why = arena_x_strdup(call->arena, err.text);
-		if (info->undecodable >= 100)
-			eas_reply_common(call, info->undecodable);
-		else
-			eas_reply_status(call, info->undecodable);
-		return false;
-	}
-	counts.sync_commands = (uint32_t)call->settings->sync_commands_max;
-	counts.sync_collections = (uint32_t)call->settings->sync_collections_max;
-	if (schema_check(call->query->command, call->version, call->root, &counts, &fault) < 0) {
-		log_info(&call->reply->log, "request_refused", F_UINT("status", fault.status),
-			F_STR("element", fault.text));
-		call->reply->why = arena_x_strdup(call->arena, fault.text);
-		if (fault.status >= 100)
-			eas_reply_common(call, fault.status);
-		else
-			eas_reply_limit(call, fault.status, fault.limit);
-		return false;
-	}
-	if (fault.item_faults > 0)
-		log_info(&call->reply->log, "request_items_refused",
-			F_UINT("items", fault.item_faults), F_STR("element", fault.text));
-	return true;
-}
-
-/* False: the reply is set. */
-static bool read_body(struct eas_call *call, struct buf *scratch)
-{
-	const struct eas_command_info *info = eas_command_info(call->query->command);
-
-	if (!decode_content(call, scratch))
-		return false;
-	if (call->body_len == 0) {
-		if (info->empty_body)
-			return true;
-		log_info(&call->reply->log, "request_refused",
-			F_STR("reason", "the body is missing"));
-		eas_reply_common(call, EAS_STATUS_INVALID_CONTENT);
-		return false;
-	}
-	if (!content_type_fits(call)) {
-		log_info(&call->reply->log, "request_refused",
-			F_STR("reason", "wrong Content-Type"),
-			F_STR("content_type",
-				ipc_header_find(call->request->http->headers,
-					call->request->http->header_count, "content-type")));
-		eas_reply_common(call, EAS_STATUS_INVALID_CONTENT);
-		return false;
-	}
-	return body_is_message(call) || decode_wbxml(call);
-}
-
 /* ---- the answer's last touches ---- */
-
-static bool compress_body(struct eas_call *call)
-{
-	struct buf *body = &call->reply->body;
-	struct buf out = BUF_INIT;
-	z_stream z = {.next_in = body->data, .avail_in = (uInt)body->len};
-	bool good;
-
-	if (deflateInit2(&z, 3, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK)
-		return false;
-	good = buf_reserve(&out, deflateBound(&z, body->len));
-	if (good) {
-		z.next_out = out.data;
-		z.avail_out = (uInt)(out.cap - 1);
-		good = deflate(&z, Z_FINISH) == Z_STREAM_END && z.total_out < body->len;
-		out.len = z.total_out;
-	}
-	(void)deflateEnd(&z);
-	if (!good) {
-		buf_deinit(&out);
-		return false;
-	}
-	buf_deinit(body);
-	*body = out;
-	return true;
-}
 
 static bool has_header(const struct eas_reply *reply, const char *name)
 {
@@ -456,13 +109,13 @@ static void finish(struct eas_call *call, int64_t begun_us)
 	eas_reply_header(reply, "Cache-Control", "private");
 	eas_remember(call, begun_us);
 	if (call->query->accept_gzip && reply->body.len >= call->settings->eas_response_gzip_min &&
-		compress_body(call))
+		eas_body_compress(call))
 		eas_reply_header(reply, "Content-Encoding", "gzip");
 }
 
 static void run_command(struct eas_call *call)
 {
-	if (read_body(call, &call->inflated)) {
+	if (eas_body_read(call, &call->inflated)) {
 		/* Whatever a command has to say is in the document; it sets another one where not.
 		 */
 		call->reply->status = 200;
@@ -519,7 +172,8 @@ static enum gate_answer ask_gate(struct eas_call *call, enum gate_step first, en
 static bool find_known(struct eas_call *call, bool validates)
 {
 	struct err err = ERR_INIT;
-	int result = validates ? make_validating_device(call, &err) : find_device(call, &err);
+	int result =
+		validates ? eas_device_make_validating(call, &err) : eas_device_find(call, &err);
 
 	if (result == 0 || err.code == ERR_NOT_FOUND)
 		return true;
@@ -534,9 +188,9 @@ static bool enter_device(struct eas_call *call, bool validates)
 	int result = 0;
 
 	if (call->device == NULL)
-		result = create_device(call, &err);
+		result = eas_device_create(call, &err);
 	else if (!validates)
-		result = note_seen(call, &err);
+		result = eas_device_note_seen(call, &err);
 	if (result == 0)
 		return true;
 	if (err.code == ERR_DENIED)
@@ -587,7 +241,7 @@ static enum gate_answer ask_wipe_and_user(struct eas_call *call, bool validates)
 	struct err ignored = ERR_INIT;
 
 	/* Administrators want to see that it called, and in which version. */
-	if (answer == GATE_STOP && !validates && note_seen(call, &ignored) < 0)
+	if (answer == GATE_STOP && !validates && eas_device_note_seen(call, &ignored) < 0)
 		log_debug(&call->reply->log, "device_seen_failed", F_ERR(&ignored));
 	if (answer != GATE_NEXT)
 		return answer;
@@ -633,7 +287,7 @@ static bool load_rules(struct eas_call *call)
 	int result = store_read_begin(call->server->store, &rd, &err);
 
 	if (result == 0) {
-		result = get_rules(call, rd, &err);
+		result = eas_device_rules(call, rd, &err);
 		store_read_end(&rd);
 	}
 	if (result == 0)
