@@ -31,6 +31,7 @@
 #include "engine/access_timer.h"
 #include "engine/admin_link.h"
 #include "engine/engine_internal.h"
+#include "engine/housekeeping.h"
 #include "engine/metrics.h"
 #include "engine/poison.h"
 #include "ingest/lmtp.h"
@@ -38,12 +39,6 @@
 #include "net/baton.h"
 #include "net/listen.h"
 #include "submit/queue.h"
-
-#define SWEEP_EVERY_MS  60000 /* when there was nothing left */
-#define SWEEP_AGAIN_MS  200   /* between two batches */
-#define SWEEP_BATCH     1000
-#define DAY_S           86400
-#define EXPIRY_EVERY_MS 3600000
 
 #define RELOAD_PATIENCE_S 20
 
@@ -77,13 +72,7 @@ struct process {
 	int listen_fd;
 	struct loop_fd *listen_watch, *control_watch;
 	struct access_timer *access_timer;
-	struct loop_timer sweep_timer;
-	bool sweeping;              /* a job is on its way */
-	bool expiring;              /* a pass over old items goes on, in steps */
-	struct store_expiry expiry; /* where it is */
-	bool expiry_again;          /* another one follows: the settings changed */
-	int64_t expiry_due_ms;      /* the next pass */
-	_Atomic uint64_t expired;   /* items, since the start */
+	struct housekeeping *housekeeping;
 };
 
 /* ---- settings ---- */
@@ -159,156 +148,8 @@ static void take_settings(struct process *p)
 	p->settings = next;
 	settings_unref(&old);
 	store_set_quota_warning(p->store, next->mail_quota_warn_percent);
-	/* Other days take effect at once. */
-	p->expiry_due_ms = 0;
-	p->expiry_again = true;
-	if (!p->sweeping)
-		loop_timer_set(&p->sweep_timer, clock_now_ms() + SWEEP_AGAIN_MS);
+	housekeeping_settings_changed(p->housekeeping);
 	log_info(NULL, "reload_finished", F_STR("result", "ok"));
-}
-
-/* ---- the store's housekeeping ---- */
-
-struct sweep {
-	struct job job;
-	struct process *process;
-	int64_t now_at, before_at, forget_before_at, imported_before_at, log_before_at,
-		oof_before_at;
-	bool expires;
-	struct store_expiry expiry;
-	int rc, expiry_rc;
-	struct err err;
-};
-
-static int log_expiry(struct store_tx *tx, void *owner, struct err *err)
-{
-	const struct store_expiry *e = owner;
-	char result[80];
-	struct log_row row = {.at = e->now_at,
-		.actor = "server",
-		.user = "",
-		.address = "",
-		.device_id = "",
-		.device_type = "",
-		.action = "old items deleted",
-		.result = result};
-
-	(void)snprintf(result, sizeof(result), "%" PRIu64 " in %" PRIu64 " %s", e->removed,
-		e->mailboxes, e->mailboxes == 1 ? "mailbox" : "mailboxes");
-	return store_log_add(tx, &row, err);
-}
-
-/* A step of the pass; one event for the whole of it. */
-static void run_expiry(struct sweep *sweep)
-{
-	struct store *store = sweep->process->store;
-	struct store_expiry *e = &sweep->expiry;
-
-	sweep->expiry_rc = store_expire_step(store, e, SWEEP_BATCH, &sweep->err);
-	if (sweep->expiry_rc == 0 && e->removed > 0) {
-		log_info(NULL, "expiry_finished", F_UINT("items", e->removed),
-			F_UINT("mailboxes", e->mailboxes));
-		if (store_transact(store, log_expiry, e, &sweep->err) < 0)
-			sweep->rc = -1;
-	}
-	if (sweep->expiry_rc != 0)
-		sweep->rc = sweep->expiry_rc;
-}
-
-static void run_sweep(struct job *job, void *thread_state)
-{
-	struct sweep *sweep = LIST_ENTRY(job, struct sweep, job);
-
-	(void)thread_state;
-	sweep->rc = store_sweep(sweep->process->store, sweep->before_at, SWEEP_BATCH, &sweep->err);
-	if (sweep->rc == 0)
-		sweep->rc = store_poison_sweep(
-			sweep->process->store, sweep->forget_before_at, SWEEP_BATCH, &sweep->err);
-	if (sweep->rc == 0)
-		sweep->rc = store_import_sweep(
-			sweep->process->store, sweep->imported_before_at, SWEEP_BATCH, &sweep->err);
-	if (sweep->rc == 0)
-		sweep->rc = store_session_sweep(
-			sweep->process->store, sweep->now_at, SWEEP_BATCH, &sweep->err);
-	if (sweep->rc == 0)
-		sweep->rc = store_oof_sweep(
-			sweep->process->store, sweep->oof_before_at, SWEEP_BATCH, &sweep->err);
-	if (sweep->rc == 0 && sweep->log_before_at > 0)
-		sweep->rc = store_log_sweep(
-			sweep->process->store, sweep->log_before_at, SWEEP_BATCH, &sweep->err);
-	if (sweep->rc >= 0 && sweep->expires)
-		run_expiry(sweep);
-}
-
-/* The next pass begins in an hour; a step that failed is tried again with the next sweep. */
-static void note_expiry(struct process *p, const struct sweep *sweep)
-{
-	if (!sweep->expires)
-		return;
-	atomic_fetch_add(&p->expired, sweep->expiry.removed - p->expiry.removed);
-	p->expiry = sweep->expiry;
-	if (sweep->expiry_rc == 0) {
-		p->expiring = false;
-		p->expiry_due_ms = p->expiry_again ? 0 : clock_now_ms() + EXPIRY_EVERY_MS;
-	}
-}
-
-static void on_sweep_done(struct job *job, bool cancelled)
-{
-	struct sweep *sweep = LIST_ENTRY(job, struct sweep, job);
-	struct process *p = sweep->process;
-
-	p->sweeping = false;
-	if (!cancelled) {
-		note_expiry(p, sweep);
-		if (sweep->rc < 0)
-			log_error(NULL, "sweep_finished",
-				F_STR("result", err_code_to_str(sweep->err.code)),
-				F_ERR(&sweep->err));
-		loop_timer_set(&p->sweep_timer,
-			clock_now_ms() + (sweep->rc == 1 ? SWEEP_AGAIN_MS : SWEEP_EVERY_MS));
-	}
-	mem_free(sweep);
-}
-
-/* A pass begins when it is due; settings that changed count from its next step on. */
-static void begin_expiry(struct process *p)
-{
-	if (!p->expiring && clock_now_ms() < p->expiry_due_ms)
-		return;
-	if (!p->expiring) {
-		p->expiry = (struct store_expiry){.now_at = clock_now_at()};
-		p->expiry_again = false;
-	}
-	p->expiring = true;
-	p->expiry.junk_days = p->settings->mail_junk_days;
-	p->expiry.deleted_days = p->settings->mail_deleted_days;
-}
-
-static void on_sweep_timer(void *owner)
-{
-	struct process *p = owner;
-	struct sweep *sweep;
-
-	/* The one that is on its way sets the timer again. */
-	if (p->sweeping)
-		return;
-	p->sweeping = true;
-	sweep = x_new(struct sweep);
-	begin_expiry(p);
-	sweep->expires = p->expiring;
-	sweep->expiry = p->expiry;
-	sweep->job = (struct job){.name = "sweep", .run = run_sweep, .done = on_sweep_done};
-	sweep->process = p;
-	sweep->before_at = clock_now_at() - (int64_t)p->settings->store_tombstone_days * DAY_S;
-	sweep->forget_before_at = clock_now_at() - (int64_t)p->settings->poison_request_refuse_s;
-	sweep->imported_before_at =
-		clock_now_at() - (int64_t)p->settings->store_import_memory_days * DAY_S;
-	sweep->now_at = clock_now_at();
-	if (p->settings->log_keep_days > 0)
-		sweep->log_before_at = sweep->now_at - (int64_t)p->settings->log_keep_days * DAY_S;
-	sweep->oof_before_at = sweep->now_at - (int64_t)p->settings->mail_oof_days * DAY_S;
-	engine_submit(&p->engine, &sweep->job);
 }
 
 /* ---- the supervisor and signals ---- */
@@ -488,7 +329,7 @@ static size_t counters(void *owner, struct admin_counter *out, size_t max)
 	n = add_counter(out, n, max, "watches", watches_count(e->watches));
 	n = add_counter(out, n, max, "watches_remembered", watches_remembered_count(e->watches));
 	n = add_counter(out, n, max, "pings_known", e->pings_known);
-	n = add_counter(out, n, max, "items_expired", atomic_load(&p->expired));
+	n = add_counter(out, n, max, "items_expired", housekeeping_expired(p->housekeeping));
 	n = add_counter(out, n, max, "lmtp_connections", lmtp_server_connections(p->lmtp));
 	submit_queue_read_counters(p->queue, &queue);
 	n = add_counter(out, n, max, "relay_sent", queue.sent);
@@ -706,15 +547,15 @@ static int start(struct process *p, struct err *err)
 	poison_count(p->store, p->settings);
 	notes_begin_process();
 	p->auth = auth_new(p->store, &auth_options);
-	if (engine_init(&p->engine, p->loop, p->store, p->auth, p->settings, err) < 0 ||
-		start_queue(p, err) < 0 || start_lmtp(p, err) < 0 || start_admin(p, err) < 0 ||
+	if (engine_init(&p->engine, p->loop, p->store, p->auth, p->settings, err) < 0)
+		return -1;
+	p->housekeeping = housekeeping_new(&p->engine, p->store);
+	if (start_queue(p, err) < 0 || start_lmtp(p, err) < 0 || start_admin(p, err) < 0 ||
 		listen_for_fronts(p, err) < 0)
 		return -1;
 	start_api(p);
 	take_batons(p);
 	p->engine.on_stats = alert_on_stats;
-	loop_timer_init(&p->sweep_timer, p->loop, "sweep", on_sweep_timer, p);
-	loop_timer_set(&p->sweep_timer, clock_now_ms() + SWEEP_EVERY_MS);
 	p->access_timer = access_timer_new(&p->engine, p->store, p->queue);
 	return 0;
 }
@@ -733,8 +574,7 @@ static void take_down(struct process *p)
 	metrics_free(&p->metrics); /* nobody's thread asks for them any longer */
 	submit_queue_stop(&p->queue);
 	access_timer_free(&p->access_timer);
-	if (p->sweep_timer.loop != NULL)
-		loop_timer_clear(&p->sweep_timer);
+	housekeeping_free(&p->housekeeping);
 	api_free(&p->api);
 	admin_free(&p->admin);
 	auth_free(&p->auth);
