@@ -1,6 +1,6 @@
 /*
  * The engine's process: opens the store, starts the threads, listens, runs the loop, and takes
- * everything down again in the opposite order. What happens with requests is in link.c, request.c
+ * everything down again in the opposite order. What happens with requests is in fronts.c, errand.c
  * and push.c.
  *
  * Threads: the loop (this one), workers, two for the administrator, the store's writer, those of
@@ -9,15 +9,11 @@
  */
 #include "engine/engine.h"
 
-#include <errno.h>
 #include <inttypes.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "api/api.h"
@@ -30,6 +26,7 @@
 #include "eas/repair.h"
 #include "engine/access_timer.h"
 #include "engine/admin_link.h"
+#include "engine/control_line.h"
 #include "engine/engine_internal.h"
 #include "engine/housekeeping.h"
 #include "engine/metrics.h"
@@ -40,20 +37,6 @@
 #include "net/listen.h"
 #include "submit/queue.h"
 
-#define RELOAD_PATIENCE_S 20
-
-/* A reload or an upgrade that the administrator asked for. Under the lock but what is marked. */
-struct reload {
-	pthread_mutex_t lock;
-	pthread_cond_t changed;
-	bool asked;    /* somebody waits for the answer; one at a time */
-	bool answered; /* it is here: well when refusal is empty */
-	bool over;     /* the engine ends, no answer will come */
-	char refusal[512];
-	size_t refusal_len;
-	bool in_refusal; /* of the loop: the text is coming */
-};
-
 struct process {
 	const struct engine_options *options;
 	const struct settings *settings;
@@ -63,14 +46,13 @@ struct process {
 	struct admin *admin;
 	struct admin_link *admin_link;
 	struct api *api;
-	struct reload reload;
-	atomic_bool upgrading, upgrade_failed; /* the last upgrade, as the supervisor says */
+	struct control_line *control;
 	struct lmtp_server *lmtp;
 	struct submit_queue *queue;
 	struct metrics *metrics;
 	struct engine engine;
 	int listen_fd;
-	struct loop_fd *listen_watch, *control_watch;
+	struct loop_fd *listen_watch;
 	struct access_timer *access_timer;
 	struct housekeeping *housekeeping;
 };
@@ -124,8 +106,9 @@ static void set_log_level(const struct settings *s)
 		log_set_level((enum log_level)level);
 }
 
-static void take_settings(struct process *p)
+static void take_settings(void *owner)
 {
+	struct process *p = owner;
 	const struct settings *next, *old = p->settings;
 	struct auth_options auth_options;
 	struct err err = ERR_INIT;
@@ -154,107 +137,29 @@ static void take_settings(struct process *p)
 
 /* ---- the supervisor and signals ---- */
 
-/* On one of the administrator's threads: asks the supervisor, waits for what it says. */
-static int ask_and_wait(struct process *p, char what, struct err *err)
-{
-	struct reload *r = &p->reload;
-	struct timespec until;
-	int status = 0;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += RELOAD_PATIENCE_S;
-	(void)pthread_mutex_lock(&r->lock);
-	while (r->asked && !r->over)
-		(void)pthread_cond_wait(&r->changed, &r->lock);
-	r->asked = true;
-	r->answered = false;
-	if (send(p->options->control_fd, &what, 1, MSG_NOSIGNAL) != 1)
-		status = err_set_errno(err, errno, "asking the supervisor");
-	while (status == 0 && !r->answered && !r->over) {
-		if (pthread_cond_clockwait(&r->changed, &r->lock, CLOCK_MONOTONIC, &until) != 0)
-			status = err_set(err, ERR_TIMEOUT, "the supervisor does not answer");
-	}
-	if (status == 0 && !r->answered)
-		status = err_set(err, ERR_BUSY, "the engine is stopping");
-	if (status == 0 && r->refusal_len > 0)
-		status = err_set(err, ERR_BAD_INPUT, "%s", r->refusal);
-	r->asked = false;
-	(void)pthread_cond_broadcast(&r->changed);
-	(void)pthread_mutex_unlock(&r->lock);
-	return status;
-}
-
+/* On one of the administrator's threads. */
 static int ask_reload(void *owner, struct err *err)
 {
-	return ask_and_wait(owner, 'R', err);
+	struct process *p = owner;
+
+	return control_line_ask(p->control, 'R', err);
 }
 
+/* The same. */
 static int ask_upgrade(void *owner, struct err *err)
 {
-	return ask_and_wait(owner, 'U', err);
+	struct process *p = owner;
+
+	return control_line_ask(p->control, 'U', err);
 }
 
-static void end_reload(struct process *p, bool over)
+static void stop(void *owner, const char *why)
 {
-	struct reload *r = &p->reload;
+	struct process *p = owner;
 
-	(void)pthread_mutex_lock(&r->lock);
-	r->answered = r->answered || !over;
-	r->over = over;
-	(void)pthread_cond_broadcast(&r->changed);
-	(void)pthread_mutex_unlock(&r->lock);
-}
-
-/* One byte of the supervisor's line; a refusal is '-', its text and a newline. */
-static void on_control_byte(struct process *p, char byte)
-{
-	struct reload *r = &p->reload;
-
-	if (r->in_refusal && byte != '\n') {
-		if (r->refusal_len < sizeof(r->refusal) - 1)
-			r->refusal[r->refusal_len++] = byte;
-		r->refusal[r->refusal_len] = '\0';
-		return;
-	}
-	if (byte == 'R') {
-		take_settings(p);
-		(void)send(p->options->control_fd, "d", 1, MSG_NOSIGNAL);
-	}
-	if (byte == 'F' || byte == 'X') {
-		atomic_store(&p->upgrade_failed, byte == 'X');
-		atomic_store(&p->upgrading, false);
-	}
-	if (byte == '+' || byte == '-')
-		r->refusal_len = 0;
-	if (byte == '+' || r->in_refusal)
-		end_reload(p, false);
-	r->in_refusal = byte == '-';
-}
-
-static void stop(struct process *p, const char *why)
-{
 	if (!loop_stopping(p->loop))
 		log_info(NULL, "engine_stopping", F_STR("result", why));
 	loop_stop(p->loop);
-}
-
-static void on_control(void *owner, unsigned events)
-{
-	struct process *p = owner;
-	char byte;
-
-	(void)events;
-	for (;;) {
-		ssize_t n = recv(p->options->control_fd, &byte, 1, MSG_DONTWAIT);
-
-		if (n == 1)
-			on_control_byte(p, byte);
-		if (n == 1 || (n < 0 && errno == EINTR))
-			continue;
-		if (n == 0 || errno != EAGAIN)
-			stop(p, "the supervisor says so");
-		return;
-	}
 }
 
 static void on_signal(void *owner, int signo)
@@ -319,8 +224,8 @@ static size_t counters(void *owner, struct admin_counter *out, size_t max)
 	n = add_counter(out, n, max, "workers_busy", workers_running(e->workers));
 	n = add_counter(out, n, max, "workers_waiting", workers_waiting(e->workers));
 	n = add_counter(out, n, max, "watches_returning", atomic_load(&e->restores_left));
-	n = add_counter(out, n, max, "upgrading", atomic_load(&p->upgrading));
-	n = add_counter(out, n, max, "upgrade_failed", atomic_load(&p->upgrade_failed));
+	n = add_counter(out, n, max, "upgrading", control_line_upgrading(p->control));
+	n = add_counter(out, n, max, "upgrade_failed", control_line_upgrade_failed(p->control));
 	n = add_counter(out, n, max, "requests_refused_busy", atomic_load(&e->refused_busy));
 	n = add_counter(
 		out, n, max, "requests_refused_newcomers", atomic_load(&e->refused_newcomers));
@@ -524,13 +429,17 @@ static void take_batons(struct process *p)
 
 static int start_watching(struct process *p, struct err *err)
 {
+	const struct control_line_options o = {.loop = p->loop,
+		.fd = p->options->control_fd,
+		.upgrading = p->options->upgrading,
+		.on_reload = take_settings,
+		.on_stop = stop,
+		.owner = p};
+
 	if (loop_signal_add(p->loop, SIGTERM, "sigterm", on_signal, p, err) < 0 ||
 		loop_signal_add(p->loop, SIGINT, "sigint", on_signal, p, err) < 0)
 		return -1;
-	if (p->options->control_fd < 0)
-		return 0;
-	return loop_fd_new(p->loop, p->options->control_fd, "supervisor", on_control, p,
-		&p->control_watch, err);
+	return control_line_start(&o, &p->control, err);
 }
 
 static int start(struct process *p, struct err *err)
@@ -565,7 +474,8 @@ static void take_down(struct process *p)
 {
 	loop_fd_free(&p->listen_watch);
 	fd_close(&p->listen_fd);
-	end_reload(p, true); /* nobody of the administrator's threads waits any longer */
+	if (p->control != NULL)
+		control_line_close(p->control);
 	admin_link_stop(&p->admin_link);
 	if (p->metrics != NULL)
 		metrics_detach(p->metrics);
@@ -580,7 +490,7 @@ static void take_down(struct process *p)
 	auth_free(&p->auth);
 	if (p->store != NULL)
 		store_close(&p->store);
-	loop_fd_free(&p->control_watch);
+	control_line_free(&p->control);
 	if (p->loop != NULL)
 		loop_free(&p->loop);
 	settings_unref(&p->settings);
@@ -592,23 +502,17 @@ int engine_run(const struct engine_options *options, struct err *err)
 	int rc;
 
 	p->options = options;
-	atomic_init(&p->upgrading, options->upgrading);
 	p->settings = settings_ref(options->settings);
 	p->listen_fd = -1;
-	(void)pthread_mutex_init(&p->reload.lock, NULL);
-	(void)pthread_cond_init(&p->reload.changed, NULL);
 	set_log_level(p->settings);
 	rc = start(p, err);
 	if (rc == 0) {
 		log_info(NULL, "engine_started", F_UINT("workers", p->settings->server_workers),
 			F_UINT("lmtp_listeners", options->lmtp_fd_count));
-		if (options->control_fd >= 0)
-			(void)send(options->control_fd, "r", 1, MSG_NOSIGNAL);
+		control_line_say_ready(p->control);
 		loop_run(p->loop);
 	}
 	take_down(p);
-	(void)pthread_mutex_destroy(&p->reload.lock);
-	(void)pthread_cond_destroy(&p->reload.changed);
 	mem_free(p);
 	if (rc == 0)
 		log_info(NULL, "engine_stopped", F_STR("result", "ok"));
