@@ -10,7 +10,7 @@
 #include "daemon/supervisor.h"
 #include "loop/loop.h"
 
-/* What supervisor.c, upgrade.c and state.c share. */
+/* What supervisor.c, children.c, upgrade.c and state.c share. */
 
 #define GRACE_FRONT_MS  10000 /* for an orderly stop, then SIGKILL */
 #define GRACE_ENGINE_MS 20000
@@ -77,7 +77,7 @@ struct supervisor {
 	struct err failure;
 };
 
-/* ---- supervisor.c ---- */
+/* ---- children.c ---- */
 /* Not started yet. The engine's number is 0. */
 struct child *child_new(struct supervisor *s, enum child_role role, unsigned number, uint32_t life);
 void child_free(struct child *c);
@@ -85,9 +85,18 @@ void supervisor_start_child(struct child *c);
 void supervisor_stop_child(struct child *c, int64_t grace_ms);
 /* One that runs already, with its line. */
 int child_watch(struct child *c, struct err *err);
+/* Those that are dead; one SIGCHLD may stand for many. */
 void supervisor_bury(struct supervisor *s);
+
+/* ---- supervisor.c ---- */
+/* Reads the configuration again; the children are told, or whoever asked is told why not. */
+void supervisor_reload(struct supervisor *s);
 /* Tells the engine how what it asked for ended; NULL: well. */
 void supervisor_answer(struct supervisor *s, const char *refusal);
+/* Goes on to the next phase when this one has reached its end. */
+void supervisor_advance(struct supervisor *s);
+/* Ends the house, with the first such error. */
+PRINTF_LIKE(2, 3) void supervisor_fail(struct supervisor *s, const char *fmt, ...);
 void supervisor_tell_status(struct supervisor *s);
 
 /* The memory that the fronts share, empty. */
