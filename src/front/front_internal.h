@@ -28,8 +28,8 @@
  * on or answered.
  *
  * pass.c and adopt.c move connections from one process to the next. conn.c moves bytes and ends
- * connections, admit.c says who may come, proxied.c takes the PROXY header, request.c reads
- * requests and hands them over, answer.c writes responses, park.c waits, link.c talks to the
+ * connections, admit.c says who may come, proxied.c takes the PROXY header,
+ * request_input.c reads requests, request.c hands them over, answer.c writes responses, park.c waits, link.c talks to the
  * engine, front.c holds it together. A function that may end the connection returns false then, and
  * its caller must not touch the connection any more.
  */
@@ -403,15 +403,17 @@ void request_free(struct front *f, struct conn *c);
 void request_tell_gone(struct front *f, struct conn *c);
 /* Counts what the request holds. */
 void request_charge(struct front *f, struct request *r);
-/* Bytes from the client, in a state that wants them. */
-bool request_input(struct front *f, struct conn *c, const uint8_t *bytes, size_t len);
-/* Would reading help now? */
-bool request_wants_input(const struct front *f, const struct conn *c);
 bool request_on_grant(struct front *f, struct conn *c, uint32_t bytes);
 /* The engine is there (again): hands over a request that was held. */
 bool request_hand_over(struct front *f, struct conn *c);
 /* The engine stopped without having begun it: the next one will get it. */
 void request_hold_again(struct front *f, struct conn *c);
+
+/* ---- request_input.c ---- */
+/* Bytes from the client, in a state that wants them. */
+bool request_input(struct front *f, struct conn *c, const uint8_t *bytes, size_t len);
+/* Would reading help now? */
+bool request_wants_input(const struct front *f, const struct conn *c);
 /* Bytes that came behind the last request are the next one. */
 bool request_resume(struct front *f, struct conn *c);
 
