@@ -72,7 +72,7 @@ static bool answer_plainly(struct front *f, struct conn *c, int status, bool clo
 {
 	struct request *r = c->request;
 	struct buf text = BUF_INIT;
-	bool as_json, alive;
+	bool as_json, alive, late = status == 503 && r->sent && request_is_late(r);
 
 	/* The engine must not go on with what is answered here. */
 	request_tell_gone(f, c);
@@ -93,8 +93,12 @@ static bool answer_plainly(struct front *f, struct conn *c, int status, bool clo
 	http_response_header(&r->out, "X-Content-Type-Options", "nosniff");
 	http_response_header(
 		&r->out, "Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'");
-	if (as_json)
+	if (as_json && late)
+		http_trouble_add_late(&text, r->is_read);
+	else if (as_json)
 		http_trouble_add(&text, status);
+	else if (late)
+		buf_addf(&text, "%s\n", http_late_text(r->is_read));
 	else
 		buf_addf(&text, "%s\n", status == 200 ? "ok" : http_reason(status));
 	alive = answer_end(f, c, text.data, text.len);

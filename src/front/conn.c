@@ -560,7 +560,7 @@ void conn_on_deadline(void *owner, uint32_t slot)
 		cut_slow(f, c, "http.request_timeout_s");
 		return;
 	case CONN_UPLOAD:
-		if (!c->request->sent) {
+		if (!c->request->sent || request_is_late(c->request)) {
 			(void)answer_unavailable(f, c, true);
 			return;
 		}

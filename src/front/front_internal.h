@@ -122,10 +122,11 @@ struct request {
 	uint64_t moved;     /* bytes read or written since checked_ms: against slow peers */
 	int64_t checked_ms;
 	int64_t idle_until_ms; /* when the connection would have been idle for too long */
-	int64_t answer_by_ms;  /* whatever the engine does; 0: any time */
+	int64_t answer_by_ms;  /* whatever the engine does, unless it has begun; 0: any time */
 	size_t charged;        /* what front.buffered counts for it */
 	bool keep_alive, is_head, body_follows;
 	bool is_api;       /* for the REST API, whose errors are JSON */
+	bool is_read;      /* GET or HEAD */
 	bool unsized;      /* the answer's length is not known: its end is said */
 	bool early_last;   /* the last of the bulk bytes is in `early` */
 	bool old_http;     /* HTTP/1.0, which wants to be told that the connection stays */
@@ -403,6 +404,8 @@ void request_free(struct front *f, struct conn *c);
 void request_tell_gone(struct front *f, struct conn *c);
 /* Counts what the request holds. */
 void request_charge(struct front *f, struct request *r);
+/* Nothing has come of it in the time that it has. */
+bool request_is_late(const struct request *r);
 bool request_on_grant(struct front *f, struct conn *c, uint32_t bytes);
 /* The engine is there (again): hands over a request that was held. */
 bool request_hand_over(struct front *f, struct conn *c);

@@ -130,6 +130,23 @@ static void send_request(struct front *f, struct conn *c)
 	request_charge(f, r);
 }
 
+bool request_is_late(const struct request *r)
+{
+	return r->answer_by_ms != 0 && clock_now_ms() >= r->answer_by_ms;
+}
+
+/*
+ * People look at pages, and scripts have plans: both must hear of an engine that hangs, sooner than
+ * a proxy on the way tells them something of its own. Phones send neither; their commands have
+ * limits of their own, and a phone that is refused comes again with the same.
+ */
+static void limit_wait(struct front *f, struct request *r)
+{
+	if (r->answer_by_ms == 0 && (r->is_api || r->is_read))
+		r->answer_by_ms =
+			clock_now_ms() + (int64_t)f->settings->web_answer_timeout_s * 1000;
+}
+
 /* The engine has so long. Whoever asks whether it is well must hear of it also when it hangs. */
 static void wait_for_engine(struct front *f, struct conn *c, int64_t from_now_ms)
 {
@@ -213,6 +230,7 @@ bool request_complete(struct front *f, struct conn *c)
 	park_forget(f, c);
 	if (refuse_excess(f, c, false, &alive))
 		return alive;
+	limit_wait(f, c->request);
 	conn_enter(f, c, CONN_ENGINE);
 	return send_or_hold(f, c);
 }
@@ -251,7 +269,7 @@ bool request_upload_flush(struct front *f, struct conn *c)
 	}
 	if (c->state == CONN_ENGINE) {
 		buf_deinit(&r->body);
-		conn_set_deadline(f, c, ENGINE_WAIT_MS);
+		wait_for_engine(f, c, ENGINE_WAIT_MS);
 	} else if (r->granted > 0 && !link_bulk_room(f)) {
 		list_remove(&r->queued);
 		list_append(&f->paused, &r->queued);
@@ -273,6 +291,7 @@ bool request_upload_begin(struct front *f, struct conn *c)
 	r->body_follows = true;
 	r->moved = 0;
 	r->checked_ms = clock_now_ms();
+	limit_wait(f, r);
 	conn_enter(f, c, CONN_UPLOAD);
 	return send_or_hold(f, c);
 }

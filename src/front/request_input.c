@@ -142,8 +142,7 @@ static bool is_asked_for(const struct http_request *q, const char *path)
 {
 	size_t len = strcspn(q->target, "?");
 
-	return len == strlen(path) && memcmp(q->target, path, len) == 0 &&
-	       (str_eq(q->method, "GET") || str_eq(q->method, "HEAD"));
+	return len == strlen(path) && memcmp(q->target, path, len) == 0;
 }
 
 /* "?hold=SECONDS": 0 when it is not there, or more than may be. */
@@ -209,15 +208,16 @@ static bool head_route(struct front *f, struct conn *c)
 	r->keep_alive = r->http.keep_alive;
 	r->old_http = r->http.minor == 0;
 	r->is_head = str_eq(r->http.method, "HEAD");
+	r->is_read = r->is_head || str_eq(r->http.method, "GET");
 	r->continue_due = r->http.expect_continue;
 	r->body_done = length == 0;
 	if (length > 0 && (uint64_t)length > f->settings->http_body_max_bytes)
 		return refuse_size(f, c, 413, "http.body_max_bytes");
 	if (c->refused)
 		return answer_unavailable(f, c, true);
-	if (is_asked_for(&r->http, "/healthz"))
+	if (r->is_read && is_asked_for(&r->http, "/healthz"))
 		return healthz(f, c, length != 0);
-	if (is_asked_for(&r->http, "/readyz"))
+	if (r->is_read && is_asked_for(&r->http, "/readyz"))
 		r->answer_by_ms = clock_now_ms() + (int64_t)f->settings->web_ready_timeout_s * 1000;
 	if (length == 0)
 		return request_complete(f, c);

@@ -105,6 +105,65 @@ static void test_readyz_in_time(void)
 	rig_stop(&rig);
 }
 
+/* Pages and API, too, but later; and what may have been done is not asked for again blindly. */
+static void test_pages_in_time(void)
+{
+	static const struct {
+		const char *request, *type, *text;
+	} rows[] = {
+		{"GET /api/v1/users HTTP/1.1\r\nHost: h\r\n\r\n", "application/json",
+			"{\"error\":{\"code\":\"timeout\",\"text\":\""
+			"the server did not answer in time: try again\"}}\n"},
+		{"POST /api/v1/groups HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n{}",
+			"application/json",
+			"may still do what was asked: look before you try again"},
+		{"DELETE /api/v1/groups/a HTTP/1.1\r\nHost: h\r\n\r\n", "application/json",
+			"may still do what was asked"},
+		{"GET / HTTP/1.1\r\nHost: h\r\n\r\n", "text/plain",
+			"\r\n\r\nthe server did not answer in time: try again\n"},
+	};
+	struct phone p, other;
+	struct ipc_handle h;
+
+	begin("[web]\nanswer_timeout_s = 10\n");
+	phone_connect(&rig, &other);
+	phone_send(&rig, &other, SYNC);
+	(void)engine_next(&rig, IPC_REQUEST);
+	phone_connect(&rig, &p);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const char *answer;
+
+		phone_send(&rig, &p, rows[i].request);
+		h = engine_next(&rig, IPC_REQUEST)->request.handle;
+		rig_pass(&rig, 9000);
+		CHECK(phone_silent(&rig, &p));
+		rig_pass(&rig, 2000);
+		answer = phone_answer(&rig, &p, NULL);
+		CHECK(strncmp(answer, "HTTP/1.1 503 ", 13) == 0);
+		CHECK(strstr(answer, "\r\nRetry-After: ") != NULL);
+		CHECK(strstr(answer, rows[i].type) != NULL);
+		CHECK(strstr(answer, rows[i].text) != NULL);
+		CHECK_INT(engine_next(&rig, IPC_GONE)->handle.request, h.request);
+	}
+	/* One that has begun may go on for as long as it moves. */
+	phone_send(&rig, &p, rows[0].request);
+	h = engine_next(&rig, IPC_REQUEST)->request.handle;
+	rig_pass(&rig, 9000);
+	engine_answer(&rig, IPC_RESPONSE, &h, 200, "in time");
+	expect_status(&p, 200);
+	/* An upload that the engine does not take. */
+	phone_send(&rig, &p,
+		"POST /api/v1/groups HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\n{");
+	(void)engine_next(&rig, IPC_REQUEST);
+	rig_pass(&rig, 11000);
+	expect_status(&p, 503);
+	phone_close(&p);
+	/* Phones have their time. */
+	CHECK(phone_silent(&rig, &other));
+	phone_close(&other);
+	rig_stop(&rig);
+}
+
 static void test_refused_at_once(void)
 {
 	static const struct {
@@ -702,10 +761,11 @@ static void test_api_errors(void)
 }
 
 TEST_MAIN(TEST(test_api_errors), TEST(test_healthz), TEST(test_readyz_in_time),
-	TEST(test_refused_at_once), TEST(test_header_flood), TEST(test_slow_heads),
-	TEST(test_empty_lines), TEST(test_binary_garbage), TEST(test_slow_body),
-	TEST(test_idle_ends), TEST(test_pipelining), TEST(test_half_close_gets_its_answer),
-	TEST(test_http_1_0), TEST(test_limits_of_connections), TEST(test_limit_of_all_connections),
+	TEST(test_pages_in_time), TEST(test_refused_at_once), TEST(test_header_flood),
+	TEST(test_slow_heads), TEST(test_empty_lines), TEST(test_binary_garbage),
+	TEST(test_slow_body), TEST(test_idle_ends), TEST(test_pipelining),
+	TEST(test_half_close_gets_its_answer), TEST(test_http_1_0),
+	TEST(test_limits_of_connections), TEST(test_limit_of_all_connections),
 	TEST(test_no_memory_for_requests), TEST(test_limit_of_memory),
 	TEST(test_reload_of_settings), TEST(test_tls), TEST(test_tls_hostile),
 	TEST(test_certificate_reload_drops_nobody))

@@ -129,5 +129,9 @@ bool http_target_is_api(const char *target);
 bool http_head_is_api(const uint8_t *head, size_t len);
 /* {"error": {"code", "text"}} for the status. */
 void http_trouble_add(struct buf *out, int status);
+/* The same, of a 503 because nothing was answered in time, and its text alone. is_read: the request
+ * can have changed nothing. */
+void http_trouble_add_late(struct buf *out, bool is_read);
+const char *http_late_text(bool is_read);
 
 #endif

@@ -41,6 +41,23 @@ bool http_head_is_api(const uint8_t *head, size_t len)
 	return len - at >= strlen(want) && memcmp(head + at, want, strlen(want)) == 0;
 }
 
+const char *http_late_text(bool is_read)
+{
+	return is_read ? "the server did not answer in time: try again"
+		       : "the server did not answer in time, and may still do what was asked: "
+			 "look before you try again";
+}
+
+static void add_error(struct buf *out, const char *code, const char *text)
+{
+	buf_addf(out, "{\"error\":{\"code\":\"%s\",\"text\":\"%s\"}}\n", code, text);
+}
+
+void http_trouble_add_late(struct buf *out, bool is_read)
+{
+	add_error(out, "timeout", http_late_text(is_read));
+}
+
 void http_trouble_add(struct buf *out, int status)
 {
 	const char *code = "internal", *text = http_reason(status);
@@ -51,5 +68,5 @@ void http_trouble_add(struct buf *out, int status)
 			text = troubles[i].text;
 		}
 	}
-	buf_addf(out, "{\"error\":{\"code\":\"%s\",\"text\":\"%s\"}}\n", code, text);
+	add_error(out, code, text);
 }
