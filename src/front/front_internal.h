@@ -28,8 +28,8 @@
  * on or answered.
  *
  * pass.c and adopt.c move connections from one process to the next. conn.c moves bytes and ends
- * connections, admit.c says who may come, proxied.c takes the PROXY header,
- * request_input.c reads requests, request.c hands them over, answer.c writes responses, park.c waits, link.c talks to the
+ * connections, admit.c says who may come, proxied.c takes the PROXY header, request_input.c reads
+ * requests, request.c hands them over, answer.c writes responses, park.c waits, link.c talks to the
  * engine, front.c holds it together. A function that may end the connection returns false then, and
  * its caller must not touch the connection any more.
  */
