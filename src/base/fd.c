@@ -28,3 +28,20 @@ int fd_set_blocking(int fd, int blocking, struct err *err)
 		return err_set_errno(err, errno, "descriptor %d", fd);
 	return 0;
 }
+
+int fd_write_all(int fd, const void *bytes, size_t len)
+{
+	const char *at = bytes;
+
+	while (len > 0) {
+		ssize_t n = write(fd, at, len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -1;
+		at += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}

@@ -46,11 +46,8 @@ void bulk_path_pop(struct bulk_path *path);
 bool bulk_path_split(struct bulk_path *path, const char *text, char separator);
 
 /* The name of a file or folder as text: modified UTF-7 (RFC 3501, 5.1.3) where it is that, else
- * UTF-8, cleaned. */
+ * UTF-8, cleaned. utf7_add_name() is the other way. */
 void bulk_name_decode(struct buf *out, const char *name, size_t len);
-/* A folder's name for a file system: modified UTF-7; also the bytes in `special` and a leading dot
- * in its base64. bulk_name_decode() gives it back. */
-void bulk_name_encode(struct buf *out, const char *name, const char *special);
 
 /* ---- mbox (bulk_mbox.c) ---- */
 

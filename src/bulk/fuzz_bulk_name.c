@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/utf7.h"
 #include "bulk/bulk.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
@@ -31,7 +32,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	for (size_t i = 0; i < text.len; i++)
 		require(text.data[i] >= ' ');
 
-	bulk_name_encode(&file, buf_cstr(&text), "./");
+	utf7_add_name(&file, buf_cstr(&text), "./");
 	for (size_t i = 0; i < file.len; i++)
 		require(file.data[i] >= ' ' && file.data[i] < 0x7f && file.data[i] != '.' &&
 			file.data[i] != '/');

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/utf7.h"
 #include "bulk/bulk.h"
 
 #define FROM1 "From anna@example.net Mon Jan  1 10:00:00 2024\n"
@@ -221,7 +222,7 @@ static void test_names(void)
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
 		buf_clear(&out);
 		buf_clear(&back);
-		bulk_name_encode(&out, texts[i], "./");
+		utf7_add_name(&out, texts[i], "./");
 		CHECK(memchr(out.data, '.', out.len) == NULL &&
 			memchr(out.data, '/', out.len) == NULL);
 		bulk_name_decode(&back, (const char *)out.data, out.len);

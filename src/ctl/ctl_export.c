@@ -21,6 +21,7 @@
 #include "base/fd.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/utf7.h"
 #include "bulk/bulk.h"
 #include "conf/settings.h"
 #include "ctl/ctl_internal.h"
@@ -81,7 +82,7 @@ static void add_path(const struct export *e, const struct folder *f, char separa
 		buf_add_byte(out, (uint8_t)separator);
 	}
 	if (special != NULL)
-		bulk_name_encode(out, f->name, special);
+		utf7_add_name(out, f->name, special);
 	else
 		buf_add_str(out, f->name);
 }
@@ -204,13 +205,8 @@ static int write_file(
 
 	if (fd < 0)
 		return err_set_errno(err, errno, "making %s", path);
-	for (size_t at = 0; at < body->len;) {
-		ssize_t n = write(fd, body->bytes + at, body->len - at);
-
-		if (n < 0 && errno != EINTR)
-			return err_set_errno(err, errno, "writing %s", path);
-		at += n > 0 ? (size_t)n : 0;
-	}
+	if (fd_write_all(fd, body->bytes, body->len) < 0)
+		return err_set_errno(err, errno, "writing %s", path);
 	return futimens(fd, times) < 0 ? err_set_errno(err, errno, "dating %s", path) : 0;
 }
 

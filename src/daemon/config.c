@@ -126,21 +126,6 @@ int config_check_signer(const struct settings *s, struct err *err)
 
 /* ---- what the children read ---- */
 
-static int write_all(int fd, const uint8_t *bytes, size_t len)
-{
-	while (len > 0) {
-		ssize_t n = write(fd, bytes, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -1;
-		bytes += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
 int config_activate(const struct settings *s, char **ret_path, struct err *err)
 {
 	char *path = x_printf("%s/active.conf", s->server_runtime_dir);
@@ -152,7 +137,7 @@ int config_activate(const struct settings *s, char **ret_path, struct err *err)
 	buf_add_str(&text, "# What bellhopd runs with at this moment. Written by it; edit its own "
 			   "configuration instead.\n");
 	settings_dump(s, true, &text);
-	if (fd < 0 || write_all(fd, text.data, text.len) < 0 || rename(next, path) < 0)
+	if (fd < 0 || fd_write_all(fd, text.data, text.len) < 0 || rename(next, path) < 0)
 		status = err_set_errno(err, errno, "writing %s", path);
 	fd_close(&fd);
 	buf_deinit(&text);

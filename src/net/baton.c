@@ -28,26 +28,13 @@ int net_baton_pair(int ret_fds[2], struct err *err)
 	return 0;
 }
 
-static bool write_all(int fd, const uint8_t *bytes, size_t len)
-{
-	while (len > 0) {
-		ssize_t n = write(fd, bytes, len);
-
-		if (n <= 0)
-			return false;
-		bytes += n;
-		len -= (size_t)n;
-	}
-	return true;
-}
-
 bool net_baton_pass(int fd, char kind, int connection, const void *state, size_t len)
 {
 	int fds[2] = {connection, memfd_create("baton", MFD_CLOEXEC)};
 	bool passed;
 
-	passed = len <= NET_BATON_BYTES_MAX && fds[1] >= 0 && write_all(fds[1], state, len) &&
-		 net_fds_send(fd, &kind, 1, fds, 2) == 1;
+	passed = len <= NET_BATON_BYTES_MAX && fds[1] >= 0 &&
+		 fd_write_all(fds[1], state, len) == 0 && net_fds_send(fd, &kind, 1, fds, 2) == 1;
 	fd_close(&fds[1]);
 	return passed;
 }

@@ -21,6 +21,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "net/kdf.h"
@@ -188,21 +189,6 @@ static bool fill_certificate(X509 *x, EVP_PKEY *key, const char *hostname)
 	       X509_sign(x, key, EVP_sha256()) > 0;
 }
 
-static int write_all(int fd, const char *bytes, size_t len)
-{
-	while (len > 0) {
-		ssize_t n = write(fd, bytes, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return -1;
-		bytes += n;
-		len -= (size_t)n;
-	}
-	return fsync(fd);
-}
-
 /* Under another name first: whoever reads the path finds the old file or the whole new one. */
 static int write_file(const char *path, unsigned mode, BIO *content, struct err *err)
 {
@@ -216,7 +202,7 @@ static int write_file(const char *path, unsigned mode, BIO *content, struct err 
 	fd = open(aside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
 	if (fd < 0)
 		return err_set_errno(err, errno, "writing %s", aside);
-	rc = write_all(fd, bytes, (size_t)len);
+	rc = fd_write_all(fd, bytes, (size_t)len) < 0 || fsync(fd) < 0 ? -1 : 0;
 	saved = errno;
 	(void)close(fd);
 	if (rc == 0 && rename(aside, path) < 0) {

@@ -15,6 +15,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/utf7.h"
 #include "phone/durable.h"
 
 static const char *const subdirs[] = {"tmp", "new", "cur"};
@@ -229,61 +230,13 @@ char *maildir_base(const char *collection_id, const char *server_id, int64_t rec
 		siphash(key, id.data, id.len));
 }
 
-/* One character of valid UTF-8; at least one byte is consumed. */
-static uint32_t next_char(const unsigned char **p)
-{
-	const unsigned char *s = *p;
-	unsigned more = s[0] >= 0xf0 ? 3 : s[0] >= 0xe0 ? 2 : s[0] >= 0xc0 ? 1 : 0;
-	uint32_t c = more == 0 ? s[0] : s[0] & (0x3fu >> more);
-
-	for (unsigned i = 1; i <= more; i++)
-		c = c << 6 | (s[i] & 0x3f);
-	*p = s + 1 + more;
-	return c;
-}
-
-static void add_utf7(struct buf *out, struct buf *units)
-{
-	CLEANUP(buf_deinit) struct buf text = BUF_INIT;
-
-	if (units->len == 0)
-		return;
-	base64_add(&text, units->data, units->len);
-	buf_add_byte(out, '&');
-	for (size_t i = 0; i < text.len && text.data[i] != '='; i++)
-		buf_add_byte(out, text.data[i] == '/' ? ',' : text.data[i]);
-	buf_add_byte(out, '-');
-	buf_clear(units);
-}
-
-static void add_unit(struct buf *units, uint32_t unit)
-{
-	buf_add_byte(units, (uint8_t)(unit >> 8));
-	buf_add_byte(units, (uint8_t)unit);
-}
-
 void maildir_add_name(struct buf *out, const char *name)
 {
-	CLEANUP(buf_deinit) struct buf units = BUF_INIT;
-	CLEANUP(buf_deinit) struct buf clean = BUF_INIT;
-	const unsigned char *p;
+	CLEANUP(mem_freep) char *flat = x_strdup(name);
 
-	utf8_add_clean(&clean, name, strlen(name));
-	for (p = (const unsigned char *)buf_cstr(&clean); *p != 0;) {
-		uint32_t c = next_char(&p);
-
-		if (c >= 0x10000) {
-			add_unit(&units, 0xd800 + ((c - 0x10000) >> 10));
-			add_unit(&units, 0xdc00 + ((c - 0x10000) & 0x3ff));
-		} else if (c > 0x7e || c < 0x20) {
-			add_unit(&units, c);
-		} else {
-			add_utf7(out, &units);
-			if (c == '&')
-				buf_add_str(out, "&-");
-			else
-				buf_add_byte(out, c == '.' || c == '/' ? '_' : (uint8_t)c);
-		}
+	for (char *p = flat; *p != 0; p++) {
+		if (*p == '.' || *p == '/')
+			*p = '_';
 	}
-	add_utf7(out, &units);
+	utf7_add_name(out, flat, "");
 }

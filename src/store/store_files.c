@@ -28,21 +28,6 @@ static void free_digest(EVP_MD_CTX **digest)
 	EVP_MD_CTX_free(*digest);
 }
 
-static int write_all(int fd, const uint8_t *bytes, size_t len)
-{
-	while (len > 0) {
-		ssize_t n = write(fd, bytes, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -1;
-		bytes += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
 /* One piece; 0: the end. */
 static ssize_t read_some(int fd, uint8_t *bytes, size_t len)
 {
@@ -82,7 +67,7 @@ static int pump(int from_fd, const char *from, int to_fd, const char *to,
 		total += (uint64_t)n;
 		if (EVP_DigestUpdate(digest, piece, (size_t)n) != 1)
 			return err_set(err, ERR_INTERNAL, "hashing a file failed");
-		if (to_fd >= 0 && write_all(to_fd, piece, (size_t)n) < 0)
+		if (to_fd >= 0 && fd_write_all(to_fd, piece, (size_t)n) < 0)
 			return err_set_errno(err, errno, "writing %s", to);
 	}
 	if (n < 0)
@@ -143,7 +128,7 @@ int store_files_write(const char *path, const void *bytes, size_t len, struct er
 
 	if (fd < 0)
 		return err_set_errno(err, errno, "creating %s", path);
-	if (write_all(fd, bytes, len) == 0 && fsync(fd) == 0)
+	if (fd_write_all(fd, bytes, len) == 0 && fsync(fd) == 0)
 		return 0;
 	(void)err_set_errno(err, errno, "writing %s", path);
 	(void)unlink(path);
