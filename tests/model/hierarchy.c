@@ -195,13 +195,15 @@ bool hierarchy_take(
 	model_trace(w, (int)p->number, "  %s: Status %s, key %s", c->name, status,
 		text_of(root, TAG_FolderHierarchy_SyncKey));
 	if (strcmp(status, "1") == 0) {
+		/* The key that it had may still be used by an old request on its way. */
+		if (strcmp(p->hierarchy.key, text_of(root, TAG_FolderHierarchy_SyncKey)) != 0)
+			p->hierarchy.restart = false;
 		(void)snprintf(p->hierarchy.key, sizeof(p->hierarchy.key), "%s",
 			text_of(root, TAG_FolderHierarchy_SyncKey));
 		if (asks)
 			take_changes(w, p, wbxml_find(root, TAG_FolderHierarchy_Changes));
 		else
 			take_own(w, p, c, root);
-		p->hierarchy.restart = false;
 		p->hierarchy.version = c->version;
 		p->hierarchy.due = p->hierarchy.due && !asks;
 	} else if (strcmp(status, "9") == 0 &&

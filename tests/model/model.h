@@ -206,6 +206,7 @@ struct phone {
 	unsigned lines;          /* of its collections so far */
 	bool copied;             /* since the last whole request a copy of some request arrived */
 	unsigned news;           /* server commands in it */
+	unsigned aged;           /* those of them that only say what has grown too old */
 	bool more;               /* MoreAvailable in it */
 	struct request *late[4]; /* copies that are still under way */
 	size_t late_count;

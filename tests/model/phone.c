@@ -314,6 +314,7 @@ static void take_command(struct world *w, struct phone *p, const struct request 
 		return;
 	}
 	p->news++;
+	p->aged += n->tag == TAG_AirSync_SoftDelete;
 	copy = &p->collections[folder].items[item];
 	if (n->tag == TAG_AirSync_Add) {
 		take_add(w, p, r, folder, item, data);
@@ -475,7 +476,7 @@ void phone_take(
 {
 	const struct wbxml_node *collections = wbxml_find(root, TAG_AirSync_Collections);
 
-	p->news = 0;
+	p->news = p->aged = 0;
 	p->more = false;
 	p->last_empty = root == NULL;
 	p->last_answered = true;
