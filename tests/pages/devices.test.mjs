@@ -71,6 +71,24 @@ test("a changed policy makes the phone provision again", async () => {
 	await page.getByText("All accepted").waitFor();
 });
 
+test("what is typed into a policy stays when the list of those it is for changes", async () => {
+	const person = await (await Person.at()).signIn(admin, "policies");
+	const { page } = person;
+	const user = await makeUser();
+	await page.getByRole("button", { name: "Make a policy" }).click();
+	await page.getByLabel("Name", { exact: true }).fill("Typed");
+	await page.getByRole("dialog").getByRole("button", { name: "Make", exact: true }).click();
+	const length = page.getByLabel("Min device password length (characters)");
+	await length.fill("9");
+	await person.button("Assign").click();
+	await page.getByLabel("To a").selectOption("user");
+	await page.getByLabel("Mail address").fill(user.address);
+	await page.getByRole("dialog").getByRole("button", { name: "Assign" }).click();
+	await page.getByRole("button", { name: `Take the policy from ${user.address}` }).waitFor();
+	assert.equal(await length.inputValue(), "9");
+	await page.getByText("1 change is not saved yet.").waitFor();
+});
+
 test("a phone in quarantine is released", async () => {
 	const user = await makeUser();
 	await bellhop("access", "add", "quarantine", `device = ${user.login}phone141`);

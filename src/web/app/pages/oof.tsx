@@ -1,4 +1,4 @@
-import { useLayoutEffect, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { ApiError } from "../api";
 import { own, type Oof, type OofMessage } from "../calls";
 import { Check, Field } from "../ui/form";
@@ -33,27 +33,38 @@ function seconds(text: string): number {
 	return Number.isNaN(at) ? 0 : Math.floor(at / 1000);
 }
 
+interface Typed {
+	state: string;
+	start: string;
+	end: string;
+	messages: Record<string, OofMessage>;
+}
+
+function typed(oof: Oof): Typed {
+	return { state: oof.state, start: field(oof.start_at), end: field(oof.end_at), messages: Object.fromEntries(AUDIENCES.map(([key]) => [key, oof[key] as OofMessage])) };
+}
+
 function Form({ oof, reload }: { oof: Oof; reload: () => Promise<void> }) {
-	const [state, setState] = useState(oof.state);
-	const [start, setStart] = useState(field(oof.start_at));
-	const [end, setEnd] = useState(field(oof.end_at));
-	const [messages, setMessages] = useState<Record<string, OofMessage>>({});
+	const [form, setForm] = useState(() => typed(oof));
+	const { state, start, end, messages } = form;
 	const [error, setError] = useState("");
 	const [done, setDone] = useState(false);
-	/* Before anybody can touch what was drawn: after that it would be undone. */
+	/* What stood here when nothing was typed yet. */
+	const before = useRef(form);
+	/* Before anybody can touch what was drawn: after that it would be undone. And what somebody has typed meanwhile stays. */
 	useLayoutEffect(() => {
-		setState(oof.state);
-		setStart(field(oof.start_at));
-		setEnd(field(oof.end_at));
-		setMessages(Object.fromEntries(AUDIENCES.map(([key]) => [key, oof[key] as OofMessage])));
+		const now = typed(oof);
+		if (JSON.stringify(form) === JSON.stringify(before.current)) setForm(now);
+		before.current = now;
 	}, [oof]);
-	const change = (key: string, part: Partial<OofMessage>) => setMessages({ ...messages, [key]: { ...messages[key], ...part } });
+	const change = (key: string, part: Partial<OofMessage>) => setForm({ ...form, messages: { ...messages, [key]: { ...messages[key], ...part } } });
 	const save = async (event: Event) => {
 		event.preventDefault();
 		setError("");
 		setDone(false);
 		try {
 			await own.setOof({ state, ...(state === "timed" && { start_at: seconds(start), end_at: seconds(end) }), ...messages });
+			before.current = form;
 			await reload();
 			setDone(true);
 		} catch (problem) {
@@ -66,14 +77,14 @@ function Form({ oof, reload }: { oof: Oof; reload: () => Promise<void> }) {
 				<h2 id="oof-when">When</h2>
 				<div class="filters">
 					<Field label="You are">
-						<select value={state} onChange={(e) => setState(e.currentTarget.value)}>
+						<select value={state} onChange={(e) => setForm({ ...form, state: e.currentTarget.value })}>
 							<option value="off">here</option>
 							<option value="on">away until further notice</option>
 							<option value="timed">away for a time</option>
 						</select>
 					</Field>
-					{state === "timed" && <Field label="From"><input type="datetime-local" value={start} onInput={(e) => setStart(e.currentTarget.value)} /></Field>}
-					{state === "timed" && <Field label="To"><input type="datetime-local" value={end} onInput={(e) => setEnd(e.currentTarget.value)} /></Field>}
+					{state === "timed" && <Field label="From"><input type="datetime-local" value={start} onInput={(e) => setForm({ ...form, start: e.currentTarget.value })} /></Field>}
+					{state === "timed" && <Field label="To"><input type="datetime-local" value={end} onInput={(e) => setForm({ ...form, end: e.currentTarget.value })} /></Field>}
 				</div>
 			</section>
 			{AUDIENCES.filter(([key]) => messages[key]).map(([key, title, help]) => (

@@ -1,4 +1,4 @@
-import { useLayoutEffect, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { ApiError } from "../api";
 import { policies, type Policy, type PolicyOptions, type PolicySetting, type PolicyValue, type Scope } from "../calls";
 import { go } from "../router";
@@ -52,10 +52,13 @@ function Form({ policy, table, reload }: { policy: Policy; table: PolicySetting[
 	const [busy, setBusy] = useState(false);
 	const [dialog, open] = useDialog();
 	const changed = table.filter((one) => !same(values[one.setting], policy.settings[one.setting])).length + (same(options, policy.options) ? 0 : 1);
-	/* Before anybody can touch what was drawn: after that it would be undone. */
+	/* What stood here when nothing was typed yet. */
+	const before = useRef({ settings: policy.settings, options: policy.options });
+	/* Before anybody can touch what was drawn: after that it would be undone. And what somebody has typed meanwhile stays. */
 	useLayoutEffect(() => {
-		setValues(policy.settings);
-		setOptions(policy.options);
+		if (same(values, before.current.settings)) setValues(policy.settings);
+		if (same(options, before.current.options)) setOptions(policy.options);
+		before.current = policy;
 	}, [policy]);
 
 	const save = async (event: Event) => {
@@ -66,6 +69,7 @@ function Form({ policy, table, reload }: { policy: Policy; table: PolicySetting[
 			const settings = Object.fromEntries(table.filter((one) => !same(values[one.setting], one.default)).map((one) => [one.setting, values[one.setting]]));
 			const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== null));
 			await policies.change(policy.policy, { settings, options: given });
+			before.current = { settings: values, options };
 			await reload();
 			say("Saved. Phones that have this policy take it anew at their next request.");
 		} catch (problem) {
