@@ -13,7 +13,7 @@ import subprocess
 import unittest
 
 from lib import stranger
-from lib.server import BUILD, Server, program
+from lib.server import BUILD, Server, free_port, program
 from lib.smtp_sink import Sink
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -64,7 +64,7 @@ class Pages(unittest.TestCase):
         if chromium is None:
             raise AssertionError("chromium is not installed (tools/packages)")
         house = {"url": f"http://127.0.0.1:{server.http_port}", "lmtp": server.lmtp_port, "config": server.config,
-                 "folder": server.folder, "bellhop": program("bellhop"), "phone": program("bellhop-phone"), "chromium": chromium,
+                 "folder": server.folder, "bellhop": program("bellhop"), "bellhopd": program("bellhopd"), "spare": free_port(), "phone": program("bellhop-phone"), "chromium": chromium,
                  "packages": packages, "admin": ADMIN, "password": PASSWORD, "passwordFile": password_file, "stranger": stranger.lay_down(server, password_file),
                  "shots": os.environ.get("BELLHOP_SHOTS", "")}
         try:

@@ -27,6 +27,11 @@ export function test(name, fn) {
 	tests.push({ name, fn });
 }
 
+/* Closed when the test ends. */
+export function own(thing) {
+	open.add(thing);
+}
+
 const TEST_SECONDS = 60;
 
 async function within(seconds, promise) {
@@ -198,7 +203,7 @@ export class Person {
 	}
 
 	async go(place = "") {
-		await this.page.goto(`${house.url}/#/${place}`);
+		await this.page.goto(`${this.url ?? house.url}/#/${place}`);
 	}
 
 	async signIn(user, place = "") {

@@ -2,6 +2,8 @@
  * The way to the server: JSON over /api/v1 with the session's cookie; changes carry the session's token against forged requests. Every
  * failure becomes an ApiError with a text for people.
  */
+import { answered, isTrouble, look, SLOW_MS } from "./line";
+
 export class ApiError extends Error {
 	constructor(public status: number, public code: string, text: string) {
 		super(text);
@@ -67,6 +69,7 @@ async function ask(method: string, path: string, query: Query | undefined, body:
 	const headers: Record<string, string> = { Accept: accept };
 	if (method !== "GET") headers["X-CSRF-Token"] = csrf;
 	if (body !== undefined) headers["Content-Type"] = "application/json";
+	const slow = window.setTimeout(look, SLOW_MS);
 	let answer: Response;
 	try {
 		answer = await fetch(url(path, query), {
@@ -75,8 +78,13 @@ async function ask(method: string, path: string, query: Query | undefined, body:
 		});
 	} catch (error) {
 		if ((error as Error).name === "AbortError") throw error;
+		void look();
 		throw new ApiError(0, "network", PLAIN[0]);
+	} finally {
+		window.clearTimeout(slow);
 	}
+	if (isTrouble(answer.status)) void look();
+	else answered();
 	if (!answer.ok) {
 		const error = await fault(answer);
 		if (answer.status === 401 && path !== "/session") onLost();

@@ -1,8 +1,10 @@
 import { useCallback, useEffect, useState } from "preact/hooks";
 import { ApiError, onSessionLost, request, setCsrf } from "./api";
 import { Door } from "./door";
+import { isTrouble, LineNote, onWell } from "./line";
 import { SessionContext, type Session } from "./session";
 import { Shell } from "./shell";
+import { say } from "./ui/toast";
 
 /* Either the door or the house. */
 export function App() {
@@ -22,13 +24,35 @@ export function App() {
 
 	useEffect(() => {
 		onSessionLost(() => leave("Your session is over. Please sign in again."));
-		request<Session>("GET", "/session").then(enter, (error: ApiError) => leave(error.status === 401 || error.status === 404 ? "" : error.message));
+		let known = false;
+		const ask = () => request<Session>("GET", "/session").then((found) => {
+			known = true;
+			enter(found);
+		}, (error: ApiError) => {
+			/* Nobody is sent to the door because the server is away. */
+			if (isTrouble(error.status)) return;
+			known = true;
+			leave(error.status === 401 || error.status === 404 ? "" : error.message);
+		});
+		void ask();
+		return onWell((wasGone) => {
+			if (!known) void ask();
+			else if (wasGone) say("The server answers again.");
+		});
 	}, [enter, leave]);
 
-	if (session === undefined) return <p class="unseen" role="status">Loading</p>;
+	if (session === undefined) {
+		return (
+			<main class="main" id="main">
+				<p class="unseen" role="status">Loading</p>
+				<LineNote />
+			</main>
+		);
+	}
 	if (session === null) return <Door reason={reason} onEnter={enter} />;
 	const signOut = () => {
-		request("DELETE", "/session").then(() => leave("You are signed out."), (error: ApiError) => leave(error.status === 401 ? "" : error.message));
+		/* Who could not be signed out is signed in, and should see it. */
+		request("DELETE", "/session").then(() => leave("You are signed out."), (error: ApiError) => error.status === 401 ? leave("") : say(`You are still signed in. ${error.message}`));
 	};
 	return (
 		<SessionContext.Provider value={{ session, signOut }}>

@@ -1,5 +1,6 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { ApiError, request } from "./api";
+import { LineNote } from "./line";
 import type { Session } from "./session";
 import { Field } from "./ui/form";
 import { Icon } from "./ui/icons";
@@ -24,8 +25,9 @@ export function Door({ reason, onEnter }: { reason: string; onEnter: (session: S
 		try {
 			onEnter(await request<Session>("POST", "/session", {}, { address: address.trim(), password }));
 		} catch (problem) {
-			setError((problem as ApiError).status === 401 ? "That address and password do not fit together. App passwords of phones do not open these pages." : (problem as ApiError).message);
-			setPassword("");
+			const refused = (problem as ApiError).status === 401;
+			setError(refused ? "That address and password do not fit together. App passwords of phones do not open these pages." : (problem as ApiError).message);
+			if (refused) setPassword("");
 			setBusy(false);
 			passwordInput.current?.focus();
 		}
@@ -41,6 +43,7 @@ export function Door({ reason, onEnter }: { reason: string; onEnter: (session: S
 				</div>
 			</header>
 			<main class="door-form" id="main">
+				<LineNote />
 				<form class="stack" onSubmit={submit} aria-labelledby="door-title">
 					<h2 id="door-title">Sign in</h2>
 					{reason && <p class="note" role="status">{reason}</p>}

@@ -1,5 +1,6 @@
 import type { ComponentChildren } from "preact";
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
+import { LineNote } from "./line";
 import { usePlace, type Place } from "./router";
 import { routeOf, SECTIONS } from "./routes";
 import { useSession } from "./session";
@@ -131,7 +132,7 @@ export function Shell() {
 						</>
 					)}
 				</dialog>
-				<main class="main" id="main" ref={main} tabIndex={-1}><Page place={place} key={place.key} /></main>
+				<main class="main" id="main" ref={main} tabIndex={-1}><LineNote /><Page place={place} key={place.key} /></main>
 			</div>
 			<Toasts />
 		</>
