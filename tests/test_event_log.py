@@ -35,6 +35,30 @@ class LogCase(ServerCase):
 
 
 class EventLog(LogCase):
+    def test_what_was_changed(self):
+        """A change names what it changed, also where that is neither a user nor a phone; never anybody's words."""
+        user = self.user(login="changed")
+        address, device = user.address, user.device().ready()
+        told = [("domain add two.example", "two.example"), ("group add sales", "sales"), ("group rank sales 5", "sales, 5"),
+                (f"alias add info@two.example {address}", "info@two.example"), (f"user quota {address} 500M", "500M"),
+                (f"user expiry {address} --junk 30 --deleted never", "junk 30, deleted never"),
+                (f"policy except {address}", f"user {address}: exempt"), (f"policy unexcept {address}", f"user {address}"),
+                ("access set quarantine --group sales", "quarantine for group sales"), ("access set none --group sales", "none for group sales"),
+                ("access set allow", "allow for organisation"), (f"access set block --address {address}", "block"),
+                ("access set-message --subject WORDS --text WORDS", "ok"), (f"device ceiling {address} {device.device_id} 14.1", "14.1"),
+                (f"user disable {address}", "ok"), ("alias del info@two.example", "ok"), ("group del sales --yes", "sales"),
+                ("domain del two.example", "two.example")]
+        self.server.bellhop("access", "add", "block", "type = Nothing")
+        rule = json.loads(self.server.bellhop("access", "rules", "--json").stdout)[0]["id"]
+        for command, _ in told:
+            self.server.bellhop(*command.split())
+        self.server.bellhop("access", "del", str(rule), "--yes")
+        self.server.bellhop("access", "set-message", "--subject", "", "--text", "")
+        rows = self.log("--limit", str(len(told) + 2))[:0:-1]
+        for (command, result), row in zip([*told, ("access del", "block: type = Nothing")], rows):
+            self.assertTrue(command.startswith(row["action"]), (command, row))
+            self.assertEqual(row["result"], result, command)
+
     def test_search(self):
         """By each column, by time, by text; pages that join without a gap."""
         user = self.user(login="searched")

@@ -274,20 +274,57 @@ static const char *first_of(const char *a, const char *b, const char *c)
 	return a != NULL ? a : b != NULL ? b : c != NULL ? c : "";
 }
 
+/* Is it of use to whoever reads the event log, and nobody's words? */
+static bool is_told(const struct admin_arg *arg)
+{
+	static const char *const said_elsewhere[] = {
+		"address", "device", "item", "mail", "name", "subject", "text"};
+
+	for (size_t i = 0; i < ARRAY_LEN(said_elsewhere); i++) {
+		if (strcmp(arg->name, said_elsewhere[i]) == 0)
+			return false;
+	}
+	return arg->type == ADMIN_ARG_TEXT || arg->type == ADMIN_ARG_DOMAIN ||
+	       arg->type == ADMIN_ARG_ADDRESS || arg->type == ADMIN_ARG_INT;
+}
+
+/* What the change was asked with, beside the user and the device: "sales, rank 50". "ok" where
+ * nothing is left to say. */
+static const char *arguments_told(struct admin_call *call, const char *user)
+{
+	CLEANUP(buf_deinit) struct buf out = BUF_INIT;
+
+	for (const struct admin_arg *arg = call->verb->args; arg->name != NULL; arg++) {
+		const json_t *value = json_object_get(call->args, arg->name);
+		const char *text = json_string_value(value);
+
+		if (!is_told(arg) || value == NULL || json_is_null(value) ||
+			(text != NULL && str_eq_nocase(text, user)))
+			continue;
+		buf_addf(&out, "%s%s%s", out.len > 0 ? ", " : "", arg->positional ? "" : arg->name,
+			arg->positional ? "" : " ");
+		if (text != NULL)
+			buf_addf(&out, "%.200s", text);
+		else
+			buf_addf(&out, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+	}
+	return out.len > 0 ? arena_x_strdup(call->arena, buf_cstr(&out)) : "ok";
+}
+
 /* What a change leaves in the event log. */
 static int log_change(struct admin_call *call, struct err *err)
 {
 	struct log_row row = {.at = call->now_at,
 		.actor = call->caller->actor,
 		.address = call->caller->address,
-		.action = call->verb->name,
-		.result = "ok"};
+		.action = call->verb->name};
 
 	row.user = first_of(call->log_user, admin_text(call, "address"), admin_text(call, "alias"));
 	row.device_id = first_of(call->log_device_id, admin_text(call, "device"), NULL);
 	row.device_type = first_of(call->log_device_type, NULL, NULL);
 	/* Addresses are found by the log as users are, however somebody typed them. */
 	row.user = str_lower(arena_x_strdup(call->arena, row.user));
+	row.result = arguments_told(call, row.user);
 	if (admin_text(call, "item") != NULL)
 		row.result = admin_text(call, "item");
 	if (admin_number(call, "mail", 0) != 0)

@@ -92,18 +92,39 @@ int admin_access_rules(struct admin_call *call, struct err *err)
 }
 
 /* The rule as it stands after a change. */
-static int answer_rule(struct admin_call *call, uint64_t id, struct err *err)
+/* *ret: NULL when there is none. */
+static int find_rule(
+	struct admin_call *call, uint64_t id, const struct access_rule_row **ret, struct err *err)
 {
 	struct access_rule_row *rules;
 	size_t count;
 
+	*ret = NULL;
 	if (store_access_rules(call->rd, call->arena, &rules, &count, err) < 0)
 		return -1;
 	for (size_t i = 0; i < count; i++) {
-		if (rules[i].id != id)
-			continue;
+		if (rules[i].id == id)
+			*ret = &rules[i];
+	}
+	return 0;
+}
+
+static void log_rule(struct admin_call *call, const struct access_rule_row *rule)
+{
+	call->log_result =
+		arena_x_printf(call->arena, "%s: %s", access_state_to_str(rule->state), rule->rule);
+}
+
+static int answer_rule(struct admin_call *call, uint64_t id, struct err *err)
+{
+	const struct access_rule_row *rule;
+
+	if (find_rule(call, id, &rule, err) < 0)
+		return -1;
+	if (rule != NULL) {
 		json_decref(call->result);
-		call->result = rule_to_json(&rules[i]);
+		call->result = rule_to_json(rule);
+		log_rule(call, rule);
 	}
 	return 0;
 }
@@ -139,8 +160,6 @@ int admin_access_add(struct admin_call *call, struct err *err)
 		access_rule_parse(row.rule, call->arena, &parsed, err) < 0 ||
 		store_access_rule_add(call->tx, &row, &id, err) < 0)
 		return -1;
-	call->log_result =
-		arena_x_printf(call->arena, "%s: %s", access_state_to_str(row.state), row.rule);
 	return answer_rule(call, id, err);
 }
 
@@ -155,8 +174,13 @@ int admin_access_move(struct admin_call *call, struct err *err)
 
 int admin_access_del(struct admin_call *call, struct err *err)
 {
+	const struct access_rule_row *rule;
 	uint64_t id = admin_number(call, "id", 0);
 
+	if (find_rule(call, id, &rule, err) < 0)
+		return -1;
+	if (rule != NULL)
+		log_rule(call, rule);
 	admin_put_number(call->result, "id", id);
 	return store_access_rule_delete(call->tx, id, err);
 }
@@ -206,6 +230,9 @@ int admin_access_set(struct admin_call *call, struct err *err)
 	}
 	if (admin_scope_arg(call, &value.scope, err) < 0)
 		return -1;
+	if (value.scope.kind != SCOPE_USER)
+		call->log_result = arena_x_printf(call->arena, "%s for %s", call->log_result,
+			admin_scope_text(call, &value.scope));
 	value.value = state;
 	result = state == ACCESS_NONE
 			 ? store_scope_value_unset(call->tx, &value.scope, value.name, err)

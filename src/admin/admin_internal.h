@@ -213,6 +213,8 @@ const struct settings *admin_settings(struct admin *admin);
  * organisation. name: what people call it. */
 struct scope;
 NODISCARD int admin_scope_arg(struct admin_call *call, struct scope *ret, struct err *err);
+/* "group sales", for the event log; of a scope with its name. */
+const char *admin_scope_text(struct admin_call *call, const struct scope *scope);
 /* What people call a scope that was read from the rules. */
 NODISCARD int admin_scope_name(
 	struct admin_call *call, const struct scope *scope, const char **ret, struct err *err);

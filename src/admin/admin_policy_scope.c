@@ -141,6 +141,8 @@ static int answer_scope(
 	admin_put(call->result, "name", name);
 	if (policy != NULL)
 		admin_put(call->result, "policy", policy);
+	if (policy != NULL && policy[0] == '\0')
+		policy = "exempt";
 	call->log_result = arena_x_printf(call->arena, "%s %s%s%s", scope_kind_to_str(scope->kind),
 		name, policy != NULL ? ": " : "", policy != NULL ? policy : "");
 	return 0;

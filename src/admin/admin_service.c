@@ -169,7 +169,7 @@ int admin_service_show(struct admin_call *call, struct err *err)
 	return answer(call, &scope, service, err);
 }
 
-static const char *scope_text(struct admin_call *call, const struct scope *scope)
+const char *admin_scope_text(struct admin_call *call, const struct scope *scope)
 {
 	if (scope->kind == SCOPE_ORG)
 		return scope_kind_to_str(scope->kind);
@@ -188,7 +188,7 @@ int admin_service_set(struct admin_call *call, struct err *err)
 	if (store_scope_value_set(call->tx, &value, err) < 0)
 		return -1;
 	call->log_result = arena_x_printf(call->arena, "%s = %s for %s", value.name,
-		service_print(service, value.value, call->arena), scope_text(call, &value.scope));
+		service_print(service, value.value, call->arena), admin_scope_text(call, &value.scope));
 	return answer(call, &value.scope, service, err);
 }
 
@@ -201,6 +201,6 @@ int admin_service_unset(struct admin_call *call, struct err *err)
 		store_scope_value_unset(call->tx, &scope, service_info(service)->name, err) < 0)
 		return -1;
 	call->log_result = arena_x_printf(
-		call->arena, "%s for %s", service_info(service)->name, scope_text(call, &scope));
+		call->arena, "%s for %s", service_info(service)->name, admin_scope_text(call, &scope));
 	return answer(call, &scope, service, err);
 }
