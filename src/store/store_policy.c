@@ -187,7 +187,7 @@ static int check_unused(struct store_tx *tx, uint64_t id, struct err *err)
 	return count == 0 ? 0
 			  : err_set(err, ERR_CONFLICT,
 				    "the policy has %" PRIu64
-				    " assignments and exceptions: take them away first",
+				    " assignments or exceptions: take them away first",
 				    count);
 }
 
