@@ -38,13 +38,6 @@ static unsigned status_of(const struct err *err)
 	}
 }
 
-/* Refused for want of what may be there by now, room or a mail server: the same once more is worth
- * another try, also where a draft was stored and only its Send refused. */
-static bool is_passing(unsigned status)
-{
-	return status == SYNC_STATUS_FULL || status == SYNC_STATUS_RETRY;
-}
-
 static int load_item(
 	struct apply *a, struct item_id id, struct arena *arena, struct item **ret, struct err *err)
 {
@@ -113,8 +106,7 @@ static bool replay_all(struct sync_job *job)
 		if (job->commands[i].node->tag == TAG_AirSync_Fetch)
 			continue;
 		if (count >= lost->answer_count ||
-			lost->answers[count].command_hash != job->commands[i].hash ||
-			is_passing(lost->answers[count].status))
+			lost->answers[count].command_hash != job->commands[i].hash)
 			return false;
 		count++;
 	}
@@ -219,7 +211,7 @@ static int apply_one(struct apply *a, struct sync_command *c, struct err *err)
 
 	if (c->node->tag == TAG_AirSync_Fetch)
 		return 0;
-	if (before != NULL && !is_passing(before->status))
+	if (before != NULL)
 		return apply_again(a, c, before, err);
 	if (apply_new(a, c, &answer, err) < 0 && (answer.status = status_of(err)) == 0)
 		return -1;
