@@ -72,6 +72,7 @@ void command_send(struct world *w, struct phone *p, struct command *c, struct an
 	struct answer a = {.arena = arena_new(0)};
 	void *owner = fiber_owner();
 
+	p->drafts.op.troubled |= w->trouble && c->draft.kind != DRAFT_NONE;
 	fiber_set_owner(&c->writer);
 	world_post(
 		w, p, c->version, c->name, c->params, c->content_type, &c->body, a.arena, &a.reply);

@@ -239,7 +239,7 @@ static void take_answer(
 	} else if (status == NULL || op->kind == DRAFT_ADD ||
 		   (strcmp(status, "7") != 0 && strcmp(status, "8") != 0)) {
 		/* 7: another phone wrote it and wins; 8: it is gone. */
-		if (!w->trouble)
+		if (!w->trouble && !p->drafts.op.troubled)
 			model_fail(w, (int)p->number, "phone %u: draft m%u gets Status %s",
 				p->number, op->uid, status);
 		return;

@@ -137,6 +137,7 @@ enum draft_kind { DRAFT_NONE, DRAFT_ADD, DRAFT_CHANGE, DRAFT_DELETE };
 struct draft_op {
 	enum draft_kind kind;
 	bool sends;
+	bool troubled; /* it was asked for in trouble: that answer may be repeated later */
 	uint64_t item;
 	uint32_t uid, rev; /* rev 0: nothing is written */
 };
