@@ -219,6 +219,13 @@ class Rules(AccessCase):
             row = self.bellhop("access", "test", user.address, "--device", device, "--type", "Gadget", "--protocol", protocol)
             self.assertEqual((row["access"], row["rule"]), (expected, block["id"] if expected == "block" else first["id"]))
             self.assertIn(f"rule {row['rule']}", row["by"])
+        user = self.user().address
+        for wrong in ("bad id!", "A" * 33, ""):
+            for verb in (("access", "set", "allow", "--address", user, "--device", wrong), ("app-password", "add", user, "Tablet", "--bind", wrong)):
+                refused = self.server.bellhop(*verb, check=False)
+                self.assertIn("1 to 32 letters and digits", refused.stderr, verb)
+        refused = self.server.bellhop("access", "add", "block", "version = 15", check=False)
+        self.assertIn('"15" is no protocol version', refused.stderr)
         refused = self.server.bellhop("access", "add", "block", "colour = red", check=False)
         self.assertIn("expected type, model", refused.stderr)
 

@@ -209,8 +209,8 @@ static int set_for_device(struct admin_call *call, enum access_state state, stru
 		return -1;
 	*err = (struct err)ERR_INIT;
 	unseen.owner = user->id;
-	if (unseen.device_id[0] == '\0' || strlen(unseen.device_id) > 32)
-		return err_set(err, ERR_BAD_INPUT, "a DeviceId has 1 to 32 letters and digits");
+	if (admin_check_device_id(unseen.device_id, err) < 0)
+		return -1;
 	return store_unseen_set(call->tx, &unseen, err);
 }
 

@@ -8,10 +8,11 @@
 #include "base/mem.h"
 #include "base/str.h"
 
-#define TEXT_MAX     1024
-#define LOGIN_MAX    64
-#define DOMAIN_MAX   253
-#define PASSWORD_MAX 256 /* crypt(3) takes 512 bytes */
+#define TEXT_MAX      1024
+#define LOGIN_MAX     64
+#define DOMAIN_MAX    253
+#define PASSWORD_MAX  256 /* crypt(3) takes 512 bytes */
+#define DEVICE_ID_MAX 32  /* [MS-ASHTTP] 2.2.1.1.1 */
 
 static bool is_domain(const char *text)
 {
@@ -177,4 +178,17 @@ int admin_check_args(const struct admin_verb *verb, json_t *args, struct err *er
 		return err_set(err, ERR_BAD_INPUT, "%s cannot be taken back: say so with --yes",
 			verb->name);
 	return 0;
+}
+
+int admin_check_device_id(const char *device_id, struct err *err)
+{
+	size_t len = strlen(device_id);
+
+	if (len > 0 && len <= DEVICE_ID_MAX &&
+		strspn(device_id,
+			"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz") == len)
+		return 0;
+	return err_set(err, ERR_BAD_INPUT,
+		"a DeviceId has 1 to %d letters and digits, not \"%.40s\"", DEVICE_ID_MAX,
+		device_id);
 }

@@ -68,8 +68,8 @@ int admin_app_password_add(struct admin_call *call, struct err *err)
 	if (admin_user(call, &user, err) < 0 || admin_may_change(call, user, err) < 0 ||
 		check_name(app.name, STORE_APP_NAME_MAX, err) < 0)
 		return -1;
-	if (device != NULL && (device[0] == '\0' || strlen(device) > 64))
-		return err_set(err, ERR_BAD_INPUT, "a DeviceId has 1 to 64 bytes");
+	if (device != NULL && admin_check_device_id(device, err) < 0)
+		return -1;
 	app.owner = user->id;
 	app.binding = device != NULL                                           ? APP_BOUND
 		      : json_is_true(json_object_get(call->args, "first_use")) ? APP_FIRST_USE

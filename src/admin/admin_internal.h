@@ -52,6 +52,8 @@ typedef int (*admin_verb_fn)(struct admin_call *call, struct err *err);
 const char *admin_text(const struct admin_call *call, const char *name);
 /* fallback when it was not given. */
 uint64_t admin_number(const struct admin_call *call, const char *name, uint64_t fallback);
+/* Of a phone that was not seen yet, too: is it one that a phone can have? */
+NODISCARD int admin_check_device_id(const char *device_id, struct err *err);
 /* The user of the argument "address"; ERR_NOT_FOUND says so. */
 NODISCARD int admin_user(struct admin_call *call, struct user **ret, struct err *err);
 /* The device of the argument "device", and its user: that of "address", or the only one who has it.

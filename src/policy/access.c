@@ -182,6 +182,16 @@ static int read_value(struct reader *r, char **ret, struct err *err)
 	return 0;
 }
 
+/* Does the pattern stand for a version that there is? */
+static bool some_version(const char *pattern)
+{
+	for (size_t i = 0; service_version_at(i) != 0; i++) {
+		if (access_pattern_match(pattern, service_version_to_str(service_version_at(i))))
+			return true;
+	}
+	return false;
+}
+
 static int read_condition(struct reader *r, struct condition *c, struct err *err)
 {
 	char *value = NULL;
@@ -190,12 +200,13 @@ static int read_condition(struct reader *r, struct condition *c, struct err *err
 		read_value(r, &value, err) < 0)
 		return -1;
 	c->pattern = value;
-	if (c->comparison <= IS_NOT)
+	if (c->field != FIELD_VERSION)
 		return 0;
 	c->version = service_version_parse(value);
-	return c->version != 0 ? 0
-			       : err_set(err, ERR_BAD_INPUT,
-					 "\"%.40s\" is no protocol version such as 14.1", value);
+	if (c->comparison <= IS_NOT ? some_version(value) : c->version != 0)
+		return 0;
+	return err_set(
+		err, ERR_BAD_INPUT, "\"%.40s\" is no protocol version such as 14.1", value);
 }
 
 int access_rule_parse(

@@ -64,6 +64,11 @@ const char *service_version_to_str(unsigned version)
 	return "";
 }
 
+unsigned service_version_at(size_t i)
+{
+	return i < ARRAY_LEN(versions) ? versions[i].version : 0;
+}
+
 static uint64_t version_bit(unsigned version)
 {
 	for (size_t i = 0; i < ARRAY_LEN(versions); i++) {

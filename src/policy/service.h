@@ -71,6 +71,8 @@ NODISCARD int service_parse(enum service service, const char *text, uint64_t *re
 unsigned service_version_parse(const char *text);
 /* "" for an unknown one. */
 const char *service_version_to_str(unsigned version);
+/* Those that the protocol has, one after the other; 0: no more. */
+unsigned service_version_at(size_t i);
 
 /* ---- of a snapshot ---- */
 

@@ -100,6 +100,8 @@ static void test_bad_rules(void)
 		{"type = x or os = y", "expected \"and\""},
 		{"type = x and", "expected \"and\""},
 		{"version < 14.5", "no protocol version"},
+		{"version = 99", "\"99\" is no protocol version"},
+		{"version != 14", "no protocol version"},
 		{"type=a and type=a and type=a and type=a and type=a and type=a and type=a and "
 		 "type=a and type=a",
 			"at most 8"},
