@@ -10,7 +10,7 @@ async function lookAt(person, name, theme, size, found) {
 	await page.getByText("Loading…").first().waitFor({ state: "detached" });
 	const wide = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
 	if (wide > 0) found.push(`${name} is ${wide} pixels wider than the ${size}`);
-	const cut = await page.evaluate(() => [...document.querySelectorAll(".table-box")].filter((box) => box.scrollWidth > box.clientWidth).map((box) => box.textContent.slice(0, 40)));
+	const cut = await page.evaluate(() => [...document.querySelectorAll(".table-box")].filter((box) => box.scrollWidth > box.clientWidth).map((box) => `${box.textContent.slice(0, 40)} by ${box.scrollWidth - box.clientWidth}`));
 	if (cut.length > 0) found.push(`${name}, ${size}: a table is cut off: ${cut}`);
 	if (house.shots) {
 		mkdirSync(house.shots, { recursive: true });

@@ -17,14 +17,19 @@ export function hour(at: number): string {
 	return clock.format(at * 1000);
 }
 
+/* No line ends between a number and its unit. */
+function held(text: string): string {
+	return text.replace(/(\d) /, "$1\u00a0");
+}
+
 export function ago(at: number | undefined, now = Date.now() / 1000): string {
 	if (!at) return "never";
 	const s = at - now;
 	const size = Math.abs(s);
 	if (size < 45) return s <= 0 ? "just now" : "in a moment";
-	if (size < 2700) return relative.format(Math.round(s / 60), "minute");
-	if (size < 79200) return relative.format(Math.round(s / 3600), "hour");
-	if (size < 30 * 86400) return relative.format(Math.round(s / 86400), "day");
+	if (size < 2700) return held(relative.format(Math.round(s / 60), "minute"));
+	if (size < 79200) return held(relative.format(Math.round(s / 3600), "hour"));
+	if (size < 30 * 86400) return held(relative.format(Math.round(s / 86400), "day"));
 	return date(at);
 }
 

@@ -71,7 +71,7 @@ export function DevicesPage({ place }: { place: Place }) {
 						{ label: "State", cell: (row) => <State of={row.state} /> },
 						{ label: "Type", sort: "type", cell: (row) => <span class="wrap">{row.type || "–"}</span> },
 						{ label: "Protocol", sort: "version", cell: (row) => row.version || "–" },
-						{ label: "Last seen", sort: "last_seen_at", cell: (row) => <time class="nowrap" title={time(row.last_seen_at)}>{ago(row.last_seen_at)}</time> },
+						{ label: "Last seen", sort: "last_seen_at", cell: (row) => <time title={time(row.last_seen_at)}>{ago(row.last_seen_at)}</time> },
 						{ label: "Device id", cell: (row) => <code class="small">{row.device}</code> },
 					]} foot={<Pager noun="phone" offset={offset} size={SIZE} shown={Math.min(found.length, SIZE)} more={found.length > SIZE} onOffset={(to) => setQuery({ offset: to ? String(to) : undefined })} />} />
 				)}
