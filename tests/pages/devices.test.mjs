@@ -89,6 +89,42 @@ test("what is typed into a policy stays when the list of those it is for changes
 	await page.getByText("1 change is not saved yet.").waitFor();
 });
 
+const EFFECTS = { enforced: "Does it", ignored: "Does not do it", refused: "Says that it cannot", not_sent: "Is not told", off: "Does not count", unknown: "Not known" };
+
+test("what each kind of phone makes of its policy is said in words", async () => {
+	const user = await makeUser();
+	const settings = {
+		DevicePasswordEnabled: true, MinDevicePasswordLength: 6, MaxInactivityTimeDeviceLock: 900, MinDevicePasswordComplexCharacters: 2,
+		AllowBluetooth: 1, AllowHTMLEmail: false, MaxAttachmentSize: 3145728, ApprovedApplicationList: ["ab".repeat(20), "cd".repeat(20)],
+	};
+	await bellhop("policy", "create", "Kinds");
+	await bellhop("policy", "set", JSON.stringify(settings), "--policy", "Kinds", "--options", '{"allow_partial": true}');
+	await bellhop("policy", "assign", "Kinds", "--address", user.address);
+	const person = await (await Person.at()).signIn(admin, "devices");
+	const { page } = person;
+	for (const { type, version, claim, kind, answer, bluetooth } of [
+		{ type: "iPhone", version: "16.1", claim: true, kind: "iPhone or iPad", answer: "applies all of it", bluetooth: "ignored" },
+		{ type: "SAMSUNGGTI9100", version: "14.1", claim: false, kind: "Android", answer: "applies a part of it", bluetooth: "refused" },
+		{ type: "PocketPC", version: "2.5", claim: true, kind: "Windows Mobile", answer: "applies all of it", bluetooth: "not_sent" },
+		{ type: "Toaster", version: "14.1", claim: true, kind: "not known", answer: "nothing is known", bluetooth: "unknown" },
+	]) {
+		const phone = new Phone(user, { version, claim, id: `${type}${process.pid}`, options: ["--device-type", type] });
+		await phone.wait("ping_parked");
+		await person.go(`${device(user, phone)}/policy`);
+		await page.getByText(kind, { exact: true }).waitFor();
+		await page.locator("p.note").filter({ hasText: answer }).waitFor();
+		const told = (await bellhopJson("policy", "effective", user.address, phone.id)).settings;
+		const rows = page.getByRole("table").locator("tbody").getByRole("row");
+		await rows.first().waitFor();
+		assert.deepEqual(await rows.locator(".tag").allTextContents(), told.map((row) => EFFECTS[row.effect]), type);
+		assert.equal(told.find((row) => row.setting === "AllowBluetooth").effect, bluetooth);
+		const words = await rows.allTextContents();
+		for (const [i, row] of told.entries()) if (row.note && row.effect !== "off") assert.ok(words[i].toLowerCase().includes(row.note.toLowerCase()), `${type}: ${words[i]}`);
+		for (const text of ["6 characters", "15 min", "3 MB", "1 only hands-free"]) assert.ok(words.join(" ").includes(text), text);
+		assert.equal(await page.evaluate(() => [...document.querySelectorAll(".table-box")].some((box) => box.scrollWidth > box.clientWidth)), false, "the table is cut off");
+	}
+});
+
 test("a phone in quarantine is released", async () => {
 	const user = await makeUser();
 	await bellhop("access", "add", "quarantine", `device = ${user.login}phone141`);

@@ -109,7 +109,7 @@ export function deliver(to, subject) {
 /* ---- phones ---- */
 
 export class Phone {
-	constructor(user, { version = "14.1", id, options = [] } = {}) {
+	constructor(user, { version = "14.1", id, claim = true, options = [] } = {}) {
 		this.user = user;
 		this.id = id ?? `${user.login}phone${version.replace(".", "")}`;
 		this.folder = `${house.folder}/phones/${this.id}-${Date.now()}`;
@@ -117,7 +117,7 @@ export class Phone {
 		this.waiting = [];
 		mkdirSync(this.folder, { recursive: true });
 		this.process = spawn(house.phone, ["--server", house.url, "--insecure", "--user", user.address, "--password-file", user.passwordFile,
-			"--data", `${this.folder}/data`, "--device-id", this.id, "--version-eas", version, "--json", "--claim-policy", ...options], { stdio: ["ignore", "pipe", "pipe"] });
+			"--data", `${this.folder}/data`, "--device-id", this.id, "--version-eas", version, "--json", ...(claim ? ["--claim-policy"] : []), ...options], { stdio: ["ignore", "pipe", "pipe"] });
 		this.ended = new Promise((resolve) => this.process.on("exit", (status) => {
 			this.status = status;
 			this.add({ ev: "ended", status });

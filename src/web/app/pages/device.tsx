@@ -1,15 +1,13 @@
 import { start } from "../api";
-import { devices, policies, type Device, type PolicyRules } from "../calls";
+import { devices, type Device } from "../calls";
 import { ago, duration, time } from "../format";
 import { link, type Place } from "../router";
 import { useDialog } from "../ui/dialog";
 import { Show, useLoad } from "../ui/load";
-import { Facts, Head, State, Tag, Words } from "../ui/parts";
-import { Table } from "../ui/table";
+import { Facts, Head, State, Words } from "../ui/parts";
 import { DeviceActions } from "./device-actions";
+import { DevicePolicy } from "./device-policy";
 import { DeviceErrors, DeviceFolders, DeviceTrace, DeviceWaits } from "./device-tabs";
-import { Except, refresh } from "./policies";
-import { settingName, valueText } from "./policy";
 
 export const text = (value: unknown) => (typeof value === "string" ? value : "");
 export const number = (value: unknown) => (typeof value === "number" && value !== 0 ? value : undefined);
@@ -95,51 +93,3 @@ export function WipeState({ phone }: { phone: Device }) {
 }
 
 export const sentence = (words: string) => start(words) + (/[.!?]$/.test(words) ? "" : ".");
-
-export function rulesText(rules: PolicyRules): string {
-	const out = [rules.required ? "must be taken" : "is only offered", `taken again ${refresh(rules.refresh_interval_h)}`];
-	out.push(rules.allow_partial ? "a part is enough" : "a part is not enough");
-	out.push(rules.allow_refused ? "refusing is let through" : "who refuses stays out");
-	return out.join("; ");
-}
-
-function DevicePolicy({ address, device }: { address: string; device: string }) {
-	const one = useLoad((signal) => policies.effective(address, device, signal), [address, device], 10000);
-	const all = useLoad((signal) => policies.list(signal), []);
-	const [dialog, open] = useDialog();
-	return (
-		<Show of={one}>
-			{(found) => (
-				<>
-					<section class="card stack" aria-labelledby="dev-policy">
-						<div class="card-head"><h2 id="dev-policy">{found.policy_exempt ? "No policy" : <a href={link(["policies", found.policy])}>{found.policy}</a>}</h2>
-							<button type="button" class="button mini" onClick={() => open((close) => <Except from={all.data ?? []} address={address} device={device} onClose={(did) => {
-								close();
-								if (did) void one.reload();
-							}} />)}>Make an exception</button></div>
-						<Facts of={[
-							["Because of", found.policy_from],
-							["The phone answered", <State of={found.policy_status} />],
-							["Up to date", found.policy_current === undefined ? "" : found.policy_current ? <Tag tone="good">Yes</Tag> : <Tag tone="warn">Takes it at its next request</Tag>],
-							["Takes it again", found.policy_refresh_at ? time(found.policy_refresh_at) : ""],
-							["Kind of phone", found.platform],
-							["The policy", rulesText(found.rules)],
-						]} />
-					</section>
-					{found.settings.length === 0
-						? <p class="note">This policy demands nothing of the phone.</p>
-						: (
-							<Table caption="Effective on this phone" rows={found.settings} rowKey={(row) => row.setting} columns={[
-								{ label: "Setting", cell: (row) => settingName(row.setting) },
-								{ label: "Demanded", cell: (row) => valueText(row.value) },
-								{ label: "What the phone does", cell: (row) => row.effect ?? "–" },
-								{ label: "Note", cell: (row) => row.note || "–" },
-								{ label: "Written in", cell: (row) => row.confirmed ? row.source : <Tag tone="warn">Unconfirmed</Tag> },
-							]} />
-						)}
-					{dialog}
-				</>
-			)}
-		</Show>
-	);
-}

@@ -1,6 +1,7 @@
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { ApiError } from "../api";
 import { policies, type Policy, type PolicyOptions, type PolicySetting, type PolicyValue, type Scope } from "../calls";
+import { count } from "../format";
 import { go } from "../router";
 import { Ask, useDialog } from "../ui/dialog";
 import { Check, Field } from "../ui/form";
@@ -23,10 +24,16 @@ export function settingName(name: string): string {
 	return parts.map((word, i) => NAMES[word] ?? (i === 0 ? word : word.toLowerCase())).join(" ");
 }
 
+/* Of the time after which the phone locks itself. */
+const NEVER_LOCKED_S = 9999;
+
 export function valueText(value: PolicyValue, unit = ""): string {
 	if (value === null) return "no limit";
 	if (typeof value === "boolean") return value ? "yes" : "no";
 	if (Array.isArray(value)) return value.length === 0 ? "none" : value.join(", ");
+	/* Exactly what is demanded, so in the largest unit without a rest. */
+	if (unit === "bytes" && Number(value) % 1024 === 0) return Number(value) % 1048576 === 0 ? `${count(Number(value) / 1048576)} MB` : `${count(Number(value) / 1024)} KB`;
+	if (unit === "s") return value === NEVER_LOCKED_S ? "never" : Number(value) % 60 === 0 ? `${Number(value) / 60} min` : `${value} s`;
 	return unit ? `${value} ${unit}` : String(value);
 }
 
