@@ -224,27 +224,6 @@ int admin_device_resync(struct admin_call *call, struct err *err)
 
 /* ---- folders ---- */
 
-static const char *class_of(enum folder_type type)
-{
-	switch (type) {
-	case FOLDER_CALENDAR:
-	case FOLDER_USER_CALENDAR:
-		return "Calendar";
-	case FOLDER_CONTACTS:
-	case FOLDER_USER_CONTACTS:
-	case FOLDER_RECIPIENT_CACHE:
-		return "Contacts";
-	case FOLDER_TASKS:
-	case FOLDER_USER_TASKS:
-		return "Tasks";
-	case FOLDER_NOTES:
-	case FOLDER_USER_NOTES:
-		return "Notes";
-	default:
-		return "Email";
-	}
-}
-
 static int add_folder(struct admin_call *call, const struct device *device,
 	const struct sync_collection_ref *ref, struct err *err)
 {
@@ -267,7 +246,7 @@ static int add_folder(struct admin_call *call, const struct device *device,
 	row = json_object();
 	admin_put_number(row, "folder", ref->folder.v);
 	admin_put(row, "name", folder->name);
-	admin_put(row, "class", class_of(folder->type));
+	admin_put(row, "class", store_folder_class(folder->type));
 	admin_put_number(row, "held", counts.held);
 	admin_put_number(row, "pending", counts.pending);
 	admin_put_number(row, "withheld", counts.withheld);

@@ -10,17 +10,6 @@
 
 /* ---- targets ---- */
 
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 /* RFC 3986 2.1; plus: + is a blank, as in forms. NULL: it is wrong. */
 static const char *decode(struct arena *arena, const char *text, size_t len, bool plus)
 {

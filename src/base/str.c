@@ -355,6 +355,15 @@ void hex_add(struct buf *out, const void *bytes, size_t len)
 	}
 }
 
+int hex_value(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
 bool bytes_equal_secret(const void *a, const void *b, size_t len)
 {
 	const volatile uint8_t *x = a, *y = b;

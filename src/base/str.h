@@ -43,6 +43,8 @@ void base64_add(struct buf *out, const void *bytes, size_t len);
 NODISCARD int base64_decode(struct buf *out, const char *text, size_t len);
 /* Lower-case hex. */
 void hex_add(struct buf *out, const void *bytes, size_t len);
+/* 0 to 15 for a digit in either case; -1. */
+int hex_value(char c);
 
 /* Constant time for equal lengths. */
 bool bytes_equal_secret(const void *a, const void *b, size_t len);

@@ -406,17 +406,23 @@ static void tear_down(struct supervisor *s)
 	settings_unref(&s->settings);
 }
 
-int supervisor_run(const struct supervisor_options *options, struct err *err)
+static void set_empty(struct supervisor *s, const struct supervisor_options *options)
 {
-	struct supervisor s = {.options = options,
+	*s = (struct supervisor){.options = options,
 		.ticket_fd = -1,
 		.shared_fd = -1,
 		.carry_fd = -1,
 		.admin_fd = -1,
 		.notes_fd = -1};
+	list_init(&s->extras);
+}
+
+int supervisor_run(const struct supervisor_options *options, struct err *err)
+{
+	struct supervisor s;
 	int status;
 
-	list_init(&s.extras);
+	set_empty(&s, options);
 	status = set_up(&s, err);
 	if (status == 0) {
 		on_tickets(&s);
@@ -429,15 +435,10 @@ int supervisor_run(const struct supervisor_options *options, struct err *err)
 
 int supervisor_resume(int state_fd, bool dry, struct supervisor_options *options, struct err *err)
 {
-	struct supervisor s = {.options = options,
-		.ticket_fd = -1,
-		.shared_fd = -1,
-		.carry_fd = -1,
-		.admin_fd = -1,
-		.notes_fd = -1};
+	struct supervisor s;
 	int status;
 
-	list_init(&s.extras);
+	set_empty(&s, options);
 	status = set_up_loop(&s, err);
 	if (status == 0)
 		status = state_load(state_fd, &s, options, err);

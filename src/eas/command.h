@@ -192,8 +192,6 @@ bool eas_folder_id_parse(const char *text, struct folder_id *ret);
 bool eas_server_id_parse(const char *text, struct folder_id folder, struct item_id *ret);
 void eas_folder_id_print(struct folder_id id, char text[24]);
 void eas_server_id_print(struct folder_id folder, struct item_id item, char text[48]);
-/* The EAS class of a folder's items: "Email", "Calendar", ...; the type of what it may hold. */
-const char *eas_folder_class(enum folder_type type);
 bool eas_folder_is_mail(enum folder_type type);
 
 #endif

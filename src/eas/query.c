@@ -39,17 +39,6 @@ static bool is_alnum(char c)
 	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 static int refuse(struct eas_query *q, unsigned http, unsigned status)
 {
 	q->fault_http = (uint16_t)http;
@@ -74,8 +63,8 @@ static char *percent_decode(struct arena *arena, const char *s, size_t len, bool
 		char c = s[i];
 
 		if (c == '%') {
-			int high = i + 2 < len ? hex_digit(s[i + 1]) : -1;
-			int low = i + 2 < len ? hex_digit(s[i + 2]) : -1;
+			int high = i + 2 < len ? hex_value(s[i + 1]) : -1;
+			int low = i + 2 < len ? hex_value(s[i + 2]) : -1;
 
 			if (high < 0 || low < 0)
 				return NULL;

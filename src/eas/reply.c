@@ -30,8 +30,8 @@ void eas_reply_retry(struct eas_call *call, uint64_t after_s)
 {
 	buf_clear(&call->reply->body);
 	call->reply->status = 503;
-	eas_reply_header(call->reply, "Retry-After",
-		arena_x_printf(call->arena, "%" PRIu64, after_s));
+	eas_reply_header(
+		call->reply, "Retry-After", arena_x_printf(call->arena, "%" PRIu64, after_s));
 }
 
 void eas_reply_limit(struct eas_call *call, unsigned status, uint64_t limit)
@@ -111,27 +111,6 @@ void eas_folder_id_print(struct folder_id id, char text[24])
 void eas_server_id_print(struct folder_id folder, struct item_id item, char text[48])
 {
 	(void)snprintf(text, 48, "%" PRIu64 ":%" PRIu64, folder.v, item.v);
-}
-
-const char *eas_folder_class(enum folder_type type)
-{
-	switch (type) {
-	case FOLDER_CALENDAR:
-	case FOLDER_USER_CALENDAR:
-		return "Calendar";
-	case FOLDER_CONTACTS:
-	case FOLDER_USER_CONTACTS:
-	case FOLDER_RECIPIENT_CACHE:
-		return "Contacts";
-	case FOLDER_TASKS:
-	case FOLDER_USER_TASKS:
-		return "Tasks";
-	case FOLDER_NOTES:
-	case FOLDER_USER_NOTES:
-		return "Notes";
-	default:
-		return "Email";
-	}
 }
 
 bool eas_folder_is_mail(enum folder_type type)

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/map.h"
 #include "eas/date.h"
 
 static uint64_t read_digits(const char *text, size_t len)
@@ -80,4 +81,17 @@ bool eas_get_range(
 	*ret_first = read_digits(child->text, child->len);
 	*ret_last = read_digits(dash + 1, strlen(dash + 1));
 	return true;
+}
+
+uint64_t eas_hash_node(const struct wbxml_node *node, uint64_t seed)
+{
+	uint8_t key[16] = {0};
+	uint64_t hash;
+
+	memcpy(key, &seed, sizeof(seed));
+	memcpy(key + 8, &node->tag, sizeof(node->tag));
+	hash = siphash(key, node->text, node->len);
+	for (const struct wbxml_node *n = node->child; n != NULL; n = n->next)
+		hash = eas_hash_node(n, hash);
+	return hash;
 }

@@ -25,5 +25,8 @@ int64_t eas_get_date_ms(const struct wbxml_node *node, unsigned tag, int64_t val
 /* "m-n"; false when absent. */
 bool eas_get_range(
 	const struct wbxml_node *node, unsigned tag, uint64_t *ret_first, uint64_t *ret_last);
+/* Of the element and all below: tags, texts and their order. For telling a request that came before
+ * from another one; not against somebody who wants two to be alike. */
+uint64_t eas_hash_node(const struct wbxml_node *node, uint64_t seed);
 
 #endif

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/mem.h"
+#include "base/str.h"
 
 #define LINE_MAX_BYTES    512
 #define TRAILER_MAX_BYTES 8192
@@ -29,18 +30,9 @@ enum chunked_state {
 	AT_END,
 };
 
-static int hex_digit(uint8_t c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 static bool on_size(struct http_chunked *c, uint8_t byte)
 {
-	int digit = hex_digit(byte);
+	int digit = hex_value((char)byte);
 
 	if (++c->line_len > LINE_MAX_BYTES)
 		return false;

@@ -246,14 +246,6 @@ void mime_html_add_as_utf8(struct buf *out, const char *html, size_t len)
 	buf_add(out, done, (size_t)(html + len - done));
 }
 
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 const char *mime_html_next_cid(const char *p, const char *end, char *ret, size_t ret_size)
 {
 	while ((p = memchr(p, ':', (size_t)(end - p))) != NULL) {

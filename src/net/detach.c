@@ -185,24 +185,15 @@ static long on_bio(BIO *bio, int oper, const char *bytes, size_t len, int argi, 
 	return ret;
 }
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 /* Count of bytes; 0: that is no secret of ours. */
 static size_t take_secret(const char *hex, uint8_t secret[RECORD_SECRET_MAX])
 {
 	size_t n = 0;
 
-	for (; n < RECORD_SECRET_MAX && hex_digit(hex[2 * n]) >= 0; n++) {
-		if (hex_digit(hex[2 * n + 1]) < 0)
+	for (; n < RECORD_SECRET_MAX && hex_value(hex[2 * n]) >= 0; n++) {
+		if (hex_value(hex[2 * n + 1]) < 0)
 			return 0;
-		secret[n] = (uint8_t)(hex_digit(hex[2 * n]) << 4 | hex_digit(hex[2 * n + 1]));
+		secret[n] = (uint8_t)(hex_value(hex[2 * n]) << 4 | hex_value(hex[2 * n + 1]));
 	}
 	return hex[2 * n] == '\0' ? n : 0;
 }

@@ -131,11 +131,6 @@ static void add_word(struct buf *out, const char *s)
 	}
 }
 
-static int hex_value(char c)
-{
-	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* In place. False: not what add_word() writes. */
 static bool unescape(char *s)
 {

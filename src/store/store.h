@@ -181,6 +181,8 @@ NODISCARD int store_folder_floor(struct store_read *rd, struct owner_id owner, u
 NODISCARD int store_folder_load(struct store_read *rd, struct owner_id owner, struct folder_id id, struct arena *arena, struct folder **ret, struct err *err);
 NODISCARD int store_folder_by_type(struct store_read *rd, struct owner_id owner, enum folder_type type, struct arena *arena, struct folder **ret, struct err *err);
 NODISCARD int store_folder_add(struct store_tx *tx, struct owner_id owner, struct folder_id parent, const char *name, enum folder_type type, struct folder_id *ret, struct err *err);
+/* What such a folder holds, as ActiveSync calls it ([MS-ASCMD] 2.2.3.27): "Email", "Calendar", "Contacts", "Tasks" or "Notes". */
+const char *store_folder_class(enum folder_type type);
 /* One of those which every user has from the beginning: they stay where they are. */
 bool store_folder_is_special(const struct folder *folder);
 /* Another name, another parent, or both; *ret_seq: of its newest change. ERR_NOT_FOUND for the folder or the parent, ERR_DENIED for

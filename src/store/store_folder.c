@@ -352,6 +352,27 @@ int store_folder_add(struct store_tx *tx, struct owner_id owner, struct folder_i
 
 /* ---- changing, deleting ---- */
 
+const char *store_folder_class(enum folder_type type)
+{
+	switch (type) {
+	case FOLDER_CALENDAR:
+	case FOLDER_USER_CALENDAR:
+		return "Calendar";
+	case FOLDER_CONTACTS:
+	case FOLDER_USER_CONTACTS:
+	case FOLDER_RECIPIENT_CACHE:
+		return "Contacts";
+	case FOLDER_TASKS:
+	case FOLDER_USER_TASKS:
+		return "Tasks";
+	case FOLDER_NOTES:
+	case FOLDER_USER_NOTES:
+		return "Notes";
+	default:
+		return "Email";
+	}
+}
+
 bool store_folder_is_special(const struct folder *folder)
 {
 	return folder->role != FOLDER_ROLE_NONE ||

@@ -9,7 +9,6 @@
 
 #include <string.h>
 
-#include "base/map.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "eas/class/email_internal.h"
@@ -31,22 +30,9 @@ bool email_draft_has_content(const struct wbxml_node *data)
 
 /* ---- attachments ---- */
 
-static uint64_t hash_node(const struct wbxml_node *node, uint64_t seed)
-{
-	uint8_t key[16] = {0};
-	uint64_t hash;
-
-	memcpy(key, &seed, sizeof(seed));
-	memcpy(key + 8, &node->tag, sizeof(node->tag));
-	hash = siphash(key, node->text, node->len);
-	for (const struct wbxml_node *n = node->child; n != NULL; n = n->next)
-		hash = hash_node(n, hash);
-	return hash;
-}
-
 uint64_t email_draft_mark(const struct wbxml_node *add, struct device_id device)
 {
-	return hash_node(add, device.v) | 1;
+	return eas_hash_node(add, device.v) | 1;
 }
 
 static int read_known(const struct email_draft *d, struct arena *arena,

@@ -78,7 +78,7 @@ static bool blocks_fit(const struct wbxml_node *node, const struct folder *folde
 		else
 			others++;
 		if (class_name[0] != 0 && strcmp(class_name, "SMS") != 0 &&
-			strcmp(class_name, eas_folder_class(folder->type)) != 0)
+			strcmp(class_name, store_folder_class(folder->type)) != 0)
 			strangers++;
 	}
 	return sms <= 1 && others <= 1 && (sms == 0 || eas_folder_is_mail(folder->type)) &&

@@ -136,7 +136,7 @@ static void encode_names(
 	}
 	wbxml_add_text(w, TAG_AirSync_Class,
 		email->item->row.item_class == ITEM_SMS ? "SMS"
-							: eas_folder_class(email->folder_type));
+							: store_folder_class(email->folder_type));
 }
 
 /* False: it cannot be an id of an item of ours. */

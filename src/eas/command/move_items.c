@@ -107,7 +107,7 @@ static bool fits(const struct folder *from, const struct folder *to)
 {
 	return from->type != FOLDER_RECIPIENT_CACHE && to->type != FOLDER_RECIPIENT_CACHE &&
 	       eas_folder_is_mail(from->type) == eas_folder_is_mail(to->type) &&
-	       strcmp(eas_folder_class(from->type), eas_folder_class(to->type)) == 0;
+	       strcmp(store_folder_class(from->type), store_folder_class(to->type)) == 0;
 }
 
 static int move_one(

@@ -111,7 +111,7 @@ static int begin_collection(
 static unsigned check_class_rules(const struct sync_job *job)
 {
 	bool is_mail = eas_folder_is_mail(job->folder->type);
-	bool is_notes = strcmp(eas_folder_class(job->folder->type), "Notes") == 0;
+	bool is_notes = strcmp(store_folder_class(job->folder->type), "Notes") == 0;
 
 	if (job->conversation_mode_given && !is_mail)
 		return SYNC_STATUS_PROTOCOL;

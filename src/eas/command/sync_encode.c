@@ -527,13 +527,13 @@ int sync_encode_collection(struct sync_run *run, struct sync_job *job, struct er
 	wbxml_start(w, TAG_AirSync_Collection);
 	if (run->call->version <= 121 && (job->folder != NULL || job->class_name != NULL))
 		wbxml_add_text(w, TAG_AirSync_Class,
-			job->folder != NULL ? eas_folder_class(job->folder->type)
+			job->folder != NULL ? store_folder_class(job->folder->type)
 					    : job->class_name);
 	wbxml_add_text(w, TAG_AirSync_SyncKey, key);
 	wbxml_add_text(w, TAG_AirSync_CollectionId, job->collection_id);
 	wbxml_add_uint(w, TAG_AirSync_Status, job->status);
 	eas_remember_collection(run->call,
-		job->folder != NULL ? eas_folder_class(job->folder->type) : job->class_name,
+		job->folder != NULL ? store_folder_class(job->folder->type) : job->class_name,
 		job->status);
 	if (job->status == SYNC_STATUS_OK) {
 		if (job->more)

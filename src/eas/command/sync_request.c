@@ -5,26 +5,12 @@
  */
 #include <string.h>
 
-#include "base/map.h"
 #include "base/mem.h"
 #include "eas/command/sync_internal.h"
 #include "eas/request.h"
 
 #define CACHE_FORMAT 2
 #define WINDOW_MAX   512u
-
-static uint64_t hash_node(const struct wbxml_node *node, uint64_t seed)
-{
-	uint8_t key[16] = {0};
-	uint64_t hash;
-
-	memcpy(key, &seed, sizeof(seed));
-	memcpy(key + 8, &node->tag, sizeof(node->tag));
-	hash = siphash(key, node->text, node->len);
-	for (const struct wbxml_node *n = node->child; n != NULL; n = n->next)
-		hash = hash_node(n, hash);
-	return hash;
-}
 
 /*
  * What makes a command of a repeated request the same as one before, wherever it stands: an Add is
@@ -38,7 +24,7 @@ static uint64_t command_hash(const struct wbxml_node *node)
 		id = wbxml_find(node, TAG_AirSync_ClientId);
 	else if (node->tag == TAG_AirSync_Delete)
 		id = wbxml_find(node, TAG_AirSync_ServerId);
-	return hash_node(id != NULL ? id : node, node->tag);
+	return eas_hash_node(id != NULL ? id : node, node->tag);
 }
 
 static unsigned clamp_window(uint64_t window)
@@ -59,7 +45,7 @@ static void read_commands(
 
 		job->commands[at] = (struct sync_command){.node = n,
 			.hash = command_hash(n),
-			.content_hash = hash_node(n, n->tag) & INT64_MAX};
+			.content_hash = eas_hash_node(n, n->tag) & INT64_MAX};
 	}
 }
 
@@ -425,7 +411,7 @@ unsigned sync_options_read(
 
 bool sync_filter_allowed(uint8_t filter, enum folder_type type)
 {
-	const char *class_name = eas_folder_class(type);
+	const char *class_name = store_folder_class(type);
 
 	if (strcmp(class_name, "Contacts") == 0 || strcmp(class_name, "Notes") == 0)
 		return filter <= 8;
