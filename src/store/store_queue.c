@@ -392,6 +392,26 @@ int store_queue_retry(struct store_tx *tx, struct queue_id id, int64_t now_at, u
 	return store_run(mails, err);
 }
 
+/* The message, or only this recipient of it. */
+static int say_what_is_not_there(
+	struct store_read *read, struct queue_id id, const char *address, struct err *err)
+{
+	CLEANUP(db_done) struct db_stmt *st = NULL;
+	int found;
+
+	if (store_prepare(read, "SELECT 1 FROM queue_mails WHERE id = $1", &st, err) < 0)
+		return -1;
+	db_bind_u64(st, 1, id.v);
+	found = db_step(st, err);
+	if (found < 0)
+		return -1;
+	if (found == 0 || address == NULL)
+		return err_set(
+			err, ERR_NOT_FOUND, "there is no message %" PRIu64 " in the queue", id.v);
+	return err_set(err, ERR_NOT_FOUND, "message %" PRIu64 " in the queue is not for <%.200s>",
+		id.v, address);
+}
+
 int store_queue_drop(struct store_tx *tx, struct queue_id id, const char *address,
 	uint64_t *ret_count, struct err *err)
 {
@@ -408,12 +428,7 @@ int store_queue_drop(struct store_tx *tx, struct queue_id id, const char *addres
 		return -1;
 	*ret_count = db_changes(tx->read.conn);
 	if (*ret_count == 0)
-		return address != NULL
-			       ? err_set(err, ERR_NOT_FOUND,
-					 "message %" PRIu64 " in the queue is not for <%.200s>",
-					 id.v, address)
-			       : err_set(err, ERR_NOT_FOUND,
-					 "there is no message %" PRIu64 " in the queue", id.v);
+		return say_what_is_not_there(&tx->read, id, address, err);
 	return settle(tx, id, err);
 }
 

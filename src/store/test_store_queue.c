@@ -197,6 +197,11 @@ static void test_administration(void)
 	CHECK_INT(count, 1);
 	CHECK_INT(transact(w, do_drop, &err), -1);
 	CHECK_INT(err.code, ERR_NOT_FOUND);
+	CHECK(strstr(err.text, "is not for <c@FAR.example>") != NULL);
+	added.v += 1000;
+	CHECK_INT(transact(w, do_drop, &err), -1);
+	CHECK(strstr(err.text, "there is no message ") != NULL);
+	added = id;
 	only = NULL;
 	REQUIRE_OK(transact(w, do_drop, &err), &err);
 	CHECK_INT(count, 2);
