@@ -428,7 +428,7 @@ class Verbs(PolicyCase):
         self.ask("default", "default")
         user = self.user()
         self.ask("assign", copy, "--address", user.address)
-        self.assertIn("assignments", self.refused("delete", copy, "--yes"))
+        self.assertIn("has 1 assignment or exception: take it away", self.refused("delete", copy, "--yes"))
         self.assertEqual(self.ask("show", copy)["assignments"], [{"kind": "user", "name": user.address}])
         self.ask("unassign", "--address", user.address)
         self.ask("delete", copy, "--yes")

@@ -186,8 +186,10 @@ static int check_unused(struct store_tx *tx, uint64_t id, struct err *err)
 		return -1;
 	return count == 0 ? 0
 			  : err_set(err, ERR_CONFLICT,
-				    "the policy has %" PRIu64
-				    " assignments or exceptions: take them away first",
+				    count == 1 ? "the policy has %" PRIu64
+						 " assignment or exception: take it away first"
+					       : "the policy has %" PRIu64
+						 " assignments or exceptions: take them away first",
 				    count);
 }
 
