@@ -228,6 +228,23 @@ class Switches(ServiceCase):
         self.assertEqual(device.receive(waiting, 10).status, "2")
         self.assertEqual(len(device.sync_rest()), 1)
 
+    @forms("2.5", "12.0", "12.1", "14.1", "16.1")
+    def test_sync_fetches_nothing_beyond_the_limit(self, version, form):
+        """A Fetch within a Sync is to come again later; what the phone sends beside it is taken."""
+        user = self.user()
+        self.server.deliver(user, mail.message(subject="the first"))
+        self.set(user, "items_per_day", 1)
+        device = user.device(version, form).ready()
+        (item, _), = device.prime().items()
+        commands = [E("Change", E("ServerId", item), E("ApplicationData", E("Email:Read", "1"))), E("Fetch", E("ServerId", item))]
+        answer = device.sync(commands=commands)
+        (fetched,) = answer.responses("Fetch")
+        self.assertEqual(fetched.get("Status"), "16" if device.since("12.1") else "5", answer)
+        self.assertFalse(fetched.has("ApplicationData"))
+        self.bellhop("service", "unset", "items_per_day", "--address", user.address)
+        (fetched,) = device.sync(commands=commands[1:]).responses("Fetch")
+        self.assertEqual((fetched.get("Status"), fetched.get("ApplicationData/Email:Read")), ("1", "1"), fetched)
+
 
 def at(hour, minute=0):
     return datetime.datetime(2026, 6, 1, hour, minute, tzinfo=datetime.timezone.utc)

@@ -352,6 +352,8 @@ static int encode_fetched(struct sync_run *run, struct sync_job *job, struct sto
 			return -1;
 	} else if (eas_mute_closes(run->call->mute)) {
 		return err_set(err, ERR_NOT_FOUND, "the device is in quarantine");
+	} else if (run->call->mute == EAS_MUTE_QUOTA) {
+		return err_set(err, ERR_QUOTA, "the device was sent all that it may be sent today");
 	} else if (email_load(rd, run->call->user->id, job->folder->id, job->folder->type, id, true,
 			   arena, &email, err) < 0) {
 		return -1;
