@@ -228,6 +228,24 @@ class Switches(ServiceCase):
         self.assertEqual(device.receive(waiting, 10).status, "2")
         self.assertEqual(len(device.sync_rest()), 1)
 
+    @forms("12.0", "12.1", "14.1", "16.1")
+    def test_item_operations_beyond_the_limit(self, version, form):
+        """What a phone does to its folders is taken; only what brings it something is refused."""
+        user = self.user()
+        self.server.deliver(user, mail.message(subject="the first"))
+        self.set(user, "items_per_day", 1)
+        device = user.device(version, form).ready()
+        device.prime()
+        empty = E("EmptyFolderContents", E("AirSync:CollectionId", device.folders["4"]))
+        fetch = E("Fetch", E("Store", "Mailbox"), E("AirSync:CollectionId", device.inbox), E("AirSync:ServerId", device.inbox + ":1"))
+        for operations, code in (((empty,), 200), ((fetch,), 503), ((empty, fetch), 503)):
+            answer = device.post("ItemOperations", E("ItemOperations:ItemOperations", *operations))
+            self.assertEqual(answer.code, code, answer)
+            if code == 503:
+                self.assertTrue(0 < int(answer.http.header("Retry-After")) <= 86400)
+            else:
+                self.assertEqual(answer.document.get("Response/EmptyFolderContents/Status"), "1")
+
     @forms("2.5", "12.0", "12.1", "14.1", "16.1")
     def test_sync_fetches_nothing_beyond_the_limit(self, version, form):
         """A Fetch within a Sync is to come again later; what the phone sends beside it is taken."""

@@ -171,7 +171,6 @@ int eas_usage_over(struct store_read *rd, const struct services *s, struct devic
 bool eas_usage_check(struct eas_call *call)
 {
 	CLEANUP(store_read_end) struct store_read *rd = NULL;
-	enum eas_command command = call->query->command;
 	struct err err = ERR_INIT;
 	int64_t until_at;
 	bool over;
@@ -186,7 +185,7 @@ bool eas_usage_check(struct eas_call *call)
 	}
 	if (!over)
 		return true;
-	if (command == EAS_CMD_ItemOperations || command == EAS_CMD_GetAttachment) {
+	if (call->query->command == EAS_CMD_GetAttachment) {
 		eas_reply_retry(call, (uint64_t)(until_at - call->now_at));
 		return false;
 	}

@@ -135,6 +135,13 @@ static void run_all(struct operations *op)
 		wrap_multipart(op);
 }
 
+/* Beyond its share of the day a phone may still empty folders and move, but fetch nothing. */
+static bool fetches_too_much(const struct eas_call *call)
+{
+	return call->mute == EAS_MUTE_QUOTA &&
+	       wbxml_find(call->root, TAG_ItemOperations_Fetch) != NULL;
+}
+
 void eas_item_operations(struct eas_call *call)
 {
 	struct operations op = {
@@ -144,6 +151,10 @@ void eas_item_operations(struct eas_call *call)
 			clock_now_ms() + (int64_t)call->settings->sync_response_time_s * 1000,
 	};
 
+	if (fetches_too_much(call)) {
+		eas_reply_retry(call, (uint64_t)(call->mute_until_at - call->now_at));
+		return;
+	}
 	for (const struct wbxml_node *n = call->root->child; n != NULL; n = n->next)
 		op.part_room++;
 	op.part_lengths = arena_x_alloc(call->arena, (op.part_room + 1) * sizeof(*op.part_lengths));
