@@ -318,7 +318,9 @@ static void render_table(const json_t *rows, const char *columns, size_t width, 
 	add_row(NULL, &t, out);
 	for (size_t i = 0; i < json_array_size(rows); i++)
 		add_row(json_array_get(rows, i), &t, out);
-	if (t.is_cut)
+	if (json_array_size(rows) == 0)
+		buf_add_str(out, "(none)\n");
+	else if (t.is_cut)
 		say_what_is_cut(&t, width, out);
 	mem_free(copy);
 }

@@ -172,7 +172,7 @@ static void test_render(void)
 		"ADDRESS    ENABLED  CREATED\n"
 		"a@b.c      yes      1970-01-02T00:00:00Z\n"
 		"\xc3\xa4rger@b.c  no       -\n");
-	check_render("[]", "domain", "DOMAIN\n");
+	check_render("[]", "domain", "DOMAIN\n(none)\n");
 	check_render("{\"version\":\"1\",\"users\":3,\"aliases\":[\"x\",\"y\"],\"none\":[],"
 		     "\"settings\":{\"A\":1}}",
 		"",
