@@ -107,15 +107,19 @@ void ctl_trace_render(const json_t *result, struct buf *out);
 NODISCARD int ctl_trace_follow(
 	const char *path, json_t *args, bool json, json_int_t last, struct err *err);
 
-/* ctl_overview.c */
-void ctl_overview_render(const json_t *result, struct buf *out);
+/* ctl_overview.c; width as of ctl_render() */
+void ctl_overview_render(const json_t *result, size_t width, struct buf *out);
 
 /* ctl_render.c: text of whomever, with a blank or ? for what a terminal obeys: control characters,
  * lines, and marks that turn the direction of writing and so could make one name look like another.
  */
 void ctl_add_visible(struct buf *out, const char *text);
+/* A text behind so many characters of a line, broken between words; further lines begin below it.
+ * width 0: not broken. */
+void ctl_add_wrapped(struct buf *out, const char *text, size_t indent, size_t width);
 /* A result for people. columns: of the verb, "" for one object. width: of the terminal, into which
- * tables are fitted by cutting texts and leaving out columns, and saying so; 0: as wide as it is. */
+ * tables are fitted by cutting texts and leaving out columns, and saying so; sentences take several
+ * lines instead. 0: as wide as it is. */
 void ctl_render(const json_t *result, const char *columns, size_t width, struct buf *out);
 
 #endif

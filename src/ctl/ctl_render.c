@@ -13,6 +13,8 @@
 #define COLUMNS_MAX 16
 #define GAP         2  /* characters between columns */
 #define LEAST       10 /* of a text that is cut */
+#define PROSE       24 /* of one that takes several lines */
+#define INDENT_MAX  50 /* behind which a text is not broken into lines */
 #define DATE        10 /* "2026-11-23" of a time, */
 #define MINUTES     16 /* and "2026-11-23T20:15" */
 
@@ -101,6 +103,48 @@ static size_t width_of(const char *text)
 	return n;
 }
 
+/* Bytes of the words that fit into so many characters; of a word that is longer than that, all of
+ * it, or what fits. */
+static size_t line_of(const char *text, size_t width, bool may_split)
+{
+	size_t chars = 0, end = 0, split = 0;
+
+	for (size_t i = 0;; i++) {
+		if (text[i] == ' ' || text[i] == '\0') {
+			if (chars > width && end > 0)
+				return end;
+			if (i == 0 || text[i - 1] != ' ')
+				end = i;
+			if (chars > width || text[i] == '\0')
+				return chars > width && may_split ? split : end;
+		}
+		if (((unsigned char)text[i] & 0xc0) != 0x80) {
+			if (chars == width)
+				split = i;
+			chars++;
+		}
+	}
+}
+
+void ctl_add_wrapped(struct buf *out, const char *text, size_t indent, size_t width)
+{
+	size_t room = width > indent ? width - indent : 0;
+
+	if (room == 0 || indent > INDENT_MAX) {
+		buf_add_str(out, text);
+		return;
+	}
+	for (;;) {
+		size_t len = line_of(text, room, false);
+
+		buf_add(out, text, len);
+		text += len + strspn(text + len, " ");
+		if (*text == '\0')
+			return;
+		buf_addf(out, "\n%*s", (int)indent, "");
+	}
+}
+
 /* "last_seen_at" -> "LAST SEEN". */
 static void add_title(struct buf *out, const char *column)
 {
@@ -137,6 +181,8 @@ struct column {
 	size_t least;   /* down to which it may be cut */
 	size_t width;   /* as it is shown */
 	bool is_time;
+	bool is_prose; /* goes on in further lines, and is never cut */
+	bool is_empty; /* in every row */
 	bool left_out;
 };
 
@@ -146,17 +192,31 @@ struct table {
 	bool is_cut; /* a column is shorter than its cells, or left out */
 };
 
+static bool is_one_of(const char *name, const char *const *names, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (str_eq(name, names[i]))
+			return true;
+	}
+	return false;
+}
+
 /* Names by which one goes on: what is cut of them is of no use. */
 static bool is_key(const char *name)
 {
 	static const char *const keys[] = {
-		"device", "item", "mail", "id", "number", "address", "user", "name"};
+		"device", "item", "mail", "id", "number", "address", "name", "recipient"};
 
-	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
-		if (str_eq(name, keys[i]))
-			return true;
-	}
-	return false;
+	return is_one_of(name, keys, ARRAY_LEN(keys));
+}
+
+/* Whole sentences: what the rest of the row is shown for. */
+static bool is_prose(const char *name)
+{
+	static const char *const names[] = {
+		"answer", "note", "reason", "rule", "scopes", "text", "warning"};
+
+	return is_one_of(name, names, ARRAY_LEN(names));
 }
 
 /* At most so many characters; the last one says that there were more. */
@@ -173,31 +233,73 @@ static void add_cut(struct buf *out, const char *text, size_t width)
 	buf_add_str(out, "\u2026");
 }
 
+/* What of a cell stands in this line of its row; gives the rest, "" for none. */
+static const char *add_line(const struct column *column, const char *text, struct buf *out)
+{
+	size_t len;
+
+	if (width_of(text) <= column->width) {
+		buf_add_str(out, text);
+		return "";
+	}
+	if (column->is_time) {
+		buf_add(out, text, column->width < MINUTES ? DATE : MINUTES);
+		return "";
+	}
+	if (!column->is_prose) {
+		add_cut(out, text, column->width);
+		return "";
+	}
+	len = line_of(text, column->width, true);
+	buf_add(out, text, len);
+	return text + len + strspn(text + len, " ");
+}
+
 static void add_row(const json_t *row, const struct table *t, struct buf *out)
 {
-	size_t pad = 0;
+	char *texts[COLUMNS_MAX];
+	const char *rest[COLUMNS_MAX];
+	bool more = true;
 
-	for (size_t c = 0; c < t->count; c++) {
-		const struct column *column = &t->columns[c];
-		char *text;
-		size_t width;
+	for (size_t c = 0; c < t->count; c++)
+		rest[c] = texts[c] = cell(row, t->columns[c].name);
+	while (more) {
+		size_t at = 0, begin = 0;
 
-		if (column->left_out)
-			continue;
-		text = cell(row, column->name);
-		width = width_of(text);
-		for (; pad > 0; pad--)
-			buf_add_byte(out, ' ');
-		if (width > column->width && column->is_time)
-			buf_add(out, text, column->width);
-		else if (width > column->width)
-			add_cut(out, text, column->width);
-		else
-			buf_add_str(out, text);
-		pad = column->width - MIN(width, column->width) + GAP;
-		mem_free(text);
+		more = false;
+		for (size_t c = 0; c < t->count; c++) {
+			if (t->columns[c].left_out)
+				continue;
+			if (rest[c][0] != '\0') {
+				size_t before;
+
+				buf_addf(out, "%*s", (int)(begin - at), "");
+				before = out->len;
+				rest[c] = add_line(&t->columns[c], rest[c], out);
+				at = begin + width_of(buf_cstr(out) + before);
+				more = more || rest[c][0] != '\0';
+			}
+			begin += t->columns[c].width + GAP;
+		}
+		buf_add_byte(out, '\n');
 	}
-	buf_add_byte(out, '\n');
+	for (size_t c = 0; c < t->count; c++)
+		mem_free(texts[c]);
+}
+
+/* How short a column may become. */
+static size_t least_width(const struct column *column, bool is_first, const json_t *value)
+{
+	size_t title = width_of(column->name), least;
+
+	/* Half a number is another number. */
+	if (is_first || is_key(column->name) || json_is_boolean(value) ||
+		(json_is_integer(value) && !column->is_time))
+		return column->natural;
+	if (column->is_time && str_ends(column->name, "_at"))
+		title -= strlen("_at");
+	least = column->is_prose ? PROSE : LEAST;
+	return MIN(column->natural, MAX(least, title));
 }
 
 static void measure(const json_t *rows, struct table *t)
@@ -206,20 +308,19 @@ static void measure(const json_t *rows, struct table *t)
 		struct column *column = &t->columns[c];
 		const json_t *first = json_object_get(json_array_get(rows, 0), column->name);
 
+		column->is_empty = json_array_size(rows) > 0;
 		for (size_t i = 0; i <= json_array_size(rows); i++) {
 			char *text = cell(i > 0 ? json_array_get(rows, i - 1) : NULL, column->name);
 
 			column->natural = MAX(column->natural, width_of(text));
+			if (i > 0 && !str_eq(text, "-"))
+				column->is_empty = false;
 			mem_free(text);
 		}
 		column->width = column->natural;
 		column->is_time = is_time(column->name);
-		/* Half a number is another number. */
-		column->least = c == 0 || is_key(column->name) ||
-						(json_is_integer(first) && !column->is_time) ||
-						json_is_boolean(first)
-					? column->natural
-					: MIN(column->natural, (size_t)LEAST);
+		column->is_prose = is_prose(column->name);
+		column->least = least_width(column, c == 0, first);
 	}
 }
 
@@ -239,17 +340,25 @@ static size_t least_of(const struct table *t)
 static struct column *least_wanted(struct table *t)
 {
 	static const char *const first_to_go[] = {"policy_status", "version", "policy",
-		"created_at", "quota_bytes", "device_limit", "used_bytes", "device_count", "type"};
+		"created_at", "quota_bytes", "device_limit", "used_bytes", "device_count",
+		"description", "settings", "required", "ios_confirmed", "android_confirmed",
+		"windows_mobile_confirmed", "since", "unit", "minimum", "maximum", "type"};
 
+	for (size_t c = t->count; c-- > 1;) {
+		if (!t->columns[c].left_out && t->columns[c].is_empty)
+			return &t->columns[c];
+	}
 	for (size_t i = 0; i < ARRAY_LEN(first_to_go); i++) {
 		for (size_t c = 1; c < t->count; c++) {
 			if (!t->columns[c].left_out && str_eq(t->columns[c].name, first_to_go[i]))
 				return &t->columns[c];
 		}
 	}
+	/* A phone is the user's address with the DeviceId behind it. */
 	for (size_t c = t->count; c-- > 1;) {
-		if (!t->columns[c].left_out && !str_eq(t->columns[c].name, "state") &&
-			!str_eq(t->columns[c].name, "device"))
+		if (!t->columns[c].left_out && !t->columns[c].is_prose &&
+			!str_eq(t->columns[c].name, "state") &&
+			(c > 1 || !str_eq(t->columns[c].name, "device")))
 			return &t->columns[c];
 	}
 	return NULL;
@@ -270,12 +379,13 @@ static void fit(struct table *t, size_t width)
 
 		/* A time is shown to the second, the minute, or the day. */
 		if (column->is_time && column->least + more < column->natural)
-			more = (column->least + more < MINUTES ? DATE : MINUTES) - column->least;
+			more = column->least + more < MINUTES ? 0 : MINUTES - column->least;
 		if (!column->left_out) {
 			column->width = column->least + more;
 			spare -= more;
 		}
-		t->is_cut = t->is_cut || column->left_out || column->width < column->natural;
+		t->is_cut = t->is_cut || column->left_out ||
+			    (column->width < column->natural && !column->is_prose);
 	}
 }
 
@@ -360,6 +470,7 @@ static void render_object(const json_t *object, unsigned depth, size_t terminal,
 		it = json_object_iter_next((json_t *)(uintptr_t)object, it)) {
 		const char *key = json_object_iter_key(it);
 		const json_t *value = json_object_iter_value(it);
+		struct buf text = BUF_INIT;
 
 		if (depth == 0 && str_eq(key, "findings"))
 			continue; /* they come last */
@@ -378,7 +489,9 @@ static void render_object(const json_t *object, unsigned depth, size_t terminal,
 			continue;
 		}
 		buf_addf(out, ":%*s", (int)(width - strlen(key) + 1), "");
-		add_value(out, key, value);
+		add_value(&text, key, value);
+		ctl_add_wrapped(out, buf_cstr(&text), 2 * depth + width + 2, terminal);
+		buf_deinit(&text);
 		buf_add_byte(out, '\n');
 	}
 	if (depth == 0 && json_is_array(json_object_get(object, "findings")))

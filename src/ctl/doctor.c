@@ -14,6 +14,7 @@
 
 #define HOLD_DEFAULT_S 100u /* longer than what proxies come with */
 #define HOLD_MAX_S     7200u
+#define TEXT_AT        22u /* the column in which what a check found begins */
 
 /* In the order in which they are shown. */
 static void (*const checks[])(struct doctor *d) = {
@@ -197,7 +198,7 @@ int doctor_examine(const struct settings *settings, const char *socket_path, con
 	return 0;
 }
 
-void doctor_render(const json_t *result, struct buf *out)
+void doctor_render(const json_t *result, size_t width, struct buf *out)
 {
 	const json_t *rows = json_object_get(result, "checks");
 
@@ -205,11 +206,16 @@ void doctor_render(const json_t *result, struct buf *out)
 		const json_t *row = json_array_get(rows, i);
 		const char *advice = json_string_value(json_object_get(row, "advice"));
 
-		buf_addf(out, "%-8s %-12s %s\n", json_string_value(json_object_get(row, "result")),
-			json_string_value(json_object_get(row, "check")),
-			json_string_value(json_object_get(row, "text")));
-		if (advice != NULL)
-			buf_addf(out, "%-21s -> %s\n", "", advice);
+		buf_addf(out, "%-8s %-12s ", json_string_value(json_object_get(row, "result")),
+			json_string_value(json_object_get(row, "check")));
+		ctl_add_wrapped(
+			out, json_string_value(json_object_get(row, "text")), TEXT_AT, width);
+		buf_add_byte(out, '\n');
+		if (advice != NULL) {
+			buf_addf(out, "%*s-> ", (int)TEXT_AT, "");
+			ctl_add_wrapped(out, advice, TEXT_AT + strlen("-> "), width);
+			buf_add_byte(out, '\n');
+		}
 	}
 	buf_addf(out,
 		"\nRoom for %" JSON_INTEGER_FORMAT " phones, by %s; server.max_connections is "

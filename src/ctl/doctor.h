@@ -82,6 +82,6 @@ void doctor_run(struct doctor *d, json_t **ret_result);
 NODISCARD int doctor_examine(const struct settings *settings, const char *socket_path,
 	const json_t *args, json_t **ret_result, struct err *err);
 /* For people. */
-void doctor_render(const json_t *result, struct buf *out);
+void doctor_render(const json_t *result, size_t width, struct buf *out);
 
 #endif

@@ -164,7 +164,7 @@ static void show(const struct ctl_command *c, const struct admin_verb *verb, con
 	if (verb == &admin_verbs[ADMIN_TRACE])
 		ctl_trace_render(result, &text);
 	else if (verb == &admin_verbs[ADMIN_OVERVIEW])
-		ctl_overview_render(result, &text);
+		ctl_overview_render(result, terminal_width(c), &text);
 	else if (verb == &admin_verbs[ADMIN_METRICS])
 		buf_add_str(&text, json_string_value(json_object_get(result, "text")));
 	else
@@ -491,7 +491,7 @@ static int run_doctor(
 	if (c->json) {
 		show(c, verb, result);
 	} else {
-		doctor_render(result, &text);
+		doctor_render(result, terminal_width(c), &text);
 		print(stdout, &text);
 	}
 	status = has_findings(result) ? CTL_REFUSED : CTL_DONE;

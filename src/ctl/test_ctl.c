@@ -151,17 +151,22 @@ static void test_help_names_every_verb(void)
 	buf_deinit(&text);
 }
 
-static void check_render(const char *json, const char *columns, const char *want)
+static void check_narrow(const char *json, const char *columns, size_t width, const char *want)
 {
 	json_error_t where;
 	json_t *value = json_loads(json, 0, &where);
 	struct buf text = BUF_INIT;
 
 	REQUIRE(value != NULL);
-	ctl_render(value, columns, 0, &text);
+	ctl_render(value, columns, width, &text);
 	CHECK_STR(buf_cstr(&text), want);
 	buf_deinit(&text);
 	json_decref(value);
+}
+
+static void check_render(const char *json, const char *columns, const char *want)
+{
+	check_narrow(json, columns, 0, want);
 }
 
 static void test_render(void)
@@ -227,5 +232,39 @@ static void test_narrow_tables(void)
 	json_decref(rows);
 }
 
-TEST_MAIN(TEST(test_narrow_tables), TEST(test_commands), TEST(test_wrong_options),
-	TEST(test_help_names_every_verb), TEST(test_render))
+/* What a row is shown for takes several lines before any of it is lost. */
+static void test_sentences(void)
+{
+	check_narrow("[{\"mail\":7,\"state\":\"waiting\",\"answer\":\"451 4.7.1 Greylisted, please "
+		     "come back in a while\"},{\"mail\":12,\"state\":\"held\",\"answer\":\"\"}]",
+		"mail state answer", 40,
+		"MAIL  STATE    ANSWER\n"
+		"7     waiting  451 4.7.1 Greylisted,\n"
+		"               please come back in a\n"
+		"               while\n"
+		"12    held     -\n");
+	/* A word that is longer than the column, as UTF-8. */
+	check_narrow("[{\"id\":1,\"text\":\"0123456789012345678\u00e4\u00f6\u00fc23456789 end\"}]",
+		"id text", 28,
+		"ID  TEXT\n1   0123456789012345678\xc3\xa4\xc3\xb6\xc3\xbc"
+		"23\n    456789 end\n");
+	/* What says nothing in any row goes before what does; a heading is never cut. */
+	check_narrow(
+		"[{\"address\":\"a@b.c\",\"model\":\"\",\"wipe_asked_by\":\"administrator of this "
+		"machine\",\"wipe_sent_at\":86400}]",
+		"address model wipe_asked_by wipe_sent_at", 36,
+		"ADDRESS  WIPE ASKED BY    WIPE SENT\n"
+		"a@b.c    administrator \xe2\x80\xa6  1970-01-02\n"
+		"(left out: model; --wide shows all)\n");
+	/* Fields of one object: below each other. */
+	check_narrow(
+		"{\"service\":\"sync\",\"text\":\"Whether phones may  synchronize at all, now  \"}",
+		"", 30,
+		"service: sync\n"
+		"text:    Whether phones may\n"
+		"         synchronize at all,\n"
+		"         now\n");
+}
+
+TEST_MAIN(TEST(test_sentences), TEST(test_narrow_tables), TEST(test_commands),
+	TEST(test_wrong_options), TEST(test_help_names_every_verb), TEST(test_render))

@@ -207,7 +207,7 @@ static void test_warnings_of_the_server(void)
 	examine("", &large, "{\"parked\":1,\"warning_heartbeats\":\"phones wait only 312 s\"}");
 	CHECK_STR(of("heartbeats", "result"), "warning");
 	CHECK_STR(of("heartbeats", "text"), "phones wait only 312 s");
-	doctor_render(result, &text);
+	doctor_render(result, 0, &text);
 	CHECK(strstr(buf_cstr(&text), "warning  heartbeats   phones wait only 312 s\n") != NULL);
 	CHECK(strstr(buf_cstr(&text), "server.max_connections is 20000.\n") != NULL);
 	buf_deinit(&text);
