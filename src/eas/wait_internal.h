@@ -5,7 +5,7 @@
 
 #include "eas/ping_internal.h"
 
-/* What wait.c and wait_restore.c share. */
+/* What wait.c, wait_look.c and wait_restore.c share. */
 
 /* What a front keeps for us with a parked phone; from one engine to the next, so fields are only
  * ever added, at the end. */
