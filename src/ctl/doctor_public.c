@@ -128,23 +128,24 @@ static bool check_key(struct doctor *d, const struct certificate *c)
 	return false;
 }
 
+/* Self-signed is a choice, which phones can be made to accept. A chain that ends nowhere is not. */
 static bool check_trust(struct doctor *d, const struct certificate *c)
 {
 	struct err err = ERR_INIT;
 
 	if (certificate_check_chain(c, d->ca_file, &err) == 0)
 		return true;
-	doctor_say(d, "certificate", DOCTOR_WARNING,
-		certificate_is_self_signed(c)
-			? "set tls.certificate and tls.key to one that phones trust, or install it "
-			  "on "
-			  "each phone (bellhop's pages make profiles for that)"
-			: "put the certificates of all authorities between it and a root behind "
-			  "it, "
-			  "into the same file",
-		certificate_is_self_signed(c) ? "it is self-signed: phones warn, or refuse (%s)"
-					      : "a phone would not trust this file by itself: %s",
-		err.text);
+	if (certificate_is_self_signed(c))
+		doctor_say(d, "certificate", DOCTOR_WARNING,
+			"set tls.certificate and tls.key to one that phones trust, or install it "
+			"on each phone (bellhop's pages make profiles for that)",
+			"it is self-signed: phones warn, or refuse (%s)", err.text);
+	else
+		doctor_say(d, "certificate", DOCTOR_PROBLEM,
+			"put the certificates of all authorities between it and a root behind it, "
+			"into the same file, then: bellhop reload; --ca FILE trusts an authority "
+			"of your own",
+			"a phone would not trust this file by itself: %s", err.text);
 	return false;
 }
 
