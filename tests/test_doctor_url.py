@@ -143,8 +143,11 @@ class Outside(ServerCase):
 
     def test_wrong_words(self):
         for words, said in ((("--url", "mail.example.org"), "https://"), (("--hold", "5"), "--url"),
-                            (("--url", "http://localhost", "--hold", "0"), "hold")):
+                            (("--url", "http://localhost", "--hold", "0"), "hold"),
+                            (("--ca", "/nowhere/ca.pem"), "ca: /nowhere/ca.pem is not there"),
+                            (("--ca", self.server.config), "holds no certificate")):
             done = self.server.bellhop("doctor", *words, check=False)
+            self.assertEqual(done.returncode, 1, done)
             self.assertIn(said, done.stderr)
 
     def test_inside(self):

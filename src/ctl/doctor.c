@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "ctl/ctl_internal.h"
+#include "net/certificate.h"
 
 #define HOLD_DEFAULT_S 100u /* longer than what proxies come with */
 #define HOLD_MAX_S     7200u
@@ -147,6 +148,17 @@ static json_t *ask_domains(const char *socket_path)
 	return domains;
 }
 
+/* One that is mistyped would look like a certificate that nobody trusts. */
+static int check_authorities(const char *path, struct err *err)
+{
+	CLEANUP(certificate_free) struct certificate *first = NULL;
+
+	if (path == NULL || certificate_load(path, &first, err) == 0)
+		return 0;
+	err_wrap(err, "ca");
+	return -1;
+}
+
 /* The URL without a path at its end. */
 static int take_options(struct doctor *d, const json_t *args, char **ret_url, struct err *err)
 {
@@ -158,6 +170,8 @@ static int take_options(struct doctor *d, const json_t *args, char **ret_url, st
 	d->hold_s = hold != NULL ? (uint64_t)json_integer_value(hold) : HOLD_DEFAULT_S;
 	if (d->hold_s < 1 || d->hold_s > HOLD_MAX_S)
 		return err_set(err, ERR_BAD_INPUT, "hold: 1 to %u s", HOLD_MAX_S);
+	if (check_authorities(d->ca_file, err) < 0)
+		return -1;
 	if (url == NULL)
 		return hold == NULL ? 0 : err_set(err, ERR_BAD_INPUT, "--hold needs --url");
 	if (!str_starts_nocase(url, "https://") && !str_starts_nocase(url, "http://"))
