@@ -142,7 +142,7 @@ class Outside(ServerCase):
         self.assertEqual(third.response().status, 200)
 
     def test_wrong_words(self):
-        for words, said in ((("--url", "mail.example.org"), "https://"), (("--hold", "5"), "--url"),
+        for words, said in ((("--url", "mail.example.org"), "https://"), (("--url", "https://"), "https://name"), (("--hold", "5"), "--url"),
                             (("--url", "http://localhost", "--hold", "0"), "hold"),
                             (("--ca", "/nowhere/ca.pem"), "ca: /nowhere/ca.pem is not there"),
                             (("--ca", self.server.config), "holds no certificate")):

@@ -159,6 +159,15 @@ static int check_authorities(const char *path, struct err *err)
 	return -1;
 }
 
+static bool has_host(const char *url)
+{
+	size_t scheme = str_starts_nocase(url, "https://")  ? strlen("https://")
+			: str_starts_nocase(url, "http://") ? strlen("http://")
+							    : 0;
+
+	return scheme > 0 && strcspn(url + scheme, "/:?#") > 0;
+}
+
 /* The URL without a path at its end. */
 static int take_options(struct doctor *d, const json_t *args, char **ret_url, struct err *err)
 {
@@ -174,7 +183,7 @@ static int take_options(struct doctor *d, const json_t *args, char **ret_url, st
 		return -1;
 	if (url == NULL)
 		return hold == NULL ? 0 : err_set(err, ERR_BAD_INPUT, "--hold needs --url");
-	if (!str_starts_nocase(url, "https://") && !str_starts_nocase(url, "http://"))
+	if (!has_host(url))
 		return err_set(err, ERR_BAD_INPUT, "url: https://name, as phones have it");
 	*ret_url = x_strdup(url);
 	while (str_ends(*ret_url, "/"))
