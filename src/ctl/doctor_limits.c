@@ -51,9 +51,9 @@ void doctor_check_descriptors(struct doctor *d)
 		char *advice = advise_fewer_fronts(d, fronts);
 
 		doctor_say(d, "descriptors", DOCTOR_OK, advice,
-			"a process may have %" PRIu64 " descriptors: %" PRIu64
-			" fronts hold %" PRIu64 " phones",
-			limit, fronts, room);
+			"a process may have %" PRIu64 " descriptors: %" PRIu64 " %s %" PRIu64
+			" phones",
+			limit, fronts, fronts == 1 ? "front holds" : "fronts hold", room);
 		mem_free(advice);
 		return;
 	}
@@ -62,9 +62,10 @@ void doctor_check_descriptors(struct doctor *d)
 			? "raise LimitNOFILE of the service (ulimit -n), and fs.nr_open above it"
 			: "set server.fronts to 0, so that there are as many as it takes, or raise "
 			  "LimitNOFILE of the service (ulimit -n)",
-		"a process may have %" PRIu64 " descriptors: %" PRIu64 " fronts hold only %" PRIu64
+		"a process may have %" PRIu64 " descriptors: %" PRIu64 " %s only %" PRIu64
 		" phones; %" PRIu64 " fronts would do",
-		limit, fronts, room, capacity_fronts_needed(wanted(d), limit));
+		limit, fronts, fronts == 1 ? "front holds" : "fronts hold", room,
+		capacity_fronts_needed(wanted(d), limit));
 }
 
 void doctor_check_files(struct doctor *d)

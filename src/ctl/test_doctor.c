@@ -139,6 +139,9 @@ static void test_too_few_fronts(void)
 	CHECK(strstr(of("descriptors", "advice"), "server.fronts to 0") != NULL);
 	CHECK_INT((int)phones(), 59424);
 	done();
+	examine(MILLION "fronts = 1\n", &large, "{}");
+	CHECK(strstr(of("descriptors", "text"), "1 front holds only 19808 phones;") != NULL);
+	done();
 }
 
 static void test_few_descriptors(void)
