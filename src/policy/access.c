@@ -228,7 +228,8 @@ int access_rule_parse(
 		skip_blanks(&r);
 		if (*r.at == '\0')
 			break;
-		if (!str_starts_nocase(r.at, "and") || (r.at[3] != ' ' && r.at[3] != '\t'))
+		/* An and at the end lacks a field: strchr() finds the end, too. */
+		if (!str_starts_nocase(r.at, "and") || strchr(" \t", r.at[3]) == NULL)
 			return fault(&r, err, "expected \"and\"");
 		r.at += 3;
 	}

@@ -98,7 +98,10 @@ static void test_bad_rules(void)
 		{"type = \"x", "closing quote"},
 		{"type = x\"y", "quote within"},
 		{"type = x or os = y", "expected \"and\""},
-		{"type = x and", "expected \"and\""},
+		{"type = x and",
+			"expected type, model, os, agent, device or version at \"the end\", "
+			"character 13 of"},
+		{"type = x andos = y", "expected \"and\""},
 		{"version < 14.5", "no protocol version"},
 		{"version = 99", "\"99\" is no protocol version"},
 		{"version != 14", "no protocol version"},
