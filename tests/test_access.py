@@ -143,6 +143,19 @@ class Blocked(AccessCase):
         self.lay_down("none", user.address)
         self.assertEqual(device.folder_sync().status, "1")
 
+    def test_whom(self):
+        """One of user, group and domain; a device is a user's."""
+        user = self.user()
+        self.bellhop("group", "add", "whom")
+        self.addCleanup(self.server.bellhop, "group", "del", "whom", "--yes", check=False)
+        device, group = ["--device", "whomdevice"], ["--group", "whom"]
+        for words, says in ((["--address", user.address, *device, *group], "one of them"), ([*device, *group], "user of the device"),
+                            (device, "user of the device"), (["--address", user.address, "--domain", "example.org"], "one of them")):
+            refused = self.server.bellhop("access", "set", "block", *words, check=False)
+            self.assertEqual(refused.returncode, 1, words)
+            self.assertIn(says, refused.stderr)
+        self.assertNotIn("whomdevice", self.server.bellhop("access", "list").stdout)
+
     def test_before_it_was_seen(self):
         user = self.user()
         self.lay_down("block", user.address, "comeslater")

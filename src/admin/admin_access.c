@@ -223,13 +223,12 @@ int admin_access_set(struct admin_call *call, struct err *err)
 	if (state_arg(call, true, &state, err) < 0)
 		return -1;
 	call->log_result = access_state_to_str(state);
-	if (admin_text(call, "device") != NULL) {
-		if (admin_text(call, "address") == NULL)
-			return err_set(err, ERR_BAD_INPUT, "name the user of the device");
-		return set_for_device(call, state, err);
-	}
 	if (admin_scope_arg(call, &value.scope, err) < 0)
 		return -1;
+	if (admin_text(call, "device") != NULL && value.scope.kind != SCOPE_USER)
+		return err_set(err, ERR_BAD_INPUT, "name the user of the device");
+	if (admin_text(call, "device") != NULL)
+		return set_for_device(call, state, err);
 	if (value.scope.kind != SCOPE_USER)
 		call->log_result = arena_x_printf(call->arena, "%s for %s", call->log_result,
 			admin_scope_text(call, &value.scope));
