@@ -108,6 +108,33 @@ static void test_folders(void)
 	world_free(&w);
 }
 
+/* The answer got lost, the disk is full by now: the phone hears what was done all the same, and
+ * goes on from there. */
+static void test_repeated_on_full_disk(void)
+{
+	struct world *w = world_new(config);
+	struct traveller t = {{.w = w, .login = "anna", .device_id = "one", .version = "14.1"}};
+	char key[20];
+
+	folder_sync(&t, "0");
+	CHECK_INT(change(&t, "FolderCreate", TAG_FolderHierarchy_FolderCreate, "New"), 1);
+	(void)snprintf(key, sizeof(key), "%s", answer_text(&t, TAG_FolderHierarchy_SyncKey));
+	(void)snprintf(
+		t.folder, sizeof(t.folder), "%s", answer_text(&t, TAG_FolderHierarchy_ServerId));
+	store_fail_after(w->store, 1, ERR_QUOTA);
+	CHECK_INT(change(&t, "FolderCreate", TAG_FolderHierarchy_FolderCreate, "New"), 1);
+	CHECK_STR(answer_text(&t, TAG_FolderHierarchy_SyncKey), key);
+	CHECK_STR(answer_text(&t, TAG_FolderHierarchy_ServerId), t.folder);
+	/* What was not done before is not done now. */
+	store_fail_after(w->store, 1, ERR_QUOTA);
+	(void)snprintf(t.key, sizeof(t.key), "%s", key);
+	CHECK(change(&t, "FolderCreate", TAG_FolderHierarchy_FolderCreate, "Newest") != 1);
+	store_fail_after(w->store, 0, ERR_NONE);
+	CHECK_INT(change(&t, "FolderUpdate", TAG_FolderHierarchy_FolderUpdate, "Newer"), 1);
+	phone_forget(&t.phone);
+	world_free(&w);
+}
+
 static unsigned deletions(struct traveller *t)
 {
 	const struct wbxml_node *changes;
@@ -214,4 +241,5 @@ static void test_moves(void)
 	world_free(&w);
 }
 
-TEST_MAIN(TEST(test_folders), TEST(test_forgotten), TEST(test_moves))
+TEST_MAIN(TEST(test_folders), TEST(test_repeated_on_full_disk), TEST(test_forgotten),
+	TEST(test_moves))
